@@ -1,0 +1,104 @@
+// A topic as a source: which partitions this subtask reads, how far it has come, what it wants to
+// read next. Decides only; the subtask's shell holds the sessions and does the reading.
+//   T1. A partition's batches are handed out in offset order, each record once per attempt.
+//   T2. The snapshot names, per partition, the offset after the last record handed out, so what was
+//       read ahead but not handed out is read again after a restore.
+//   T3. Partition p belongs to subtask p mod parallelism.
+
+import { type Offset, offset } from "../format/ids.ts";
+import type { StoredBatch } from "../format/messages.ts";
+
+/** Batches read ahead per partition, beyond which no read is asked for. */
+const readAheadBatches = 4;
+
+interface Split {
+  readonly partition: number;
+  /** The first record not handed out. */
+  next: Offset;
+  /** Where the next read begins. */
+  readFrom: Offset;
+  isReading: boolean;
+  readonly buffered: StoredBatch[];
+}
+
+export interface SplitRead {
+  readonly partition: number;
+  readonly from: Offset;
+}
+
+/** Offsets by partition; the state of one source subtask. */
+export type TopicOffsets = readonly { readonly partition: number; readonly next: Offset }[];
+
+export interface SourceBatch extends StoredBatch {
+  /** Leading records of the batch that were handed out before it was read again. */
+  readonly skip: number;
+}
+
+export class TopicSource {
+  readonly #splits: Split[];
+  #turn = 0;
+
+  /** @param restored offsets of all subtasks of the source; partitions they lack begin at 0. */
+  constructor(options: {
+    readonly partitions: number;
+    readonly index: number;
+    readonly parallelism: number;
+    readonly restored: TopicOffsets;
+  }) {
+    const start = new Map(options.restored.map((entry) => [entry.partition, entry.next]));
+    this.#splits = Array.from({ length: options.partitions }, (_, partition) => partition)
+      .filter((partition) => partition % options.parallelism === options.index)
+      .map((partition) => {
+        const next = start.get(partition) ?? offset(0);
+        return { partition, next, readFrom: next, isReading: false, buffered: [] };
+      });
+  }
+
+  /** Reads that should begin now; each is answered by `received`. */
+  wanted(): SplitRead[] {
+    return this.#splits
+      .filter((split) => !split.isReading && split.buffered.length < readAheadBatches)
+      .map((split) => {
+        split.isReading = true;
+        return { partition: split.partition, from: split.readFrom };
+      });
+  }
+
+  received(partition: number, batches: readonly StoredBatch[]): void {
+    const split = this.#splits.find((candidate) => candidate.partition === partition);
+    if (split === undefined) throw new RangeError(`Partition ${partition} is not read here.`);
+    split.isReading = false;
+    for (const batch of batches) {
+      if (batch.first > split.readFrom) {
+        throw new RangeError(
+          `Partition ${partition} answered from offset ${batch.first}, ${split.readFrom} was asked for: ` +
+            `records in between are gone.`,
+        );
+      }
+      const end = batch.first + batch.count;
+      if (end <= split.readFrom) continue;
+      split.buffered.push(batch);
+      split.readFrom = offset(end);
+    }
+  }
+
+  /** The next batch, partitions in turn. */
+  take(): SourceBatch | undefined {
+    const count = this.#splits.length;
+    for (let step = 0; step < count; step++) {
+      const at = (this.#turn + step) % count;
+      const split = this.#splits[at]!;
+      const batch = split.buffered.shift();
+      if (batch === undefined) continue;
+      this.#turn = (at + 1) % count;
+      const skip = split.next - batch.first;
+      split.next = offset(batch.first + batch.count);
+      return { ...batch, skip };
+    }
+    return undefined;
+  }
+
+  snapshot(): TopicOffsets {
+    return this.#splits.map(({ partition, next }) => ({ partition, next }));
+  }
+}

@@ -1,0 +1,67 @@
+// The list of a deployment's jobs, in SQLite. Synchronous; the Durable Object around it is
+// `dispatcher.ts`.
+//   J1. A job that is registered stays listed.
+//   J2. What is told of a job never goes back in time: an update older than the last is ignored.
+//   J3. A registration is older than every update, whatever the clocks of two machines say.
+
+import type { RegisterOutcome } from "../format/job-status.ts";
+import type { JobId } from "../format/ids.ts";
+import type { JobSummary } from "../format/messages.ts";
+
+export interface JobListStorage {
+  exec(query: string, ...bindings: (string | number)[]): Readonly<Record<string, unknown>>[];
+}
+
+const registeredAt = 0;
+
+export class JobList {
+  readonly #storage: JobListStorage;
+
+  constructor(storage: JobListStorage) {
+    this.#storage = storage;
+    storage.exec(
+      `CREATE TABLE IF NOT EXISTS jobs (
+        job TEXT PRIMARY KEY, started INTEGER NOT NULL, modified INTEGER NOT NULL, summary TEXT NOT NULL
+      ) WITHOUT ROWID`,
+    );
+  }
+
+  register(summary: JobSummary): RegisterOutcome {
+    const known = this.get(summary.job);
+    if (known === undefined) {
+      this.#put(summary, registeredAt);
+      return { kind: "registered" };
+    }
+    if (known.program === summary.program) return { kind: "known" };
+    return { kind: "taken", program: known.program };
+  }
+
+  update(summary: JobSummary): void {
+    this.#put(summary, summary.lastModification);
+  }
+
+  /** Newest first. */
+  list(): JobSummary[] {
+    return this.#storage.exec("SELECT summary FROM jobs ORDER BY started DESC, job").map(summaryOf);
+  }
+
+  get(job: JobId): JobSummary | undefined {
+    return this.#storage.exec("SELECT summary FROM jobs WHERE job = ?", job).map(summaryOf)[0];
+  }
+
+  #put(summary: JobSummary, modified: number): void {
+    this.#storage.exec(
+      `INSERT INTO jobs VALUES (?, ?, ?, ?) ON CONFLICT (job) DO UPDATE
+       SET started = excluded.started, modified = excluded.modified, summary = excluded.summary
+       WHERE excluded.modified >= jobs.modified`,
+      summary.job,
+      summary.startTime,
+      modified,
+      JSON.stringify(summary),
+    );
+  }
+}
+
+// Only `put` writes the column.
+const summaryOf = (row: Readonly<Record<string, unknown>>): JobSummary =>
+  JSON.parse(String(row["summary"])) as JobSummary;

@@ -1,0 +1,453 @@
+// One column of a record batch: the values of one field, in the cheapest form that is exact.
+//
+//   C1. What is read equals what was written, in value and in type: -0, NaN, null and undefined,
+//       lone surrogates. What no form carries exactly goes the irregular way (value.ts).
+//   C2. Typed arrays are aligned, so reading makes views and copies nothing.
+//   C3. The text of a column is encoded once and decoded once; strings are cut by UTF-16 lengths.
+//
+// Layout: form (1 byte), flags (1), zero (2), bytes that follow (4), then
+//   if `sparse`: what each row has (1 byte each: a value, null or undefined); only values follow
+//   if `repeated`: one value follows, which stands for all
+//   the values, in their form.
+
+import type { ByteReader, ByteWriter, TypedArrayType } from "./bytes.ts";
+import { FormatError } from "./format-error.ts";
+import { decodeValue, encodeValue } from "./value.ts";
+
+/** A string column's distinct values, and for every row the number of its own. */
+export interface Dictionary {
+  readonly entries: readonly string[];
+  readonly codes: Uint8Array | Uint16Array;
+}
+
+/**
+ * The values of one field, one per row. Numbers are typed arrays over the batch's bytes: read, do
+ * not write. A string column with a dictionary lets work be done once per distinct value. Columns
+ * with null or undefined in them, and all others, are `any`.
+ */
+export type Column =
+  | { readonly kind: "int32"; readonly values: Int32Array }
+  | { readonly kind: "float64"; readonly values: Float64Array }
+  | { readonly kind: "boolean"; readonly values: readonly boolean[] }
+  | {
+      readonly kind: "string";
+      readonly values: readonly string[];
+      readonly dictionary: Dictionary | undefined;
+    }
+  | { readonly kind: "any"; readonly values: readonly unknown[] };
+
+/** Fewest rows for which looking for a dictionary is worth it. */
+const dictionaryRowsMin = 16;
+/** Most entries of a dictionary: codes are at most two bytes. */
+const dictionaryEntriesMax = 65_536;
+/** Rows after which a dictionary must have proven itself (a quarter repeats), or is given up. */
+const dictionaryTrialRows = 1_024;
+
+// Numbers below are part of the stored format: never renumber.
+const form = {
+  int32: 1,
+  float64: 2,
+  boolean: 3,
+  text: 4,
+  dictionary: 5,
+  bytes: 6,
+  null: 7,
+  undefined: 8,
+  irregular: 9,
+  date: 10,
+} as const;
+const flag = { sparse: 1, repeated: 2 } as const;
+const presence = { value: 0, null: 1, undefined: 2 } as const;
+const charset = { utf8: 0, utf16: 1 } as const;
+
+type Form = (typeof form)[keyof typeof form];
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Appends a column to a batch. */
+export function writeColumn(out: ByteWriter, values: readonly unknown[]): void {
+  const traits = examine(values);
+  const sparse = traits.absent > 0;
+  const repeated = traits.constant && values.length - traits.absent > 1;
+
+  out.align();
+  out.u8(traits.form);
+  out.u8((sparse ? flag.sparse : 0) | (repeated ? flag.repeated : 0));
+  out.u16(0);
+  const lengthAt = out.length;
+  out.u32(0);
+  if (sparse) writePresence(out, values);
+  const present = sparse ? values.filter((value) => value !== null && value !== undefined) : values;
+  writeValues(out, repeated ? present.slice(0, 1) : present, traits.form);
+  out.align();
+  out.patchU32(lengthAt, out.length - lengthAt - 4);
+}
+
+/** Moves past a column and answers where it began. */
+export function skipColumn(input: ByteReader): number {
+  input.align();
+  const start = input.offset;
+  input.u32();
+  input.bytes(input.u32());
+  return start;
+}
+
+/** Reads the column at the cursor, which has `rows` rows. */
+export function readColumn(input: ByteReader, rows: number): Column {
+  input.align();
+  const columnForm = input.u8();
+  const flags = input.u8();
+  input.u16();
+  const end = input.u32() + input.offset;
+  const states = (flags & flag.sparse) === 0 ? undefined : input.bytes(rows);
+  const present = states === undefined ? rows : countPresent(states);
+  const repeated = (flags & flag.repeated) !== 0;
+  const dense = readValues(input, repeated ? 1 : present, columnForm);
+  if (flags > 3 || input.offset > end) {
+    throw new FormatError(
+      "content",
+      `Expected a column that ends at ${end}, found ${input.offset}`,
+    );
+  }
+  const column = repeated ? repeat(dense, present) : dense;
+  return states === undefined ? column : { kind: "any", values: spread(column.values, states) };
+}
+
+interface Traits {
+  readonly form: Form;
+  /** Rows with null or undefined that the form does not carry itself. */
+  readonly absent: number;
+  readonly constant: boolean;
+}
+
+// One pass that decides everything, so that writing needs no second thoughts.
+function examine(values: readonly unknown[]): Traits {
+  const rows = values.length;
+  let absent = 0;
+  let first: unknown;
+  let type: string | undefined;
+  let constant = true;
+  let int32 = true;
+  for (let i = 0; i < rows; i++) {
+    const value = values[i];
+    if (value === null || value === undefined) {
+      absent++;
+      continue;
+    }
+    const valueType = typeof value;
+    if (type === undefined) {
+      first = value;
+      type = valueType;
+    } else if (valueType !== type) {
+      return irregular;
+    }
+    if (valueType === "number" && int32) int32 = isInt32(value as number);
+    if (constant && !Object.is(value, first)) constant = false;
+  }
+  switch (type) {
+    case "number":
+      return { form: int32 ? form.int32 : form.float64, absent, constant };
+    case "boolean":
+      return { form: form.boolean, absent, constant };
+    case "string":
+      if (constant || rows - absent < dictionaryRowsMin)
+        return { form: form.text, absent, constant };
+      return { form: form.dictionary, absent, constant };
+    case "object":
+      if (all(values, Uint8Array.prototype)) return { form: form.bytes, absent, constant: false };
+      return all(values, Date.prototype) ? { form: form.date, absent, constant: false } : irregular;
+    case undefined:
+      if (values.every((value) => value === null)) return allOf(form.null);
+      return values.every((value) => value === undefined) ? allOf(form.undefined) : irregular;
+    default:
+      return irregular;
+  }
+}
+
+const irregular: Traits = { form: form.irregular, absent: 0, constant: false };
+
+function allOf(columnForm: Form): Traits {
+  return { form: columnForm, absent: 0, constant: false };
+}
+
+function isInt32(value: number): boolean {
+  return (value | 0) === value && (value !== 0 || 1 / value > 0); // not -0
+}
+
+function all(values: readonly unknown[], prototype: object): boolean {
+  return values.every(
+    (value) => value === null || value === undefined || Object.getPrototypeOf(value) === prototype,
+  );
+}
+
+function writePresence(out: ByteWriter, values: readonly unknown[]): void {
+  const states = out.room(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value === null) states[i] = presence.null;
+    else if (value === undefined) states[i] = presence.undefined;
+  }
+}
+
+function countPresent(states: Uint8Array): number {
+  let present = 0;
+  for (const state of states) {
+    if (state === presence.value) present++;
+    else if (state > presence.undefined) throw bad(`presence ${state}`);
+  }
+  return present;
+}
+
+function spread(dense: Column["values"], states: Uint8Array): unknown[] {
+  const values = new Array<unknown>(states.length);
+  let at = 0;
+  for (let i = 0; i < states.length; i++) {
+    const state = states[i];
+    values[i] = state === presence.value ? dense[at++] : state === presence.null ? null : undefined;
+  }
+  return values;
+}
+
+function repeat(column: Column, rows: number): Column {
+  const value = column.values[0];
+  switch (column.kind) {
+    case "int32":
+      return { kind: "int32", values: new Int32Array(rows).fill(value as number) };
+    case "float64":
+      return { kind: "float64", values: new Float64Array(rows).fill(value as number) };
+    case "boolean":
+      return { kind: "boolean", values: new Array<boolean>(rows).fill(value as boolean) };
+    case "string": {
+      const text = value as string;
+      const dictionary = { entries: [text], codes: new Uint8Array(rows) };
+      return { kind: "string", values: new Array<string>(rows).fill(text), dictionary };
+    }
+    case "any":
+      throw bad("a repeated irregular value");
+  }
+}
+
+function writeValues(out: ByteWriter, values: readonly unknown[], columnForm: Form): void {
+  switch (columnForm) {
+    case form.int32:
+      return copyNumbers(values, out.typedRoom(Int32Array, values.length));
+    case form.float64:
+      return copyNumbers(values, out.typedRoom(Float64Array, values.length));
+    case form.boolean: {
+      const bits = out.room((values.length + 7) >> 3);
+      for (let i = 0; i < values.length; i++) if (values[i] === true) bits[i >> 3]! |= 1 << (i & 7);
+      return;
+    }
+    case form.text:
+      return writeTexts(out, values as readonly string[]);
+    case form.dictionary:
+      return writeDictionary(out, values as readonly string[]);
+    case form.bytes:
+      return writeByteStrings(out, values as readonly Uint8Array[]);
+    case form.date: {
+      const times = out.typedRoom(Float64Array, values.length);
+      for (let i = 0; i < values.length; i++) times[i] = (values[i] as Date).getTime();
+      return;
+    }
+    case form.null:
+    case form.undefined:
+      return;
+    case form.irregular: {
+      const bytes = encodeValue(values);
+      out.u32(bytes.length);
+      return out.bytes(bytes);
+    }
+  }
+}
+
+function readValues(input: ByteReader, rows: number, columnForm: number): Column {
+  switch (columnForm as Form) {
+    case form.int32:
+      return { kind: "int32", values: input.typed(Int32Array, rows) };
+    case form.float64:
+      return { kind: "float64", values: input.typed(Float64Array, rows) };
+    case form.boolean: {
+      const bits = input.bytes((rows + 7) >> 3);
+      const values = new Array<boolean>(rows);
+      for (let i = 0; i < rows; i++) values[i] = ((bits[i >> 3]! >> (i & 7)) & 1) === 1;
+      return { kind: "boolean", values };
+    }
+    case form.text:
+      return { kind: "string", values: readTexts(input, rows), dictionary: undefined };
+    case form.dictionary:
+      return readDictionary(input, rows);
+    case form.bytes:
+      return { kind: "any", values: readByteStrings(input, rows) };
+    case form.date: {
+      const times = input.typed(Float64Array, rows);
+      return { kind: "any", values: Array.from(times, (time) => new Date(time)) };
+    }
+    case form.null:
+      return { kind: "any", values: new Array<null>(rows).fill(null) };
+    case form.undefined:
+      return { kind: "any", values: new Array<undefined>(rows).fill(undefined) };
+    case form.irregular: {
+      const values = decodeValue(input.bytes(input.u32()));
+      if (!Array.isArray(values) || values.length !== rows) throw bad("an irregular column", rows);
+      return { kind: "any", values };
+    }
+    default:
+      throw bad(`form ${columnForm}`);
+  }
+}
+
+function copyNumbers(values: readonly unknown[], to: Int32Array | Float64Array): void {
+  for (let i = 0; i < values.length; i++) to[i] = values[i] as number;
+}
+
+// Texts: charset (1), width of lengths (1), zero (2), bytes of text (4), lengths, text.
+
+/** Appends strings. Their text is joined, so that it is encoded in one go. */
+export function writeTexts(out: ByteWriter, texts: readonly string[]): void {
+  const text = texts.join("");
+  // Joining may pair up surrogates that were alone; cutting by length takes the pair apart again.
+  const wellFormed = text.isWellFormed();
+  let longest = 0;
+  for (let i = 0; i < texts.length; i++) longest = Math.max(longest, texts[i]!.length);
+  const width = longest < 0x100 ? 1 : longest < 0x10000 ? 2 : 4;
+
+  out.u8(wellFormed ? charset.utf8 : charset.utf16);
+  out.u8(width);
+  out.u16(0);
+  const sizeAt = out.length;
+  out.u32(0);
+  const lengths = out.typedRoom(lengthTypes[width], texts.length);
+  for (let i = 0; i < texts.length; i++) lengths[i] = texts[i]!.length;
+  if (wellFormed) {
+    out.patchU32(sizeAt, out.utf8(text));
+  } else {
+    out.patchU32(sizeAt, 2 * text.length);
+    const units = out.typedRoom(Uint16Array, text.length);
+    for (let i = 0; i < text.length; i++) units[i] = text.charCodeAt(i);
+  }
+}
+
+/** Reads `count` strings that `writeTexts` wrote. Long ones are slices of one text: see `ownText`. */
+export function readTexts(input: ByteReader, count: number): string[] {
+  const textCharset = input.u8();
+  const width = input.u8();
+  input.u16();
+  const size = input.u32();
+  if (width !== 1 && width !== 2 && width !== 4) throw bad(`lengths of ${width} bytes`);
+  const lengths = input.typed(lengthTypes[width], count);
+  const text = readText(input, size, textCharset);
+
+  const texts = new Array<string>(count);
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    const end = at + lengths[i]!;
+    texts[i] = text.slice(at, end);
+    at = end;
+  }
+  if (at !== text.length) throw bad(`text of ${text.length} units`, at);
+  return texts;
+}
+
+const lengthTypes: Record<1 | 2 | 4, TypedArrayType<Uint8Array | Uint16Array | Uint32Array>> = {
+  1: Uint8Array,
+  2: Uint16Array,
+  4: Uint32Array,
+};
+
+function readText(input: ByteReader, size: number, textCharset: number): string {
+  if (textCharset === charset.utf8) {
+    const bytes = input.bytes(size);
+    try {
+      return decoder.decode(bytes);
+    } catch (cause) {
+      throw new FormatError("content", `Expected ${size} bytes of UTF-8`, { cause });
+    }
+  }
+  if (textCharset !== charset.utf16) throw bad(`charset ${textCharset}`);
+  const units = input.typed(Uint16Array, size >>> 1);
+  let text = "";
+  // A decoder would replace lone surrogates. Chunks keep `apply` within the stack.
+  for (let at = 0; at < units.length; at += 4096) {
+    text += String.fromCharCode.apply(null, units.subarray(at, at + 4096) as unknown as number[]);
+  }
+  return text;
+}
+
+/**
+ * A copy of a string that keeps nothing else alive. Engines cut strings without copying, so a key
+ * kept in state would otherwise keep the whole text of the batch it came in.
+ */
+export function ownText(text: string): string {
+  // Slices below 13 units are copied by V8 anyway. The concatenation is flattened by `slice`, whose
+  // result then refers to that small flat string instead of the batch's.
+  return text.length < 13 ? text : ` ${text}`.slice(1);
+}
+
+// A dictionary: number of entries (4), their texts, one code per row (1 or 2 bytes). When the
+// column turns out not to repeat, the number is 0 and the texts are the rows' own.
+function writeDictionary(out: ByteWriter, values: readonly string[]): void {
+  const dictionary = dictionaryOf(values);
+  out.u32(dictionary?.entries.length ?? 0);
+  if (dictionary === undefined) return writeTexts(out, values);
+  const { entries, codes } = dictionary;
+  writeTexts(out, entries);
+  const room = out.typedRoom(codeType(entries.length), codes.length);
+  room.set(codes);
+}
+
+function dictionaryOf(values: readonly string[]): Dictionary | undefined {
+  const rows = values.length;
+  const entriesMax = Math.min(rows >> 1, dictionaryEntriesMax);
+  const codeByText = new Map<string, number>();
+  const codes = new Uint16Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const text = values[i]!;
+    let code = codeByText.get(text);
+    if (code === undefined) {
+      code = codeByText.size;
+      if (code >= entriesMax) return undefined;
+      codeByText.set(text, code);
+    }
+    codes[i] = code;
+    const trialOver = i === dictionaryTrialRows;
+    if (trialOver && codeByText.size > 0.75 * dictionaryTrialRows) return undefined;
+  }
+  return { entries: [...codeByText.keys()], codes };
+}
+
+function codeType(entries: number): TypedArrayType<Dictionary["codes"]> {
+  return entries <= 0x100 ? Uint8Array : Uint16Array;
+}
+
+function readDictionary(input: ByteReader, rows: number): Column {
+  const count = input.u32();
+  if (count === 0) return { kind: "string", values: readTexts(input, rows), dictionary: undefined };
+  const entries = readTexts(input, count).map(ownText);
+  const codes = input.typed(codeType(count), rows);
+  const values = new Array<string>(rows);
+  for (let i = 0; i < rows; i++) {
+    const entry = entries[codes[i]!];
+    if (entry === undefined) throw bad(`code ${codes[i]} of ${count}`);
+    values[i] = entry;
+  }
+  return { kind: "string", values, dictionary: { entries, codes } };
+}
+
+function writeByteStrings(out: ByteWriter, values: readonly Uint8Array[]): void {
+  const lengths = out.typedRoom(Uint32Array, values.length);
+  for (let i = 0; i < values.length; i++) lengths[i] = values[i]!.length;
+  for (const bytes of values) out.bytes(bytes);
+}
+
+function readByteStrings(input: ByteReader, rows: number): Uint8Array[] {
+  const lengths = input.typed(Uint32Array, rows);
+  const values = new Array<Uint8Array>(rows);
+  // Copies: the user owns what is in a record, and a view would let one change the batch.
+  for (let i = 0; i < rows; i++) values[i] = new Uint8Array(input.bytes(lengths[i]!));
+  return values;
+}
+
+function bad(found: string, expected?: number): FormatError {
+  const wanted = expected === undefined ? "a known column form" : `${expected} values`;
+  return new FormatError("content", `Expected ${wanted} in a record batch, found ${found}`);
+}

@@ -1,0 +1,140 @@
+// What a coordinator tells about its job, for the HTTP routes to show, and the calls it is told by:
+// facts, not Flink's JSON. The rendering (`worker/flink-json.ts`) derives from them whatever Flink's
+// clients want beside.
+//   Z1. Nothing here is stored twice: sums, durations and counts that follow from acknowledgements
+//       or subtask states are not fields.
+//   Z2. A field that is absent has not happened yet.
+
+import type { JobConfig } from "./config.ts";
+import type { Attempt, CheckpointId, JobId, Millis, TaskId } from "./ids.ts";
+import type {
+  CheckpointMetrics,
+  JobPhase,
+  JobSubmission,
+  JobSummary,
+  TaskMetrics,
+} from "./messages.ts";
+import type { ExecutionPlan } from "./plan.ts";
+
+/** Flink's states of one subtask. */
+export const taskPhases = [
+  "CREATED",
+  "SCHEDULED",
+  "DEPLOYING",
+  "INITIALIZING",
+  "RUNNING",
+  "FINISHED",
+  "CANCELING",
+  "CANCELED",
+  "FAILED",
+  "RECONCILING",
+] as const;
+
+export type TaskPhase = (typeof taskPhases)[number];
+
+export interface TaskStatus {
+  readonly task: TaskId;
+  readonly phase: TaskPhase;
+  /** When this attempt's deployment of the subtask began, and when it ended. */
+  readonly started?: Millis;
+  readonly ended?: Millis;
+  /** As of the last heartbeat; absent before the first. */
+  readonly metrics?: TaskMetrics;
+}
+
+/** Why an attempt ended. */
+export interface AttemptFailure {
+  readonly attempt: Attempt;
+  readonly at: Millis;
+  /** Absent where the failure is not one subtask's. */
+  readonly task?: TaskId;
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+}
+
+/** The answer to `GET /jobs/:jobid`, before it is Flink's. */
+export interface JobDetails {
+  readonly summary: JobSummary;
+  readonly attempt: Attempt;
+  readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
+  /** When each phase was last entered. */
+  readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
+  /** Every subtask of the plan. */
+  readonly tasks: readonly TaskStatus[];
+  /** Newest first, a few. */
+  readonly failures: readonly AttemptFailure[];
+}
+
+/** One subtask's part of one checkpoint. */
+export interface AckRecord {
+  readonly task: TaskId;
+  readonly at: Millis;
+  readonly metrics: CheckpointMetrics;
+}
+
+/** One checkpoint that was triggered, whatever became of it. */
+export interface CheckpointRecord {
+  readonly id: CheckpointId;
+  readonly attempt: Attempt;
+  readonly triggered: Millis;
+  /** Acknowledgements so far, in order of arrival. */
+  readonly acks: readonly AckRecord[];
+  readonly outcome:
+    | { readonly kind: "pending" }
+    /** `path`: its manifest in R2. `discarded`: retention has deleted it. */
+    | { readonly kind: "completed"; readonly path: string; readonly discarded: boolean }
+    | { readonly kind: "failed"; readonly at: Millis; readonly message: string };
+}
+
+export type CompletedCheckpoint = CheckpointRecord & {
+  readonly outcome: { readonly kind: "completed" };
+};
+export type FailedCheckpoint = CheckpointRecord & { readonly outcome: { readonly kind: "failed" } };
+
+/** The answer to `GET /jobs/:jobid/checkpoints`, before it is Flink's. */
+export interface CheckpointOverview {
+  readonly plan: ExecutionPlan;
+  /** Over the whole life of the job, not only the history. */
+  readonly counts: {
+    readonly restored: number;
+    readonly completed: number;
+    readonly failed: number;
+    readonly pending: number;
+  };
+  readonly latest: {
+    readonly completed?: CompletedCheckpoint;
+    readonly failed?: FailedCheckpoint;
+    readonly restored?: { readonly id: CheckpointId; readonly at: Millis; readonly path: string };
+  };
+  /** Newest first; Flink shows ten. */
+  readonly history: readonly CheckpointRecord[];
+}
+
+/** `taken`: the id belongs to a run of another program. */
+export type RegisterOutcome =
+  | { readonly kind: "registered" | "known" }
+  | { readonly kind: "taken"; readonly program: string };
+
+/** The calls that the `Dispatcher` answers. */
+export interface DispatcherApi {
+  /** Lists a job before it is submitted, so that none ever runs unlisted. */
+  register(summary: JobSummary): Promise<RegisterOutcome>;
+  /** Ignored when a later modification is known already. */
+  update(summary: JobSummary): Promise<void>;
+  /** Newest first. */
+  list(): Promise<JobSummary[]>;
+  get(job: JobId): Promise<JobSummary | undefined>;
+}
+
+/** The calls that a `Coordinator` answers to the Worker. */
+export interface CoordinatorJobApi {
+  /** Repeating it changes nothing; the first submission of a job is the one that counts. */
+  submit(submission: JobSubmission): Promise<void>;
+  /** `ended`: there is nothing left to cancel. */
+  cancel(): Promise<{ readonly kind: "cancelling" | "ended" }>;
+  /** Absent before the submission arrived. */
+  details(): Promise<JobDetails | undefined>;
+  checkpoints(): Promise<CheckpointOverview | undefined>;
+}

@@ -1,0 +1,58 @@
+// Every limit of the system, with its unit, and the assertions by which they relate.
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+
+/** Rows per record batch: where a frame is cut. */
+export const batchRowsMax = 5_000;
+
+/** Bytes of one frame or of one stored topic batch. Below SQLite's 2 MB a value. */
+export const frameBytesMax = 1 * MiB;
+
+/** Data frames a sender may have unresolved on one channel: the credit. */
+export const channelWindow = 6;
+
+/** Bytes of one read from a topic partition. */
+export const readBytesMax = 2 * MiB;
+
+/** Bytes of the body of one `POST /topics/:topic/records`. */
+export const ingestBodyBytesMax = 16 * MiB;
+
+/** Bytes of one record as JSON. */
+export const recordBytesMax = 512 * KiB;
+
+/** Bytes of a key given by a client (idempotency keys). */
+export const clientKeyBytesMax = 256;
+
+/** Partitions of one topic. */
+export const topicPartitionsMax = 256;
+
+/** Default number of partitions of a topic. */
+export const topicPartitionsDefault = 4;
+
+/** Deltas after which a state is written whole again. */
+export const deltaChainMax = 32;
+
+/** Milliseconds after which a channel's session is renewed, well under the 15 minutes that one
+ * pending call may keep an object alive. */
+export const sessionAgeMax = 60_000;
+
+/** Milliseconds between a coordinator's probes of its subtasks. */
+export const heartbeatInterval = 5_000;
+
+/** Milliseconds after which an unanswered probe counts as a lost subtask. */
+export const heartbeatTimeout = 20_000;
+
+/** Milliseconds a source's read waits for new records before it answers empty. */
+export const readWait = 5_000;
+
+const sqliteValueBytesMax = 2_000_000;
+const rpcBytesMax = 32 * MiB;
+
+function assert(holds: boolean, rule: string): void {
+  if (!holds) throw new Error(`Limits do not fit together: ${rule}`);
+}
+assert(frameBytesMax + recordBytesMax < sqliteValueBytesMax, "a stored batch fits one SQLite value");
+assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
+assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
+assert(heartbeatTimeout > 2 * heartbeatInterval, "one late probe is not a loss");

@@ -1,0 +1,208 @@
+// What objects say to one another: the calls each answers, and the shapes of their arguments. The
+// coordinator, the subtasks, the topics and the Worker know each other only through this file.
+//   M1. Every message to or from a subtask carries the attempt; the receiver refuses an older one.
+//   M2. Every call may be repeated: the caller may not know whether the first one arrived.
+
+import type { JobConfig } from "./config.ts";
+import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
+import type { Channel, ExecutionPlan } from "./plan.ts";
+import type { TaskStateHandle } from "./state-handle.ts";
+
+/** Everything a subtask needs to run one attempt. */
+export interface TaskDeployment {
+  readonly job: JobId;
+  readonly attempt: Attempt;
+  readonly task: TaskId;
+  readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
+  /** The state of every subtask of the vertex at the checkpoint to start from. */
+  readonly restore?: { readonly checkpoint: CheckpointId; readonly states: readonly TaskStateHandle[] };
+}
+
+/** Of a call that names an attempt. `unknown`: the object has lost its memory or never had it. */
+export type AttemptOutcome =
+  | { readonly kind: "ok" }
+  | { readonly kind: "stale"; readonly current: Attempt }
+  | { readonly kind: "unknown" };
+
+export type DeployOutcome =
+  | { readonly kind: "deployed" }
+  | { readonly kind: "stale"; readonly current: Attempt }
+  | { readonly kind: "refused"; readonly reason: string };
+
+/** What a subtask has done in this attempt, for people and dashboards. */
+export interface TaskMetrics {
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export type HeartbeatOutcome =
+  | { readonly kind: "ok"; readonly metrics: TaskMetrics }
+  | Exclude<AttemptOutcome, { kind: "ok" }>;
+
+export interface OpenChannel {
+  readonly attempt: Attempt;
+  readonly channel: Channel;
+}
+
+/** `expected`: the first sequence number the receiver does not have yet. */
+export type OpenOutcome =
+  | { readonly kind: "open"; readonly expected: Seq; readonly session: ChannelSession }
+  | Exclude<AttemptOutcome, { kind: "ok" }>;
+
+/**
+ * One open channel, held by the sender. Calls on it arrive in order.
+ *
+ * A call resolves once the frame was processed and left the inbox: that is the sender's credit. It
+ * rejects when the receiver is gone or refuses; the sender then opens the channel again.
+ */
+export interface ChannelSession {
+  push(seq: Seq, frame: Uint8Array): Promise<void>;
+  /** Resolves like `push`, for a frame that an earlier session delivered. */
+  settled(seq: Seq): Promise<void>;
+}
+
+export interface CheckpointMetrics {
+  /** Milliseconds from the first barrier to the last. */
+  readonly alignment: number;
+  /** Milliseconds in which the subtask did nothing but freeze its state. */
+  readonly syncDuration: number;
+  /** Milliseconds from then to the acknowledgement. */
+  readonly asyncDuration: number;
+  /** Bytes this checkpoint added. */
+  readonly bytes: number;
+  /** Bytes of everything the checkpoint refers to. */
+  readonly stateBytes: number;
+}
+
+export interface CheckpointAck {
+  readonly attempt: Attempt;
+  readonly checkpoint: CheckpointId;
+  readonly task: TaskId;
+  readonly state: TaskStateHandle;
+  readonly metrics: CheckpointMetrics;
+}
+
+export interface CheckpointDecline {
+  readonly attempt: Attempt;
+  readonly checkpoint: CheckpointId;
+  readonly task: TaskId;
+  readonly reason: string;
+}
+
+export interface TaskFailure {
+  readonly attempt: Attempt;
+  readonly task: TaskId;
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+}
+
+/** A page of a table: committed rows, or with `latest` those of the running epoch. */
+export interface TableQuery {
+  readonly attempt?: Attempt;
+  readonly table: string;
+  readonly read: "committed" | "latest";
+  /** One row by key; all rows where absent. */
+  readonly key?: unknown;
+}
+
+/** Rows encoded as one record batch, with the checkpoint they stand for. */
+export type TableAnswer =
+  | { readonly kind: "rows"; readonly rows: Uint8Array; readonly checkpoint: CheckpointId | null }
+  | { readonly kind: "unknown" };
+
+/** The calls that a `Subtask` answers. */
+export interface SubtaskApi {
+  /** Replaces whatever older attempt runs. Resolves when the state is restored. */
+  deploy(deployment: TaskDeployment): Promise<DeployOutcome>;
+  /** Sources begin to read. Called once every subtask is deployed. */
+  start(attempt: Attempt): Promise<AttemptOutcome>;
+  triggerCheckpoint(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;
+  notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome>;
+  notifyAborted(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;
+  heartbeat(attempt: Attempt): Promise<HeartbeatOutcome>;
+  /** Ends the attempt and forgets everything. */
+  cancel(attempt: Attempt): Promise<void>;
+  open(request: OpenChannel): Promise<OpenOutcome>;
+  readTable(query: TableQuery): Promise<TableAnswer>;
+}
+
+/** The calls that subtasks make on their `Coordinator`. */
+export interface CoordinatorTaskApi {
+  acknowledge(ack: CheckpointAck): Promise<void>;
+  decline(decline: CheckpointDecline): Promise<void>;
+  taskFailed(failure: TaskFailure): Promise<void>;
+}
+
+/** A submission that the Worker has validated. */
+export interface JobSubmission {
+  readonly job: JobId;
+  readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
+}
+
+/** Flink's job states that occur here. */
+export type JobPhase =
+  | "INITIALIZING"
+  | "RUNNING"
+  | "RESTARTING"
+  | "FAILING"
+  | "FAILED"
+  | "CANCELLING"
+  | "CANCELED"
+  | "FINISHED";
+
+export interface JobSummary {
+  readonly job: JobId;
+  readonly program: string;
+  readonly phase: JobPhase;
+  readonly startTime: Millis;
+  /** -1 while the job has not ended. */
+  readonly endTime: number;
+  readonly lastModification: Millis;
+  /** Subtasks by state, as in Flink's overview. */
+  readonly tasks: { readonly total: number; readonly running: number };
+}
+
+/** Rows of one request for one partition: batches in order, already columnar. */
+export interface TopicAppend {
+  readonly batches: readonly { readonly rows: number; readonly bytes: Uint8Array }[];
+  /** Repeating an append with the same key is the same append. */
+  readonly idempotencyKey?: string;
+  /** CRC-32 of the request's body: tells a repetition from another request under the same key. */
+  readonly digest: number;
+}
+
+export type AppendOutcome =
+  | { readonly kind: "appended" | "duplicate"; readonly first: Offset; readonly count: number }
+  | { readonly kind: "conflict" };
+
+export interface StoredBatch {
+  readonly first: Offset;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface PartitionInfo {
+  readonly partition: number;
+  /** Offset of the oldest record kept, and of the next to be written. */
+  readonly first: Offset;
+  readonly next: Offset;
+  readonly bytes: number;
+}
+
+/** One source's session on one partition; calls on it are not billed requests. */
+export interface TopicReader {
+  /** Batches from the one that holds `from`; waits a while for the first; empty when none came. */
+  read(from: Offset): Promise<StoredBatch[]>;
+}
+
+/** The calls that a `TopicPartition` answers. */
+export interface TopicPartitionApi {
+  append(request: TopicAppend): Promise<AppendOutcome>;
+  openReader(): Promise<TopicReader>;
+  info(): Promise<PartitionInfo>;
+}

@@ -1,0 +1,98 @@
+// The physical shape of a job: vertices (fused chains of operators), their subtasks, and the
+// channels between them. Plain data: it is stored with the job and sent to every subtask.
+//   L1. Every subtask derives the same channels from the same plan, so a channel needs no
+//       negotiation: it is known by its edge and the two indices.
+
+import type { TaskId, TaskKey } from "./ids.ts";
+import { taskKey } from "./ids.ts";
+
+/** How rows pick the receiving subtask. `forward` keeps the index. */
+export type Partitioning = "forward" | "hash" | "rebalance";
+
+export interface VertexPlan {
+  /** 32 hex digits, derived from the uid of the chain's first operator. */
+  readonly id: string;
+  /** The chain's operators for people, in order: `Source: flights -> real-flights`. */
+  readonly name: string;
+  readonly parallelism: number;
+  /** Uids of the fused operators; each stands after the one that feeds it. */
+  readonly operators: readonly string[];
+  /** Present where the chain starts with a topic. */
+  readonly source?: { readonly topic: string; readonly partitions: number };
+}
+
+export interface EdgePlan {
+  /** Position in the plan; names the edge in channel keys. */
+  readonly id: number;
+  readonly from: string;
+  readonly fromUid: string;
+  readonly to: string;
+  readonly toUid: string;
+  readonly partitioning: Partitioning;
+}
+
+export interface ExecutionPlan {
+  readonly program: string;
+  /** Changes when the topology does; subtasks refuse a plan that is not their code's. */
+  readonly fingerprint: string;
+  readonly maxParallelism: number;
+  readonly vertices: readonly VertexPlan[];
+  readonly edges: readonly EdgePlan[];
+}
+
+/** One sender, one receiver, one order of frames. */
+export interface Channel {
+  readonly edge: number;
+  readonly from: TaskId;
+  readonly to: TaskId;
+}
+
+declare const brand: unique symbol;
+export type ChannelKey = string & { readonly [brand]: "ChannelKey" };
+export const channelKey = (channel: Channel): ChannelKey =>
+  `${channel.edge}:${channel.from.index}>${channel.to.index}` as ChannelKey;
+
+export function vertexOf(plan: ExecutionPlan, id: string): VertexPlan {
+  const vertex = plan.vertices.find((candidate) => candidate.id === id);
+  if (vertex === undefined) throw new Error(`The plan of "${plan.program}" has no vertex ${id}.`);
+  return vertex;
+}
+
+export const tasksOf = (plan: ExecutionPlan): TaskId[] =>
+  plan.vertices.flatMap((vertex) =>
+    Array.from({ length: vertex.parallelism }, (_, index) => ({ vertex: vertex.id, index })),
+  );
+
+export const taskKeysOf = (plan: ExecutionPlan): TaskKey[] => tasksOf(plan).map(taskKey);
+
+export const sourceTasksOf = (plan: ExecutionPlan): TaskId[] =>
+  tasksOf(plan).filter((task) => !plan.edges.some((edge) => edge.to === task.vertex));
+
+/** The channels into `task`, in the order in which the task numbers its inputs. */
+export const inputChannels = (plan: ExecutionPlan, task: TaskId): Channel[] =>
+  plan.edges
+    .filter((edge) => edge.to === task.vertex)
+    .flatMap((edge) =>
+      peers(vertexOf(plan, edge.from), edge, task.index).map((index) => ({
+        edge: edge.id,
+        from: { vertex: edge.from, index },
+        to: task,
+      })),
+    );
+
+/** The channels out of `task`, edge by edge, each edge's in the order of the receivers. */
+export const outputChannels = (plan: ExecutionPlan, task: TaskId): Channel[] =>
+  plan.edges
+    .filter((edge) => edge.from === task.vertex)
+    .flatMap((edge) =>
+      peers(vertexOf(plan, edge.to), edge, task.index).map((index) => ({
+        edge: edge.id,
+        from: task,
+        to: { vertex: edge.to, index },
+      })),
+    );
+
+const peers = (other: VertexPlan, edge: EdgePlan, index: number): number[] =>
+  edge.partitioning === "forward"
+    ? [index]
+    : Array.from({ length: other.parallelism }, (_, peer) => peer);

@@ -1,0 +1,288 @@
+// Segments: the files keyed state is stored in. One segment is one state of one operator, whole or
+// as the changes since the segment before, for some key groups.
+//
+//   S1. Entries lie in blocks, ordered by key group; a block holds entries of one group only.
+//       Within a group, entries keep the order they were written in.
+//   S2. The index at the front says where each block is, so one group is read by one range request.
+//   S3. Header and index are checksummed together, every block by itself, padding included: one
+//       changed byte anywhere is found by whoever reads it, and by `verify`.
+//   S4. No entries at all is a legal segment.
+//
+// Layout: an envelope "segment" around header and index, then the blocks, each a multiple of 8.
+// A block: entries (4), size of keys (4), size of values (4), 1 if there are tombstones (4), a byte
+// per entry that is 1 for a tombstone, the keys as a batch, the values that are there as a batch.
+
+import { decodeRows, encodeRows } from "./batch.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import { crc32 } from "./crc32.ts";
+import { envelopeBytes, envelopeEnd, seal, unsealFront } from "./envelope.ts";
+import { FormatError } from "./format-error.ts";
+import type { Key } from "./key.ts";
+import {
+  checkMaxParallelism,
+  keyGroup,
+  rangeHas,
+  type KeyGroup,
+  type KeyGroupRange,
+} from "./key-groups.ts";
+import { decodeValue, encodeValue } from "./value.ts";
+
+/** What a segment says of itself. */
+export interface SegmentHeader {
+  /** The operator's stable uid. */
+  readonly uid: string;
+  /** The state's name within the operator. */
+  readonly state: string;
+  /** `full`: all there is. `delta`: changes to what earlier segments say. */
+  readonly kind: "full" | "delta";
+  readonly maxParallelism: number;
+}
+
+/** One key's state, or the news that it is gone. */
+export type SegmentEntry =
+  | { readonly group: KeyGroup; readonly key: Key; readonly value: unknown }
+  | { readonly group: KeyGroup; readonly key: Key; readonly deleted: true };
+
+/** Where one block is. `offset` counts from the start of the file. */
+export interface SegmentBlock {
+  readonly group: KeyGroup;
+  readonly offset: number;
+  readonly length: number;
+  readonly rows: number;
+  readonly checksum: number;
+}
+
+/** The front of a segment: all a reader needs to fetch blocks. Blocks are ordered by group. */
+export interface SegmentIndex {
+  readonly header: SegmentHeader;
+  readonly blocks: readonly SegmentBlock[];
+  /** Size of the whole file. */
+  readonly length: number;
+}
+
+/** `short`: fetch the first `needed` bytes of the file and ask again. */
+export type SegmentIndexOutcome =
+  | { readonly kind: "index"; readonly index: SegmentIndex }
+  | { readonly kind: "short"; readonly needed: number };
+
+/** What `verify` found. */
+export type SegmentCheck =
+  | { readonly kind: "sound"; readonly rows: number }
+  | { readonly kind: "damaged"; readonly faults: readonly FormatError[] };
+
+/** Bytes worth fetching first: holds the index of most segments. */
+export const segmentPrefixBytes = 16_384;
+/** Most entries of one block; a larger group gets several blocks. */
+export const segmentBlockRowsMax = 16_384;
+
+const kind = "segment";
+const version = 1;
+
+/**
+ * The bytes of a segment. Entries may come in any order.
+ *
+ * @throws ValueNotSerialisableError for a value that cannot be carried
+ */
+export function writeSegment(
+  header: SegmentHeader,
+  entries: Iterable<SegmentEntry>,
+): Uint8Array<ArrayBuffer> {
+  checkMaxParallelism(header.maxParallelism);
+  const blocks: Uint8Array[] = [];
+  const index: SegmentBlock[] = [];
+  let offset = 0; // from the end of the index, whose size is not known yet
+  for (const [group, members] of byGroup(entries, header.maxParallelism)) {
+    for (let from = 0; from < members.length; from += segmentBlockRowsMax) {
+      const part = members.slice(from, from + segmentBlockRowsMax);
+      const block = writeBlock(part);
+      const length = block.length;
+      index.push({ group, offset, length, rows: part.length, checksum: crc32(block) });
+      blocks.push(block);
+      offset += length;
+    }
+  }
+
+  const front = seal(kind, version, writeFront(header, index));
+  const bytes = new Uint8Array(front.length + offset);
+  bytes.set(front);
+  let at = front.length;
+  for (const block of blocks) {
+    bytes.set(block, at);
+    at += block.length;
+  }
+  return bytes;
+}
+
+function byGroup(
+  entries: Iterable<SegmentEntry>,
+  maxParallelism: number,
+): [KeyGroup, SegmentEntry[]][] {
+  const groups = new Map<KeyGroup, SegmentEntry[]>();
+  for (const entry of entries) {
+    const members = groups.get(entry.group);
+    if (members === undefined) groups.set(keyGroup(entry.group, maxParallelism), [entry]);
+    else members.push(entry);
+  }
+  return [...groups].sort(([a], [b]) => a - b);
+}
+
+function writeFront(header: SegmentHeader, index: readonly SegmentBlock[]): Uint8Array {
+  const { uid, state, kind: segmentKind, maxParallelism } = header;
+  const about = encodeValue({ uid, state, kind: segmentKind, maxParallelism }, "segment header");
+  const out = new ByteWriter();
+  out.u32(about.length);
+  out.bytes(about);
+  out.align();
+  out.bytes(encodeRows(index));
+  out.align();
+  return out.finish();
+}
+
+function writeBlock(entries: readonly SegmentEntry[]): Uint8Array {
+  const keys = encodeRows(entries.map((entry) => entry.key));
+  const live = entries.filter((entry) => "value" in entry);
+  const values = encodeRows(live.map((entry) => entry.value));
+  const tombstones = live.length < entries.length;
+
+  const out = new ByteWriter(64 + entries.length + keys.length + values.length);
+  out.u32(entries.length);
+  out.u32(keys.length);
+  out.u32(values.length);
+  out.u32(tombstones ? 1 : 0);
+  if (tombstones) {
+    const deleted = out.room(entries.length);
+    for (let i = 0; i < entries.length; i++) deleted[i] = "value" in entries[i]! ? 0 : 1;
+  }
+  out.align();
+  out.bytes(keys);
+  out.align();
+  out.bytes(values);
+  out.align();
+  return out.finish();
+}
+
+/**
+ * Reads the front of a segment from the first bytes of its file, for a reader that will fetch
+ * blocks by range request. @throws FormatError
+ */
+export function readSegmentIndex(prefix: Uint8Array): SegmentIndexOutcome {
+  if (prefix.length < envelopeBytes) return { kind: "short", needed: segmentPrefixBytes };
+  const needed = envelopeEnd(kind, prefix, version);
+  if (prefix.length < needed) return { kind: "short", needed };
+  const { payload, end } = unsealFront(kind, prefix, version);
+  const input = new ByteReader(payload, "Segment index");
+  const header = decodeValue(input.bytes(input.u32())) as SegmentHeader;
+  input.align();
+  const relative = decodeRows(input.bytes(input.left)) as SegmentBlock[];
+
+  let length = end;
+  const blocks = relative.map((block) => {
+    const offset = length;
+    length += block.length;
+    return { ...block, offset };
+  });
+  return { kind: "index", index: { header, blocks, length } };
+}
+
+/** The entries of one block, given exactly its bytes. @throws FormatError when damaged */
+export function readBlock(block: SegmentBlock, bytes: Uint8Array): SegmentEntry[] {
+  checkBlock(block, bytes);
+  const input = new ByteReader(bytes, `Segment block of key group ${block.group}`);
+  const rows = input.u32();
+  const keysLength = input.u32();
+  const valuesLength = input.u32();
+  const tombstones = input.u32() === 1;
+  const deleted = tombstones ? input.bytes(rows) : undefined;
+  input.align();
+  const keys = decodeRows(input.bytes(keysLength)) as Key[];
+  input.align();
+  const values = decodeRows(input.bytes(valuesLength));
+
+  const { group } = block;
+  let live = 0;
+  const entries = keys.map((key, i): SegmentEntry =>
+    deleted?.[i] === 1 ? { group, key, deleted: true } : { group, key, value: values[live++] },
+  );
+  if (rows !== block.rows || keys.length !== rows || live !== values.length) {
+    const found = `${keys.length} keys, ${live} of them with one of ${values.length} values`;
+    throw new FormatError(
+      "content",
+      `${about(block)}: expected ${block.rows} entries, found ${found}`,
+    );
+  }
+  return entries;
+}
+
+function checkBlock(block: SegmentBlock, bytes: Uint8Array): void {
+  if (bytes.length !== block.length) {
+    const problem = `expected ${block.length} bytes, found ${bytes.length}`;
+    throw new FormatError("length", `${about(block)}: ${problem}`);
+  }
+  const found = crc32(bytes);
+  if (found !== block.checksum) {
+    const problem = `expected checksum ${block.checksum.toString(16)}, found ${found.toString(16)}`;
+    throw new FormatError("checksum", `${about(block)}: ${problem}`);
+  }
+}
+
+function about(block: SegmentBlock): string {
+  return `Segment block of key group ${block.group} at offset ${block.offset}`;
+}
+
+/** Opens a segment that is in memory whole. Blocks are checked when read. @throws FormatError */
+export function readSegment(bytes: Uint8Array): Segment {
+  return new Segment(bytes);
+}
+
+/** A segment in memory. */
+export class Segment {
+  readonly header: SegmentHeader;
+  readonly blocks: readonly SegmentBlock[];
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    const outcome = readSegmentIndex(bytes);
+    const length = outcome.kind === "index" ? outcome.index.length : outcome.needed;
+    if (outcome.kind === "short" || length !== bytes.length) {
+      const atLeast = outcome.kind === "short" ? "at least " : "";
+      const problem = `expected ${atLeast}${length} bytes, found ${bytes.length}`;
+      throw new FormatError("length", `Segment: ${problem}`);
+    }
+    this.header = outcome.index.header;
+    this.blocks = outcome.index.blocks;
+    this.#bytes = bytes;
+  }
+
+  /** The key groups that have entries, ascending. */
+  get groups(): KeyGroup[] {
+    return [...new Set(this.blocks.map((block) => block.group))];
+  }
+
+  /** The entries of a range of key groups, or of all, ordered by group. */
+  *entries(range?: KeyGroupRange): Generator<SegmentEntry, void> {
+    for (const block of this.blocks) {
+      if (range === undefined || rangeHas(range, block.group)) {
+        yield* readBlock(block, this.#bytesOf(block));
+      }
+    }
+  }
+
+  /** Reads everything and tells which blocks are damaged, instead of stopping at the first. */
+  verify(): SegmentCheck {
+    const faults: FormatError[] = [];
+    let rows = 0;
+    for (const block of this.blocks) {
+      try {
+        rows += readBlock(block, this.#bytesOf(block)).length;
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        faults.push(error);
+      }
+    }
+    return faults.length === 0 ? { kind: "sound", rows } : { kind: "damaged", faults };
+  }
+
+  #bytesOf(block: SegmentBlock): Uint8Array {
+    return this.#bytes.subarray(block.offset, block.offset + block.length);
+  }
+}

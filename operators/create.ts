@@ -1,0 +1,50 @@
+// From a node of the graph to the operator that does its work. Names the states each operator
+// keeps; the names are part of what checkpoints hold.
+
+import type { GraphNode, KeySelector } from "../stream/graph.ts";
+import { AggregateOperator } from "./aggregate.ts";
+import { FilterOperator } from "./filter.ts";
+import { FlatMapOperator } from "./flat-map.ts";
+import { MapOperator } from "./map.ts";
+import type { Operator, OperatorContext } from "./operator.ts";
+import { ProcessOperator } from "./process.ts";
+import { ReduceOperator } from "./reduce.ts";
+import { TableOperator } from "./table.ts";
+
+/**
+ * The operator of a node, with its state behind `ctx`. Sources are none: they have no input, and
+ * the task drives them itself.
+ *
+ * @example createOperator({ uid: "late", spec: { kind: "filter", fn: isLate }, parallelism: 1 }, ctx)
+ */
+export function createOperator(node: GraphNode, ctx: OperatorContext): Operator {
+  const { uid, spec } = node;
+  switch (spec.kind) {
+    case "source":
+      throw new Error(`"${uid}" is a source; only what has inputs is an operator.`);
+    case "map":
+      return new MapOperator(uid, spec.fn);
+    case "flatMap":
+      return new FlatMapOperator(uid, spec.fn);
+    case "filter":
+      return new FilterOperator(uid, spec.fn);
+    case "reduce":
+      return new ReduceOperator(uid, keyOf(node), spec.fn, ctx.state.table("reduced"));
+    case "aggregate":
+      return new AggregateOperator(
+        uid,
+        keyOf(node),
+        spec.aggregates,
+        ctx.state.table("accumulators"),
+      );
+    case "process":
+      return new ProcessOperator(uid, keyOf(node), spec.fn, ctx.state);
+    case "sink":
+      return new TableOperator(uid, spec.table.name, keyOf(node), ctx.state.table("rows"));
+  }
+}
+
+function keyOf({ uid, key }: GraphNode): KeySelector {
+  if (key === undefined) throw new Error(`G2: "${uid}" needs a key and its node has none.`);
+  return key;
+}

@@ -1,0 +1,43 @@
+// What an operator is to the chain that runs it. One operator per file beside this one; each is
+// synchronous, knows rows, keys and its own state, and nothing of channels, barriers or storage.
+
+import type { CheckpointId } from "../format/ids.ts";
+import type { KeyedStateStore } from "./state/keyed-state.ts";
+
+/** Rows on their way through a chain. `rows()` costs the objects once; later readers share them. */
+export interface RecordBatch {
+  readonly length: number;
+  rows(): readonly unknown[];
+}
+
+/** Where an operator's results go: the next operators of the chain and the outgoing edges. */
+export interface Output {
+  emit(batch: RecordBatch): void;
+}
+
+export interface OperatorContext {
+  readonly uid: string;
+  /** Keyed state of this operator; only keyed operators may ask for any. */
+  readonly state: KeyedStateStore;
+  readonly subtask: { readonly index: number; readonly parallelism: number };
+}
+
+/**
+ * One operator of one subtask.
+ *
+ * Calls come one at a time. `processBatch` emits during the call or not at all; state it changed is
+ * part of the snapshot of the next barrier.
+ */
+export interface Operator {
+  processBatch(batch: RecordBatch, out: Output): void;
+}
+
+/** An operator that shows results outside: nothing is final before `commit`. */
+export interface SinkOperator extends Operator {
+  /** At the barrier: what was written since the last one belongs to `checkpoint`. */
+  prepareCommit(checkpoint: CheckpointId): void;
+  /** The checkpoint is durable, and so are all before it. May be called again. */
+  commit(checkpoint: CheckpointId): void;
+}
+
+export const isSink = (operator: Operator): operator is SinkOperator => "prepareCommit" in operator;

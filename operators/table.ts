@@ -1,0 +1,113 @@
+// The table sink: the last row of each key, of which only what a completed checkpoint holds is
+// final. Rows written since are there for whoever asks for the latest.
+//
+// `rows` holds the latest row of each key and is what a snapshot stores. What is committed is not
+// stored a second time: each epoch, from one barrier to the next, remembers in memory the row that
+// each key had before the epoch first wrote it.
+//   T1. The committed row of a key is what the oldest uncommitted epoch that wrote the key remembers,
+//       or the latest row where none wrote it.
+//   T2. An epoch gets its checkpoint's id at the barrier, and ids only rise.
+//   T3. Committing a checkpoint forgets all epochs up to it. An aborted checkpoint's epoch stays
+//       uncommitted until a later checkpoint completes, which includes its rows.
+//   T4. After a restore the latest rows are the committed ones: a snapshot is taken at the barrier.
+
+import type { CheckpointId } from "../format/ids.ts";
+import { keyId, type Key, type KeyId } from "../format/key.ts";
+import type { TableQuery } from "../format/messages.ts";
+import { UserCodeError } from "../stream/errors.ts";
+import type { KeySelector } from "../stream/graph.ts";
+import type { RecordBatch, SinkOperator } from "./operator.ts";
+import type { StateTable } from "./state/keyed-state.ts";
+
+/** `committed`: as of the last completed checkpoint. `latest`: all that was written. */
+export type TableRead = TableQuery["read"];
+
+/** The row that each key had before; undefined where it had none. */
+type Undo = Map<KeyId, unknown>;
+
+interface SealedEpoch {
+  readonly checkpoint: CheckpointId;
+  readonly undo: Undo;
+}
+
+export class TableOperator implements SinkOperator {
+  readonly name: string;
+  readonly #uid: string;
+  readonly #key: KeySelector;
+  readonly #rows: StateTable<unknown>;
+  /** Uncommitted and past their barrier, oldest first. */
+  #sealed: SealedEpoch[] = [];
+  #running: Undo = new Map();
+  #committed: CheckpointId | null = null;
+
+  constructor(uid: string, name: string, key: KeySelector, rows: StateTable<unknown>) {
+    this.#uid = uid;
+    this.name = name;
+    this.#key = key;
+    this.#rows = rows;
+  }
+
+  /** The checkpoint that `committed` reads stand for; null before the first. */
+  get committedCheckpoint(): CheckpointId | null {
+    return this.#committed;
+  }
+
+  processBatch(batch: RecordBatch): void {
+    const select = this.#key;
+    const latest = this.#rows;
+    const undo = this.#running;
+    const rows = batch.rows();
+    let i = 0;
+    try {
+      for (; i < rows.length; i++) {
+        const row = rows[i];
+        const key = select(row as never);
+        const id = keyId(key);
+        if (!undo.has(id)) undo.set(id, latest.get(key));
+        latest.put(key, row);
+      }
+    } catch (error) {
+      throw new UserCodeError(this.#uid, `table "${this.name}"`, i, error);
+    }
+  }
+
+  /** The state was restored from that checkpoint. Called before the first batch. */
+  restored(checkpoint: CheckpointId): void {
+    this.#committed = checkpoint;
+  }
+
+  prepareCommit(checkpoint: CheckpointId): void {
+    const last = this.#sealed.at(-1)?.checkpoint ?? this.#committed ?? 0;
+    if (checkpoint <= last) {
+      throw new Error(`T2: table "${this.name}" got barrier ${checkpoint} after ${last}.`);
+    }
+    this.#sealed.push({ checkpoint, undo: this.#running });
+    this.#running = new Map();
+  }
+
+  commit(checkpoint: CheckpointId): void {
+    if (this.#committed !== null && checkpoint <= this.#committed) return;
+    this.#committed = checkpoint;
+    this.#sealed = this.#sealed.filter((epoch) => epoch.checkpoint > checkpoint);
+  }
+
+  /** The row of a key, or undefined where it has none. */
+  read(mode: TableRead, key: Key): unknown {
+    const latest = this.#rows.get(key);
+    return mode === "latest" ? latest : this.#committedRow(keyId(key), latest);
+  }
+
+  /** All keys and their rows, in no order. Valid until the next batch. */
+  *entries(mode: TableRead): Generator<[Key, unknown]> {
+    // Rows are never deleted, so every committed key has a latest row.
+    for (const [key, latest] of this.#rows.entries()) {
+      const row = mode === "latest" ? latest : this.#committedRow(keyId(key), latest);
+      if (row !== undefined) yield [key, row];
+    }
+  }
+
+  #committedRow(id: KeyId, latest: unknown): unknown {
+    for (const { undo } of this.#sealed) if (undo.has(id)) return undo.get(id);
+    return this.#running.has(id) ? this.#running.get(id) : latest;
+  }
+}

@@ -1,0 +1,252 @@
+// Streams: what a build function chains calls on. `DataStream` and `KeyedStream` are two views of
+// one recorded stream, so a call on the wrong view is refused by the compiler and, for programs
+// that were never compiled, by an error that names the operator.
+
+import type { Key } from "../format/key.ts";
+import type { Partitioning } from "../format/plan.ts";
+import type { AggregateRow, Aggregates } from "./aggregates.ts";
+import { GraphError, type GraphErrorCode } from "./errors.ts";
+import type { KeySelector, OperatorSpec } from "./graph.ts";
+import { isAsync, shown } from "./names.ts";
+import type { ProcessFunction, StateDescriptors } from "./process.ts";
+import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
+import type { TableSink } from "./table.ts";
+
+/**
+ * Rows of type `T`, in no order beyond that of the subtask they come from. The functions given to
+ * its operators must be deterministic and must not change the rows they are given: after a failure
+ * they run again, and a row may be on its way to several operators.
+ */
+export interface DataStream<T> {
+  /**
+   * One row for each row.
+   *
+   * @example flights.map((flight) => flight.delay / 60, { uid: "hours" })
+   */
+  map<R>(fn: (row: T) => R, options: OperatorOptions): DataStream<R>;
+  /**
+   * Any number of rows for each row, in the order of the iterable.
+   *
+   * @example lines.flatMap((line) => line.split(" "), { uid: "words" })
+   */
+  flatMap<R>(fn: (row: T) => Iterable<R>, options: OperatorOptions): DataStream<R>;
+  /**
+   * The rows for which the predicate holds, narrowed where it is a type guard.
+   *
+   * @example flights.filter((flight) => flight.delay > 15, { uid: "delayed" })
+   */
+  filter<R extends T>(fn: (row: T) => row is R, options: OperatorOptions): DataStream<R>;
+  filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
+  /**
+   * Brings the rows of one key to one subtask, in order, for the operator that follows.
+   *
+   * @example flights.keyBy((flight) => [flight.origin, flight.destination])
+   */
+  keyBy<const K extends Key>(key: (row: T) => K): KeyedStream<T, K>;
+  /**
+   * The rows of this stream and of the others, interleaved.
+   *
+   * @example departures.union(arrivals, diversions)
+   */
+  union(...others: readonly DataStream<T>[]): DataStream<T>;
+  /**
+   * Spreads the rows evenly over the subtasks of the operator that follows.
+   *
+   * @example flights.rebalance().map(slow, { uid: "slow", parallelism: 8 })
+   */
+  rebalance(): DataStream<T>;
+  /**
+   * Writes the rows to a table.
+   *
+   * @example worst.to(table("worst-delays"), { uid: "out" })
+   */
+  to(sink: TableSink<T>, options: OperatorOptions): void;
+}
+
+/** Rows of type `T` by their key. Its operators keep state per key, which survives failures. */
+export interface KeyedStream<T, K> {
+  /**
+   * Folds the rows of each key into one, and emits the fold so far for every row, the key's first
+   * row included. `fn` returns a row of its own and changes neither argument.
+   *
+   * @example byOrigin.reduce((a, b) => (a.delay >= b.delay ? a : b), { uid: "worst-so-far" })
+   */
+  reduce(fn: (left: T, right: T) => T, options: OperatorOptions): DataStream<T>;
+  /**
+   * Keeps aggregates of all rows of each key, and emits `{ key, ...aggregates }` for every key that
+   * a batch touched, once per batch. The result is an updating one: a later row of a key replaces
+   * the earlier, and how many there are depends on how rows were batched. Write it to a table by
+   * its `key`; do not count its rows.
+   *
+   * @example
+   * flights.keyBy((flight) => flight.origin)
+   *   .aggregate({ flights: count(), worst: max((flight) => flight.delay) }, { uid: "by-origin" })
+   */
+  aggregate<G extends Aggregates<T>>(
+    aggregates: G,
+    options: OperatorOptions,
+  ): DataStream<AggregateRow<K, G>>;
+  /**
+   * Calls a function of yours for every row, with state of the row's key. See `ProcessFunction`.
+   */
+  process<R, S extends StateDescriptors>(
+    fn: ProcessFunction<T, K, R, S>,
+    options: OperatorOptions,
+  ): DataStream<R>;
+}
+
+/** The one implementation. Knows no row types: they were checked where the user wrote them. */
+export class RecordedStream implements DataStream<never>, KeyedStream<never, never> {
+  readonly #recorder: GraphRecorder;
+  readonly #upstreams: readonly Upstream[];
+  readonly #key: KeySelector | undefined;
+
+  constructor(recorder: GraphRecorder, upstreams: readonly Upstream[], key?: KeySelector) {
+    this.#recorder = recorder;
+    this.#upstreams = upstreams;
+    this.#key = key;
+  }
+
+  map(fn: (row: never) => unknown, options: OperatorOptions): RecordedStream {
+    requireFunction("map", fn, options);
+    return this.#then({ kind: "map", fn }, options);
+  }
+
+  flatMap(fn: (row: never) => Iterable<unknown>, options: OperatorOptions): RecordedStream {
+    requireFunction("flatMap", fn, options);
+    return this.#then({ kind: "flatMap", fn }, options);
+  }
+
+  filter(fn: (row: never) => boolean, options: OperatorOptions): RecordedStream {
+    requireFunction("filter", fn, options);
+    return this.#then({ kind: "filter", fn }, options);
+  }
+
+  keyBy(key: KeySelector): RecordedStream {
+    requireFunction("keyBy", key);
+    return this.#partitioned("hash", key);
+  }
+
+  rebalance(): RecordedStream {
+    return this.#partitioned("rebalance");
+  }
+
+  union(...others: readonly DataStream<never>[]): RecordedStream {
+    const upstreams = [...this.#upstreams];
+    for (const other of others) {
+      if (!(other instanceof RecordedStream)) {
+        throw refusal("BAD_ARGUMENT", "union", undefined, `was given ${shown(other)}`, "streams");
+      }
+      if (other.#recorder !== this.#recorder) {
+        throw new GraphError(
+          "FOREIGN_STREAM",
+          `union in job "${this.#recorder.job}" was given a stream of job ` +
+            `"${other.#recorder.job}". A graph has streams of one job only; to use another job's ` +
+            `rows, let both read the same topic.`,
+        );
+      }
+      upstreams.push(...other.#upstreams);
+    }
+    return new RecordedStream(this.#recorder, upstreams);
+  }
+
+  to(sink: TableSink<never>, options: OperatorOptions): void {
+    if ((sink as Partial<typeof sink> | undefined)?.kind !== "table") {
+      throw refusal("BAD_ARGUMENT", "to", options, `was given ${shown(sink)}`, "table(…)");
+    }
+    const spec = { kind: "sink", table: sink } as const;
+    this.#recorder.add(spec, options, this.#upstreams, sink.key);
+  }
+
+  reduce(fn: (left: never, right: never) => unknown, options: OperatorOptions): RecordedStream {
+    requireFunction("reduce", fn, options);
+    return this.#keyed({ kind: "reduce", fn }, options);
+  }
+
+  aggregate<G extends Aggregates<never>>(aggregates: G, options: OperatorOptions): RecordedStream {
+    requireAggregates(aggregates, options);
+    return this.#keyed({ kind: "aggregate", aggregates }, options);
+  }
+
+  process<S extends StateDescriptors>(
+    fn: ProcessFunction<never, never, unknown, S>,
+    options: OperatorOptions,
+  ): RecordedStream {
+    requireProcess(fn, options);
+    return this.#keyed({ kind: "process", fn }, options);
+  }
+
+  #keyed(spec: OperatorSpec, options: OperatorOptions): RecordedStream {
+    if (this.#key !== undefined) return this.#then(spec, options, this.#key);
+    const inputs = this.#upstreams.map((upstream) => `"${upstream.node.uid}"`).join(", ");
+    throw refusal(
+      "NOT_KEYED",
+      spec.kind,
+      options,
+      `needs a key, and its input ${inputs} has none`,
+      "reduce, aggregate and process on a keyed stream: call .keyBy((row) => …) right before",
+    );
+  }
+
+  #then(spec: OperatorSpec, options: OperatorOptions, key?: KeySelector): RecordedStream {
+    const node = this.#recorder.add(spec, options, this.#upstreams, key);
+    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]);
+  }
+
+  #partitioned(partitioning: Partitioning, key?: KeySelector): RecordedStream {
+    const of = { partitioning, ...(key === undefined ? {} : { key }) };
+    const upstreams = this.#upstreams.map(({ node }) => ({ node, ...of }));
+    return new RecordedStream(this.#recorder, upstreams, key);
+  }
+}
+
+function requireFunction(method: string, fn: unknown, options?: OperatorOptions): void {
+  if (typeof fn === "function" && !isAsync(fn)) return;
+  const allowed = "a function that returns its result, not a promise";
+  throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(fn)}`, allowed);
+}
+
+function requireAggregates(aggregates: unknown, options: OperatorOptions): void {
+  const refuse = (found: string, allowed: string): GraphError =>
+    refusal("BAD_AGGREGATES", "aggregate", options, found, allowed);
+  if (typeof aggregates !== "object" || aggregates === null) {
+    throw refuse(`was given ${shown(aggregates)}`, "an object such as { rows: count() }");
+  }
+  const fields = Object.entries(aggregates);
+  if (fields.length === 0) throw refuse("has no field", "one or more, such as { rows: count() }");
+  for (const [field, aggregate] of fields as [string, Record<string, unknown> | undefined][]) {
+    if (field === "key") {
+      throw refuse(`has a field "key"`, `any other name; "key" holds the stream's key`);
+    }
+    const has = (part: string): boolean => typeof aggregate?.[part] === "function";
+    if (["create", "add", "merge", "result"].every(has)) continue;
+    const allowed = "count(), sum(…) and the like, or an object with create, add, merge and result";
+    throw refuse(`has ${shown(aggregate)} in its field "${field}"`, allowed);
+  }
+}
+
+function requireProcess(fn: unknown, options: OperatorOptions): void {
+  const given = fn as Partial<ProcessFunction<never, never, unknown>> | undefined;
+  const states = Object.values(given?.state ?? {}) as ({ readonly kind?: unknown } | undefined)[];
+  const whole = typeof given?.process === "function" && typeof given.state === "object";
+  if (whole && states.every((state) => state?.kind === "value")) return;
+  throw refusal(
+    "BAD_ARGUMENT",
+    "process",
+    options,
+    `was given ${shown(fn)} that is no process function`,
+    "{ state: { name: valueState() }, emits: rows(), process(row, ctx) { … } }",
+  );
+}
+
+function refusal(
+  code: GraphErrorCode,
+  method: string,
+  options: OperatorOptions | undefined,
+  found: string,
+  allowed: string,
+): GraphError {
+  const uid = options?.uid;
+  const who = uid === undefined ? method : `Operator "${uid}" (${method})`;
+  return new GraphError(code, `${who} ${found}. Allowed: ${allowed}.`, uid);
+}

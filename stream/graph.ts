@@ -1,0 +1,52 @@
+// The logical graph of a job: what `defineJob` records and every other part reads. Holds the user's
+// functions by value, runs none of them.
+//   G1. Uids are unique in a graph; an edge names its ends by uid.
+//   G2. An operator that needs a key has `key`, and all its inputs are partitioned by that key.
+//   G3. A source has no inputs, a sink no outputs, everything else both.
+
+import type { JobConfig } from "../format/config.ts";
+import type { Key } from "../format/key.ts";
+import type { Partitioning } from "../format/plan.ts";
+import type { Aggregate } from "./aggregates.ts";
+import type { ProcessFunction } from "./process.ts";
+import type { TableSink } from "./table.ts";
+import type { Topic } from "./topic.ts";
+
+/** A function from a row to its key. */
+export type KeySelector = (row: never) => Key;
+
+/** What an operator does. The functions take and return `never`/`unknown` here: their types were
+ * checked where the user wrote them. */
+export type OperatorSpec =
+  | { readonly kind: "source"; readonly topic: Topic<unknown> }
+  | { readonly kind: "map"; readonly fn: (row: never) => unknown }
+  | { readonly kind: "flatMap"; readonly fn: (row: never) => Iterable<unknown> }
+  | { readonly kind: "filter"; readonly fn: (row: never) => boolean }
+  | { readonly kind: "reduce"; readonly fn: (left: never, right: never) => unknown }
+  | { readonly kind: "aggregate"; readonly aggregates: Readonly<Record<string, Aggregate>> }
+  | { readonly kind: "process"; readonly fn: ProcessFunction<never, never, unknown> }
+  | { readonly kind: "sink"; readonly table: TableSink<never> };
+
+export interface GraphNode {
+  readonly uid: string;
+  readonly spec: OperatorSpec;
+  /** Where the program sets one; else the job's, which a submission may change. */
+  readonly parallelism?: number;
+  /** Of keyed operators: the selector by which their input is partitioned. */
+  readonly key?: KeySelector;
+}
+
+export interface GraphEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly partitioning: Partitioning;
+  /** Present exactly where `partitioning` is `hash`. */
+  readonly key?: KeySelector;
+}
+
+export interface JobGraph {
+  readonly name: string;
+  readonly config: JobConfig;
+  readonly nodes: readonly GraphNode[];
+  readonly edges: readonly GraphEdge[];
+}

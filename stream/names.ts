@@ -1,0 +1,42 @@
+// What a user may call things. One rule for uids and for the names of jobs, topics and tables: they
+// become parts of paths, of object names and of URLs, and need no escaping in any of them.
+
+import { GraphError } from "./errors.ts";
+
+const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
+const nameRule = "1 to 64 letters, digits, underscores, dots and hyphens";
+
+/** The name as it is, or a `GraphError` where it may not be one. */
+export function checkedName(of: "job" | "topic" | "table", name: unknown): string {
+  if (typeof name === "string" && namePattern.test(name)) return name;
+  throw new GraphError(
+    "BAD_NAME",
+    `${shown(name)} cannot be the name of a ${of}. Allowed: ${nameRule}.`,
+  );
+}
+
+/** The uid as it is, or a `GraphError` where it may not be one. `operator` says whose. */
+export function checkedUid(operator: string, uid: unknown): string {
+  if (typeof uid === "string" && namePattern.test(uid)) return uid;
+  const found = uid === undefined ? "has no uid" : `has the uid ${shown(uid)}`;
+  throw new GraphError(
+    "BAD_UID",
+    `An operator (${operator}) ${found}. Allowed: ${nameRule}. The uid ties an operator to its ` +
+      `state; pass { uid: "…" } as the last argument and never change it afterwards.`,
+  );
+}
+
+/** A value as a message quotes it: short, whatever it is. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(cut(value));
+  if (typeof value === "function") return isAsync(value) ? "an async function" : "a function";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  return cut(String(value));
+}
+
+/** Whether calling it gives a promise: such a function cannot be part of a synchronous operator. */
+export const isAsync = (fn: unknown): boolean =>
+  Object.prototype.toString.call(fn).startsWith("[object Async");
+
+const cut = (text: string): string => (text.length > 80 ? `${text.slice(0, 79)}…` : text);

@@ -1,0 +1,174 @@
+// Records one job's graph while its build function runs, and refuses what makes no sense.
+//   G1 to G3 of graph.ts hold for every graph that `finish` returns.
+//   D1. A refusal names the operator by uid, wherever there is one.
+//   D2. After `finish` nothing can be added: a stream that was kept is of no use.
+
+import type { JobConfig } from "../format/config.ts";
+import type { Partitioning } from "../format/plan.ts";
+import { GraphError } from "./errors.ts";
+import type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
+import { checkedUid, shown } from "./names.ts";
+import { keyField } from "./table.ts";
+
+/** What every operator may be given, and its uid, which it must be given. */
+export interface OperatorOptions {
+  /** Ties the operator to its state across versions of the program: 1 to 64 of [A-Za-z0-9_.-]. */
+  readonly uid: string;
+  /** Subtasks of this operator; the job's parallelism where absent. */
+  readonly parallelism?: number;
+}
+
+/** One origin of a stream, and how its rows reach the next operator. */
+export interface Upstream {
+  readonly node: GraphNode;
+  readonly partitioning: Partitioning;
+  readonly key?: KeySelector;
+}
+
+const methodOf = (spec: OperatorSpec): string => {
+  if (spec.kind === "source") return "from";
+  return spec.kind === "sink" ? "to" : spec.kind;
+};
+
+export class GraphRecorder {
+  readonly job: string;
+  readonly #config: JobConfig;
+  readonly #nodes = new Map<string, GraphNode>();
+  readonly #edges: GraphEdge[] = [];
+  #finished = false;
+
+  constructor(job: string, config: JobConfig) {
+    this.job = job;
+    this.#config = config;
+  }
+
+  /** Adds an operator that reads `upstreams`; `key` where it is keyed. */
+  add(
+    spec: OperatorSpec,
+    options: OperatorOptions | undefined,
+    upstreams: readonly Upstream[] = [],
+    key?: KeySelector,
+  ): GraphNode {
+    const method = methodOf(spec);
+    const uid = checkedUid(method, options?.uid);
+    this.#refuseIfFinished(method, uid);
+    this.#refuseConflicts(spec, uid);
+    const parallelism = this.#parallelism(uid, options?.parallelism);
+    const node = { uid, spec, parallelism, ...(key === undefined ? {} : { key }) };
+    this.#nodes.set(uid, node);
+    for (const upstream of upstreams) this.#edges.push(edge(upstream, node));
+    return node;
+  }
+
+  /** The graph, which is complete and stays as it is. */
+  finish(): JobGraph {
+    this.#finished = true;
+    const nodes = [...this.#nodes.values()];
+    this.#refuseWithout(nodes, "source", "NO_SOURCE", "env.from(topic(…), { uid: … })");
+    this.#refuseWithout(nodes, "sink", "NO_SINK", ".to(table(…), { uid: … })");
+    const read = new Set(this.#edges.map((edge) => edge.from));
+    for (const { uid, spec } of nodes) {
+      if (spec.kind === "sink" || read.has(uid)) continue;
+      throw new GraphError(
+        "NO_CONSUMER",
+        `Nothing reads what operator "${uid}" (${methodOf(spec)}) of job "${this.job}" emits. ` +
+          `Every stream must end in a sink: add .to(table(…), { uid: … }), or remove the operator.`,
+        uid,
+      );
+    }
+    return { name: this.job, config: this.#config, nodes, edges: this.#edges };
+  }
+
+  #refuseIfFinished(method: string, uid: string): void {
+    if (!this.#finished) return;
+    throw new GraphError(
+      "JOB_CLOSED",
+      `Operator "${uid}" (${method}) was added to job "${this.job}" after its definition had ended. ` +
+        `Use env and its streams only inside the function given to defineJob.`,
+      uid,
+    );
+  }
+
+  #refuseConflicts(spec: OperatorSpec, uid: string): void {
+    const same = this.#nodes.get(uid);
+    if (same !== undefined) {
+      throw new GraphError(
+        "DUPLICATE_UID",
+        `Two operators of job "${this.job}" have the uid "${uid}": ${described(same.spec)} and ` +
+          `${described(spec)}. A uid names one operator's state; give each its own.`,
+        uid,
+      );
+    }
+    for (const other of this.#nodes.values()) {
+      if (spec.kind === "source" && other.spec.kind === "source") {
+        const { topic } = spec;
+        const declared = other.spec.topic;
+        if (topic.name !== declared.name || topic.partitions === declared.partitions) continue;
+        throw new GraphError(
+          "TOPIC_CONFLICT",
+          `Topic "${topic.name}" has ${declared.partitions} partitions in operator "${other.uid}" ` +
+            `and ${topic.partitions} in operator "${uid}". Declare it once and use that twice.`,
+          uid,
+        );
+      }
+      if (spec.kind === "sink" && other.spec.kind === "sink") {
+        if (spec.table.name !== other.spec.table.name) continue;
+        throw new GraphError(
+          "DUPLICATE_TABLE",
+          `Operators "${other.uid}" and "${uid}" both write the table "${spec.table.name}". ` +
+            `Give each its own table, or write union(…) of the streams to one.`,
+          uid,
+        );
+      }
+    }
+  }
+
+  #parallelism(uid: string, given: unknown): number {
+    if (given === undefined) return this.#config.parallelism;
+    const most = this.#config.maxParallelism;
+    if (typeof given === "number" && Number.isInteger(given) && given >= 1 && given <= most) {
+      return given;
+    }
+    throw new GraphError(
+      "BAD_PARALLELISM",
+      `Operator "${uid}" has the parallelism ${shown(given)}. ` +
+        `Allowed: a whole number from 1 to ${most}, the max parallelism of job "${this.job}".`,
+      uid,
+    );
+  }
+
+  #refuseWithout(
+    nodes: readonly GraphNode[],
+    kind: "source" | "sink",
+    code: "NO_SOURCE" | "NO_SINK",
+    call: string,
+  ): void {
+    if (nodes.some((node) => node.spec.kind === kind)) return;
+    throw new GraphError(code, `Job "${this.job}" has no ${kind}. Add one: ${call}.`);
+  }
+}
+
+function edge(upstream: Upstream, to: GraphNode): GraphEdge {
+  const ends = { from: upstream.node.uid, to: to.uid };
+  const sameTasks = upstream.node.parallelism === to.parallelism;
+  if (to.spec.kind === "sink") {
+    // The rows of a table's key must all come to one subtask. Those of an aggregate that go by its
+    // own key already are where its key groups are.
+    const { key } = to.spec.table;
+    const inPlace = upstream.node.spec.kind === "aggregate" && key === keyField;
+    if (inPlace && sameTasks && upstream.partitioning === "forward") {
+      return { ...ends, partitioning: "forward" };
+    }
+    return { ...ends, partitioning: "hash", key };
+  }
+  const { partitioning, key } = upstream;
+  if (key !== undefined) return { ...ends, partitioning: "hash", key };
+  if (partitioning === "forward" && !sameTasks) return { ...ends, partitioning: "rebalance" };
+  return { ...ends, partitioning };
+}
+
+function described(spec: OperatorSpec): string {
+  if (spec.kind === "source") return `the source of topic "${spec.topic.name}"`;
+  if (spec.kind === "sink") return `the sink to table "${spec.table.name}"`;
+  return `a ${spec.kind}`;
+}

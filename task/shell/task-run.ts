@@ -1,0 +1,230 @@
+// One attempt of a subtask, in motion: performs the effects of the task core and feeds the answers
+// back as events.
+//   U1. The core is called from one place at a time and never across an await.
+//   U2. A checkpoint is acknowledged only when every file its handles name is in R2. Files are
+//       stored one after the other, so a later checkpoint waits for the files of an earlier one.
+//   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
+
+import { RpcTarget } from "cloudflare:workers";
+import { type Millis, millis, objectName, type Seq, taskKey } from "../../format/ids.ts";
+import type {
+  ChannelSession,
+  CheckpointAck,
+  CoordinatorTaskApi,
+  SubtaskApi,
+  TaskFailure,
+  TopicPartitionApi,
+} from "../../format/messages.ts";
+import { vertexOf } from "../../format/plan.ts";
+import { filesOf } from "../../format/state-handle.ts";
+import type { SnapshotFile, Task, TaskEffect } from "../task.ts";
+import { ChannelSender } from "./channel-sender.ts";
+import { storeFile } from "./state-files.ts";
+import { TopicReaders } from "./topic-readers.ts";
+
+/** What a subtask needs bound. */
+export interface SubtaskEnv {
+  readonly SUBTASK: { getByName(name: string): SubtaskApi };
+  readonly COORDINATOR: { getByName(name: string): CoordinatorTaskApi };
+  readonly TOPIC_PARTITION: { getByName(name: string): TopicPartitionApi };
+  readonly BUCKET: R2Bucket;
+}
+
+/** Milliseconds before each further try to tell the coordinator something. */
+const reportDelays = [50, 200, 1_000, 3_000];
+
+interface Waiter {
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+export class TaskRun {
+  readonly task: Task;
+  readonly #env: SubtaskEnv;
+  readonly #senders: readonly ChannelSender[];
+  readonly #readers: TopicReaders | undefined;
+  /** Senders waiting for a frame of theirs to be processed, by channel and sequence number. */
+  readonly #waiters = new Map<string, Waiter[]>();
+  readonly #lostFiles = new Set<string>();
+  #stored: Promise<void> = Promise.resolve();
+  #flushTimer: number | null = null;
+  #isOver = false;
+
+  constructor(task: Task, env: SubtaskEnv) {
+    this.task = task;
+    this.#env = env;
+    const { deployment } = task;
+    this.#senders = task.outputs.map(
+      (channel, at) =>
+        new ChannelSender(env.SUBTASK, deployment, channel, {
+          opened: (expected) => this.handle((now) => task.reopened(at, expected, now)),
+          settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
+          disconnected: () => this.handle((now) => task.disconnected(at, now)),
+          lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
+        }),
+    );
+    const { source } = vertexOf(deployment.plan, deployment.task.vertex);
+    this.#readers = source && new TopicReaders(env.TOPIC_PARTITION, source.topic);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Runs one event of the core and performs what it says. */
+  handle(event: (now: Millis) => readonly TaskEffect[]): void {
+    if (this.#isOver) return;
+    for (const effect of event(millis(Date.now()))) this.#perform(effect);
+    this.#armFlush();
+  }
+
+  session(channel: number): ChannelSession & RpcTarget {
+    return new InboundSession(this, channel);
+  }
+
+  /** A frame from upstream. Resolves when it was processed. */
+  receive(channel: number, seq: Seq, frame: Uint8Array): Promise<void> {
+    this.handle((now) => this.task.receive(channel, seq, frame, now).effects);
+    return this.whenSettled(channel, seq);
+  }
+
+  whenSettled(channel: number, seq: Seq): Promise<void> {
+    if (this.#isOver) return Promise.reject(new Error("This attempt is over."));
+    if (this.task.isSettled(channel, seq)) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const key = `${channel}:${seq}`;
+    const waiters = this.#waiters.get(key);
+    if (waiters === undefined) this.#waiters.set(key, [{ resolve, reject }]);
+    else waiters.push({ resolve, reject });
+    return promise;
+  }
+
+  /** Ends the attempt here; nothing more of it leaves this object. */
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.task.stop();
+    clearTimeout(this.#flushTimer);
+    for (const sender of this.#senders) sender.close();
+    this.#readers?.close();
+    const error = new Error("This attempt is over.");
+    for (const waiter of [...this.#waiters.values()].flat()) waiter.reject(error);
+    this.#waiters.clear();
+  }
+
+  #perform(effect: TaskEffect): void {
+    switch (effect.kind) {
+      case "open":
+        return this.#go(this.#senders[effect.channel]!.open());
+      case "push":
+        return this.#senders[effect.channel]!.push(effect.seq, effect.frame);
+      case "awaitSettled":
+        return this.#senders[effect.channel]!.awaitSettled(effect.seq);
+      case "release":
+        return this.#release(`${effect.channel}:${effect.seq}`);
+      case "read":
+        return this.#go(this.#read(effect.partition, effect.from));
+      case "snapshot":
+        return this.#go(this.#snapshot(effect.file, effect.ack));
+      case "decline":
+        return this.#go(this.#report((coordinator) => coordinator.decline(effect.decline)));
+      case "fail":
+        this.#go(this.#report((coordinator) => coordinator.taskFailed(effect.failure)));
+        return this.over();
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #release(key: string): void {
+    const waiters = this.#waiters.get(key);
+    this.#waiters.delete(key);
+    for (const waiter of waiters ?? []) waiter.resolve();
+  }
+
+  async #read(partition: number, from: Parameters<TopicReaders["read"]>[1]): Promise<void> {
+    const batches = await this.#readers?.read(partition, from);
+    if (batches !== undefined) this.handle((now) => this.task.sourceBatches(partition, batches, now));
+  }
+
+  async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
+    const frozenAt = Date.now();
+    if (file !== undefined) this.#stored = this.#stored.then(() => this.#store(file));
+    await this.#stored;
+    if (this.#isOver) return;
+    const lost = filesOf(ack.state).find((path) => this.#lostFiles.has(path));
+    const { attempt, checkpoint, task } = ack;
+    await this.#report((coordinator) => {
+      if (lost !== undefined) {
+        return coordinator.decline({ attempt, checkpoint, task, reason: `State file ${lost} was not stored.` });
+      }
+      const metrics = { ...ack.metrics, asyncDuration: Date.now() - frozenAt };
+      return coordinator.acknowledge({ ...ack, metrics });
+    });
+  }
+
+  async #store(file: SnapshotFile): Promise<void> {
+    try {
+      await storeFile(this.#env.BUCKET, file);
+    } catch (error) {
+      console.warn(`Subtask ${taskKey(this.task.deployment.task)}: ${String(error)}`);
+      this.#lostFiles.add(file.path);
+      this.task.snapshotLost();
+    }
+  }
+
+  /** Tells the coordinator, more than once where it must be. What it never hears, it finds out. */
+  async #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await call(this.#env.COORDINATOR.getByName(objectName.coordinator(this.task.deployment.job)));
+      } catch (error) {
+        const delay = reportDelays[tries];
+        if (delay === undefined) throw error;
+        await scheduler.wait(delay);
+      }
+    }
+  }
+
+  #armFlush(): void {
+    const at = this.task.wakeAt;
+    if (at === undefined || this.#flushTimer !== null || this.#isOver) return;
+    this.#flushTimer = setTimeout(() => {
+      this.#flushTimer = null;
+      this.handle((now) => this.task.tick(now));
+    }, Math.max(0, at - Date.now()));
+  }
+
+  #fail(message: string): void {
+    if (this.#isOver) return;
+    const { attempt, task } = this.task.deployment;
+    const failure: TaskFailure = { attempt, task, name: "ChannelLost", message };
+    this.#perform({ kind: "fail", failure });
+  }
+
+  /** Work that nobody waits for; what it throws ends the attempt. */
+  #go(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(String(error)));
+  }
+}
+
+/** What a sender holds: one channel into one run. */
+class InboundSession extends RpcTarget implements ChannelSession {
+  readonly #run: TaskRun;
+  readonly #channel: number;
+
+  constructor(run: TaskRun, channel: number) {
+    super();
+    this.#run = run;
+    this.#channel = channel;
+  }
+
+  push(seq: Seq, frame: Uint8Array): Promise<void> {
+    return this.#run.receive(this.#channel, seq, frame);
+  }
+
+  settled(seq: Seq): Promise<void> {
+    return this.#run.whenSettled(this.#channel, seq);
+  }
+}
+

@@ -1,0 +1,182 @@
+// Compile-time checks of what the stream API infers and refuses. Never run: tsc is the test.
+
+import {
+  avg,
+  count,
+  countIf,
+  defineJob,
+  max,
+  min,
+  rows,
+  sum,
+  table,
+  topic,
+  valueState,
+  type Aggregate,
+  type DataStream,
+  type JobEnvironment,
+  type KeyedStream,
+} from "tidemark";
+
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const expectType = <T>() => ({ of: <G>(_value: G, _same: Same<T, G>): void => {} });
+
+interface Flight {
+  readonly origin: string;
+  readonly destination: string;
+  readonly delay: number;
+}
+
+interface Cancelled extends Flight {
+  readonly reason: string;
+}
+
+declare const env: JobEnvironment;
+const flights = env.from(topic<Flight>("flights"), { uid: "flights" });
+const byOrigin = flights.keyBy((f) => f.origin);
+
+// A stream's type follows from its functions.
+expectType<DataStream<Flight>>().of(flights, true);
+expectType<DataStream<number>>().of(
+  flights.map((f) => f.delay, { uid: "m" }),
+  true,
+);
+expectType<DataStream<string>>().of(
+  flights.flatMap((f) => [f.origin, f.destination], { uid: "fm" }),
+  true,
+);
+expectType<DataStream<Flight>>().of(
+  flights.filter((f) => f.delay > 0, { uid: "f" }),
+  true,
+);
+expectType<DataStream<Cancelled>>().of(
+  flights.filter((f): f is Cancelled => "reason" in f, { uid: "f" }),
+  true,
+);
+expectType<DataStream<Flight>>().of(flights.union(flights, flights).rebalance(), true);
+expectType<DataStream<Flight>>().of(
+  byOrigin.reduce((a, b) => (a.delay > b.delay ? a : b), { uid: "r" }),
+  true,
+);
+
+// Keys: a field, a tuple; nothing that is no key.
+expectType<KeyedStream<Flight, string>>().of(byOrigin, true);
+expectType<KeyedStream<Flight, readonly [string, string]>>().of(
+  flights.keyBy((f) => [f.origin, f.destination]),
+  true,
+);
+// @ts-expect-error an object is no key
+flights.keyBy((f) => ({ origin: f.origin }));
+// @ts-expect-error undefined is no key
+flights.keyBy((f) => (f.delay > 0 ? f.origin : undefined));
+// @ts-expect-error no such field
+flights.keyBy((f) => f.airport);
+
+// Aggregates get the row's type from the stream, and give the result row its fields.
+const delays = byOrigin.aggregate(
+  {
+    flights: count(),
+    delayed: countIf((f) => f.delay > 15),
+    total: sum((f) => f.delay),
+    meanDelay: avg((f) => f.delay),
+    best: min((f) => f.delay),
+    worst: max((f) => f.delay),
+  },
+  { uid: "by-origin" },
+);
+delays.map(
+  (row) => {
+    expectType<string>().of(row.key, true);
+    expectType<number>().of(row.meanDelay, true);
+    // @ts-expect-error no such aggregate
+    return row.median;
+  },
+  { uid: "m" },
+);
+byOrigin.aggregate(
+  {
+    // @ts-expect-error no such field
+    wrong: sum((f) => f.distance),
+    // @ts-expect-error not a number
+    text: max((f) => f.origin),
+  },
+  { uid: "a" },
+);
+// @ts-expect-error `key` holds the stream's key
+byOrigin.aggregate({ key: count() }, { uid: "a" });
+
+const longest: Aggregate<{ readonly origin: string }, { held: string }, string> = {
+  create: () => ({ held: "" }),
+  add: (a, row) => (row.origin.length > a.held.length ? { held: row.origin } : a),
+  merge: (a, b) => (b.held.length > a.held.length ? b : a),
+  result: (a) => a.held,
+};
+byOrigin.aggregate({ longest, flights: count() }, { uid: "a" }).map(
+  (row) => {
+    expectType<string>().of(row.longest, true);
+    return row;
+  },
+  { uid: "m" },
+);
+declare const ofOtherRows: Aggregate<{ readonly temperature: number }, number, number>;
+// @ts-expect-error its rows are not flights
+byOrigin.aggregate({ ofOtherRows }, { uid: "a" });
+
+// A process function: only what has no value to be inferred from is declared.
+const changes = byOrigin.process(
+  {
+    state: { last: valueState<number>(), seen: valueState({ default: 0 }) },
+    emits: rows<{ readonly key: string; readonly change: number }>(),
+    process(flight, ctx) {
+      expectType<Flight>().of(flight, true);
+      expectType<string>().of(ctx.key, true);
+      expectType<number | undefined>().of(ctx.state.last.get(), true);
+      expectType<number>().of(ctx.state.seen.get(), true);
+      ctx.state.last.set(flight.delay);
+      ctx.state.seen.clear();
+      ctx.emit({ key: ctx.key, change: 1 });
+      // @ts-expect-error not the state's type
+      ctx.state.last.set("late");
+      // @ts-expect-error no such state
+      ctx.state.first.get();
+      // @ts-expect-error not the emitted row
+      ctx.emit({ key: ctx.key });
+    },
+  },
+  { uid: "changes" },
+);
+expectType<DataStream<{ readonly key: string; readonly change: number }>>().of(changes, true);
+
+// Tables: a `key` field, or a function that says what the key is.
+delays.to(table("delays"), { uid: "out" });
+changes.to(table("changes"), { uid: "out" });
+flights.to(table("last", { key: (f) => [f.origin, f.destination] }), { uid: "out" });
+// @ts-expect-error flights have no field `key`
+flights.to(table("last"), { uid: "out" });
+// @ts-expect-error an object is no key
+flights.to(table("last", { key: (f) => f }), { uid: "out" });
+topic<Flight>("flights", { partitions: 4, key: (f) => f.origin });
+
+// State needs a key, and an operator a uid.
+// @ts-expect-error not keyed
+flights.aggregate({ flights: count() }, { uid: "a" });
+// @ts-expect-error not keyed
+flights.reduce((a) => a, { uid: "r" });
+// @ts-expect-error no uid
+flights.map((f) => f);
+// @ts-expect-error no uid
+flights.map((f) => f, { parallelism: 2 });
+// @ts-expect-error a predicate, not a promise
+flights.filter(async (f) => f.delay > 0, { uid: "f" });
+// @ts-expect-error streams of different rows
+flights.union(flights.map((f) => f.delay, { uid: "m" }));
+
+// Options: durations are numbers or texts with a unit.
+defineJob("a", () => {}, { checkpointing: { interval: "500 ms", timeout: "10min", minPause: 5 } });
+// @ts-expect-error no such unit
+defineJob("a", () => {}, { checkpointing: { interval: "2 weeks" } });
+// @ts-expect-error no such option
+defineJob("a", () => {}, { checkpointing: { every: "1s" } });
+// @ts-expect-error one of two modes
+defineJob("a", () => {}, { checkpointing: { mode: "AT_MOST_ONCE" } });

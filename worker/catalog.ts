@@ -1,0 +1,45 @@
+// What a deployment offers: its programs by name and the topics they read.
+//   C1. A name means one thing: two programs, or two topics that differ, may not share one.
+
+import type { JobDefinition } from "../stream/job.ts";
+import type { Topic } from "../stream/topic.ts";
+import { HttpError } from "./errors.ts";
+
+export interface Catalog {
+  readonly programs: ReadonlyMap<string, JobDefinition>;
+  readonly topics: ReadonlyMap<string, Topic<unknown>>;
+}
+
+export function catalogOf(
+  jobs: readonly JobDefinition[],
+  topics: readonly Topic<unknown>[],
+): Catalog {
+  const programs = new Map<string, JobDefinition>();
+  for (const job of jobs) {
+    if (programs.has(job.name)) throw new Error(`Two jobs are named "${job.name}"; rename one.`);
+    programs.set(job.name, job);
+  }
+  const read = jobs.flatMap(({ graph }) =>
+    graph.nodes.flatMap(({ spec }) => (spec.kind === "source" ? [spec.topic] : [])),
+  );
+  const byName = new Map<string, Topic<unknown>>();
+  for (const topic of [...read, ...topics]) {
+    const other = byName.get(topic.name) ?? topic;
+    if (other.partitions !== topic.partitions || other.key !== topic.key) {
+      throw new Error(
+        `Topic "${topic.name}" is declared twice, with other partitions or another key. ` +
+          `Declare it once and import it where it is read.`,
+      );
+    }
+    byName.set(topic.name, topic);
+  }
+  return { programs, topics: byName };
+}
+
+/** What `names` holds under `name`, or a 404 that lists what there is. */
+export function known<T>(what: string, names: ReadonlyMap<string, T>, name: string): T {
+  const found = names.get(name);
+  if (found !== undefined) return found;
+  const all = [...names.keys()].sort().join(", ");
+  throw new HttpError(404, `There is no ${what} "${name}". There are: ${all === "" ? "none" : all}.`);
+}

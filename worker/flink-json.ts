@@ -1,0 +1,302 @@
+// Jobs and checkpoints in the words of Flink's REST API: pure, from the facts of
+// `format/job-status.ts`.
+//   F1. Every numeric and boolean field of a schema is present; -1 stands for "not yet", 0 in a map
+//       of timestamps. Flink's clients refuse a missing one.
+//   F2. Fields for what does not exist here (buffered alignment bytes, savepoint formats …) carry
+//       the value by which Flink says "none".
+
+import { taskKey } from "../format/ids.ts";
+import {
+  type CheckpointOverview,
+  type CheckpointRecord,
+  type JobDetails,
+  type TaskPhase,
+  taskPhases,
+  type TaskStatus,
+} from "../format/job-status.ts";
+import type { JobPhase, JobSummary } from "../format/messages.ts";
+import { type ExecutionPlan, tasksOf, type VertexPlan } from "../format/plan.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const notYet = -1;
+
+const jobStatuses = [
+  "INITIALIZING",
+  "CREATED",
+  "RUNNING",
+  "FAILING",
+  "FAILED",
+  "CANCELLING",
+  "CANCELED",
+  "FINISHED",
+  "RESTARTING",
+  "SUSPENDED",
+  "RECONCILING",
+] as const satisfies readonly (JobPhase | string)[];
+
+/** What the subtasks of a job are that are not running, as far as its phase tells. */
+const phaseOfOthers = {
+  INITIALIZING: "CREATED",
+  RUNNING: "INITIALIZING",
+  RESTARTING: "CREATED",
+  FAILING: "CANCELING",
+  FAILED: "FAILED",
+  CANCELLING: "CANCELING",
+  CANCELED: "CANCELED",
+  FINISHED: "FINISHED",
+} as const satisfies Record<JobPhase, TaskPhase>;
+
+// ---- Jobs
+
+/** An element of `GET /jobs/overview`. */
+export function jobOverview(summary: JobSummary, now: number): Json {
+  const { total, running } = summary.tasks;
+  const tasks = Object.fromEntries(taskPhases.map((phase) => [phase.toLowerCase(), 0]));
+  tasks["running"] = running;
+  const others = phaseOfOthers[summary.phase].toLowerCase();
+  tasks[others] = (tasks[others] ?? 0) + total - running;
+  return {
+    jid: summary.job,
+    name: summary.program,
+    "start-time": summary.startTime,
+    "end-time": summary.endTime,
+    duration: durationOf(summary.startTime, summary.endTime, now),
+    state: summary.phase,
+    "last-modification": summary.lastModification,
+    tasks: { ...tasks, total },
+    "pending-operators": 0,
+    jobType: "STREAMING",
+    schedulerType: "Default",
+  };
+}
+
+/** `GET /jobs/:jobid`. */
+export function jobDetailsInfo(details: JobDetails, now: number): Json {
+  const { summary, plan } = details;
+  const vertices = plan.vertices.map((vertex) => ({
+    vertex,
+    tasks: details.tasks.filter(({ task }) => task.vertex === vertex.id),
+  }));
+  return {
+    jid: summary.job,
+    name: summary.program,
+    "application-id": null,
+    isStoppable: false,
+    state: summary.phase,
+    "job-type": "STREAMING",
+    schedulerType: "Default",
+    "start-time": summary.startTime,
+    "end-time": summary.endTime,
+    duration: durationOf(summary.startTime, summary.endTime, now),
+    maxParallelism: plan.maxParallelism,
+    now,
+    timestamps: Object.fromEntries(
+      jobStatuses.map((status) => [status, (details.entered as Json)[status] ?? 0]),
+    ),
+    vertices: vertices.map(({ vertex, tasks }) => vertexInfo(vertex, tasks, plan, now)),
+    "status-counts": countPhases(vertices.map(({ tasks }) => vertexPhase(tasks))),
+    plan: planInfo(summary.job, plan),
+    "pending-operators": 0,
+  };
+}
+
+function vertexInfo(
+  vertex: VertexPlan,
+  tasks: readonly TaskStatus[],
+  plan: ExecutionPlan,
+  now: number,
+): Json {
+  const starts = tasks.flatMap(({ started }) => started ?? []);
+  const ends = tasks.flatMap(({ ended }) => ended ?? []);
+  const start = starts.length > 0 ? Math.min(...starts) : notYet;
+  const end = ends.length > 0 && ends.length === tasks.length ? Math.max(...ends) : notYet;
+  return {
+    id: vertex.id,
+    // No two subtasks share a slot: each is an object of its own.
+    slotSharingGroupId: vertex.id,
+    name: vertex.name,
+    maxParallelism: plan.maxParallelism,
+    parallelism: vertex.parallelism,
+    status: vertexPhase(tasks),
+    "start-time": start,
+    "end-time": end,
+    duration: durationOf(start, end, now),
+    tasks: countPhases(tasks.map(({ phase }) => phase)),
+    metrics: ioMetrics(tasks),
+  };
+}
+
+function ioMetrics(tasks: readonly TaskStatus[]): Json {
+  const known = tasks.flatMap(({ metrics }) => metrics ?? []);
+  const complete = known.length === tasks.length;
+  return {
+    "read-bytes": sum(known.map(({ bytesIn }) => bytesIn)),
+    "read-bytes-complete": complete,
+    "write-bytes": sum(known.map(({ bytesOut }) => bytesOut)),
+    "write-bytes-complete": complete,
+    "read-records": sum(known.map(({ recordsIn }) => recordsIn)),
+    "read-records-complete": complete,
+    "write-records": sum(known.map(({ recordsOut }) => recordsOut)),
+    "write-records-complete": complete,
+    "accumulated-backpressured-time": 0,
+    "accumulated-idle-time": 0,
+    "accumulated-busy-time": 0,
+  };
+}
+
+/** One state for all subtasks of a vertex: the first of these that any has, as Flink has it. */
+function vertexPhase(tasks: readonly TaskStatus[]): TaskPhase {
+  const phases = new Set(tasks.map(({ phase }) => phase));
+  const telling = ["FAILED", "CANCELING", "CANCELED", "INITIALIZING", "RUNNING"] as const;
+  const found = telling.find((phase) => phases.has(phase));
+  if (found !== undefined) return found;
+  if (phases.has("FINISHED")) return phases.size === 1 ? "FINISHED" : "RUNNING";
+  return phases.has("DEPLOYING") ? "DEPLOYING" : "CREATED";
+}
+
+function countPhases(phases: readonly TaskPhase[]): Json {
+  const counts = new Map<TaskPhase, number>(taskPhases.map((phase) => [phase, 0]));
+  for (const phase of phases) counts.set(phase, (counts.get(phase) ?? 0) + 1);
+  return Object.fromEntries(counts);
+}
+
+function planInfo(jid: string, plan: ExecutionPlan): Json {
+  return {
+    jid,
+    name: plan.program,
+    type: "STREAMING",
+    nodes: plan.vertices.map((vertex) => ({
+      id: vertex.id,
+      parallelism: vertex.parallelism,
+      operator: "",
+      operator_strategy: "",
+      description: escapeHtml(vertex.name),
+      optimizer_properties: {},
+      inputs: plan.edges
+        .filter((edge) => edge.to === vertex.id)
+        .map((edge, num) => ({
+          num,
+          id: edge.from,
+          ship_strategy: edge.partitioning.toUpperCase(),
+          exchange: "pipelined_bounded",
+        })),
+    })),
+  };
+}
+
+// ---- Checkpoints
+
+/** `GET /jobs/:jobid/checkpoints`. */
+export function checkpointingStatistics(overview: CheckpointOverview): Json {
+  const { plan, counts, latest, history } = overview;
+  const subtasks = tasksOf(plan).length;
+  const record = (checkpoint: CheckpointRecord | undefined): Json | null =>
+    checkpoint === undefined ? null : checkpointStatistics(checkpoint, subtasks);
+  return {
+    counts: {
+      restored: counts.restored,
+      total: counts.completed + counts.failed + counts.pending,
+      in_progress: counts.pending,
+      completed: counts.completed,
+      failed: counts.failed,
+    },
+    summary: summaryOf(history.filter(({ outcome }) => outcome.kind === "completed")),
+    latest: {
+      completed: record(latest.completed),
+      savepoint: null,
+      failed: record(latest.failed),
+      restored: latest.restored === undefined ? null : {
+        id: latest.restored.id,
+        restore_timestamp: latest.restored.at,
+        is_savepoint: false,
+        external_path: latest.restored.path,
+      },
+    },
+    history: history.map((checkpoint) => checkpointStatistics(checkpoint, subtasks)),
+  };
+}
+
+function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): Json {
+  const { outcome, acks } = checkpoint;
+  const common = {
+    id: checkpoint.id,
+    is_savepoint: false,
+    savepointFormat: null,
+    trigger_timestamp: checkpoint.triggered,
+    latest_ack_timestamp: latestAck(checkpoint),
+    checkpointed_size: checkpointedSize(checkpoint),
+    state_size: stateSize(checkpoint),
+    end_to_end_duration: endToEndDuration(checkpoint),
+    alignment_buffered: 0,
+    processed_data: 0,
+    persisted_data: 0,
+    num_subtasks: subtasks,
+    num_acknowledged_subtasks: new Set(acks.map(({ task }) => taskKey(task))).size,
+    checkpoint_type: "CHECKPOINT",
+    tasks: {},
+  };
+  switch (outcome.kind) {
+    case "pending":
+      return { className: "in_progress", status: "IN_PROGRESS", ...common };
+    case "completed": {
+      const { path, discarded } = outcome;
+      return { className: "completed", status: "COMPLETED", ...common, external_path: path, discarded };
+    }
+    case "failed": {
+      const failure = { failure_timestamp: outcome.at, failure_message: outcome.message };
+      return { className: "failed", status: "FAILED", ...common, ...failure };
+    }
+  }
+}
+
+const latestAck = ({ acks }: CheckpointRecord): number => Math.max(notYet, ...acks.map(({ at }) => at));
+
+const checkpointedSize = ({ acks }: CheckpointRecord): number => sum(acks.map(({ metrics }) => metrics.bytes));
+
+const stateSize = ({ acks }: CheckpointRecord): number => sum(acks.map(({ metrics }) => metrics.stateBytes));
+
+function endToEndDuration(checkpoint: CheckpointRecord): number {
+  const { outcome, triggered } = checkpoint;
+  const end = outcome.kind === "failed" ? outcome.at : latestAck(checkpoint);
+  return end === notYet ? notYet : Math.max(0, end - triggered);
+}
+
+/** Over the completed checkpoints of the history, not of the job's whole life. */
+function summaryOf(completed: readonly CheckpointRecord[]): Json {
+  const none = statistics([]);
+  return {
+    checkpointed_size: statistics(completed.map(checkpointedSize)),
+    state_size: statistics(completed.map(stateSize)),
+    end_to_end_duration: statistics(completed.map(endToEndDuration)),
+    alignment_buffered: none,
+    processed_data: none,
+    persisted_data: none,
+  };
+}
+
+function statistics(values: readonly number[]): Json {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (quantile: number): number => sorted[Math.ceil(quantile * sorted.length) - 1] ?? 0;
+  return {
+    min: sorted[0] ?? 0,
+    max: sorted.at(-1) ?? 0,
+    avg: sorted.length === 0 ? 0 : Math.round(sum(sorted) / sorted.length),
+    p50: at(0.5),
+    p90: at(0.9),
+    p95: at(0.95),
+    p99: at(0.99),
+    p999: at(0.999),
+  };
+}
+
+// ---- Small things
+
+const durationOf = (start: number, end: number, now: number): number =>
+  start === notYet ? notYet : Math.max(0, (end === notYet ? now : end) - start);
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+// Flink escapes descriptions, and its dashboard undoes it.
+const escapeHtml = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

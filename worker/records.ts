@@ -1,0 +1,142 @@
+// The body of `POST /topics/:topic/records` as rows. The hot path of ingestion, and the border where
+// a stranger's bytes become records.
+//   W1. A body is taken whole or refused whole, with the place of the first bad record.
+//   W2. Every line, and every element of an array, is exactly one JSON value: no line can smuggle a
+//       second record in or swallow its neighbour, because each is parsed alone. (Parsing the lines
+//       joined to one array is 5 to 20 % faster, but needs a proof that nobody should have to read.)
+//   W3. No record has an own key `__proto__`: what a program does with such a row is not its intent.
+
+import { recordBytesMax } from "../format/limits.ts";
+
+/** How the body is laid out; `sniff`: an array where it starts with `[`, lines otherwise. */
+export type BodyForm = "lines" | "array" | "sniff";
+
+export interface Records {
+  readonly rows: readonly unknown[];
+  /** How a message calls the record at `index`: `Line 3`, or `Record 3` of an array, from 1. */
+  placeOf(index: number): string;
+}
+
+export type ReadRecordsOutcome =
+  | { readonly kind: "records"; readonly records: Records }
+  | { readonly kind: "refused"; readonly status: 400 | 413; readonly reason: string };
+
+type Refused = Extract<ReadRecordsOutcome, { kind: "refused" }>;
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+const encoder = new TextEncoder();
+
+/** Reads and checks the whole body. */
+export function readRecords(body: Uint8Array, form: BodyForm): ReadRecordsOutcome {
+  let text: string;
+  try {
+    text = decoder.decode(body);
+  } catch {
+    return refused(400, "The body is not UTF-8.");
+  }
+  const isArray = form === "array" || (form === "sniff" && text.trimStart().startsWith("["));
+  const outcome = isArray ? readArray(text) : readLines(text);
+  if (outcome.kind === "refused") return outcome;
+  const { records } = outcome;
+  if (records.rows.length === 0) {
+    return refused(400, "The body holds no records; send one JSON value a line.");
+  }
+  return problemOf(records, text) ?? outcome;
+}
+
+function readLines(text: string): ReadRecordsOutcome {
+  const rows: unknown[] = [];
+  let end: number;
+  for (let start = 0; start < text.length; start = end + 1) {
+    end = text.indexOf("\n", start);
+    if (end === -1) end = text.length;
+    if (isBlank(text, start, end)) continue;
+    const line = text.slice(start, end);
+    const place = (): string => `Line ${lineAt(text, start)}`;
+    if (isLong(line)) return tooLong(place());
+    try {
+      rows.push(JSON.parse(line));
+    } catch (error) {
+      return refused(400, `${place()} is not one JSON value: ${messageOf(error)}`);
+    }
+  }
+  return { kind: "records", records: { rows, placeOf: (index) => `Line ${lineOfRow(text, index)}` } };
+}
+
+function readArray(text: string): ReadRecordsOutcome {
+  let rows: unknown;
+  try {
+    rows = JSON.parse(text);
+  } catch (error) {
+    return refused(400, `The body is not JSON: ${messageOf(error)}`);
+  }
+  if (!Array.isArray(rows)) {
+    return refused(
+      400,
+      "An application/json body must be an array of records; " +
+        "for one JSON value a line send Content-Type: application/x-ndjson.",
+    );
+  }
+  const placeOf = (index: number): string => `Record ${index + 1}`;
+  if (text.length > recordBytesMax) {
+    const long = rows.findIndex((row) => isLong(JSON.stringify(row)));
+    if (long !== -1) return tooLong(placeOf(long));
+  }
+  return { kind: "records", records: { rows, placeOf } };
+}
+
+/** What is wrong with a record that is JSON. */
+function problemOf({ rows, placeOf }: Records, text: string): Refused | undefined {
+  const bare = rows.indexOf(null);
+  if (bare !== -1) {
+    return refused(400, `${placeOf(bare)} is null; a record may be any other JSON value.`);
+  }
+  if (!mayHoldProto.test(text)) return undefined;
+  const polluted = rows.findIndex(holdsProto);
+  if (polluted === -1) return undefined;
+  return refused(400, `${placeOf(polluted)} has a key "__proto__", which records may not have.`);
+}
+
+/** The name itself, or an escape of one of its letters, by which JSON may hide it. */
+const mayHoldProto = /__proto__|\\u00(?:5f|70|72|6f|74)/i;
+
+// With a stack of its own: a hostile record may nest deeper than calls can.
+function holdsProto(row: unknown): boolean {
+  const open: unknown[] = [row];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value !== "object" || value === null) continue;
+    if (Object.hasOwn(value, "__proto__")) return true;
+    for (const inner of Object.values(value)) open.push(inner);
+  }
+  return false;
+}
+
+// Lines rarely are blank: nearly all end at the first comparison.
+function isBlank(text: string, start: number, end: number): boolean {
+  return !(text.charCodeAt(start) > 0x20 && start < end) && text.slice(start, end).trim() === "";
+}
+
+// UTF-8 takes one to three bytes for each UTF-16 unit, so bytes are counted only in between.
+const isLong = (text: string): boolean =>
+  text.length * 3 > recordBytesMax &&
+  (text.length > recordBytesMax || encoder.encode(text).length > recordBytesMax);
+
+const tooLong = (place: string): Refused =>
+  refused(413, `${place} is larger than ${recordBytesMax} bytes (recordBytesMax).`);
+
+// Line numbers are found by counting again, once something is wrong.
+function lineAt(text: string, position: number): number {
+  return text.slice(0, position).split("\n").length;
+}
+
+function lineOfRow(text: string, index: number): number {
+  let rows = -1;
+  return text.split("\n").findIndex((line) => line.trim() !== "" && ++rows === index) + 1;
+}
+
+function refused(status: 400 | 413, reason: string): Refused {
+  return { kind: "refused", status, reason };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

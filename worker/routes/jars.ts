@@ -1,0 +1,76 @@
+// Programs, which Flink's clients know as jars: `GET /jars`, `POST /jars/:id/run`.
+//   R1. A job is listed before it is submitted, so none ever runs unlisted.
+//   R2. The same job id is the same run: repeating a request whose answer was lost starts nothing.
+
+import { Hono } from "hono";
+
+import { planOf } from "../../coordinator/plan.ts";
+import type { JobConfig } from "../../format/config.ts";
+import { jobIdFrom, millis } from "../../format/ids.ts";
+import { checkParallelism } from "../../format/key-groups.ts";
+import { tasksOf } from "../../format/plan.ts";
+import { applyFlinkConfiguration } from "../../stream/config.ts";
+import { ConfigError } from "../../stream/errors.ts";
+import type { JobDefinition } from "../../stream/job.ts";
+import { type Catalog, known } from "../catalog.ts";
+import { coordinator, dispatcher, type Env } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { type RunRequest, runRequestOf } from "../run-request.ts";
+
+export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
+
+  routes.get("/jars", (c) => {
+    const files = [...programs.keys()].sort().map((name) => ({
+      id: name,
+      name,
+      // Programs come with the deployment; when that was is not known to it.
+      uploaded: 0,
+      entry: [{ name, description: null }],
+    }));
+    return c.json({ address: new URL(c.req.url).origin, files });
+  });
+
+  routes.post("/jars/:id/run", async (c) => {
+    const program = known("program", programs, c.req.param("id"));
+    const request = runRequestOf(program.name, await c.req.text(), c.req.query());
+    const config = configOf(program, request);
+    const plan = planOf(program.graph, config);
+    const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
+    const now = millis(Date.now());
+    const registered = await dispatcher(c.env).register({
+      job,
+      program: program.name,
+      phase: "INITIALIZING",
+      startTime: now,
+      endTime: -1,
+      lastModification: now,
+      tasks: { total: tasksOf(plan).length, running: 0 },
+    });
+    if (registered.kind === "taken") {
+      throw new HttpError(409, `Job ${job} is a run of "${registered.program}"; choose another jobId.`);
+    }
+    await coordinator(c.env, job).submit({ job, plan, config });
+    return c.json({ jobid: job });
+  });
+
+  return routes;
+}
+
+/** The program's configuration under the request's. A parallelism of its own wins over the map's. */
+function configOf({ graph }: JobDefinition, { parallelism, flinkConfiguration }: RunRequest): JobConfig {
+  const settings = {
+    ...flinkConfiguration,
+    ...(parallelism !== undefined && { "parallelism.default": String(parallelism) }),
+  };
+  try {
+    const config = applyFlinkConfiguration(graph.config, settings);
+    for (const node of graph.nodes) {
+      if (node.parallelism !== undefined) checkParallelism(node.parallelism, config.maxParallelism);
+    }
+    return config;
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof RangeError) throw new HttpError(400, error.message);
+    throw error;
+  }
+}

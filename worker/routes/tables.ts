@@ -1,0 +1,118 @@
+// Tables: `GET /jobs/:jobid/tables/:table` and `/:key`. The rows are where the table's subtasks keep
+// them; nothing is copied anywhere for reading.
+//   Q1. Committed rows are those of one completed checkpoint, the same in every subtask. Subtasks
+//       hear of a completion one after another, so a gathering that saw two is made again.
+//   Q2. A key is asked of the one subtask that owns its key group.
+
+import { Hono } from "hono";
+
+import { decodeRows } from "../../format/batch.ts";
+import type { JobDetails } from "../../format/job-status.ts";
+import { isKey, type Key } from "../../format/key.ts";
+import { keyGroupOf, ownerOfGroup } from "../../format/key-groups.ts";
+import type { TableQuery } from "../../format/messages.ts";
+import type { VertexPlan } from "../../format/plan.ts";
+import { type Catalog, known } from "../catalog.ts";
+import { type Env, subtask } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { jsonOf } from "../row-json.ts";
+import { detailsOf } from "./jobs.ts";
+
+interface TableRows {
+  readonly rows: readonly unknown[];
+  readonly checkpoint: number | null;
+}
+
+/** Gatherings until two checkpoints in one are an answer of its own, and milliseconds in between. */
+const gatheringsMax = 5;
+const gatheringPause = 40;
+
+export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
+
+  /** The job, the vertex that holds the table, and the query without its key. */
+  const located = async (env: Env, jobid: string, table: string, read: string | undefined) => {
+    const details = await detailsOf(env, jobid);
+    const program = programs.get(details.plan.program);
+    if (program === undefined) {
+      throw new HttpError(409, `Program "${details.plan.program}" is not part of this deployment any more.`);
+    }
+    const sinks = program.graph.nodes.flatMap(({ uid, spec }) =>
+      spec.kind === "sink" ? [[spec.table.name, uid] as const] : [],
+    );
+    const uid = known("table", new Map(sinks), table);
+    const vertex = details.plan.vertices.find(({ operators }) => operators.includes(uid));
+    if (vertex === undefined) {
+      throw new HttpError(409, `The job was started before "${table}" was added; start it again.`);
+    }
+    return { details, vertex, query: { table, read: readOf(read) } };
+  };
+
+  routes.get("/jobs/:jobid/tables/:table", async (c) => {
+    const { jobid, table } = c.req.param();
+    const { details, vertex, query } = await located(c.env, jobid, table, c.req.query("read"));
+    const everyone = Array.from({ length: vertex.parallelism }, (_, index) => index);
+    const { rows, checkpoint } = await gather(c.env, { details, vertex, query, indices: everyone });
+    return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
+  });
+
+  routes.get("/jobs/:jobid/tables/:table/:key", async (c) => {
+    const { jobid, table, key: text } = c.req.param();
+    const { details, vertex, query } = await located(c.env, jobid, table, c.req.query("read"));
+    for (const key of keysOf(text)) {
+      const { maxParallelism } = details.plan;
+      const owner = ownerOfGroup(keyGroupOf(key, maxParallelism), vertex.parallelism, maxParallelism);
+      const target = { details, vertex, query: { ...query, key }, indices: [owner] };
+      const { rows, checkpoint } = await gather(c.env, target);
+      if (rows.length > 0) return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
+    }
+    throw new HttpError(404, `Table "${table}" has no ${query.read} row with the key ${text}.`);
+  });
+
+  return routes;
+}
+
+interface Gathering {
+  readonly details: JobDetails;
+  readonly vertex: VertexPlan;
+  readonly query: TableQuery;
+  readonly indices: readonly number[];
+}
+
+async function gather(env: Env, gathering: Gathering): Promise<TableRows> {
+  for (let left = gatheringsMax; left > 0; left--) {
+    const parts = await Promise.all(gathering.indices.map((index) => ask(env, gathering, index)));
+    const rows = parts.flatMap((part) => part.rows);
+    if (gathering.query.read === "latest") return { rows, checkpoint: null };
+    const checkpoints = new Set(parts.map(({ checkpoint }) => checkpoint));
+    const [checkpoint] = checkpoints;
+    if (checkpoints.size === 1 && checkpoint !== undefined) return { rows, checkpoint };
+    await new Promise((resolve) => setTimeout(resolve, gatheringPause));
+  }
+  throw new HttpError(503, "The subtasks are at different checkpoints; repeat the request.");
+}
+
+async function ask(env: Env, { details, vertex, query }: Gathering, index: number): Promise<TableRows> {
+  const { job, phase } = details.summary;
+  const answer = await subtask(env, job, { vertex: vertex.id, index }).readTable(query);
+  if (answer.kind === "rows") return { rows: decodeRows(answer.rows), checkpoint: answer.checkpoint };
+  const ended = phase === "CANCELED" || phase === "FAILED" || phase === "FINISHED";
+  throw ended
+    ? new HttpError(409, `Job ${job} is ${phase}; a table is served while its job runs.`)
+    : new HttpError(503, `Job ${job} is ${phase} and subtask ${index} holds no rows now; repeat the request.`);
+}
+
+function readOf(text = "committed"): TableQuery["read"] {
+  if (text === "committed" || text === "latest") return text;
+  throw new HttpError(400, `read is "${text}". Allowed: committed, latest.`);
+}
+
+/** The keys that `text` may mean: itself, and what it is as JSON where that is a key too. */
+function keysOf(text: string): Key[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isKey(value) && value !== text ? [text, value] : [text];
+  } catch {
+    return [text];
+  }
+}

@@ -1,0 +1,150 @@
+// Topics: `POST /topics/:topic/records`, `GET /topics`, `GET /topics/:topic`.
+//   P1. A 2xx means every record of the request is durable, exactly once however often the request
+//       was repeated under one Idempotency-Key.
+//   P2. A refused request leaves no record. A key used for another body is found out before any
+//       partition is written: the key's own partition is asked first, alone (it may get no rows).
+//   P3. After a 503 the same request under the same key completes what is missing.
+
+import { type Context, Hono } from "hono";
+
+import { clientKeyBytesMax, ingestBodyBytesMax } from "../../format/limits.ts";
+import type { AppendOutcome, TopicAppend } from "../../format/messages.ts";
+import { murmur3 } from "../../format/murmur3.ts";
+import type { Topic } from "../../stream/topic.ts";
+import { type Catalog, known } from "../catalog.ts";
+import { type Env, topicPartition } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { type Batches, partitionOf, spread } from "../ingest.ts";
+import { type BodyForm, readRecords } from "../records.ts";
+
+type Appended = Exclude<AppendOutcome, { kind: "conflict" }> & { readonly partition: number };
+
+export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
+
+  routes.get("/topics", async (c) => {
+    const all = [...topics.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return c.json({ topics: await Promise.all(all.map((topic) => describe(c.env, topic))) });
+  });
+
+  routes.get("/topics/:topic", async (c) =>
+    c.json(await describe(c.env, known("topic", topics, c.req.param("topic")))),
+  );
+
+  routes.post("/topics/:topic/records", async (c) => {
+    const topic = known("topic", topics, c.req.param("topic"));
+    const key = idempotencyKeyOf(c);
+    const body = await bodyOf(c.req.raw, ingestBodyBytesMax);
+    const read = readRecords(body, formOf(c.req.header("Content-Type") ?? ""));
+    if (read.kind === "refused") throw new HttpError(read.status, read.reason);
+
+    const unkeyed =
+      key === undefined
+        ? Math.floor(Math.random() * topic.partitions)
+        : partitionOf(key, topic.partitions);
+    const split = spread(read.records, topic, unkeyed);
+    if (split.kind === "refused") throw new HttpError(400, split.reason);
+
+    const idempotency = key === undefined ? { digest: 0 } : { idempotencyKey: key, digest: murmur3(body) };
+    const { byPartition } = split;
+    const appended = await appendAll(c.env, topic, { byPartition, idempotency, keyHome: unkeyed });
+    return c.json({
+      topic: topic.name,
+      records: read.records.rows.length,
+      partitions: appended.map(({ partition, first, count }) => ({ partition, first, count })),
+      duplicate: appended.every(({ kind }) => kind === "duplicate"),
+    });
+  });
+
+  return routes;
+}
+
+async function describe(env: Env, topic: Topic<unknown>): Promise<object> {
+  const partitions = await Promise.all(
+    Array.from({ length: topic.partitions }, async (_, partition) =>
+      topicPartition(env, topic.name, partition).info(),
+    ),
+  );
+  return { topic: topic.name, keyed: topic.key !== undefined, partitions };
+}
+
+interface Appends {
+  readonly byPartition: ReadonlyMap<number, Batches>;
+  readonly idempotency: Omit<TopicAppend, "batches">;
+  /** The partition that knows the request's key first. */
+  readonly keyHome: number;
+}
+
+async function appendAll(env: Env, topic: Topic<unknown>, appends: Appends): Promise<Appended[]> {
+  const { byPartition, idempotency, keyHome } = appends;
+  const key = idempotency.idempotencyKey;
+  const one = async (partition: number, batches: Batches): Promise<Appended> => {
+    const outcome = await topicPartition(env, topic.name, partition).append({ batches, ...idempotency });
+    if (outcome.kind !== "conflict") return { ...outcome, partition };
+    throw new HttpError(422, `Idempotency-Key "${key}" was used for another body; use a new key.`);
+  };
+
+  const appended: PromiseSettledResult<Appended>[] = [];
+  const rest = new Map(byPartition);
+  if (key !== undefined && (rest.size > 1 || !rest.has(keyHome))) {
+    appended.push(...(await Promise.allSettled([one(keyHome, rest.get(keyHome) ?? [])])));
+    rest.delete(keyHome);
+  }
+  if (appended.every(({ status }) => status === "fulfilled")) {
+    const sent = [...rest].map(([partition, batches]) => one(partition, batches));
+    appended.push(...(await Promise.allSettled(sent)));
+  }
+
+  const failed = appended.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (failed.length > 0) throw failureOf(failed, topic, key);
+  return appended
+    .flatMap((result) => (result.status === "fulfilled" ? [result.value] : []))
+    .filter(({ partition }) => byPartition.has(partition))
+    .sort((a, b) => a.partition - b.partition);
+}
+
+function failureOf(failed: readonly unknown[], topic: Topic<unknown>, key: string | undefined): Error {
+  const refused = failed.find((error) => error instanceof HttpError);
+  if (refused !== undefined) return refused;
+  console.error(`Appending to topic "${topic.name}" failed:`, ...failed);
+  const advice =
+    key === undefined
+      ? "Some records may be kept; send an Idempotency-Key with every request so that repeating it is safe."
+      : "Repeat the request with the same Idempotency-Key.";
+  return new HttpError(503, `Topic "${topic.name}" did not take all records. ${advice}`);
+}
+
+function idempotencyKeyOf(c: Context): string | undefined {
+  const key = c.req.header("Idempotency-Key");
+  if (key === undefined) return undefined;
+  if (/^[\x20-\x7e]+$/.test(key) && key.length <= clientKeyBytesMax) return key;
+  throw new HttpError(400, `Idempotency-Key must be 1 to ${clientKeyBytesMax} printable ASCII characters.`);
+}
+
+function formOf(contentType: string): BodyForm {
+  switch (contentType.split(";", 1)[0]?.trim().toLowerCase()) {
+    case "application/x-ndjson":
+      return "lines";
+    case "application/json":
+      return "array";
+    default:
+      return "sniff";
+  }
+}
+
+/** The body, unless it is too large; a body that hides its length is cut off there. */
+async function bodyOf(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const tooLarge = (): HttpError =>
+    new HttpError(413, `The body is larger than ${bytesMax} bytes (ingestBodyBytesMax); send several.`);
+  const declared = request.headers.get("Content-Length");
+  if (Number(declared) > bytesMax) throw tooLarge();
+  if (declared !== null || request.body === null) return new Uint8Array(await request.arrayBuffer());
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.length;
+    if (length > bytesMax) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}

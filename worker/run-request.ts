@@ -1,0 +1,125 @@
+// What `POST /jars/:id/run` may say, in its body or as query parameters, and what it means here.
+// Flink's dashboard sends every field, empty ones as null or "", so those count as absent.
+
+import { z } from "zod";
+
+import { isJobId, type JobId } from "../format/ids.ts";
+import { HttpError } from "./errors.ts";
+
+export interface RunRequest {
+  readonly jobId: JobId | undefined;
+  readonly parallelism: number | undefined;
+  readonly flinkConfiguration: Readonly<Record<string, string>>;
+}
+
+const absent = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
+const optional = <T extends z.ZodType>(type: T) => z.preprocess(absent, type.optional());
+
+const wholeNumber = z
+  .union([z.number(), z.string().regex(/^\d+$/, "must be a whole number").transform(Number)])
+  .refine((value) => Number.isInteger(value) && value >= 1, "must be a whole number of at least 1");
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+
+const flag = z.union([z.boolean(), z.stringbool({ truthy: ["true"], falsy: ["false"] })]);
+
+const claimModes = z.enum(["CLAIM", "NO_CLAIM", "LEGACY"]);
+
+// Flink's JarRunRequestBody, and `programArgs`, which its dashboard still sends.
+const body = z.strictObject({
+  entryClass: optional(z.string()),
+  parallelism: optional(wholeNumber),
+  jobId: optional(z.string().refine(isJobId, "must be 32 lower-case hex digits")),
+  flinkConfiguration: optional(z.record(z.string(), scalar)),
+  programArgs: optional(z.string()),
+  programArgsList: optional(z.array(z.string())),
+  savepointPath: optional(z.string()),
+  allowNonRestoredState: optional(flag),
+  claimMode: optional(claimModes),
+  restoreMode: optional(claimModes),
+});
+
+type Body = z.infer<typeof body>;
+
+/** The body's names of the query parameters. A parameter overrides the body's field. */
+const parameters: ReadonlyMap<string, keyof Body> = new Map([
+  ["entry-class", "entryClass"],
+  ["parallelism", "parallelism"],
+  ["programArg", "programArgs"],
+  ["program-args", "programArgs"],
+  ["savepointPath", "savepointPath"],
+  ["allowNonRestoredState", "allowNonRestoredState"],
+]);
+
+/** The request to run `program`. @throws HttpError that says which field is wrong, and how */
+export function runRequestOf(
+  program: string,
+  text: string,
+  query: Readonly<Record<string, string>>,
+): RunRequest {
+  const parsed = body.safeParse({ ...objectOf(text), ...fieldsOf(query) });
+  if (!parsed.success) {
+    throw new HttpError(400, `Bad request to run "${program}": ${explain(parsed.error)}`);
+  }
+  const { data } = parsed;
+  refuseUnsupported(program, data);
+  return {
+    jobId: data.jobId as JobId | undefined,
+    parallelism: data.parallelism,
+    flinkConfiguration: data.flinkConfiguration ?? {},
+  };
+}
+
+function objectOf(text: string): Record<string, unknown> {
+  if (text.trim() === "") return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new HttpError(400, `The body is not JSON: ${(error as Error).message}`);
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new HttpError(400, "The body must be a JSON object.");
+}
+
+function fieldsOf(query: Readonly<Record<string, string>>): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const [name, value] of Object.entries(query)) {
+    const field = parameters.get(name);
+    if (field === undefined) {
+      const allowed = [...parameters.keys()].join(", ");
+      throw new HttpError(400, `Unknown query parameter "${name}". Allowed: ${allowed}.`);
+    }
+    if (value !== "") fields[field] = value;
+  }
+  return fields;
+}
+
+function explain(error: z.ZodError): string {
+  return error.issues
+    .map((issue) => {
+      if (issue.code === "unrecognized_keys") {
+        const allowed = Object.keys(body.shape).join(", ");
+        return `unknown field "${issue.keys.join('", "')}" (allowed: ${allowed})`;
+      }
+      return `${issue.path.join(".")}: ${issue.message}`;
+    })
+    .join("; ");
+}
+
+function refuseUnsupported(program: string, data: Body): void {
+  if (data.entryClass !== undefined && data.entryClass !== program) {
+    throw new HttpError(400, `entryClass: "${data.entryClass}" is not in "${program}", which is its own entry.`);
+  }
+  const asked = [
+    (data.programArgs ?? data.programArgsList?.[0]) !== undefined && "program arguments",
+    data.savepointPath !== undefined && "savepointPath",
+    data.allowNonRestoredState === true && "allowNonRestoredState",
+    data.claimMode !== undefined && "claimMode",
+    data.restoreMode !== undefined && "restoreMode",
+  ].filter((field) => field !== false);
+  if (asked.length === 0) return;
+  throw new HttpError(501, `Not supported yet: ${asked.join(", ")}. Leave it out to start "${program}" afresh.`);
+}
