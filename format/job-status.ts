@@ -114,8 +114,7 @@ export interface CheckpointOverview {
 
 /** `taken`: the id belongs to a run of another program. */
 export type RegisterOutcome =
-  | { readonly kind: "registered" | "known" }
-  | { readonly kind: "taken"; readonly program: string };
+  { readonly kind: "registered" | "known" } | { readonly kind: "taken"; readonly program: string };
 
 /** The calls that the `Dispatcher` answers. */
 export interface DispatcherApi {

@@ -6,7 +6,8 @@
 
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, open } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp, open, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,7 +45,7 @@ const bundles = new Map<string, Promise<string>>();
  * Starts the worker of `config` and resolves once it takes requests.
  *
  * @example
- * const runtime = await startRuntime({ directory: "/tmp/demo" });
+ * const runtime = await startRuntime({ directory: ".tidemark/demo" });
  * await fetch(`${runtime.url}/healthz`);
  * await runtime.kill();
  */
@@ -93,12 +94,16 @@ function bundled(config: string): Promise<string> {
 
 async function bundle(config: string): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "tidemark-bundle-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const wrangler = fileURLToPath(import.meta.resolve("wrangler/package.json"));
   const args = [join(wrangler, "../bin/wrangler.js"), "deploy", "--dry-run", "--config", config];
   await promisify(execFile)(process.execPath, [...args, "--outdir", directory], {
     env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
   });
-  return join(directory, "app.js");
+  const script = (await readdir(directory)).find((name) => name.endsWith(".js"));
+  if (script === undefined)
+    throw new Error(`wrangler bundled ${config} to no script in ${directory}.`);
+  return join(directory, script);
 }
 
 async function readiness(running: ChildProcess, log: string): Promise<RuntimeChildReady> {
@@ -107,7 +112,9 @@ async function readiness(running: ChildProcess, log: string): Promise<RuntimeChi
     once(running, "exit").then(([code]) => code as number | null),
   ]);
   if (outcome !== null && typeof outcome === "object") return outcome;
-  throw new Error(`The local runtime ended with code ${outcome} before it was ready; ${log} says why.`);
+  throw new Error(
+    `The local runtime ended with code ${outcome} before it was ready; ${log} says why.`,
+  );
 }
 
 /** False when no process of the group is left. */
@@ -122,7 +129,7 @@ function signal(group: number, name: "SIGKILL" | 0): boolean {
 // The leader's end does not tell of workerd's, which holds the port and the files until then. The
 // wait is bounded because a container without an init keeps ended orphans in the process table.
 async function vanished(group: number): Promise<void> {
-  for (const deadline = Date.now() + killTimeout; signal(group, 0) && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + killTimeout; signal(group, 0) && Date.now() < deadline;) {
     await sleep(10);
   }
 }

@@ -5,7 +5,7 @@
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { AggregateRow, Aggregates } from "./aggregates.ts";
-import { GraphError, type GraphErrorCode } from "./errors.ts";
+import { GraphError, refusal } from "./errors.ts";
 import type { KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
 import type { ProcessFunction, StateDescriptors } from "./process.ts";
@@ -237,16 +237,4 @@ function requireProcess(fn: unknown, options: OperatorOptions): void {
     `was given ${shown(fn)} that is no process function`,
     "{ state: { name: valueState() }, emits: rows(), process(row, ctx) { … } }",
   );
-}
-
-function refusal(
-  code: GraphErrorCode,
-  method: string,
-  options: OperatorOptions | undefined,
-  found: string,
-  allowed: string,
-): GraphError {
-  const uid = options?.uid;
-  const who = uid === undefined ? method : `Operator "${uid}" (${method})`;
-  return new GraphError(code, `${who} ${found}. Allowed: ${allowed}.`, uid);
 }

@@ -41,6 +41,19 @@ export class GraphError extends Error {
   }
 }
 
+/** The refusal of one call on a stream: who `found` is said of, and what would have been right. */
+export function refusal(
+  code: GraphErrorCode,
+  method: string,
+  options: { readonly uid: string } | undefined,
+  found: string,
+  allowed: string,
+): GraphError {
+  const uid = options?.uid;
+  const who = uid === undefined ? method : `Operator "${uid}" (${method})`;
+  return new GraphError(code, `${who} ${found}. Allowed: ${allowed}.`, uid);
+}
+
 /**
  * A setting is unknown or has a value that is not allowed. Thrown by `defineJob` for its options and
  * by `applyFlinkConfiguration`; `key` is spelled as the caller spelled it.

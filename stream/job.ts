@@ -3,7 +3,7 @@
 
 import { jobConfig, type JobOptions } from "./config.ts";
 import { RecordedStream, type DataStream } from "./data-stream.ts";
-import { GraphError } from "./errors.ts";
+import { GraphError, refusal } from "./errors.ts";
 import type { JobGraph } from "./graph.ts";
 import { checkedName, shown } from "./names.ts";
 import { GraphRecorder, type OperatorOptions } from "./recorder.ts";
@@ -47,10 +47,7 @@ export function defineJob(
   const built: unknown = build({
     from<T>(source: Topic<T>, operator: OperatorOptions): DataStream<T> {
       if ((source as Partial<typeof source> | undefined)?.kind !== "topic") {
-        throw new GraphError(
-          "BAD_ARGUMENT",
-          `env.from in job "${name}" was given ${shown(source)}. Allowed: topic(…).`,
-        );
+        throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, "topic(…)");
       }
       const node = recorder.add({ kind: "source", topic: source }, operator);
       return new RecordedStream(recorder, [{ node, partitioning: "forward" }]);

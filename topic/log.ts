@@ -154,12 +154,13 @@ function check(request: TopicAppend): void {
 }
 
 function batchOf(row: Readonly<Record<string, SqlValue>>): StoredBatch {
+  const first = offset(Number(row["first"]));
   const bytes = row["bytes"];
   if (!(bytes instanceof ArrayBuffer || bytes instanceof Uint8Array)) {
-    throw new TypeError(`The batch at offset ${row["first"]} holds ${typeof bytes}, not bytes.`);
+    throw new TypeError(`The batch at offset ${first} holds ${typeof bytes}, not bytes.`);
   }
   return {
-    first: offset(Number(row["first"])),
+    first,
     count: Number(row["count"]),
     bytes: new Uint8Array(bytes),
   };

@@ -41,5 +41,8 @@ export function known<T>(what: string, names: ReadonlyMap<string, T>, name: stri
   const found = names.get(name);
   if (found !== undefined) return found;
   const all = [...names.keys()].sort().join(", ");
-  throw new HttpError(404, `There is no ${what} "${name}". There are: ${all === "" ? "none" : all}.`);
+  throw new HttpError(
+    404,
+    `There is no ${what} "${name}". There are: ${all === "" ? "none" : all}.`,
+  );
 }

@@ -37,5 +37,8 @@ export function errorResponse(error: Error, c: Context): Response {
 /** What the platform marks as passing: an object that moves, restarts or has too much to do. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return ("retryable" in error && error.retryable === true) || ("overloaded" in error && error.overloaded === true);
+  return (
+    ("retryable" in error && error.retryable === true) ||
+    ("overloaded" in error && error.overloaded === true)
+  );
 }

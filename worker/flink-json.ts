@@ -33,7 +33,7 @@ const jobStatuses = [
   "RESTARTING",
   "SUSPENDED",
   "RECONCILING",
-] as const satisfies readonly (JobPhase | string)[];
+] as const;
 
 /** What the subtasks of a job are that are not running, as far as its phase tells. */
 const phaseOfOthers = {
@@ -206,12 +206,15 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
       completed: record(latest.completed),
       savepoint: null,
       failed: record(latest.failed),
-      restored: latest.restored === undefined ? null : {
-        id: latest.restored.id,
-        restore_timestamp: latest.restored.at,
-        is_savepoint: false,
-        external_path: latest.restored.path,
-      },
+      restored:
+        latest.restored === undefined
+          ? null
+          : {
+              id: latest.restored.id,
+              restore_timestamp: latest.restored.at,
+              is_savepoint: false,
+              external_path: latest.restored.path,
+            },
     },
     history: history.map((checkpoint) => checkpointStatistics(checkpoint, subtasks)),
   };
@@ -241,7 +244,13 @@ function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): J
       return { className: "in_progress", status: "IN_PROGRESS", ...common };
     case "completed": {
       const { path, discarded } = outcome;
-      return { className: "completed", status: "COMPLETED", ...common, external_path: path, discarded };
+      return {
+        className: "completed",
+        status: "COMPLETED",
+        ...common,
+        external_path: path,
+        discarded,
+      };
     }
     case "failed": {
       const failure = { failure_timestamp: outcome.at, failure_message: outcome.message };
@@ -250,11 +259,14 @@ function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): J
   }
 }
 
-const latestAck = ({ acks }: CheckpointRecord): number => Math.max(notYet, ...acks.map(({ at }) => at));
+const latestAck = ({ acks }: CheckpointRecord): number =>
+  Math.max(notYet, ...acks.map(({ at }) => at));
 
-const checkpointedSize = ({ acks }: CheckpointRecord): number => sum(acks.map(({ metrics }) => metrics.bytes));
+const checkpointedSize = ({ acks }: CheckpointRecord): number =>
+  sum(acks.map(({ metrics }) => metrics.bytes));
 
-const stateSize = ({ acks }: CheckpointRecord): number => sum(acks.map(({ metrics }) => metrics.stateBytes));
+const stateSize = ({ acks }: CheckpointRecord): number =>
+  sum(acks.map(({ metrics }) => metrics.stateBytes));
 
 function endToEndDuration(checkpoint: CheckpointRecord): number {
   const { outcome, triggered } = checkpoint;
@@ -295,7 +307,8 @@ function statistics(values: readonly number[]): Json {
 const durationOf = (start: number, end: number, now: number): number =>
   start === notYet ? notYet : Math.max(0, (end === notYet ? now : end) - start);
 
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+const sum = (values: readonly number[]): number =>
+  values.reduce((total, value) => total + value, 0);
 
 // Flink escapes descriptions, and its dashboard undoes it.
 const escapeHtml = (text: string): string =>

@@ -15,7 +15,8 @@ type Routes = Hono<{ Bindings: Env }>;
 export function httpApp(catalog: Catalog): Routes {
   const api: Routes = new Hono();
   api.get("/healthz", (c) => c.json({ status: "ok" }));
-  for (const routes of [topicRoutes, jarRoutes, jobRoutes, tableRoutes]) api.route("/", routes(catalog));
+  for (const routes of [topicRoutes, jarRoutes, jobRoutes, tableRoutes])
+    api.route("/", routes(catalog));
   refuseOtherMethods(api);
 
   const app: Routes = new Hono();
@@ -33,7 +34,9 @@ function refuseOtherMethods(api: Routes): void {
     if (methods.has("GET")) methods.add("HEAD");
     const allow = [...methods].sort().join(", ");
     api.all(path, (c) => {
-      throw new HttpError(405, `${c.req.method} is not allowed here. Allowed: ${allow}.`, { Allow: allow });
+      throw new HttpError(405, `${c.req.method} is not allowed here. Allowed: ${allow}.`, {
+        Allow: allow,
+      });
     });
   }
 }

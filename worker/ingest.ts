@@ -28,7 +28,8 @@ export const partitionOf = (key: Key, partitions: number): number => keyGroupOf(
 /** Batches by partition. Records of a topic without a key all go to partition `unkeyed`. */
 export function spread(records: Records, topic: TopicSpread, unkeyed: number): SpreadOutcome {
   const byPartition = new Map<number, Batches>();
-  const split = topic.key === undefined ? undefined : splitByKey(records, topic.key, topic.partitions);
+  const split =
+    topic.key === undefined ? undefined : splitByKey(records, topic.key, topic.partitions);
   if (split?.kind === "refused") return split;
   for (const [partition, rows] of split?.rows ?? [[unkeyed, records.rows] as const]) {
     const batches = encodeBatches(rows);

@@ -14,7 +14,7 @@ export type BodyForm = "lines" | "array" | "sniff";
 export interface Records {
   readonly rows: readonly unknown[];
   /** How a message calls the record at `index`: `Line 3`, or `Record 3` of an array, from 1. */
-  placeOf(index: number): string;
+  readonly placeOf: (index: number) => string;
 }
 
 export type ReadRecordsOutcome =
@@ -57,10 +57,14 @@ function readLines(text: string): ReadRecordsOutcome {
     try {
       rows.push(JSON.parse(line));
     } catch (error) {
-      return refused(400, `${place()} is not one JSON value: ${messageOf(error)}`);
+      const where = messageOf(error).replace(/ \(line 1 column \d+\)$/, "");
+      return refused(400, `${place()} is not one JSON value: ${where}`);
     }
   }
-  return { kind: "records", records: { rows, placeOf: (index) => `Line ${lineOfRow(text, index)}` } };
+  return {
+    kind: "records",
+    records: { rows, placeOf: (index) => `Line ${lineOfRow(text, index)}` },
+  };
 }
 
 function readArray(text: string): ReadRecordsOutcome {
@@ -78,7 +82,7 @@ function readArray(text: string): ReadRecordsOutcome {
     );
   }
   const placeOf = (index: number): string => `Record ${index + 1}`;
-  if (text.length > recordBytesMax) {
+  if (text.length * 3 > recordBytesMax) {
     const long = rows.findIndex((row) => isLong(JSON.stringify(row)));
     if (long !== -1) return tooLong(placeOf(long));
   }
@@ -139,4 +143,5 @@ function refused(status: 400 | 413, reason: string): Refused {
   return { kind: "refused", status, reason };
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

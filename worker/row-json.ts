@@ -30,7 +30,7 @@ function readable(value: unknown, around: readonly object[]): unknown {
       if (around.includes(value)) return "[circular]";
       return readableObject(value, [...around, value]);
     default:
-      return String(value);
+      return textOf(value);
   }
 }
 
@@ -38,17 +38,23 @@ function readableObject(value: object, around: readonly object[]): unknown {
   const all = (values: Iterable<unknown>): unknown[] =>
     Array.from(values, (inner) => readable(inner, around));
   if (Array.isArray(value)) return all(value);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
   if (value instanceof Map) return all(value);
   if (value instanceof Set) return all(value);
-  if (value instanceof ArrayBuffer) return new Uint8Array(value).toBase64();
-  if (value instanceof Uint8Array) return value.toBase64();
+  if (value instanceof ArrayBuffer) return base64(new Uint8Array(value));
+  if (value instanceof Uint8Array) return base64(value);
   if (ArrayBuffer.isView(value) && Symbol.iterator in value) return all(value as Iterable<unknown>);
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return String(value);
+  if (prototype !== Object.prototype && prototype !== null) return textOf(value);
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, inner]) => inner !== undefined)
       .map(([name, inner]) => [name, readable(inner, around)]),
   );
 }
+
+const textOf = (value: unknown): string => String(value);
+
+const base64 = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

@@ -1,7 +1,7 @@
 // What `POST /jars/:id/run` may say, in its body or as query parameters, and what it means here.
 // Flink's dashboard sends every field, empty ones as null or "", so those count as absent.
 
-import { z } from "zod";
+import * as z from "zod";
 
 import { isJobId, type JobId } from "../format/ids.ts";
 import { HttpError } from "./errors.ts";
@@ -15,20 +15,27 @@ export interface RunRequest {
 const absent = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
 const optional = <T extends z.ZodType>(type: T) => z.preprocess(absent, type.optional());
 
-const wholeNumber = z
-  .union([z.number(), z.string().regex(/^\d+$/, "must be a whole number").transform(Number)])
-  .refine((value) => Number.isInteger(value) && value >= 1, "must be a whole number of at least 1");
+const wrongCount = "must be a whole number of at least 1";
+const positive = z.preprocess(
+  (value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value),
+  z.int(wrongCount).min(1, wrongCount),
+);
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+const scalar = z
+  .union([z.string(), z.number(), z.boolean()], "must be a text, a number or a boolean")
+  .transform(String);
 
-const flag = z.union([z.boolean(), z.stringbool({ truthy: ["true"], falsy: ["false"] })]);
+const flag = z.union(
+  [z.boolean(), z.stringbool({ truthy: ["true"], falsy: ["false"] })],
+  "must be true or false",
+);
 
 const claimModes = z.enum(["CLAIM", "NO_CLAIM", "LEGACY"]);
 
 // Flink's JarRunRequestBody, and `programArgs`, which its dashboard still sends.
 const body = z.strictObject({
   entryClass: optional(z.string()),
-  parallelism: optional(wholeNumber),
+  parallelism: optional(positive),
   jobId: optional(z.string().refine(isJobId, "must be 32 lower-case hex digits")),
   flinkConfiguration: optional(z.record(z.string(), scalar)),
   programArgs: optional(z.string()),
@@ -111,7 +118,10 @@ function explain(error: z.ZodError): string {
 
 function refuseUnsupported(program: string, data: Body): void {
   if (data.entryClass !== undefined && data.entryClass !== program) {
-    throw new HttpError(400, `entryClass: "${data.entryClass}" is not in "${program}", which is its own entry.`);
+    throw new HttpError(
+      400,
+      `entryClass: "${data.entryClass}" is not in "${program}", which is its own entry.`,
+    );
   }
   const asked = [
     (data.programArgs ?? data.programArgsList?.[0]) !== undefined && "program arguments",
@@ -121,5 +131,8 @@ function refuseUnsupported(program: string, data: Body): void {
     data.restoreMode !== undefined && "restoreMode",
   ].filter((field) => field !== false);
   if (asked.length === 0) return;
-  throw new HttpError(501, `Not supported yet: ${asked.join(", ")}. Leave it out to start "${program}" afresh.`);
+  throw new HttpError(
+    501,
+    `Not supported yet: ${asked.join(", ")}. Leave it out to start "${program}" afresh.`,
+  );
 }

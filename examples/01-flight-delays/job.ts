@@ -16,23 +16,16 @@ export interface Flight {
   readonly destination: string;
 }
 
-export const flightDelays = defineJob(
-  "flight-delays",
-  (env) => {
-    env
-      .from(topic<Flight>("flights"), { uid: "flights" })
-      .filter((f) => f.origin !== f.destination, { uid: "real-flights" })
-      .keyBy((f) => f.origin)
-      .aggregate(
-        {
-          flights: count(),
-          delayed: countIf((f) => f.delay > 15),
-          meanDelay: avg((f) => f.delay),
-          worst: max((f) => f.delay),
-        },
-        { uid: "by-origin" },
-      )
-      .to(table("delays-by-origin"), { uid: "out" });
-  },
-  { parallelism: 4, checkpointing: { interval: "1s" } },
-);
+// prettier-ignore
+export const flightDelays = defineJob("flight-delays", (env) => {
+  env.from(topic<Flight>("flights"), { uid: "flights" })
+    .filter((f) => f.origin !== f.destination, { uid: "real-flights" })
+    .keyBy((f) => f.origin)
+    .aggregate({
+      flights: count(),
+      delayed: countIf((f) => f.delay > 15),
+      meanDelay: avg((f) => f.delay),
+      worst: max((f) => f.delay),
+    }, { uid: "by-origin" })
+    .to(table("delays-by-origin"), { uid: "out" });
+}, { parallelism: 4, checkpointing: { interval: "1s" } });

@@ -10,10 +10,10 @@ const roundTrip = (value: unknown): unknown => decodeValue(encodeValue(value));
 describe("V1: values come back exactly", () => {
   test("whatever they are", () => {
     fc.assert(
-      fc.property(anyValue, (value) => expect(roundTrip(value)).toSatisfy(exactly(value))),
-      {
-        numRuns: 1000,
-      },
+      fc.property(anyValue, (value) => {
+        expect(roundTrip(value)).toSatisfy(exactly(value));
+      }),
+      { numRuns: 1000 },
     );
   });
 

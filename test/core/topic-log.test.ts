@@ -156,7 +156,7 @@ describe("read", () => {
         const all = appends.flat();
         const total = all.reduce((sum, { rows }) => sum + rows, 0);
         const seen: StoredBatch[] = [];
-        for (let at = offset(0); at < total; ) {
+        for (let at = offset(0); at < total;) {
           const read = log.read(at, bytesMax);
           seen.push(...read);
           const last = read.at(-1)!;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { installsOf, unpinned } from "./packages.ts";
+import { installsOf, missingFrom, unpinned } from "./packages.ts";
 import { root } from "./source-file.ts";
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(join(root, path), "utf8")) as T;
@@ -19,6 +19,10 @@ test.each(["package-lock.json", "node_modules/.package-lock.json"])(
   },
 );
 
+test("the lockfile is complete for every platform", () => {
+  expect(missingFrom(read("package-lock.json"))).toEqual([]);
+});
+
 test("a range and a second workerd are noticed", () => {
   expect(unpinned({ dependencies: { a: "^1.0.0" }, devDependencies: { b: "1.0.0-beta" } })).toEqual(
     ["a@^1.0.0"],
@@ -32,4 +36,14 @@ test("a range and a second workerd are noticed", () => {
     "node_modules/workerd@1.0.0",
     "node_modules/wrangler/node_modules/workerd@2.0.0",
   ]);
+});
+
+test("a platform missing from the lockfile is noticed", () => {
+  const packages = {
+    "node_modules/a": { optionalDependencies: { "@a/linux": "1.0.0", "@a/darwin": "1.0.0" } },
+    "node_modules/a/node_modules/b": { optionalDependencies: { "@b/linux": "1.0.0" } },
+    "node_modules/@a/linux": {},
+    "node_modules/@b/linux": {},
+  };
+  expect(missingFrom({ packages })).toEqual(["@a/darwin"]);
 });

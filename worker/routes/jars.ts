@@ -48,7 +48,10 @@ export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
       tasks: { total: tasksOf(plan).length, running: 0 },
     });
     if (registered.kind === "taken") {
-      throw new HttpError(409, `Job ${job} is a run of "${registered.program}"; choose another jobId.`);
+      throw new HttpError(
+        409,
+        `Job ${job} is a run of "${registered.program}"; choose another jobId.`,
+      );
     }
     await coordinator(c.env, job).submit({ job, plan, config });
     return c.json({ jobid: job });
@@ -58,7 +61,10 @@ export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
 }
 
 /** The program's configuration under the request's. A parallelism of its own wins over the map's. */
-function configOf({ graph }: JobDefinition, { parallelism, flinkConfiguration }: RunRequest): JobConfig {
+function configOf(
+  { graph }: JobDefinition,
+  { parallelism, flinkConfiguration }: RunRequest,
+): JobConfig {
   const settings = {
     ...flinkConfiguration,
     ...(parallelism !== undefined && { "parallelism.default": String(parallelism) }),
@@ -70,7 +76,8 @@ function configOf({ graph }: JobDefinition, { parallelism, flinkConfiguration }:
     }
     return config;
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof RangeError) throw new HttpError(400, error.message);
+    if (error instanceof ConfigError || error instanceof RangeError)
+      throw new HttpError(400, error.message);
     throw error;
   }
 }

@@ -35,7 +35,10 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
     const details = await detailsOf(env, jobid);
     const program = programs.get(details.plan.program);
     if (program === undefined) {
-      throw new HttpError(409, `Program "${details.plan.program}" is not part of this deployment any more.`);
+      throw new HttpError(
+        409,
+        `Program "${details.plan.program}" is not part of this deployment any more.`,
+      );
     }
     const sinks = program.graph.nodes.flatMap(({ uid, spec }) =>
       spec.kind === "sink" ? [[spec.table.name, uid] as const] : [],
@@ -61,10 +64,15 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
     const { details, vertex, query } = await located(c.env, jobid, table, c.req.query("read"));
     for (const key of keysOf(text)) {
       const { maxParallelism } = details.plan;
-      const owner = ownerOfGroup(keyGroupOf(key, maxParallelism), vertex.parallelism, maxParallelism);
+      const owner = ownerOfGroup(
+        keyGroupOf(key, maxParallelism),
+        vertex.parallelism,
+        maxParallelism,
+      );
       const target = { details, vertex, query: { ...query, key }, indices: [owner] };
       const { rows, checkpoint } = await gather(c.env, target);
-      if (rows.length > 0) return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
+      if (rows.length > 0)
+        return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
     }
     throw new HttpError(404, `Table "${table}" has no ${query.read} row with the key ${text}.`);
   });
@@ -92,14 +100,22 @@ async function gather(env: Env, gathering: Gathering): Promise<TableRows> {
   throw new HttpError(503, "The subtasks are at different checkpoints; repeat the request.");
 }
 
-async function ask(env: Env, { details, vertex, query }: Gathering, index: number): Promise<TableRows> {
+async function ask(
+  env: Env,
+  { details, vertex, query }: Gathering,
+  index: number,
+): Promise<TableRows> {
   const { job, phase } = details.summary;
   const answer = await subtask(env, job, { vertex: vertex.id, index }).readTable(query);
-  if (answer.kind === "rows") return { rows: decodeRows(answer.rows), checkpoint: answer.checkpoint };
+  if (answer.kind === "rows")
+    return { rows: decodeRows(answer.rows), checkpoint: answer.checkpoint };
   const ended = phase === "CANCELED" || phase === "FAILED" || phase === "FINISHED";
   throw ended
     ? new HttpError(409, `Job ${job} is ${phase}; a table is served while its job runs.`)
-    : new HttpError(503, `Job ${job} is ${phase} and subtask ${index} holds no rows now; repeat the request.`);
+    : new HttpError(
+        503,
+        `Job ${job} is ${phase} and subtask ${index} holds no rows now; repeat the request.`,
+      );
 }
 
 function readOf(text = "committed"): TableQuery["read"] {

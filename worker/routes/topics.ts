@@ -45,7 +45,8 @@ export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
     const split = spread(read.records, topic, unkeyed);
     if (split.kind === "refused") throw new HttpError(400, split.reason);
 
-    const idempotency = key === undefined ? { digest: 0 } : { idempotencyKey: key, digest: murmur3(body) };
+    const idempotency =
+      key === undefined ? { digest: 0 } : { idempotencyKey: key, digest: murmur3(body) };
     const { byPartition } = split;
     const appended = await appendAll(c.env, topic, { byPartition, idempotency, keyHome: unkeyed });
     return c.json({
@@ -79,7 +80,10 @@ async function appendAll(env: Env, topic: Topic<unknown>, appends: Appends): Pro
   const { byPartition, idempotency, keyHome } = appends;
   const key = idempotency.idempotencyKey;
   const one = async (partition: number, batches: Batches): Promise<Appended> => {
-    const outcome = await topicPartition(env, topic.name, partition).append({ batches, ...idempotency });
+    const outcome = await topicPartition(env, topic.name, partition).append({
+      batches,
+      ...idempotency,
+    });
     if (outcome.kind !== "conflict") return { ...outcome, partition };
     throw new HttpError(422, `Idempotency-Key "${key}" was used for another body; use a new key.`);
   };
@@ -95,7 +99,9 @@ async function appendAll(env: Env, topic: Topic<unknown>, appends: Appends): Pro
     appended.push(...(await Promise.allSettled(sent)));
   }
 
-  const failed = appended.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  const failed = appended.flatMap((result) =>
+    result.status === "rejected" ? [result.reason as unknown] : [],
+  );
   if (failed.length > 0) throw failureOf(failed, topic, key);
   return appended
     .flatMap((result) => (result.status === "fulfilled" ? [result.value] : []))
@@ -103,7 +109,11 @@ async function appendAll(env: Env, topic: Topic<unknown>, appends: Appends): Pro
     .sort((a, b) => a.partition - b.partition);
 }
 
-function failureOf(failed: readonly unknown[], topic: Topic<unknown>, key: string | undefined): Error {
+function failureOf(
+  failed: readonly unknown[],
+  topic: Topic<unknown>,
+  key: string | undefined,
+): Error {
   const refused = failed.find((error) => error instanceof HttpError);
   if (refused !== undefined) return refused;
   console.error(`Appending to topic "${topic.name}" failed:`, ...failed);
@@ -118,7 +128,10 @@ function idempotencyKeyOf(c: Context): string | undefined {
   const key = c.req.header("Idempotency-Key");
   if (key === undefined) return undefined;
   if (/^[\x20-\x7e]+$/.test(key) && key.length <= clientKeyBytesMax) return key;
-  throw new HttpError(400, `Idempotency-Key must be 1 to ${clientKeyBytesMax} printable ASCII characters.`);
+  throw new HttpError(
+    400,
+    `Idempotency-Key must be 1 to ${clientKeyBytesMax} printable ASCII characters.`,
+  );
 }
 
 function formOf(contentType: string): BodyForm {
@@ -135,10 +148,14 @@ function formOf(contentType: string): BodyForm {
 /** The body, unless it is too large; a body that hides its length is cut off there. */
 async function bodyOf(request: Request, bytesMax: number): Promise<Uint8Array> {
   const tooLarge = (): HttpError =>
-    new HttpError(413, `The body is larger than ${bytesMax} bytes (ingestBodyBytesMax); send several.`);
+    new HttpError(
+      413,
+      `The body is larger than ${bytesMax} bytes (ingestBodyBytesMax); send several.`,
+    );
   const declared = request.headers.get("Content-Length");
   if (Number(declared) > bytesMax) throw tooLarge();
-  if (declared !== null || request.body === null) return new Uint8Array(await request.arrayBuffer());
+  if (declared !== null || request.body === null)
+    return new Uint8Array(await request.arrayBuffer());
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body) {

@@ -1,0 +1,146 @@
+// The table sink against the simplest thing that could be right: a whole copy per checkpoint.
+
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { checkpointId, type CheckpointId } from "../../format/ids.ts";
+import { MemoryStateStore, type MemoryStateTable } from "../../operators/state/memory.ts";
+import { RowBatch } from "../../operators/row-batch.ts";
+import { TableOperator, type TableRead } from "../../operators/table.ts";
+import { keyField } from "../../stream/table.ts";
+
+interface Row {
+  readonly key: string;
+  readonly n: number;
+}
+
+interface Opened {
+  readonly table: TableOperator;
+  readonly rows: MemoryStateTable<unknown>;
+}
+
+function opened(): Opened {
+  const rows = new MemoryStateStore(16).table<unknown>("rows");
+  return { table: new TableOperator("out", "t", keyField, rows), rows };
+}
+
+const write = (table: TableOperator, ...rows: readonly Row[]): void =>
+  table.processBatch(new RowBatch(rows));
+const shown = (table: TableOperator, mode: TableRead): Record<string, number> =>
+  Object.fromEntries([...table.entries(mode)].map(([key, row]) => [key, (row as Row).n]));
+
+describe("a table", () => {
+  test("shows the latest row at once, and as committed only what a checkpoint holds", () => {
+    const { table } = opened();
+    write(table, { key: "a", n: 1 });
+    expect(table.read("latest", "a")).toEqual({ key: "a", n: 1 });
+    expect(table.read("committed", "a")).toBeUndefined();
+    expect(shown(table, "committed")).toEqual({});
+    expect(table.committedCheckpoint).toBeNull();
+
+    table.prepareCommit(checkpointId(1));
+    write(table, { key: "a", n: 2 }, { key: "a", n: 3 }, { key: "b", n: 4 });
+    expect(shown(table, "committed")).toEqual({});
+    table.commit(checkpointId(1));
+    expect(table.committedCheckpoint).toBe(1);
+    expect(shown(table, "committed")).toEqual({ a: 1 });
+    expect(shown(table, "latest")).toEqual({ a: 3, b: 4 });
+  });
+
+  test("T3: an aborted checkpoint's rows become final with the next that completes", () => {
+    const { table } = opened();
+    write(table, { key: "a", n: 1 });
+    table.prepareCommit(checkpointId(1));
+    write(table, { key: "a", n: 2 });
+    table.prepareCommit(checkpointId(2));
+    write(table, { key: "a", n: 3 });
+    table.commit(checkpointId(2));
+    expect(shown(table, "committed")).toEqual({ a: 2 });
+  });
+
+  test("commits once, however often and late it is told", () => {
+    const { table } = opened();
+    table.prepareCommit(checkpointId(1));
+    table.prepareCommit(checkpointId(3));
+    table.commit(checkpointId(3));
+    table.commit(checkpointId(3));
+    table.commit(checkpointId(1));
+    expect(table.committedCheckpoint).toBe(3);
+  });
+
+  test("T2: refuses a barrier that is not newer", () => {
+    const { table } = opened();
+    table.prepareCommit(checkpointId(2));
+    expect(() => table.prepareCommit(checkpointId(2))).toThrow(/^T2: .* barrier 2 after 2/);
+  });
+
+  test("names the operator and the row, if a key is none", () => {
+    const { table } = opened();
+    const rows = new RowBatch([{ key: "a" }, { key: null }]);
+    expect(() => table.processBatch(rows)).toThrow(
+      'Operator "out" (table "t") failed on row 1 of its batch: TypeError: The key is null',
+    );
+  });
+
+  type Step =
+    | { readonly kind: "write"; readonly rows: readonly Row[] }
+    | { readonly kind: "barrier" }
+    | { readonly kind: "commit"; readonly back: number }
+    | { readonly kind: "crash" };
+
+  const row = fc.record({ key: fc.constantFrom("a", "b", "c", "d"), n: fc.nat(99) });
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("write"), rows: fc.array(row) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("barrier") }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("commit"), back: fc.nat(3) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash") }) },
+  ) as fc.Arbitrary<Step>;
+
+  test("is a copy of all rows per checkpoint, for every order of events", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        let { table, rows } = opened();
+        // The model: all rows, and a copy of them at each barrier. Only what is durable survives.
+        let latest: Record<string, number> = {};
+        let copies = new Map<CheckpointId, Record<string, number>>();
+        const frozen = new Map<CheckpointId, ReturnType<typeof rows.freeze>>();
+        let committed: CheckpointId | null = null;
+        let last = 0;
+        for (const step of steps) {
+          if (step.kind === "write") {
+            write(table, ...step.rows);
+            for (const { key, n } of step.rows) latest[key] = n;
+          } else if (step.kind === "barrier") {
+            const id = checkpointId(++last);
+            table.prepareCommit(id);
+            frozen.set(id, structuredClone(rows.freeze("full")));
+            copies.set(id, { ...latest });
+          } else if (step.kind === "commit") {
+            const id = [...copies.keys()].at(-1 - step.back);
+            if (id === undefined) continue;
+            table.commit(id);
+            if (committed === null || id > committed) committed = id;
+          } else {
+            ({ table, rows } = opened());
+            latest = committed === null ? {} : { ...copies.get(committed) };
+            if (committed !== null) {
+              rows.restore(frozen.get(committed)!);
+              table.restored(committed);
+              copies = new Map([[committed, { ...latest }]]);
+            } else {
+              copies = new Map();
+            }
+          }
+          expect(table.committedCheckpoint).toBe(committed);
+          expect(shown(table, "latest")).toEqual(latest);
+          const final = committed === null ? {} : copies.get(committed);
+          expect(shown(table, "committed")).toEqual(final);
+          for (const key of ["a", "b", "c", "d"]) {
+            expect((table.read("committed", key) as Row | undefined)?.n).toBe(final?.[key]);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -1,0 +1,523 @@
+// What defineJob records, and every reason for which it refuses.
+
+import { describe, expect, test } from "vitest";
+
+import { flightDelays } from "../../examples/01-flight-delays/job.ts";
+import {
+  count,
+  defineJob,
+  GraphError,
+  rows,
+  table,
+  topic,
+  valueState,
+  type DataStream,
+  type GraphErrorCode,
+  type JobEnvironment,
+  type JobOptions,
+  type KeyedStream,
+} from "tidemark";
+
+interface Row {
+  readonly key: string;
+  readonly n: number;
+}
+
+const input = topic<Row>("input");
+
+/** The edges of a job on `stream`, as `from>to partitioning`. */
+function edgesOf(build: (stream: DataStream<Row>) => void, options?: JobOptions): string[] {
+  const job = defineJob("job", (env) => build(env.from(input, { uid: "in" })), options);
+  return job.graph.edges.map((edge) => `${edge.from}>${edge.to} ${edge.partitioning}`);
+}
+
+describe("a recorded graph", () => {
+  test("has the nodes and edges of the program, in its order", () => {
+    const { name, graph } = flightDelays;
+    expect(name).toBe("flight-delays");
+    expect(graph.name).toBe("flight-delays");
+    expect(graph.nodes.map(({ uid, spec, parallelism }) => [uid, spec.kind, parallelism])).toEqual([
+      ["flights", "source", 4],
+      ["real-flights", "filter", 4],
+      ["by-origin", "aggregate", 4],
+      ["out", "sink", 4],
+    ]);
+    expect(graph.edges.map(({ from, to, partitioning }) => [from, to, partitioning])).toEqual([
+      ["flights", "real-flights", "forward"],
+      ["real-flights", "by-origin", "hash"],
+      ["by-origin", "out", "forward"],
+    ]);
+    expect(graph.config.checkpointing.interval).toBe(1000);
+  });
+
+  test("has keys on hash edges, on keyed operators and on sinks, and nowhere else", () => {
+    const { nodes, edges } = flightDelays.graph;
+    const flight = { origin: "LAS" } as never;
+    expect(nodes.map((node) => typeof node.key)).toEqual([
+      "undefined",
+      "undefined",
+      "function",
+      "function",
+    ]);
+    expect(edges.map((edge) => edge.key?.(flight))).toEqual([undefined, "LAS", undefined]);
+    expect(nodes[2]?.key?.(flight)).toBe("LAS");
+    expect(nodes[3]?.key?.({ key: "LAS" } as never)).toBe("LAS");
+  });
+
+  test("forwards between equal parallelisms and rebalances between others", () => {
+    const edges = edgesOf((stream) => {
+      const wide = stream.map((row) => row, { uid: "wide", parallelism: 4 });
+      wide
+        .filter(() => true, { uid: "same", parallelism: 4 })
+        .rebalance()
+        .map((row) => row, { uid: "spread", parallelism: 4 })
+        .to(table("t"), { uid: "out" });
+    });
+    expect(edges).toEqual([
+      "in>wide rebalance",
+      "wide>same forward",
+      "same>spread rebalance",
+      "spread>out hash",
+    ]);
+  });
+
+  test("lets every stream of a union keep its own way, until all are keyed", () => {
+    const edges = edgesOf((stream) => {
+      const other = stream.map((row) => row, { uid: "other" });
+      const both = stream.union(other.rebalance());
+      both.map((row) => row, { uid: "unkeyed" }).to(table("t"), { uid: "out-1" });
+      both
+        .keyBy((row) => row.key)
+        .reduce((a) => a, { uid: "keyed" })
+        .to(table("u"), { uid: "out-2" });
+    });
+    expect(edges).toEqual([
+      "in>other forward",
+      "in>unkeyed forward",
+      "other>unkeyed rebalance",
+      "unkeyed>out-1 hash",
+      "in>keyed hash",
+      "other>keyed hash",
+      "keyed>out-2 hash",
+    ]);
+  });
+
+  test("leaves an aggregate's rows where they are, if the table goes by their key", () => {
+    const toTable = (sink: Parameters<DataStream<Row>["to"]>[0], parallelism = 1): string =>
+      edgesOf((stream) => {
+        stream
+          .keyBy((row) => row.key)
+          .aggregate({ n: count() }, { uid: "agg" })
+          .to(sink, { uid: "out", parallelism });
+      }).at(-1) ?? "";
+    expect(toTable(table("t"))).toBe("agg>out forward");
+    expect(toTable(table("t"), 2)).toBe("agg>out hash");
+    expect(toTable(table("t", { key: (row) => row.n }))).toBe("agg>out hash");
+  });
+
+  test("hashes by the table's key whatever another operator emits", () => {
+    const edges = edgesOf((stream) => {
+      const keyed = stream.keyBy((row) => row.n);
+      keyed.reduce((a) => a, { uid: "fold" }).to(table("t"), { uid: "out" });
+      keyed
+        .process(
+          { state: { last: valueState<number>() }, emits: rows<Row>(), process: () => {} },
+          { uid: "proc" },
+        )
+        .to(table("u"), { uid: "out-2" });
+      stream.to(table("v"), { uid: "out-3" });
+    });
+    expect(edges).toEqual([
+      "in>fold hash",
+      "fold>out hash",
+      "in>proc hash",
+      "proc>out-2 hash",
+      "in>out-3 hash",
+    ]);
+  });
+
+  test("takes the same topic twice", () => {
+    const job = defineJob("job", (env) => {
+      const left = env.from(input, { uid: "left" });
+      left.union(env.from(input, { uid: "right" })).to(table("t"), { uid: "out" });
+    });
+    expect(job.graph.nodes).toHaveLength(3);
+  });
+});
+
+function refusalOf(define: () => unknown): GraphError {
+  try {
+    define();
+  } catch (error) {
+    if (error instanceof GraphError) return error;
+    throw error;
+  }
+  throw new Error("It was not refused.");
+}
+
+/** What a program that no compiler has seen may do. */
+type Untyped = Record<string, (...args: unknown[]) => Untyped>;
+const untyped = (stream: DataStream<Row> | KeyedStream<Row, string>): Untyped =>
+  stream as unknown as Untyped;
+
+const withStream = (build: (stream: DataStream<Row>, env: JobEnvironment) => void) => () =>
+  defineJob("job", (env) => {
+    const stream = env.from(input, { uid: "in" });
+    stream.to(table("all"), { uid: "all" });
+    build(stream, env);
+  });
+
+const aggregating = (aggregates: unknown) =>
+  withStream((stream) =>
+    untyped(stream.keyBy((row) => row.key)).aggregate?.(aggregates, { uid: "a" }),
+  );
+
+const name = "1 to 64 letters, digits, underscores, dots and hyphens";
+
+const refusals: readonly {
+  readonly when: string;
+  readonly define: () => unknown;
+  readonly code: GraphErrorCode;
+  readonly uid?: string;
+  readonly message: string;
+}[] = [
+  {
+    when: "two operators share a uid",
+    define: withStream((stream) => {
+      stream.map((row) => row, { uid: "twin" }).filter(() => true, { uid: "twin" });
+    }),
+    code: "DUPLICATE_UID",
+    uid: "twin",
+    message:
+      'Two operators of job "job" have the uid "twin": a map and a filter. ' +
+      "A uid names one operator's state; give each its own.",
+  },
+  {
+    when: "a source and a sink share a uid",
+    define: () =>
+      defineJob("job", (env) => env.from(input, { uid: "x" }).to(table("t"), { uid: "x" })),
+    code: "DUPLICATE_UID",
+    uid: "x",
+    message:
+      'Two operators of job "job" have the uid "x": the source of topic "input" and the sink to ' +
+      `table "t". A uid names one operator's state; give each its own.`,
+  },
+  {
+    when: "an unkeyed stream is aggregated",
+    define: withStream((stream) => untyped(stream).aggregate?.({ n: count() }, { uid: "sum" })),
+    code: "NOT_KEYED",
+    uid: "sum",
+    message:
+      'Operator "sum" (aggregate) needs a key, and its input "in" has none. Allowed: reduce, ' +
+      "aggregate and process on a keyed stream: call .keyBy((row) => …) right before.",
+  },
+  {
+    when: "a stream is no longer keyed, because of a union",
+    define: withStream((stream) => {
+      const keyed = untyped(stream.keyBy((row) => row.key));
+      keyed.union?.(stream).reduce?.((a: Row) => a, { uid: "fold" });
+    }),
+    code: "NOT_KEYED",
+    uid: "fold",
+    message:
+      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce, ' +
+      "aggregate and process on a keyed stream: call .keyBy((row) => …) right before.",
+  },
+  {
+    when: "a stream ends in no sink",
+    define: withStream((stream) => stream.map((row) => row, { uid: "loose" })),
+    code: "NO_CONSUMER",
+    uid: "loose",
+    message:
+      'Nothing reads what operator "loose" (map) of job "job" emits. Every stream must end in a ' +
+      "sink: add .to(table(…), { uid: … }), or remove the operator.",
+  },
+  {
+    when: "there is no source",
+    define: () => defineJob("job", () => {}),
+    code: "NO_SOURCE",
+    message: 'Job "job" has no source. Add one: env.from(topic(…), { uid: … }).',
+  },
+  {
+    when: "there is no sink",
+    define: () => defineJob("job", (env) => env.from(input, { uid: "in" })),
+    code: "NO_SINK",
+    message: 'Job "job" has no sink. Add one: .to(table(…), { uid: … }).',
+  },
+  {
+    when: "one topic has two partition counts",
+    define: withStream((_, env) =>
+      env.from(topic<Row>("input", { partitions: 8 }), { uid: "again" }),
+    ),
+    code: "TOPIC_CONFLICT",
+    uid: "again",
+    message:
+      'Topic "input" has 4 partitions in operator "in" and 8 in operator "again". ' +
+      "Declare it once and use that twice.",
+  },
+  {
+    when: "two sinks write one table",
+    define: withStream((stream) => stream.to(table("all"), { uid: "more" })),
+    code: "DUPLICATE_TABLE",
+    uid: "more",
+    message:
+      'Operators "all" and "more" both write the table "all". ' +
+      "Give each its own table, or write union(…) of the streams to one.",
+  },
+  {
+    when: "the parallelism exceeds the key groups",
+    define: withStream((stream) => stream.map((row) => row, { uid: "m", parallelism: 129 })),
+    code: "BAD_PARALLELISM",
+    uid: "m",
+    message:
+      'Operator "m" has the parallelism 129. ' +
+      'Allowed: a whole number from 1 to 128, the max parallelism of job "job".',
+  },
+  ...[0, 1.5, "2", NaN].map((parallelism) => ({
+    when: `the parallelism is ${JSON.stringify(parallelism)}`,
+    define: withStream((stream) =>
+      untyped(stream).map?.((row: Row) => row, { uid: "m", parallelism }),
+    ),
+    code: "BAD_PARALLELISM" as const,
+    uid: "m",
+    message:
+      `Operator "m" has the parallelism ${typeof parallelism === "string" ? `"2"` : parallelism}. ` +
+      'Allowed: a whole number from 1 to 128, the max parallelism of job "job".',
+  })),
+  ...[0, 257, 2.5, NaN, "4"].map((partitions) => ({
+    when: `a topic has ${JSON.stringify(partitions)} partitions`,
+    define: () => topic("t", { partitions: partitions as number }),
+    code: "BAD_PARTITIONS" as const,
+    message:
+      `Topic "t" has ${typeof partitions === "string" ? `"4"` : partitions} partitions. ` +
+      "Allowed: a whole number from 1 to 256.",
+  })),
+  {
+    when: "a topic's name has a slash",
+    define: () => topic("a/b"),
+    code: "BAD_NAME",
+    message: `"a/b" cannot be the name of a topic. Allowed: ${name}.`,
+  },
+  {
+    when: "a table's name is too long",
+    define: () => table("x".repeat(65)),
+    code: "BAD_NAME",
+    message: `"${"x".repeat(65)}" cannot be the name of a table. Allowed: ${name}.`,
+  },
+  {
+    when: "a job's name is empty",
+    define: () => defineJob("", () => {}),
+    code: "BAD_NAME",
+    message: `"" cannot be the name of a job. Allowed: ${name}.`,
+  },
+  {
+    when: "a uid has a space",
+    define: withStream((stream) => stream.map((row) => row, { uid: "my map" })),
+    code: "BAD_UID",
+    message:
+      `An operator (map) has the uid "my map". Allowed: ${name}. The uid ties an operator to its ` +
+      'state; pass { uid: "…" } as the last argument and never change it afterwards.',
+  },
+  {
+    when: "an operator has no uid",
+    define: withStream((stream) => untyped(stream).filter?.(() => true)),
+    code: "BAD_UID",
+    message:
+      `An operator (filter) has no uid. Allowed: ${name}. The uid ties an operator to its ` +
+      'state; pass { uid: "…" } as the last argument and never change it afterwards.',
+  },
+  ...["map", "flatMap", "filter"].map((method) => ({
+    when: `${method} is given no function`,
+    define: withStream((stream) => untyped(stream)[method]?.("upper", { uid: "m" })),
+    code: "BAD_ARGUMENT" as const,
+    uid: "m",
+    message:
+      `Operator "m" (${method}) was given "upper". ` +
+      "Allowed: a function that returns its result, not a promise.",
+  })),
+  {
+    when: "reduce is given no function",
+    define: withStream((stream) =>
+      untyped(stream.keyBy((row) => row.key)).reduce?.(undefined, { uid: "r" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "r",
+    message:
+      'Operator "r" (reduce) was given undefined. ' +
+      "Allowed: a function that returns its result, not a promise.",
+  },
+  {
+    when: "keyBy is given a field's name",
+    define: withStream((stream) => untyped(stream).keyBy?.("origin")),
+    code: "BAD_ARGUMENT",
+    message:
+      'keyBy was given "origin". Allowed: a function that returns its result, not a promise.',
+  },
+  {
+    when: "a function is asynchronous",
+    define: withStream((stream) => stream.map(async (row) => row, { uid: "m" })),
+    code: "BAD_ARGUMENT",
+    uid: "m",
+    message:
+      'Operator "m" (map) was given an async function. ' +
+      "Allowed: a function that returns its result, not a promise.",
+  },
+  {
+    when: "process is given a bare function",
+    define: withStream((stream) =>
+      untyped(stream.keyBy((row) => row.key)).process?.(() => {}, { uid: "p" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) was given a function that is no process function. Allowed: ' +
+      "{ state: { name: valueState() }, emits: rows(), process(row, ctx) { … } }.",
+  },
+  {
+    when: "a state is no descriptor",
+    define: withStream((stream) =>
+      untyped(stream.keyBy((row) => row.key)).process?.(
+        { state: { last: 0 }, emits: rows(), process: () => {} },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) was given an object that is no process function. Allowed: ' +
+      "{ state: { name: valueState() }, emits: rows(), process(row, ctx) { … } }.",
+  },
+  {
+    when: "to is given a name",
+    define: withStream((stream) => untyped(stream).to?.("table", { uid: "out" })),
+    code: "BAD_ARGUMENT",
+    uid: "out",
+    message: 'Operator "out" (to) was given "table". Allowed: table(…).',
+  },
+  {
+    when: "from is given a name",
+    define: withStream((_, env) => env.from("input" as never, { uid: "again" })),
+    code: "BAD_ARGUMENT",
+    uid: "again",
+    message: 'Operator "again" (from) was given "input". Allowed: topic(…).',
+  },
+  {
+    when: "union is given no stream",
+    define: withStream((stream) => untyped(stream).union?.([stream])),
+    code: "BAD_ARGUMENT",
+    message: "union was given an array. Allowed: streams.",
+  },
+  {
+    when: "a topic's key is a field's name",
+    define: () => topic("t", { key: "origin" as never }),
+    code: "BAD_ARGUMENT",
+    message: 'The key of topic "t" is "origin". Allowed: a function from a row to its key.',
+  },
+  {
+    when: "a table's key is a field's name",
+    define: () => table("t", { key: "origin" as never }),
+    code: "BAD_ARGUMENT",
+    message: 'The key of table "t" is "origin". Allowed: a function from a row to its key.',
+  },
+  {
+    when: "an aggregate is named key",
+    define: aggregating({ key: count() }),
+    code: "BAD_AGGREGATES",
+    uid: "a",
+    message:
+      'Operator "a" (aggregate) has a field "key". ' +
+      `Allowed: any other name; "key" holds the stream's key.`,
+  },
+  {
+    when: "there are no aggregates",
+    define: aggregating({}),
+    code: "BAD_AGGREGATES",
+    uid: "a",
+    message:
+      'Operator "a" (aggregate) has no field. Allowed: one or more, such as { rows: count() }.',
+  },
+  {
+    when: "aggregates are missing",
+    define: aggregating(undefined),
+    code: "BAD_AGGREGATES",
+    uid: "a",
+    message:
+      'Operator "a" (aggregate) was given undefined. Allowed: an object such as { rows: count() }.',
+  },
+  {
+    when: "an aggregate is a factory that nobody called",
+    define: aggregating({ n: count }),
+    code: "BAD_AGGREGATES",
+    uid: "a",
+    message:
+      'Operator "a" (aggregate) has a function in its field "n". Allowed: count(), sum(…) and the ' +
+      "like, or an object with create, add, merge and result.",
+  },
+  {
+    when: "a stream of another job is used",
+    define: () => {
+      let foreign: DataStream<Row> | undefined;
+      defineJob("other", (env) => {
+        foreign = env.from(input, { uid: "in" });
+        foreign.to(table("t"), { uid: "out" });
+      });
+      withStream((stream) => stream.union(foreign!))();
+    },
+    code: "FOREIGN_STREAM",
+    message:
+      'union in job "job" was given a stream of job "other". A graph has streams of one job only; ' +
+      "to use another job's rows, let both read the same topic.",
+  },
+  {
+    when: "a stream is used after its job was defined",
+    define: () => {
+      let kept: DataStream<Row> | undefined;
+      withStream((stream) => (kept = stream))();
+      kept?.map((row) => row, { uid: "late" });
+    },
+    code: "JOB_CLOSED",
+    uid: "late",
+    message:
+      'Operator "late" (map) was added to job "job" after its definition had ended. ' +
+      "Use env and its streams only inside the function given to defineJob.",
+  },
+  {
+    when: "the build function is asynchronous",
+    define: () => defineJob("job", (() => Promise.resolve()) as () => void),
+    code: "ASYNC_BUILD",
+    message:
+      'The build function of job "job" returned a promise. Allowed: a synchronous function; ' +
+      "await what it needs before you call defineJob.",
+  },
+];
+
+describe("a graph is refused when", () => {
+  test.each(refusals)("$when", ({ define, code, uid, message }) => {
+    const refusal = refusalOf(define);
+    expect(refusal.message).toBe(message);
+    expect(refusal.code).toBe(code);
+    expect(refusal.uid).toBe(uid);
+  });
+
+  test("and every code is among the reasons", () => {
+    const codes: Record<GraphErrorCode, true> = {
+      BAD_NAME: true,
+      BAD_UID: true,
+      BAD_PARALLELISM: true,
+      BAD_PARTITIONS: true,
+      BAD_ARGUMENT: true,
+      BAD_AGGREGATES: true,
+      DUPLICATE_UID: true,
+      DUPLICATE_TABLE: true,
+      TOPIC_CONFLICT: true,
+      NOT_KEYED: true,
+      FOREIGN_STREAM: true,
+      JOB_CLOSED: true,
+      ASYNC_BUILD: true,
+      NO_SOURCE: true,
+      NO_SINK: true,
+      NO_CONSUMER: true,
+    };
+    expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(Object.keys(codes)));
+  });
+});

@@ -1,0 +1,20 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { unstable_readConfig } from "wrangler";
+import { differences } from "./bindings.ts";
+import { root } from "./source-file.ts";
+
+const read = (path: string) =>
+  unstable_readConfig({ config: join(root, path) }, { hideWarnings: true });
+
+test("the tested Worker is bound as the deployed one", () => {
+  expect(differences(read("wrangler.toml"), read("test/workerd/wrangler.test.toml"))).toEqual([]);
+});
+
+test("another date and a missing bucket are noticed", () => {
+  const ours = read("wrangler.toml");
+  expect(differences(ours, { ...ours, compatibility_date: "2026-01-01", r2_buckets: [] })).toEqual([
+    "compatibility_date",
+    "r2_buckets",
+  ]);
+});
