@@ -3,9 +3,11 @@
 //   K1. Ids only grow; an id is used by one attempt and triggered once.
 //   K2. A checkpoint completes when every subtask of its attempt has acknowledged it and its
 //       manifest is written, and in no other way.
-//   K3. Completing n ends every pending checkpoint below n.
-//   K4. At most `maxConcurrent` are pending, and a trigger waits for interval and min pause.
-//   K5. At least one completed checkpoint is retained once there is one.
+//   K3. Completing n ends every open checkpoint below n.
+//   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause.
+//   K5. At least one completed checkpoint is retained once there is one, until the job is cancelled.
+//   K6. A checkpoint that ended without a result may have left files, and its id says which: they
+//       are litter until the bucket has been swept up to it.
 
 import type { CheckpointConfig } from "../format/config.ts";
 import {
@@ -17,18 +19,23 @@ import {
   type TaskKey,
   taskKey,
 } from "../format/ids.ts";
-import type { CheckpointRecord } from "../format/job-status.ts";
+import type { AckRecord, CheckpointRecord } from "../format/job-status.ts";
 import type { CheckpointAck } from "../format/messages.ts";
 
-export interface TaskCheckpoint {
+/** A checkpoint that was triggered and is not over. */
+export interface OpenCheckpoint {
+  readonly id: CheckpointId;
+  readonly attempt: Attempt;
+  readonly triggeredAt: Millis;
+}
+
+interface TaskCheckpoint {
   readonly ack: CheckpointAck;
   readonly at: Millis;
 }
 
-export interface PendingCheckpoint {
-  readonly id: CheckpointId;
-  readonly attempt: Attempt;
-  readonly triggeredAt: Millis;
+/** An open checkpoint of this coordinator's memory: one that acknowledgements still count for. */
+interface PendingCheckpoint extends OpenCheckpoint {
   readonly acks: Map<TaskKey, TaskCheckpoint>;
   readonly missing: Set<TaskKey>;
 }
@@ -45,13 +52,22 @@ export interface RetainedCheckpoint {
 /** The part that outlives the coordinator's memory. */
 export interface CheckpointLedger {
   readonly nextId: number;
-  /** Triggered and not known to be over; after a crash these are aborted. */
-  readonly open: readonly CheckpointId[];
-  /** A checkpoint whose manifest was about to be written. */
-  readonly publishing?: RetainedCheckpoint;
+  /** Oldest first. After a crash these are aborted, but for the one that was being published. */
+  readonly open: readonly OpenCheckpoint[];
+  /** The checkpoint whose manifest was about to be written, and what the history shows of it. */
+  readonly publishing?: {
+    readonly candidate: RetainedCheckpoint;
+    readonly acks: readonly AckRecord[];
+  };
   /** Newest first. */
   readonly retained: readonly RetainedCheckpoint[];
-  readonly counts: { readonly completed: number; readonly failed: number; readonly restored: number };
+  /** Up to which checkpoint there may be files that nothing reaches; absent where there are none. */
+  readonly litterUpTo?: CheckpointId;
+  readonly counts: {
+    readonly completed: number;
+    readonly failed: number;
+    readonly restored: number;
+  };
   readonly consecutiveFailures: number;
 }
 
@@ -69,18 +85,23 @@ export const historyMax = 10;
 export type AckOutcome =
   | { readonly kind: "accepted" }
   | { readonly kind: "duplicate" }
+  /** From a subtask that the checkpoint does not wait for. */
+  | { readonly kind: "unknown" }
   /** Of a checkpoint that is over, or of another attempt. */
   | { readonly kind: "late" }
-  | { readonly kind: "complete"; readonly checkpoint: PendingCheckpoint };
+  | { readonly kind: "complete"; readonly acks: readonly CheckpointAck[] };
 
 export class Checkpoints {
   readonly #config: CheckpointConfig;
   readonly #pending = new Map<CheckpointId, PendingCheckpoint>();
   #ledger: CheckpointLedger;
   /** Newest first. */
-  #history: CheckpointRecord[];
-  #lastTriggerAt: number;
-  #lastEndAt = 0;
+  #history: readonly CheckpointRecord[];
+  /** Ended and forgotten since `takeChanges`. */
+  #ended: CheckpointRecord[] = [];
+  #forgotten: CheckpointId[] = [];
+  #lastTriggerAt: Millis;
+  #lastEndAt: Millis;
 
   constructor(
     config: CheckpointConfig,
@@ -90,160 +111,226 @@ export class Checkpoints {
   ) {
     this.#config = config;
     this.#ledger = ledger;
-    this.#history = [...history];
+    this.#history = newestFirst(history);
     this.#lastTriggerAt = now;
+    this.#lastEndAt = now;
   }
 
   get ledger(): CheckpointLedger {
     return this.#ledger;
   }
 
+  /** Newest first, the open ones included. */
   get history(): readonly CheckpointRecord[] {
-    return [...this.pending.map(recordOf).reverse(), ...this.#history];
-  }
-
-  get pending(): readonly PendingCheckpoint[] {
-    return [...this.#pending.values()];
+    const retained = new Set(this.#ledger.retained.map((entry) => entry.id));
+    const ended = this.#history.map((record): CheckpointRecord => {
+      if (record.outcome.kind !== "completed") return record;
+      return { ...record, outcome: { ...record.outcome, discarded: !retained.has(record.id) } };
+    });
+    return newestFirst([...this.#ledger.open.map((open) => this.#recordOf(open)), ...ended]);
   }
 
   get latest(): RetainedCheckpoint | undefined {
     return this.#ledger.retained[0];
   }
 
-  /** A new attempt runs: the interval counts from now. */
-  restarted(now: Millis): void {
-    this.#lastTriggerAt = now;
-    this.#ledger = { ...this.#ledger, consecutiveFailures: 0 };
-  }
-
-  /** When the next periodic checkpoint is due; undefined while none may start. */
-  nextTriggerAt(): Millis | undefined {
-    const { interval, minPause, maxConcurrent } = this.#config;
-    if (interval === undefined || this.#pending.size >= maxConcurrent) return undefined;
-    return millis(Math.max(this.#lastTriggerAt + interval, this.#lastEndAt + minPause));
-  }
-
-  trigger(attempt: Attempt, tasks: readonly TaskKey[], now: Millis): PendingCheckpoint {
-    const id = checkpointId(this.#ledger.nextId);
-    const pending = { id, attempt, triggeredAt: now, acks: new Map(), missing: new Set(tasks) };
-    this.#pending.set(id, pending);
-    this.#lastTriggerAt = now;
-    this.#ledger = { ...this.#ledger, nextId: id + 1, open: [...this.#ledger.open, id] };
-    return pending;
-  }
-
-  acknowledge(ack: CheckpointAck, now: Millis): AckOutcome {
-    const pending = this.#pending.get(ack.checkpoint);
-    if (pending === undefined || pending.attempt !== ack.attempt) return { kind: "late" };
-    const task = taskKey(ack.task);
-    if (!pending.missing.delete(task)) return { kind: "duplicate" };
-    pending.acks.set(task, { ack, at: now });
-    return pending.missing.size > 0 ? { kind: "accepted" } : { kind: "complete", checkpoint: pending };
-  }
-
-  /** Before the manifest is written: what a crash in between must find again. */
-  publishing(candidate: RetainedCheckpoint): void {
-    this.#ledger = { ...this.#ledger, publishing: candidate };
-  }
-
-  /** The manifest is durable. Returns what it pushed out of the retained and what it overtook. */
-  completed(candidate: RetainedCheckpoint): {
-    readonly record: CheckpointRecord | undefined;
-    readonly subsumed: readonly RetainedCheckpoint[];
-    readonly overtaken: readonly CheckpointId[];
-  } {
-    const pending = this.#pending.get(candidate.id);
-    const overtaken = this.#ledger.open.filter((id) => id < candidate.id);
-    const all = [candidate, ...this.#ledger.retained];
-    const keep = Math.max(1, this.#config.retained);
-    const { publishing: _, ...ledger } = this.#ledger;
-    this.#ledger = {
-      ...ledger,
-      open: ledger.open.filter((id) => id > candidate.id),
-      retained: all.slice(0, keep),
-      counts: { ...ledger.counts, completed: ledger.counts.completed + 1 },
-      consecutiveFailures: 0,
-    };
-    for (const id of [...overtaken, candidate.id]) this.#pending.delete(id);
-    this.#lastEndAt = pending === undefined ? this.#lastEndAt : lastAckAt(pending);
-    const subsumed = all.slice(keep);
-    this.#discarded(subsumed);
-    if (pending === undefined) return { record: undefined, subsumed, overtaken };
-    const outcome = { kind: "completed", path: candidate.path, discarded: false } as const;
-    return { record: this.#remember({ ...recordOf(pending), outcome }), subsumed, overtaken };
-  }
-
-  /** Ends an open checkpoint without a result; undefined where it is over already. */
-  abort(id: CheckpointId, message: string, now: Millis): CheckpointRecord | undefined {
-    if (!this.#ledger.open.includes(id)) return undefined;
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    this.#lastEndAt = now;
-    const { publishing, ...ledger } = this.#ledger;
-    this.#ledger = {
-      ...ledger,
-      ...(publishing !== undefined && publishing.id !== id && { publishing }),
-      open: ledger.open.filter((open) => open !== id),
-      counts: { ...ledger.counts, failed: ledger.counts.failed + 1 },
-      consecutiveFailures: ledger.consecutiveFailures + 1,
-    };
-    if (pending === undefined) return undefined;
-    return this.#remember({ ...recordOf(pending), outcome: { kind: "failed", at: now, message } });
-  }
-
-  /** Pending checkpoints whose time is up. */
-  expired(now: Millis): CheckpointId[] {
-    return this.pending
-      .filter((entry) => now >= entry.triggeredAt + this.#config.timeout)
-      .map((entry) => entry.id);
-  }
-
-  nextExpiryAt(): Millis | undefined {
-    const times = this.pending.map((entry) => entry.triggeredAt + this.#config.timeout);
-    return times.length === 0 ? undefined : millis(Math.min(...times));
+  isOpen(id: CheckpointId): boolean {
+    return this.#ledger.open.some((open) => open.id === id);
   }
 
   get toleranceExceeded(): boolean {
     return this.#ledger.consecutiveFailures > this.#config.tolerableFailures;
   }
 
+  /** When the next periodic checkpoint is due; undefined while none may start. */
+  nextTriggerAt(): Millis | undefined {
+    const { interval, minPause, maxConcurrent } = this.#config;
+    if (interval === undefined || this.#ledger.open.length >= maxConcurrent) return undefined;
+    return millis(Math.max(this.#lastTriggerAt + interval, this.#lastEndAt + minPause));
+  }
+
+  nextExpiryAt(): Millis | undefined {
+    const times = this.#ledger.open.map((open) => open.triggeredAt + this.#config.timeout);
+    return times.length === 0 ? undefined : millis(Math.min(...times));
+  }
+
+  /** Open checkpoints whose time is up, the publishing one included: its write may never answer. */
+  expired(now: Millis): CheckpointId[] {
+    return this.#ledger.open
+      .filter((open) => now >= open.triggeredAt + this.#config.timeout)
+      .map((open) => open.id);
+  }
+
+  /** A new attempt runs: the interval counts from now, and so do failures. */
+  restarted(now: Millis): void {
+    this.#lastTriggerAt = now;
+    this.#ledger = { ...this.#ledger, consecutiveFailures: 0 };
+  }
+
+  trigger(attempt: Attempt, tasks: readonly TaskKey[], now: Millis): OpenCheckpoint {
+    const open = { id: checkpointId(this.#ledger.nextId), attempt, triggeredAt: now };
+    this.#pending.set(open.id, { ...open, acks: new Map(), missing: new Set(tasks) });
+    this.#lastTriggerAt = now;
+    this.#ledger = { ...this.#ledger, nextId: open.id + 1, open: [...this.#ledger.open, open] };
+    return open;
+  }
+
+  acknowledge(ack: CheckpointAck, now: Millis): AckOutcome {
+    const pending = this.#pending.get(ack.checkpoint);
+    if (pending === undefined || pending.attempt !== ack.attempt) return { kind: "late" };
+    const task = taskKey(ack.task);
+    if (pending.acks.has(task)) return { kind: "duplicate" };
+    if (!pending.missing.delete(task)) return { kind: "unknown" };
+    pending.acks.set(task, { ack, at: now });
+    if (pending.missing.size > 0) return { kind: "accepted" };
+    return { kind: "complete", acks: [...pending.acks.values()].map((entry) => entry.ack) };
+  }
+
+  /** Before the manifest is written: what a crash in between must find again. */
+  publishing(candidate: RetainedCheckpoint): void {
+    const pending = this.#pending.get(candidate.id);
+    const acks = pending === undefined ? [] : acksOf(pending);
+    this.#ledger = { ...this.#ledger, publishing: { candidate, acks } };
+  }
+
+  /** The manifest is durable. Returns what it pushed out of the retained and what it overtook. */
+  completed(
+    candidate: RetainedCheckpoint,
+    now: Millis,
+  ): {
+    readonly subsumed: readonly RetainedCheckpoint[];
+    readonly overtaken: readonly CheckpointId[];
+  } {
+    const own = this.#ledger.open.find((open) => open.id === candidate.id);
+    if (own === undefined) throw new Error(`K2: checkpoint ${candidate.id} is not open.`);
+    const overtaken = this.#ledger.open.map((open) => open.id).filter((id) => id < candidate.id);
+    for (const id of overtaken) {
+      this.#end(id, failed(`Checkpoint ${candidate.id} completed before it.`, now));
+    }
+    this.#end(own.id, { kind: "completed", path: candidate.path, discarded: false });
+    this.#lastEndAt = now;
+    const all = [candidate, ...this.#ledger.retained];
+    const keep = Math.max(1, this.#config.retained);
+    this.#ledger = { ...this.#ledger, retained: all.slice(0, keep), consecutiveFailures: 0 };
+    return { subsumed: all.slice(keep), overtaken };
+  }
+
+  /**
+   * Ends an open checkpoint without a result; false where it is over already. `counted`: it is the
+   * checkpoint's own failure, not the end of the attempt or of the coordinator that ran it.
+   */
+  abort(
+    id: CheckpointId,
+    message: string,
+    now: Millis,
+    { counted }: { readonly counted: boolean },
+  ): boolean {
+    if (!this.isOpen(id)) return false;
+    this.#end(id, failed(message, now));
+    this.#lastEndAt = now;
+    const { consecutiveFailures } = this.#ledger;
+    if (counted) {
+      this.#ledger = { ...this.#ledger, consecutiveFailures: consecutiveFailures + 1 };
+    }
+    return true;
+  }
+
   /** The latest one is damaged: the one before it is the latest now. */
-  dropLatest(): RetainedCheckpoint | undefined {
+  dropLatest(): void {
     const [latest, ...retained] = this.#ledger.retained;
     this.#ledger = { ...this.#ledger, retained };
-    return latest;
+    if (latest !== undefined) this.littered(latest.id);
+  }
+
+  /** Nothing will ever be restored from this job. */
+  discardAll(): void {
+    this.#ledger = { ...this.#ledger, retained: [] };
   }
 
   restored(): void {
     const { counts } = this.#ledger;
+    this.#ledger = { ...this.#ledger, counts: { ...counts, restored: counts.restored + 1 } };
+  }
+
+  /** Checkpoints up to `id`, or all so far, may have left files that nothing reaches (K6). */
+  littered(id: number = this.#ledger.nextId - 1): void {
+    const litterUpTo = Math.max(id, this.#ledger.litterUpTo ?? 0);
+    if (litterUpTo === 0) return;
+    this.#ledger = { ...this.#ledger, litterUpTo: checkpointId(litterUpTo) };
+  }
+
+  /** What nothing reaches has been deleted, up to that checkpoint. */
+  swept(upTo: CheckpointId): void {
+    const { litterUpTo, ...ledger } = this.#ledger;
+    if (litterUpTo !== undefined && litterUpTo <= upTo) this.#ledger = ledger;
+  }
+
+  /** What the stored history lacks, and what it need not hold any longer. */
+  takeChanges(): {
+    readonly ended: readonly CheckpointRecord[];
+    readonly forgotten: readonly CheckpointId[];
+  } {
+    const changes = { ended: this.#ended, forgotten: this.#forgotten };
+    this.#ended = [];
+    this.#forgotten = [];
+    return changes;
+  }
+
+  #end(id: CheckpointId, outcome: CheckpointRecord["outcome"]): void {
+    const open = this.#ledger.open.find((candidate) => candidate.id === id);
+    if (open === undefined) return;
+    this.#remember({ ...this.#recordOf(open), outcome });
+    this.#pending.delete(id);
+    const { publishing, counts, ...ledger } = this.#ledger;
+    const isCompleted = outcome.kind === "completed";
     this.#ledger = {
-      ...this.#ledger,
-      counts: { ...counts, restored: counts.restored + 1 },
+      ...ledger,
+      ...(publishing !== undefined && publishing.candidate.id !== id && { publishing }),
+      open: ledger.open.filter((candidate) => candidate.id !== id),
+      counts: {
+        ...counts,
+        completed: counts.completed + (isCompleted ? 1 : 0),
+        failed: counts.failed + (isCompleted ? 0 : 1),
+      },
+    };
+    if (!isCompleted) this.littered(id);
+  }
+
+  #recordOf(open: OpenCheckpoint): CheckpointRecord {
+    const pending = this.#pending.get(open.id);
+    const { publishing } = this.#ledger;
+    const published = publishing?.candidate.id === open.id ? publishing.acks : [];
+    return {
+      id: open.id,
+      attempt: open.attempt,
+      triggered: open.triggeredAt,
+      acks: pending === undefined ? published : acksOf(pending),
+      outcome: { kind: "pending" },
     };
   }
 
-  #remember(record: CheckpointRecord): CheckpointRecord {
-    this.#history = [record, ...this.#history].slice(0, historyMax);
-    return record;
-  }
-
-  #discarded(subsumed: readonly RetainedCheckpoint[]): void {
-    const gone = new Set(subsumed.map((entry) => entry.id));
-    this.#history = this.#history.map((record) =>
-      record.outcome.kind === "completed" && gone.has(record.id)
-        ? { ...record, outcome: { ...record.outcome, discarded: true } }
-        : record,
-    );
+  /** The last few, and the last of either outcome however old: how a job is doing shows in them. */
+  #remember(record: CheckpointRecord): void {
+    const all = newestFirst([record, ...this.#history]);
+    const keep = new Set(all.slice(0, historyMax));
+    for (const kind of ["completed", "failed"] as const) {
+      const last = all.find((entry) => entry.outcome.kind === kind);
+      if (last !== undefined) keep.add(last);
+    }
+    this.#history = all.filter((entry) => keep.has(entry));
+    this.#ended.push(record);
+    this.#forgotten.push(...all.filter((entry) => !keep.has(entry)).map((entry) => entry.id));
   }
 }
 
-export const lastAckAt = (pending: PendingCheckpoint): Millis =>
-  millis(Math.max(pending.triggeredAt, ...[...pending.acks.values()].map((entry) => entry.at)));
+const acksOf = (pending: PendingCheckpoint): AckRecord[] =>
+  [...pending.acks.values()].map(({ ack, at }) => ({ task: ack.task, at, metrics: ack.metrics }));
 
-const recordOf = (pending: PendingCheckpoint): CheckpointRecord => ({
-  id: pending.id,
-  attempt: pending.attempt,
-  triggered: pending.triggeredAt,
-  acks: [...pending.acks.values()].map(({ ack, at }) => ({ task: ack.task, at, metrics: ack.metrics })),
-  outcome: { kind: "pending" },
+const failed = (message: string, at: Millis): CheckpointRecord["outcome"] => ({
+  kind: "failed",
+  at,
+  message,
 });
+
+const newestFirst = (records: readonly CheckpointRecord[]): CheckpointRecord[] =>
+  records.toSorted((left, right) => right.id - left.id);

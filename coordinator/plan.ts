@@ -1,4 +1,5 @@
 // From the logical graph to the plan: forward edges are fused into chains, chains become vertices.
+//   C0. A forward edge between unequal parallelisms goes by the target's key, or else in turn.
 //   C1. An edge is fused when its target has no other input, rows keep their subtask, and both ends
 //       have the same parallelism. What is not fused is a channel.
 //   C2. Vertex ids depend on the uid of the chain's first operator alone, so they outlive edits
@@ -19,10 +20,13 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
   const byUid = new Map(nodes.map((node) => [node.uid, node]));
   const inputs = Map.groupBy(graph.edges, (edge) => edge.to);
 
-  const effective = (edge: GraphEdge): Partitioning =>
-    edge.partitioning === "forward" && nodeAt(byUid, edge.from).parallelism !== nodeAt(byUid, edge.to).parallelism
-      ? "rebalance"
-      : edge.partitioning;
+  const effective = ({ partitioning, from, to }: GraphEdge): Partitioning => {
+    const target = nodeAt(byUid, to);
+    if (partitioning !== "forward" || nodeAt(byUid, from).parallelism === target.parallelism) {
+      return partitioning;
+    }
+    return target.key === undefined ? "rebalance" : "hash";
+  };
   const isFused = (edge: GraphEdge): boolean =>
     effective(edge) === "forward" && inputs.get(edge.to)?.length === 1;
 

@@ -1,8 +1,10 @@
 // What a job can be configured with once every default is filled in: the shape that travels in
 // messages and is stored with the job. How a user writes it is in `stream/config.ts`.
 
+/** Whether a subtask holds rows behind a barrier until all its inputs delivered theirs. */
 export type CheckpointingMode = "EXACTLY_ONCE" | "AT_LEAST_ONCE";
 
+/** When checkpoints are taken, what fails them, what is kept of them. */
 export interface CheckpointConfig {
   /** Milliseconds between two triggers; undefined: no periodic checkpoints. */
   readonly interval: number | undefined;
@@ -20,6 +22,7 @@ export interface CheckpointConfig {
   readonly inlineThreshold: number;
 }
 
+/** What follows a failure. */
 export interface RestartConfig {
   readonly strategy: "none" | "fixed-delay";
   /** Restarts before the job fails for good. */
@@ -28,6 +31,7 @@ export interface RestartConfig {
   readonly delay: number;
 }
 
+/** Everything a run of a job is configured with. */
 export interface JobConfig {
   readonly parallelism: number;
   readonly maxParallelism: number;

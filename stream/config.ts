@@ -23,6 +23,7 @@ export type Duration = number | Spaced<"ms" | "s" | "min" | "h" | "d">;
 /** Bytes, or a text: `"20 kb"`, `"1mb"`. Units are powers of 1024, as in Flink. */
 export type Size = number | Spaced<"b" | "kb" | "mb">;
 
+/** How a job takes checkpoints; off unless `interval` is given. */
 export interface CheckpointOptions {
   /** Time between two checkpoints, at least 10 ms. Absent: no checkpoints, nothing survives. */
   readonly interval?: Duration;
@@ -41,6 +42,7 @@ export interface CheckpointOptions {
   readonly inlineThreshold?: Size;
 }
 
+/** What follows when an attempt of the job fails. */
 export interface RestartOptions {
   /** `fixed-delay` where there are checkpoints or other restart options, else `none`. */
   readonly strategy?: RestartConfig["strategy"];

@@ -2,6 +2,7 @@
 // `ConfigError`) and while it runs (`UserCodeError`). Each says what, where, what is allowed and what
 // to do next; `code` is a closed set, so programs can tell them apart.
 
+/** What is wrong with a job's definition. */
 export type GraphErrorCode =
   | "BAD_NAME"
   | "BAD_UID"

@@ -27,6 +27,7 @@ export type OperatorSpec =
   | { readonly kind: "process"; readonly fn: ProcessFunction<never, never, unknown> }
   | { readonly kind: "sink"; readonly table: TableSink<never> };
 
+/** An operator as the program defines it. */
 export interface GraphNode {
   readonly uid: string;
   readonly spec: OperatorSpec;
@@ -36,6 +37,7 @@ export interface GraphNode {
   readonly key?: KeySelector;
 }
 
+/** A stream between two operators. */
 export interface GraphEdge {
   readonly from: string;
   readonly to: string;
@@ -44,6 +46,7 @@ export interface GraphEdge {
   readonly key?: KeySelector;
 }
 
+/** A whole job as its program defines it. */
 export interface JobGraph {
   readonly name: string;
   readonly config: JobConfig;

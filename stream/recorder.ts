@@ -54,7 +54,12 @@ export class GraphRecorder {
     this.#refuseIfFinished(method, uid);
     this.#refuseConflicts(spec, uid);
     const parallelism = this.#parallelism(uid, options?.parallelism);
-    const node = { uid, spec, parallelism, ...(key === undefined ? {} : { key }) };
+    const node = {
+      uid,
+      spec,
+      ...(parallelism === undefined ? {} : { parallelism }),
+      ...(key === undefined ? {} : { key }),
+    };
     this.#nodes.set(uid, node);
     for (const upstream of upstreams) this.#edges.push(edge(upstream, node));
     return node;
@@ -123,8 +128,9 @@ export class GraphRecorder {
     }
   }
 
-  #parallelism(uid: string, given: unknown): number {
-    if (given === undefined) return this.#config.parallelism;
+  /** What the operator asks for itself; undefined leaves it to the job, and so to a submission. */
+  #parallelism(uid: string, given: unknown): number | undefined {
+    if (given === undefined) return undefined;
     const most = this.#config.maxParallelism;
     if (typeof given === "number" && Number.isInteger(given) && given >= 1 && given <= most) {
       return given;
@@ -150,20 +156,18 @@ export class GraphRecorder {
 
 function edge(upstream: Upstream, to: GraphNode): GraphEdge {
   const ends = { from: upstream.node.uid, to: to.uid };
-  const sameTasks = upstream.node.parallelism === to.parallelism;
   if (to.spec.kind === "sink") {
     // The rows of a table's key must all come to one subtask. Those of an aggregate that go by its
-    // own key already are where its key groups are.
+    // own key already are where its key groups are, and stay there where the parallelism is the same.
     const { key } = to.spec.table;
     const inPlace = upstream.node.spec.kind === "aggregate" && key === keyField;
-    if (inPlace && sameTasks && upstream.partitioning === "forward") {
+    if (inPlace && upstream.partitioning === "forward") {
       return { ...ends, partitioning: "forward" };
     }
     return { ...ends, partitioning: "hash", key };
   }
   const { partitioning, key } = upstream;
   if (key !== undefined) return { ...ends, partitioning: "hash", key };
-  if (partitioning === "forward" && !sameTasks) return { ...ends, partitioning: "rebalance" };
   return { ...ends, partitioning };
 }
 

@@ -19,6 +19,7 @@ export interface Topic<out T> {
   readonly [rowType]?: T;
 }
 
+/** What a topic may be declared with. */
 export interface TopicOptions<T> {
   /** 1 to 256; 4 where absent. Cannot be changed once the topic holds records. */
   readonly partitions?: number;

@@ -20,9 +20,9 @@ export interface ChainOptions {
   readonly graph: JobGraph;
   readonly plan: ExecutionPlan;
   readonly vertex: VertexPlan;
-  contextOf(node: GraphNode): OperatorContext;
+  readonly contextOf: (node: GraphNode) => OperatorContext;
   /** Takes what leaves the vertex by `edge`, an id of the plan. */
-  send(edge: number, batch: RecordBatch): void;
+  readonly send: (edge: number, batch: RecordBatch) => void;
 }
 
 export class Chain {

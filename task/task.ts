@@ -7,7 +7,6 @@
 //   A4. Once failed or cancelled it does nothing more; a later attempt is another Task.
 
 import { decodeBatch } from "../format/batch.ts";
-import type { JobConfig } from "../format/config.ts";
 import { decodeFrame } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
@@ -63,7 +62,6 @@ export interface RestoredState {
 
 export class Task {
   readonly #deployment: TaskDeployment;
-  readonly #config: JobConfig;
   readonly #inputs: readonly Channel[];
   readonly #outputs: readonly Channel[];
   readonly #aligner: Aligner;
@@ -88,7 +86,6 @@ export class Task {
     const vertex = vertexOf(plan, task.vertex);
     const { maxParallelism } = plan;
     this.#deployment = deployment;
-    this.#config = config;
     this.#now = now;
     this.#inputs = inputChannels(plan, task);
     this.#outputs = outputChannels(plan, task);
@@ -399,10 +396,12 @@ function outgoingEdges(
       if (edge.partitioning === "rebalance") {
         return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
       }
-      const selector = graph.edges.find((one) => one.from === edge.fromUid && one.to === edge.toUid)?.key;
+      const target = nodeOf(graph, edge.toUid);
+      const drawn = graph.edges.find((one) => one.from === edge.fromUid && one.to === edge.toUid);
+      const selector = drawn?.key ?? target.key;
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;
-      const options = { uid: nodeOf(graph, edge.toUid).uid, selector, receivers, maxParallelism };
+      const options = { uid: target.uid, selector, receivers, maxParallelism };
       return { channels, partitioner: new HashPartitioner(options) };
     });
 }

@@ -75,9 +75,8 @@ export class TopicLog {
   read(from: Offset, bytesMax: number): StoredBatch[] {
     const { first, next } = this.info(0);
     if (from < first || from > next) {
-      const what = from < first ? "no longer keeps" : "does not have yet";
       throw new RangeError(
-        `Offset ${from} was asked of a log that ${what} it: it holds [${first}, ${next}). ` +
+        `The log holds offsets [${first}, ${next}), and ${from} was asked. ` +
           `Restore the reader from a checkpoint that belongs to this topic.`,
       );
     }

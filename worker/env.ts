@@ -10,13 +10,12 @@ interface Objects<Api> {
   getByName(name: string): Api;
 }
 
-/** The bindings of `wrangler.toml`. */
+/** The bindings of `wrangler.toml` that the routes use; the objects have theirs. */
 export interface Env {
   readonly DISPATCHER: Objects<DispatcherApi>;
   readonly COORDINATOR: Objects<CoordinatorJobApi>;
   readonly SUBTASK: Objects<SubtaskApi>;
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
-  readonly BUCKET: R2Bucket;
 }
 
 export const dispatcher = (env: Env): DispatcherApi =>

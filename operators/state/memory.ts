@@ -6,6 +6,7 @@
 //       between two freezes leaves no trace.
 //   S3. Between freezes the bookkeeping is bounded by the keys held and the keys frozen.
 
+import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
 import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
 import type { SegmentEntry, SegmentHeader } from "../../format/segment.ts";
@@ -81,8 +82,8 @@ export class MemoryStateTable<V> implements StateTable<V> {
     if (entry === undefined) {
       const tombstone = this.#removed.get(id);
       const group = tombstone?.group ?? keyGroupOf(key, this.#maxParallelism);
-      entry = { group, key, value, dirty: tombstone === undefined ? "new" : "changed" };
-      this.#entries.set(id, entry);
+      entry = { group, key: owned(key), value, dirty: tombstone === undefined ? "new" : "changed" };
+      this.#entries.set(owned(id), entry);
       this.#removed.delete(id);
       this.#dirty.add(entry);
       return;
@@ -130,3 +131,6 @@ export class MemoryStateTable<V> implements StateTable<V> {
     }
   }
 }
+
+// A key that is kept must not keep the text of the batch it came in.
+const owned = <K extends Key>(key: K): K => (typeof key === "string" ? (ownText(key) as K) : key);

@@ -36,7 +36,7 @@ export class TopicReaders {
 
   close(): void {
     this.#isClosed = true;
-    for (const partition of [...this.#sessions.keys()]) this.#drop(partition);
+    for (const partition of this.#sessions.keys()) this.#drop(partition);
   }
 
   async #session(partition: number): Promise<TopicReader> {

@@ -61,7 +61,7 @@ describe("lines", () => {
 
   test("garbage is refused with a place, never thrown", () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'[]{},:"\\n1\n ') }), (text) => {
+      fc.property(fc.string({ unit: fc.constantFrom(...'[]{},:"\\n1\n '.split("")) }), (text) => {
         const outcome = read(text, "sniff");
         if (outcome.kind === "refused") expect(outcome.reason).not.toBe("");
       }),

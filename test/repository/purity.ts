@@ -25,6 +25,7 @@ const shells = [
   /^task\/shell\//,
   /^coordinator\/coordinator\.ts$/,
   /^coordinator\/dispatcher\.ts$/,
+  /^coordinator\/manifest-store\.ts$/,
   /^topic\/topic-partition\.ts$/,
 ];
 

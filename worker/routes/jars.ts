@@ -8,14 +8,18 @@ import { planOf } from "../../coordinator/plan.ts";
 import type { JobConfig } from "../../format/config.ts";
 import { jobIdFrom, millis } from "../../format/ids.ts";
 import { checkParallelism } from "../../format/key-groups.ts";
+import { KiB } from "../../format/limits.ts";
 import { tasksOf } from "../../format/plan.ts";
 import { applyFlinkConfiguration } from "../../stream/config.ts";
 import { ConfigError } from "../../stream/errors.ts";
 import type { JobDefinition } from "../../stream/job.ts";
+import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type RunRequest, runRequestOf } from "../run-request.ts";
+
+const runBodyBytesMax = 64 * KiB;
 
 export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
@@ -33,7 +37,8 @@ export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
 
   routes.post("/jars/:id/run", async (c) => {
     const program = known("program", programs, c.req.param("id"));
-    const request = runRequestOf(program.name, await c.req.text(), c.req.query());
+    const body = await bodyOf(c.req.raw, { bytesMax: runBodyBytesMax });
+    const request = runRequestOf(program.name, new TextDecoder().decode(body), c.req.query());
     const config = configOf(program, request);
     const plan = planOf(program.graph, config);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));

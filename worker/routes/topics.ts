@@ -11,6 +11,7 @@ import { clientKeyBytesMax, ingestBodyBytesMax } from "../../format/limits.ts";
 import type { AppendOutcome, TopicAppend } from "../../format/messages.ts";
 import { murmur3 } from "../../format/murmur3.ts";
 import type { Topic } from "../../stream/topic.ts";
+import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
 import { type Env, topicPartition } from "../env.ts";
 import { HttpError } from "../errors.ts";
@@ -34,7 +35,7 @@ export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
   routes.post("/topics/:topic/records", async (c) => {
     const topic = known("topic", topics, c.req.param("topic"));
     const key = idempotencyKeyOf(c);
-    const body = await bodyOf(c.req.raw, ingestBodyBytesMax);
+    const body = await bodyOf(c.req.raw, { bytesMax: ingestBodyBytesMax });
     const read = readRecords(body, formOf(c.req.header("Content-Type") ?? ""));
     if (read.kind === "refused") throw new HttpError(read.status, read.reason);
 
@@ -143,25 +144,4 @@ function formOf(contentType: string): BodyForm {
     default:
       return "sniff";
   }
-}
-
-/** The body, unless it is too large; a body that hides its length is cut off there. */
-async function bodyOf(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const tooLarge = (): HttpError =>
-    new HttpError(
-      413,
-      `The body is larger than ${bytesMax} bytes (ingestBodyBytesMax); send several.`,
-    );
-  const declared = request.headers.get("Content-Length");
-  if (Number(declared) > bytesMax) throw tooLarge();
-  if (declared !== null || request.body === null)
-    return new Uint8Array(await request.arrayBuffer());
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body) {
-    length += chunk.length;
-    if (length > bytesMax) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

@@ -1,0 +1,96 @@
+// What a coordinator believes of the subtasks of its current attempt.
+//   S1. A subtask is silent from the first call it left unanswered, not from its last word: a
+//       coordinator that slept itself has nobody to blame.
+//   S2. An answer of any kind ends the silence.
+
+import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import type { TaskPhase } from "../format/job-status.ts";
+import { heartbeatTimeout } from "../format/limits.ts";
+import type { TaskMetrics } from "../format/messages.ts";
+import { type ExecutionPlan, tasksOf } from "../format/plan.ts";
+
+export interface SubtaskState {
+  readonly task: TaskId;
+  readonly phase: TaskPhase;
+  readonly metrics?: TaskMetrics;
+  /** Since when calls go unanswered, and what the last of them met; absent while all is well. */
+  readonly silence?: { readonly since: Millis; readonly message?: string };
+}
+
+export class Subtasks {
+  readonly #states = new Map<TaskKey, SubtaskState>();
+
+  constructor(plan: ExecutionPlan, phase: TaskPhase) {
+    for (const task of tasksOf(plan)) this.#states.set(taskKey(task), { task, phase });
+  }
+
+  get all(): TaskId[] {
+    return this.states.map((state) => state.task);
+  }
+
+  get keys(): TaskKey[] {
+    return [...this.#states.keys()];
+  }
+
+  get states(): readonly SubtaskState[] {
+    return [...this.#states.values()];
+  }
+
+  inPhase(...phases: readonly TaskPhase[]): TaskId[] {
+    return this.states.filter((state) => phases.includes(state.phase)).map((state) => state.task);
+  }
+
+  isIn(task: TaskId, phase: TaskPhase): boolean {
+    return this.#states.get(taskKey(task))?.phase === phase;
+  }
+
+  /** Every subtask enters `phase`, with nothing known of it beside. */
+  reset(phase: TaskPhase): void {
+    for (const { task } of this.states) this.#states.set(taskKey(task), { task, phase });
+  }
+
+  /** Every subtask enters `phase`; what they last told stays. */
+  enterAll(phase: TaskPhase): void {
+    for (const { task } of this.states) this.enter(task, phase);
+  }
+
+  enter(task: TaskId, phase: TaskPhase): void {
+    this.#change(task, (state) => ({ ...state, phase }));
+  }
+
+  /** A call to these is on its way. */
+  asked(tasks: readonly TaskId[], now: Millis): void {
+    for (const task of tasks) {
+      this.#change(task, (state) => ({ ...state, silence: state.silence ?? { since: now } }));
+    }
+  }
+
+  heard(task: TaskId, metrics?: TaskMetrics): void {
+    this.#change(task, ({ silence: _, ...state }) =>
+      metrics === undefined ? state : { ...state, metrics },
+    );
+  }
+
+  /** A call failed without an answer. */
+  unanswered(task: TaskId, message: string, now: Millis): void {
+    this.#change(task, (state) => {
+      return { ...state, silence: { since: state.silence?.since ?? now, message } };
+    });
+  }
+
+  /** A running subtask that has been silent for too long. */
+  lost(now: Millis): { readonly task: TaskId; readonly message: string } | undefined {
+    for (const { task, phase, silence } of this.#states.values()) {
+      if (phase !== "RUNNING" || silence === undefined) continue;
+      if (now - silence.since < heartbeatTimeout) continue;
+      const last = silence.message ?? "calls to it do not return";
+      return { task, message: `Not heard of for ${now - silence.since} ms: ${last}` };
+    }
+    return undefined;
+  }
+
+  #change(task: TaskId, change: (state: SubtaskState) => SubtaskState): void {
+    const state = this.#states.get(taskKey(task));
+    if (state !== undefined) this.#states.set(taskKey(task), change(state));
+  }
+}

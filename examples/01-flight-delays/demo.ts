@@ -1,0 +1,198 @@
+// Three million real flights through a checkpointed job on a local runtime that is killed on the
+// way; then every cell of the job's table is compared with the same table made from the file.
+//   X1. The kills fall in mid-stream, with requests on their way and rows behind the last
+//       checkpoint, and each recovery has a checkpoint of the killed run to start from.
+//   X2. Exit code 0 means: every cell equal, and not one record in the topic too many.
+
+import { once } from "node:events";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { flightBodies } from "./flights.ts";
+import { LocalJob, type Recovery } from "./local-job.ts";
+import { commandOf, type Options, usage } from "./options.ts";
+import { Producer } from "./producer.ts";
+import { delaysByOrigin, differences, flightsIn } from "./reference.ts";
+import { page, Progress, type Result, summary } from "./report.ts";
+import { until } from "./until.ts";
+import { Watch } from "./watch.ts";
+
+const rowsPerBodyMax = 5_000;
+
+/** Bodies between two kills, at least, and those sent between the go for a kill and the kill. */
+const bodiesPerStretch = 10;
+const bodiesBeforeKill = 3;
+
+/** Milliseconds without a further row counted, after which the table is taken as it is. */
+const standstill = 20_000;
+
+const logLinesShown = 20;
+
+interface Run {
+  readonly options: Options;
+  readonly job: LocalJob;
+  readonly progress: Progress;
+  readonly watch: Watch;
+  readonly producer: Producer;
+  readonly signal: AbortSignal;
+}
+
+async function measure(run: Run): Promise<Result> {
+  const { options, job, producer, watch } = run;
+  const { rows, kills } = options;
+  const rowsPerBody = Math.min(rowsPerBodyMax, Math.ceil(rows / (bodiesPerStretch * (kills + 1))));
+  const begunAt = Date.now();
+  const [recoveries] = await Promise.all([
+    killOnTheWay(run, rowsPerBody),
+    producer.send(flightBodies(rows, { rowsPerBody })),
+  ]);
+  const expected = await delaysByOrigin(rows);
+  await everythingCounted(run, flightsIn(expected));
+  const seconds = (Date.now() - begunAt) / 1_000;
+
+  const records = await until(() => job.records(), { what: "An answer", signal: run.signal });
+  const { table, completed, checkpointBytes } = watch;
+  return {
+    rows,
+    seconds,
+    checkpointsCompleted: completed,
+    checkpointBytes,
+    sentBytes: producer.bytes,
+    repeated: producer.repeated,
+    duplicates: producer.duplicates,
+    recoveries,
+    table: table.rows,
+    differences: [
+      ...(records === rows ? [] : [`the topic holds ${records} records, and should hold ${rows}`]),
+      ...differences(expected, table.rows),
+    ],
+  };
+}
+
+async function killOnTheWay(run: Run, rowsPerBody: number): Promise<Recovery[]> {
+  const { options, job, producer, progress, signal } = run;
+  const reached = (rows: number): Promise<boolean> =>
+    until(() => producer.rows >= rows || undefined, {
+      what: `Row ${rows}`,
+      within: Infinity,
+      every: 5,
+      signal,
+    });
+  const recoveries: Recovery[] = [];
+  for (let kill = 1; kill <= options.kills; kill++) {
+    await reached(Math.floor((options.rows * kill) / (options.kills + 1)));
+    // A short stream would be over before the first checkpoint, so it waits for one.
+    const resume = producer.pause();
+    await job.checkpointed();
+    resume();
+    await reached(producer.rows + bodiesBeforeKill * rowsPerBody);
+    progress.say(`SIGKILL after ${producer.rows.toLocaleString("en")} rows`);
+    const recovery = await job.crash();
+    recoveries.push(recovery);
+    progress.say(`Recovered from checkpoint ${recovery.restored} in ${recovery.seconds} s`);
+  }
+  return recoveries;
+}
+
+/** Resolves when the table holds `flights` in a checkpoint completed since, or grows no more. */
+async function everythingCounted({ watch, signal }: Run, flights: number): Promise<void> {
+  const sentAt = watch.lastCompleted ?? 0;
+  let counted = watch.counted;
+  let grownAt = Date.now();
+  await until(
+    () => {
+      if (watch.counted !== counted) [counted, grownAt] = [watch.counted, Date.now()];
+      const isCounted = counted >= flights && (watch.table.checkpoint ?? 0) > sentAt;
+      return isCounted || Date.now() - grownAt > standstill || undefined;
+    },
+    { what: "The end of counting", within: Infinity, signal },
+  );
+}
+
+async function demo(options: Options, interrupted: AbortSignal): Promise<boolean> {
+  const home = fileURLToPath(new URL("../../.tidemark/", import.meta.url));
+  await mkdir(home, { recursive: true });
+  const directory = await mkdtemp(join(home, "demo-"));
+  const say = options.json ? console.error : console.log;
+  const over = new AbortController();
+  const signal = AbortSignal.any([over.signal, interrupted]);
+  const progress = new Progress(options.rows);
+  let job: LocalJob | undefined;
+  try {
+    job = await LocalJob.start(directory, signal);
+    const [watch, producer] = [new Watch(), new Producer(job, signal)];
+    const look = (): void => progress.show({ sent: producer.rows, watch });
+    const result = await Promise.race([
+      measure({ options, job, progress, watch, producer, signal }),
+      watch.follow(job, look, signal),
+    ]);
+    over.abort();
+    progress.close();
+    say(page(result));
+    if (options.json) console.log(JSON.stringify(summary(result)));
+    if (options.keep) await lookAround(job, { say, interrupted });
+    return result.differences.length === 0;
+  } catch (error) {
+    throw new Error(`${(error as Error).message}${await lastOf(directory)}`, { cause: error });
+  } finally {
+    over.abort();
+    progress.close();
+    await job?.stop().catch(() => undefined);
+    if (!options.keep) await rm(directory, { recursive: true, force: true });
+    else say(`The state is kept in ${directory}`);
+  }
+}
+
+interface LookAround {
+  readonly say: (text: string) => void;
+  readonly interrupted: AbortSignal;
+}
+
+async function lookAround(
+  { url, id, directory }: LocalJob,
+  { say, interrupted }: LookAround,
+): Promise<void> {
+  say(`
+The server is up at ${url} until Ctrl-C, with its state in ${directory}
+
+  curl ${url}/jobs/overview
+  curl ${url}/jobs/${id}
+  curl ${url}/jobs/${id}/checkpoints
+  curl ${url}/jobs/${id}/tables/delays-by-origin
+  curl ${url}/jobs/${id}/tables/delays-by-origin/ATL
+  curl ${url}/topics/flights
+`);
+  if (!interrupted.aborted) await once(interrupted, "abort");
+}
+
+/** The end of the runtime's log, for someone who has to find out what went wrong. */
+async function lastOf(directory: string): Promise<string> {
+  const log = await readFile(join(directory, "runtime.log"), "utf8").catch(() => "");
+  const lines = log.trimEnd().split("\n").slice(-logLinesShown).join("\n");
+  return lines === "" ? "" : `\nThe runtime's log ends so:\n${lines}`;
+}
+
+const command = commandOf(process.argv.slice(2));
+switch (command.kind) {
+  case "help":
+    console.log(usage);
+    break;
+  case "refused":
+    console.error(`${command.reason}\nSee npm run demo -- --help`);
+    process.exitCode = 2;
+    break;
+  case "run": {
+    const interruption = new AbortController();
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      process.once(name, () => interruption.abort(new Error(`It was ended by ${name}.`)));
+    }
+    try {
+      const isExact = await demo(command.options, interruption.signal);
+      process.exitCode = isExact ? 0 : 1;
+    } catch (error) {
+      console.error(`The demo failed. ${(error as Error).message}`);
+      process.exitCode = 1;
+    }
+  }
+}

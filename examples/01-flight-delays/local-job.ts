@@ -1,0 +1,169 @@
+// The job on a local runtime that can be killed, and what can be learned about it over HTTP.
+//   K1. After the start nothing but GETs is asked of the job: it recovers by itself.
+//   K2. A question that nobody can answer just now (the runtime is down, a subtask is being
+//       restored) is answered with undefined, never with an error.
+
+import { fileURLToPath } from "node:url";
+
+import { type Runtime, startRuntime } from "../../local/runtime.ts";
+import { ask } from "./http.ts";
+import type { DelaysRow } from "./reference.ts";
+import { until } from "./until.ts";
+
+const config = fileURLToPath(new URL("../../wrangler.toml", import.meta.url));
+
+/** How the job is started, in Flink's words; see `POST /jars/:id/run`. */
+const runRequest = {
+  parallelism: 4,
+  flinkConfiguration: {
+    "execution.checkpointing.interval": "1 s",
+    "restart-strategy.fixed-delay.delay": "100 ms",
+  },
+};
+
+/** Milliseconds that one answer may take. */
+const answerTimeout = 10_000;
+
+/** The parts of `GET /jobs/:jobid/checkpoints` that are used here. `history` is newest first. */
+export interface CheckpointStatistics {
+  readonly counts: { readonly completed: number };
+  readonly latest: {
+    readonly restored: { readonly id: number; readonly restore_timestamp: number } | null;
+  };
+  readonly history: readonly {
+    readonly id: number;
+    readonly status: "IN_PROGRESS" | "COMPLETED" | "FAILED";
+    readonly trigger_timestamp: number;
+    readonly checkpointed_size: number;
+  }[];
+}
+
+/** Committed rows: those of one completed checkpoint, null before the first. */
+export interface DelaysTable {
+  readonly checkpoint: number | null;
+  readonly rows: readonly DelaysRow[];
+}
+
+export interface Recovery {
+  /** The checkpoint that was restored, and the first one completed after it. */
+  readonly restored: number;
+  readonly completed: number;
+  /** From SIGKILL until the latter was seen. */
+  readonly seconds: number;
+}
+
+export class LocalJob {
+  readonly url: string;
+  readonly id: string;
+  readonly directory: string;
+  readonly #signal: AbortSignal;
+  #runtime: Promise<Runtime>;
+  #runningSince = Date.now();
+
+  private constructor(runtime: Runtime, id: string, directory: string, signal: AbortSignal) {
+    this.url = runtime.url;
+    this.id = id;
+    this.directory = directory;
+    this.#signal = signal;
+    this.#runtime = Promise.resolve(runtime);
+  }
+
+  /** Starts a runtime with its state in `directory`, and the job on it. */
+  static async start(directory: string, signal: AbortSignal): Promise<LocalJob> {
+    const runtime = await startRuntime({ config, directory });
+    const answer = await ask(`${runtime.url}/jars/flight-delays/run`, {
+      method: "POST",
+      body: JSON.stringify(runRequest),
+      signal,
+      timeout: answerTimeout,
+    });
+    if (answer.kind === "away") throw new Error(`The job was not started: ${answer.problem}`);
+    const { jobid } = answer.body as { jobid: string };
+    return new LocalJob(runtime, jobid, directory, signal);
+  }
+
+  /** Resolves once the runtime takes requests: at once, unless it was killed. */
+  async up(): Promise<void> {
+    await this.#runtime;
+  }
+
+  /**
+   * Kills the runtime without warning, starts it again on the same state and port, and watches the
+   * job recover. The recovery is from a checkpoint of the run that was killed.
+   */
+  async crash(): Promise<Recovery> {
+    const runtime = await this.#runtime;
+    const killedAt = Date.now();
+    const { directory } = this;
+    const port = Number(new URL(this.url).port);
+    this.#runtime = runtime.kill().then(() => startRuntime({ config, directory, port }));
+    await this.#runtime;
+    this.#runningSince = Date.now();
+    return await until(
+      async () => {
+        const statistics = await this.checkpoints();
+        const restored = statistics?.latest.restored;
+        if (statistics === undefined || !restored) return undefined;
+        if (restored.restore_timestamp < killedAt) return undefined;
+        const completed = firstCompleted(statistics, restored.restore_timestamp);
+        if (completed === undefined) return undefined;
+        const seconds = (Date.now() - killedAt) / 1_000;
+        return { restored: restored.id, completed, seconds };
+      },
+      { what: "The recovery of the job", signal: this.#signal },
+    );
+  }
+
+  /** Resolves when a checkpoint has completed since the runtime was started last. */
+  async checkpointed(): Promise<void> {
+    await until(
+      async () => {
+        const statistics = await this.checkpoints();
+        return statistics && firstCompleted(statistics, this.#runningSince);
+      },
+      { what: "A checkpoint", signal: this.#signal },
+    );
+  }
+
+  checkpoints(): Promise<CheckpointStatistics | undefined> {
+    return this.#get<CheckpointStatistics>(`/jobs/${this.id}/checkpoints`);
+  }
+
+  table(): Promise<DelaysTable | undefined> {
+    return this.#get<DelaysTable>(`/jobs/${this.id}/tables/delays-by-origin`);
+  }
+
+  /** Records in the topic. */
+  async records(): Promise<number | undefined> {
+    type Topic = { readonly partitions: readonly { readonly next: number }[] };
+    const topic = await this.#get<Topic>("/topics/flights");
+    return topic?.partitions.reduce((total, { next }) => total + next, 0);
+  }
+
+  /** @throws Error with the job's last exception, when it has ended */
+  async assertRunning(): Promise<void> {
+    const job = await this.#get<{ readonly state: string }>(`/jobs/${this.id}`);
+    if (job === undefined || !["FAILED", "CANCELED", "FINISHED"].includes(job.state)) return;
+    type Exceptions = { exceptionHistory: { entries: { stacktrace: string }[] } };
+    const exceptions = await this.#get<Exceptions>(`/jobs/${this.id}/exceptions`);
+    const last = exceptions?.exceptionHistory.entries[0]?.stacktrace ?? "no exception is known";
+    throw new Error(`The job is ${job.state}: ${last}`);
+  }
+
+  async stop(): Promise<void> {
+    await (await this.#runtime).stop();
+  }
+
+  async #get<T>(path: string): Promise<T | undefined> {
+    await this.up();
+    const request = { signal: this.#signal, timeout: answerTimeout };
+    const answer = await ask(this.url + path, request);
+    return answer.kind === "answer" ? (answer.body as T) : undefined;
+  }
+}
+
+function firstCompleted({ history }: CheckpointStatistics, since: number): number | undefined {
+  return history.findLast(
+    ({ status, trigger_timestamp }) => status === "COMPLETED" && trigger_timestamp >= since,
+  )?.id;
+}

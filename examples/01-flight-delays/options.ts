@@ -1,0 +1,71 @@
+// What the demo is told to do, from its command line.
+
+import { parseArgs } from "node:util";
+
+import { flightsMax } from "./flights.ts";
+
+export interface Options {
+  readonly rows: number;
+  readonly kills: number;
+  readonly keep: boolean;
+  readonly json: boolean;
+}
+
+export type Command =
+  | { readonly kind: "run"; readonly options: Options }
+  | { readonly kind: "help" }
+  | { readonly kind: "refused"; readonly reason: string };
+
+export const usage = `Usage: npm run demo -- [options]
+
+Streams real flights into a checkpointed job on a local runtime, kills the runtime on the way, and
+compares what was counted with the same count made straight from the file.
+
+  --rows N   Flights to stream, the first N of ${flightsMax.toLocaleString("en")} (all).
+  --kill N   SIGKILLs of the whole runtime, spread evenly over the stream (1).
+  --keep     Leave the server and its state for a look around, until Ctrl-C.
+  --json     Print one JSON object on stdout and everything else on stderr.
+             recoverySeconds is the longest time to recover, null without a kill.
+  --help     This text.
+
+Exit code: 0 when every cell is equal, 1 when not or when something failed, 2 for bad arguments.`;
+
+const killsMax = 100;
+
+/** Rows of a stretch between two kills, at least: enough to be killed in the middle of. */
+const stretchRowsMin = 100;
+
+export function commandOf(args: readonly string[]): Command {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        rows: { type: "string", default: String(flightsMax) },
+        kill: { type: "string", default: "1" },
+        keep: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) return { kind: "help" };
+    const rows = wholeNumber("--rows", values.rows, { least: 1, most: flightsMax });
+    const kills = wholeNumber("--kill", values.kill, { least: 0, most: killsMax });
+    const rowsMin = kills === 0 ? 1 : stretchRowsMin * (kills + 1);
+    if (rows < rowsMin) {
+      throw new RangeError(`--kill ${kills} needs --rows ${rowsMin} or more, got ${rows}.`);
+    }
+    return { kind: "run", options: { rows, kills, keep: values.keep, json: values.json } };
+  } catch (error) {
+    return { kind: "refused", reason: (error as Error).message };
+  }
+}
+
+function wholeNumber(
+  name: string,
+  text: string,
+  { least, most }: { readonly least: number; readonly most: number },
+): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new RangeError(`${name} is "${text}"; it must be a whole number from ${least} to ${most}.`);
+}

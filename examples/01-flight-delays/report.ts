@@ -1,0 +1,155 @@
+// What the demo says: a bar or lines on stderr while it runs, and a page at the end.
+
+import { MultiBar, Presets } from "cli-progress";
+
+import type { Recovery } from "./local-job.ts";
+import type { DelaysRow } from "./reference.ts";
+import type { Watch } from "./watch.ts";
+
+/** Milliseconds between two lines where there is no terminal to draw a bar on. */
+const lineEvery = 3_000;
+
+/** Milliseconds of which the shown rows per second are the mean. */
+const rateWindow = 3_000;
+
+export class Progress {
+  readonly #rows: number;
+  readonly #draw: (sent: number, text: string) => void;
+  readonly #say: (line: string) => void;
+  readonly #close: () => void;
+  #samples: { readonly at: number; readonly sent: number }[] = [];
+
+  constructor(rows: number) {
+    this.#rows = rows;
+    if (process.stderr.isTTY) {
+      const options = { format: "{bar} {percentage}% {text}", hideCursor: true };
+      const bars = new MultiBar({ ...options, stream: process.stderr }, Presets.shades_classic);
+      const bar = bars.create(rows, 0, { text: "" });
+      this.#draw = (sent, text) => bar.update(sent, { text });
+      this.#say = (line) => bars.log(`${line}\n`);
+      this.#close = () => bars.stop();
+    } else {
+      let drawnAt = 0;
+      this.#say = (line) => console.error(line);
+      this.#draw = (_, text) => {
+        if (Date.now() - drawnAt < lineEvery) return;
+        drawnAt = Date.now();
+        console.error(text);
+      };
+      this.#close = () => {};
+    }
+  }
+
+  show({ sent, watch }: { readonly sent: number; readonly watch: Watch }): void {
+    const { lastCompleted: checkpoint, counted } = watch;
+    const rate = this.#rate(sent);
+    const held =
+      checkpoint === undefined
+        ? "no checkpoint yet"
+        : `checkpoint ${checkpoint}: ${whole(counted)} counted`;
+    const text = `${whole(sent)} of ${whole(this.#rows)} rows sent, ${whole(rate)} rows/s; ${held}`;
+    this.#draw(sent, text);
+  }
+
+  /** A line that stays. */
+  say(line: string): void {
+    this.#say(line);
+  }
+
+  close(): void {
+    this.#close();
+  }
+
+  #rate(sent: number): number {
+    const at = Date.now();
+    this.#samples = [
+      ...this.#samples.filter((sample) => at - sample.at < rateWindow),
+      { at, sent },
+    ];
+    const first = this.#samples[0]!;
+    return at === first.at ? 0 : ((sent - first.sent) / (at - first.at)) * 1_000;
+  }
+}
+
+/** What a run came to. */
+export interface Result {
+  readonly rows: number;
+  /** From the first row sent until every row was in a completed checkpoint. */
+  readonly seconds: number;
+  readonly checkpointsCompleted: number;
+  readonly checkpointBytes: number;
+  readonly sentBytes: number;
+  readonly repeated: number;
+  readonly duplicates: number;
+  readonly recoveries: readonly Recovery[];
+  readonly table: readonly DelaysRow[];
+  /** Nothing where the job counted exactly what the file holds. */
+  readonly differences: readonly string[];
+}
+
+const differencesShown = 10;
+const worstShown = 10;
+
+/** Flights that an airport needs to be among the worst: a mean of few says little. */
+const worstFlightsMin = 100;
+
+export function page(result: Result): string {
+  const { rows, seconds, recoveries, differences } = result;
+  const lines = [
+    "",
+    ...worstAirports(result.table),
+    "",
+    `rows         ${whole(rows)} in ${fixed(seconds)} s: ${whole(rows / seconds)} rows/s`,
+    `sent         ${megabytes(result.sentBytes)} of NDJSON; ${whole(result.repeated)} requests repeated, ` +
+      `${whole(result.duplicates)} of them recognised as kept already`,
+    `checkpoints  ${whole(result.checkpointsCompleted)} completed, ${megabytes(result.checkpointBytes)} of state written`,
+    ...recoveries.map(
+      ({ seconds: took, restored, completed }) =>
+        `recovery     ${fixed(took)} s from SIGKILL, by way of checkpoint ${restored}, to checkpoint ${completed} completed`,
+    ),
+  ];
+  if (differences.length === 0) return [...lines, "exactly once: yes"].join("\n");
+  const shown = differences.slice(0, differencesShown).map((difference) => `  ${difference}`);
+  const more = differences.length - shown.length;
+  const heading = `exactly once: no, ${whole(differences.length)} differences`;
+  return [...lines, heading, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n");
+}
+
+function worstAirports(table: readonly DelaysRow[]): string[] {
+  const worst = table
+    .filter(({ flights }) => flights >= worstFlightsMin)
+    .sort((a, b) => b.meanDelay - a.meanDelay)
+    .slice(0, worstShown)
+    .map(({ key, meanDelay, flights, delayed, worst }) =>
+      [
+        key.padEnd(8),
+        fixed(meanDelay).padStart(10),
+        whole(flights).padStart(9),
+        `${Math.round((100 * delayed) / flights)} %`.padStart(8),
+        `${whole(worst)} min`.padStart(10),
+      ].join(" "),
+    );
+  return [
+    `The ten worst airports by mean delay, of those with ${worstFlightsMin} flights or more`,
+    "airport  mean delay   flights  delayed      worst",
+    ...worst,
+  ];
+}
+
+/** The object of `--json`. */
+export function summary({ rows, seconds, recoveries, ...result }: Result): object {
+  return {
+    exact: result.differences.length === 0,
+    rows,
+    seconds: Number(seconds.toFixed(3)),
+    rowsPerSecond: Math.round(rows / seconds),
+    checkpointsCompleted: result.checkpointsCompleted,
+    kills: recoveries.length,
+    recoverySeconds:
+      recoveries.length === 0 ? null : Math.max(...recoveries.map((recovery) => recovery.seconds)),
+  };
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString("en");
+const fixed = (value: number): string => value.toFixed(1);
+const megabytes = (bytes: number): string => `${fixed(bytes / 1e6)} MB`;

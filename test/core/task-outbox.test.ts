@@ -1,0 +1,121 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodeRows } from "../../format/batch.ts";
+import { decodeFrame } from "../../format/frame.ts";
+import { checkpointId, millis, seq } from "../../format/ids.ts";
+import type { Key } from "../../format/key.ts";
+import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts";
+import { batchRowsMax, frameBytesMax } from "../../format/limits.ts";
+import { RowBatch } from "../../operators/row-batch.ts";
+import { type OutgoingEdge, Outbox } from "../../task/outbox.ts";
+import { forward, HashPartitioner, RebalancePartitioner } from "../../task/partitioner.ts";
+
+const now = millis(1_000);
+const hash = (receivers: number, selector = (row: { k: Key }) => row.k): HashPartitioner =>
+  new HashPartitioner({ uid: "sum", selector, receivers, maxParallelism: 128 });
+
+function open(edges: readonly OutgoingEdge[], bufferTimeout = 100): Outbox {
+  const outbox = new Outbox(edges, bufferTimeout);
+  for (let channel = 0; channel < outbox.channelCount; channel++) outbox.reopened(channel, seq(0));
+  return outbox;
+}
+
+/** What has left, per channel: rows, and `|n` for a barrier. */
+function sent(outbox: Outbox): unknown[][] {
+  const out: unknown[][] = Array.from({ length: outbox.channelCount }, () => []);
+  for (let pushes = outbox.take(); pushes.length > 0; pushes = outbox.take()) {
+    for (const push of pushes) {
+      const frame = decodeFrame(push.frame);
+      out[push.channel]!.push(...(frame.kind === "data" ? decodeRows(frame.rows) : [`|${frame.checkpoint}`]));
+      outbox.settled(push.channel, push.seq);
+    }
+  }
+  return out;
+}
+
+describe("Outbox", () => {
+  it("a barrier follows every row emitted before it, on every channel (O1)", () => {
+    const outbox = open([{ channels: [0, 1], partitioner: new RebalancePartitioner(2, 0) }]);
+    outbox.emit(0, new RowBatch([1, 2, 3]), now);
+    outbox.broadcastBarrier(checkpointId(7));
+    outbox.emit(0, new RowBatch([4]), now);
+    outbox.flush();
+    expect(sent(outbox)).toEqual([
+      [1, 3, "|7"],
+      [2, "|7", 4],
+    ]);
+  });
+
+  it("holds rows until the timeout, or sends at once where it is 0", () => {
+    const held = open([{ channels: [0], partitioner: forward }]);
+    held.emit(0, new RowBatch([1]), now);
+    expect(held.flushAt).toBe(now + 100);
+    expect(sent(held)).toEqual([[]]);
+    held.flush();
+    expect(sent(held)).toEqual([[1]]);
+    expect(held.flushAt).toBeUndefined();
+    const direct = open([{ channels: [0], partitioner: forward }], 0);
+    direct.emit(0, new RowBatch([1]), now);
+    expect(sent(direct)).toEqual([[1]]);
+  });
+
+  it("cuts frames by rows and by bytes", () => {
+    const byRows = open([{ channels: [0], partitioner: forward }]);
+    byRows.emit(0, new RowBatch(Array.from({ length: batchRowsMax + 1 }, (_, n) => n)), now);
+    expect(byRows.take().map((push) => push.seq)).toEqual([0]);
+    const byBytes = open([{ channels: [0], partitioner: forward }]);
+    const rows = Array.from({ length: 40 }, (_, n) => ({ n, text: `${n}`.repeat(60_000) }));
+    byBytes.emit(0, new RowBatch(rows), now);
+    byBytes.flush();
+    for (const push of byBytes.take()) expect(push.frame.length).toBeLessThanOrEqual(frameBytesMax + 8);
+    expect(byBytes.hasBacklog || byBytes.bytesOut > frameBytesMax).toBe(true);
+  });
+
+  it("tells of a backlog while a channel has no credit (O2)", () => {
+    const outbox = open([{ channels: [0], partitioner: forward }], 0);
+    for (let n = 0; n < 6; n++) outbox.emit(0, new RowBatch([n]), now);
+    const first = outbox.take();
+    expect(outbox.hasBacklog).toBe(false);
+    outbox.emit(0, new RowBatch([6]), now);
+    expect(outbox.take()).toEqual([]);
+    expect(outbox.hasBacklog).toBe(true);
+    outbox.settled(0, first[0]!.seq);
+    expect(outbox.take()).toHaveLength(1);
+    expect(outbox.hasBacklog).toBe(false);
+  });
+});
+
+describe("partitioners", () => {
+  it("rows go to the subtask that owns their key group (P1)", () => {
+    const key = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.bigInt(), fc.tuple(fc.string(), fc.integer()));
+    fc.assert(
+      fc.property(fc.array(key, { maxLength: 50 }), fc.integer({ min: 1, max: 9 }), (keys, receivers) => {
+        hash(receivers).split(
+          keys.map((k) => ({ k })),
+          (receiver, row) => {
+            const group = keyGroupOf((row as { k: Key }).k, 128);
+            expect(rangeHas(rangeOfSubtask(receiver, receivers, 128), group)).toBe(true);
+          },
+        );
+      }),
+    );
+  });
+
+  it("deals rows out in turn, over batches (P2)", () => {
+    const partitioner = new RebalancePartitioner(3, 1);
+    const receivers: number[] = [];
+    for (const size of [2, 5]) {
+      partitioner.split(Array.from({ length: size }), (receiver) => receivers.push(receiver));
+    }
+    expect(receivers).toEqual([1, 2, 0, 1, 2, 0, 1]);
+  });
+
+  it("an unusable key names the operator, the row and what is allowed", () => {
+    const rows = [{ k: "a" }, { k: null as unknown as Key }];
+    expect(() => hash(2).split(rows, () => {})).toThrow(/Operator "sum" \(keyBy\) failed on row 1 .*null/);
+    const throwing = hash(2, () => {
+      throw new Error("no such field");
+    });
+    expect(() => throwing.split(rows, () => {})).toThrow(/"sum" \(keyBy\) failed on row 0 .*no such field/);
+  });
+});
