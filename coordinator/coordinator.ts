@@ -4,17 +4,23 @@
 //   D2. What an effect needs durable is written before the effect is performed; the output gate
 //       then holds the effect's messages back until the write is.
 //   D3. The alarm is set again before its work begins, and its handler never throws.
+//   D4. Where an event could not be carried out whole, this instance is given up: memory is then
+//       ahead of what is stored, and the next instance starts from what is stored.
 
 import { DurableObject } from "cloudflare:workers";
 import { type Attempt, type Millis, millis, objectName, type TaskId } from "../format/ids.ts";
-import type { CheckpointOverview, CheckpointRecord, JobDetails } from "../format/job-status.ts";
-import { heartbeatInterval } from "../format/limits.ts";
+import type {
+  CheckpointOverview,
+  CheckpointRecord,
+  CoordinatorJobApi,
+  JobDetails,
+} from "../format/job-status.ts";
+import { heartbeatInterval, MiB } from "../format/limits.ts";
 import type {
   AttemptOutcome,
   CheckpointAck,
   CheckpointDecline,
   CoordinatorTaskApi,
-  DeployOutcome,
   HeartbeatOutcome,
   JobSubmission,
   JobSummary,
@@ -23,8 +29,7 @@ import type {
 } from "../format/messages.ts";
 import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
-import { historyMax } from "./checkpoints.ts";
-import { type Effect, isTerminal, Job, type JobRecord } from "./job.ts";
+import { type Effect, isTerminal, Job, type JobRecord, type Silence } from "./job.ts";
 import { loadManifest, publishManifest } from "./manifest-store.ts";
 import { collectable } from "./retention.ts";
 
@@ -38,22 +43,32 @@ export interface CoordinatorEnv {
 /** Keys that one R2 call deletes. */
 const deleteBatch = 1_000;
 
-export class Coordinator extends DurableObject<CoordinatorEnv> implements CoordinatorTaskApi {
+/** Bytes of a job's record in one row; SQLite here takes 2 MB. */
+const recordPartBytes = 1 * MiB;
+
+export class Coordinator
+  extends DurableObject<CoordinatorEnv>
+  implements CoordinatorTaskApi, CoordinatorJobApi
+{
   #job: Job | undefined;
-  #alarmAt: number | undefined;
+  /** The alarm this instance has set; what an earlier one set is not known. */
+  #alarmAt: Millis | undefined;
 
   constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
     super(ctx, env);
-    this.#sql("CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY CHECK (id = 0), record BLOB NOT NULL)");
-    this.#sql("CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)");
-    const stored = this.#sql("SELECT record FROM job").toArray()[0];
-    if (stored === undefined) return;
-    const history = this.#sql("SELECT record FROM checkpoint ORDER BY id DESC").toArray();
-    const { job, effects } = Job.reloaded(
-      decode<JobRecord>(stored["record"]),
-      history.map((row) => decode<CheckpointRecord>(row["record"])),
-      now(),
+    this.#sql(
+      "CREATE TABLE IF NOT EXISTS job_record (part INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
     );
+    this.#sql(
+      "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    );
+    const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part").toArray();
+    if (parts.length === 0) return;
+    const record = decode<JobRecord>(joined(parts.map((row) => blobOf(row["bytes"]))));
+    const history = this.#sql("SELECT record FROM checkpoint")
+      .toArray()
+      .map((row) => decode<CheckpointRecord>(blobOf(row["record"])));
+    const { job, effects } = Job.reloaded(record, history, now());
     this.#job = job;
     this.#perform(effects);
   }
@@ -61,15 +76,21 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
   /** Starts the job; repeated, it is the same job. */
   async submit(submission: JobSubmission): Promise<void> {
     if (this.#job !== undefined) return;
-    const { job, effects } = Job.submitted(submission, now());
-    this.#job = job;
-    this.#perform(effects);
+    this.#wholly(() => {
+      const { job, effects } = Job.submitted(submission, now());
+      this.#job = job;
+      this.#perform(effects);
+    });
   }
 
   async cancel(): Promise<{ kind: "cancelling" | "ended" }> {
-    const result = this.#job?.cancel(now());
-    this.#perform(result?.effects ?? []);
-    return { kind: result?.outcome ?? "ended" };
+    const job = this.#job;
+    if (job === undefined) return { kind: "ended" };
+    return this.#wholly(() => {
+      const { outcome, effects } = job.cancel(now());
+      this.#perform(effects);
+      return { kind: outcome };
+    });
   }
 
   async details(): Promise<JobDetails | undefined> {
@@ -94,27 +115,48 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
 
   override async alarm(): Promise<void> {
     this.#alarmAt = undefined;
-    if (this.#job === undefined) return;
-    if (!isTerminal(this.#job.phase)) this.#arm(millis(now() + heartbeatInterval));
-    this.#handle((job, at) => job.tick(at));
+    const job = this.#job;
+    if (job === undefined) return;
+    try {
+      // Waited for, so that it stands whatever becomes of the work: an alarm that is not set again
+      // is a job that sleeps for good.
+      if (!isTerminal(job.phase)) {
+        this.#alarmAt = millis(now() + heartbeatInterval);
+        await this.ctx.storage.setAlarm(this.#alarmAt);
+      }
+      this.#handle((current, at) => current.tick(at));
+    } catch (error) {
+      console.error(`Coordinator ${job.id}: ${messageOf(error)}`);
+    }
   }
 
   #handle(event: (job: Job, at: Millis) => Effect[]): void {
-    if (this.#job === undefined) return;
-    this.#perform(event(this.#job, now()));
+    const job = this.#job;
+    if (job !== undefined) this.#wholly(() => this.#perform(event(job, now())));
+  }
+
+  /** Runs one event to its end, or gives up the instance (D4). */
+  #wholly<T>(event: () => T): T {
+    try {
+      return event();
+    } catch (error) {
+      console.error(`Coordinator ${this.#job?.id} starts over: ${messageOf(error)}`);
+      this.ctx.abort(messageOf(error));
+      throw error;
+    }
   }
 
   #perform(effects: readonly Effect[]): void {
     for (const effect of effects) this.#performOne(effect);
     const wakeAt = this.#job?.nextWakeAt();
     if (wakeAt !== undefined) this.#arm(wakeAt);
-    else if (this.#job !== undefined) this.#disarm();
+    else this.#disarm();
   }
 
   #performOne(effect: Effect): void {
     switch (effect.kind) {
       case "persist":
-        return this.#persist(effect.record, effect.ended);
+        return this.#persist(effect);
       case "loadManifest":
         return this.#later(async () => {
           const { attempt, checkpoint } = effect;
@@ -129,36 +171,31 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
         for (const deployment of effect.deployments) {
           const { attempt, task } = deployment;
           this.#later(async () => {
-            const outcome = await this.#subtask(task)
-              .deploy(deployment)
-              .catch((error: unknown): DeployOutcome => ({ kind: "refused", reason: messageOf(error) }));
-            this.#handle((job, at) => job.deployed(attempt, task, outcome, at));
+            const outcome = await this.#call(task, (subtask) => subtask.deploy(deployment));
+            this.#handle((job, at) =>
+              outcome.kind === "silent"
+                ? job.deployed(attempt, task, { kind: "refused", reason: outcome.message }, at)
+                : job.deployed(attempt, task, outcome, at),
+            );
           });
         }
         return;
       case "start":
-        return this.#tellAll(effect.tasks, effect.attempt, (subtask) => subtask.start(effect.attempt), {
+        return this.#ask(effect, (subtask) => subtask.start(effect.attempt), {
           answered: (job, task, outcome, at) => job.started(effect.attempt, task, outcome, at),
         });
-      case "trigger":
-        return this.#tellAll(
-          effect.tasks,
-          effect.attempt,
-          (subtask) => subtask.triggerCheckpoint(effect.attempt, effect.checkpoint),
-          {
-            answered: (job, task, outcome, at) =>
-              outcome.kind === "ok"
-                ? []
-                : job.taskFailed(
-                    { attempt: effect.attempt, task, name: "SubtaskLost", message: "It has lost its memory." },
-                    at,
-                  ),
-          },
-        );
+      case "trigger": {
+        const { attempt, checkpoint } = effect;
+        return this.#ask(effect, (subtask) => subtask.triggerCheckpoint(attempt, checkpoint), {
+          answered: (job, task, outcome, at) =>
+            job.triggered(attempt, checkpoint, task, outcome, at),
+        });
+      }
       case "publish":
         return this.#later(async () => {
-          const outcome = await publishManifest(this.env.BUCKET, effect.candidate.path, effect.bytes);
-          this.#handle((job, at) => job.published(effect.attempt, effect.candidate, outcome, at));
+          const { attempt, candidate, bytes } = effect;
+          const outcome = await publishManifest(this.env.BUCKET, candidate.path, bytes);
+          this.#handle((job, at) => job.published(attempt, candidate, outcome, at));
         });
       case "probeManifest":
         return this.#later(async () => {
@@ -166,24 +203,30 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
           this.#handle((job, at) => job.recovered(effect.candidate, outcome.kind === "loaded", at));
         });
       case "notifyComplete":
-        return this.#askAll(effect.tasks, effect.attempt, (subtask) =>
+        return this.#ask(effect, (subtask) =>
           subtask.notifyComplete(effect.attempt, effect.checkpoint),
         );
-      case "heartbeat":
-        return this.#askAll(effect.tasks, effect.attempt, (subtask) => subtask.heartbeat(effect.attempt));
       case "notifyAborted":
-        return this.#tellAll(effect.tasks, effect.attempt, (subtask) =>
+        return this.#ask(effect, (subtask) =>
           subtask.notifyAborted(effect.attempt, effect.checkpoint),
         );
+      case "heartbeat":
+        return this.#ask(effect, (subtask) => subtask.heartbeat(effect.attempt));
       case "cancelTasks":
-        return this.#later(async () => {
-          await Promise.allSettled(effect.tasks.map((task) => this.#subtask(task).cancel(effect.attempt)));
-          this.#handle((job, at) => job.tasksCancelled(effect.attempt, at));
-        });
+        for (const task of effect.tasks) {
+          this.#later(async () => {
+            await this.#subtask(task).cancel(effect.attempt);
+            this.#handle((job, at) => job.tasksCancelled(effect.attempt, [task], at));
+          });
+        }
+        return;
       case "deleteFiles":
         return this.#later(() => this.#deleteFiles(effect.paths));
       case "sweep":
-        return this.#later(() => this.#sweep(new Set(effect.reachable), effect.upTo));
+        return this.#later(async () => {
+          await this.#sweep(new Set(effect.reachable), effect.upTo);
+          this.#handle((job, at) => job.swept(effect.upTo, at));
+        });
       case "announce":
         return this.#later(async () => {
           await this.env.DISPATCHER.getByName(objectName.dispatcher()).update(effect.summary);
@@ -194,39 +237,27 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
     }
   }
 
-  /** Calls every task; an answer becomes an event, a failed call is left to the heartbeat. */
-  #tellAll(
-    tasks: readonly TaskId[],
-    attempt: Attempt,
-    call: (subtask: SubtaskApi) => Promise<AttemptOutcome>,
-    on?: { answered: (job: Job, task: TaskId, outcome: AttemptOutcome, at: Millis) => Effect[] },
+  /** Calls every task at once; each answer, or that there was none, becomes an event. */
+  #ask<T extends AttemptOutcome | HeartbeatOutcome>(
+    { attempt, tasks }: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+    call: (subtask: SubtaskApi) => Promise<T>,
+    on: { answered(job: Job, task: TaskId, outcome: T | Silence, at: Millis): Effect[] } = {
+      answered: (job, task, outcome, at) => job.heartbeat(attempt, task, outcome, at),
+    },
   ): void {
     for (const task of tasks) {
       this.#later(async () => {
-        try {
-          const outcome = await call(this.#subtask(task));
-          if (on !== undefined) this.#handle((job, at) => on.answered(job, task, outcome, at));
-        } catch (error) {
-          const message = messageOf(error);
-          this.#handle((job, at) => job.heartbeat(attempt, task, { kind: "silent", message }, at));
-        }
+        const outcome = await this.#call(task, call);
+        this.#handle((job, at) => on.answered(job, task, outcome, at));
       });
     }
   }
 
-  #askAll(
-    tasks: readonly TaskId[],
-    attempt: Attempt,
-    call: (subtask: SubtaskApi) => Promise<HeartbeatOutcome>,
-  ): void {
-    for (const task of tasks) {
-      this.#later(async () => {
-        const outcome = await call(this.#subtask(task)).catch((error: unknown) => ({
-          kind: "silent" as const,
-          message: messageOf(error),
-        }));
-        this.#handle((job, at) => job.heartbeat(attempt, task, outcome, at));
-      });
+  async #call<T>(task: TaskId, call: (subtask: SubtaskApi) => Promise<T>): Promise<T | Silence> {
+    try {
+      return await call(this.#subtask(task));
+    } catch (error) {
+      return { kind: "silent", message: messageOf(error) };
     }
   }
 
@@ -236,7 +267,10 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
     }
   }
 
-  async #sweep(reachable: ReadonlySet<string>, upTo: Parameters<typeof collectable>[0]["upTo"]): Promise<void> {
+  async #sweep(
+    reachable: ReadonlySet<string>,
+    upTo: Parameters<typeof collectable>[0]["upTo"],
+  ): Promise<void> {
     const job = this.#job;
     if (job === undefined) return;
     let cursor: string | undefined;
@@ -251,12 +285,24 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
     } while (cursor !== undefined);
   }
 
-  #persist(record: JobRecord, ended: readonly CheckpointRecord[]): void {
-    this.#sql("INSERT OR REPLACE INTO job (id, record) VALUES (0, ?)", bytesOf(record));
-    for (const checkpoint of ended) {
-      this.#sql("INSERT OR REPLACE INTO checkpoint (id, record) VALUES (?, ?)", checkpoint.id, bytesOf(checkpoint));
-      this.#sql("DELETE FROM checkpoint WHERE id <= ?", checkpoint.id - historyMax);
+  #persist({ record, ended, forgotten }: Extract<Effect, { kind: "persist" }>): void {
+    // With many retained checkpoints of many files a record outgrows one row.
+    const bytes = encodeValue(record);
+    const parts = Math.ceil(bytes.length / recordPartBytes);
+    for (let part = 0; part < parts; part++) {
+      const slice = bytes.subarray(part * recordPartBytes, (part + 1) * recordPartBytes);
+      this.#sql("INSERT OR REPLACE INTO job_record (part, bytes) VALUES (?, ?)", part, slice);
     }
+    this.#sql("DELETE FROM job_record WHERE part >= ?", parts);
+    for (const checkpoint of ended) {
+      const stored = encodeValue(checkpoint);
+      this.#sql(
+        "INSERT OR REPLACE INTO checkpoint (id, record) VALUES (?, ?)",
+        checkpoint.id,
+        stored,
+      );
+    }
+    for (const id of forgotten) this.#sql("DELETE FROM checkpoint WHERE id = ?", id);
   }
 
   #arm(at: Millis): void {
@@ -286,16 +332,34 @@ export class Coordinator extends DurableObject<CoordinatorEnv> implements Coordi
     return this.env.SUBTASK.getByName(objectName.subtask(job.id, task));
   }
 
-  #sql(query: string, ...bindings: SqlStorageValue[]): SqlStorageCursor<Record<string, SqlStorageValue>> {
-    return this.ctx.storage.sql.exec(query, ...bindings);
+  #sql(
+    query: string,
+    ...bindings: (number | Uint8Array)[]
+  ): SqlStorageCursor<Record<string, SqlStorageValue>> {
+    // A view is bound as the buffer behind it, so what is bound has a buffer of its own.
+    const values = bindings.map((value) =>
+      typeof value === "number" ? value : (value.slice().buffer as ArrayBuffer),
+    );
+    return this.ctx.storage.sql.exec(query, ...values);
   }
 }
 
 const now = (): Millis => millis(Date.now());
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
-const bytesOf = (value: unknown): ArrayBuffer => encodeValue(value).slice().buffer as ArrayBuffer;
+const blobOf = (value: SqlStorageValue | undefined): Uint8Array =>
+  new Uint8Array(value as ArrayBuffer);
 
-const decode = <T>(value: SqlStorageValue | undefined): T =>
-  decodeValue(new Uint8Array(value as ArrayBuffer)) as T;
+const decode = <T>(bytes: Uint8Array): T => decodeValue(bytes) as T;
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

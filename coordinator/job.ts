@@ -6,6 +6,8 @@
 //   J3. Subtasks hear of completion only after the manifest is durable and recorded.
 //   J4. Sources start only when every subtask of the attempt has been deployed.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
+//   J6. Checkpoints are open only while the job is RUNNING: whatever ends an attempt ends them, also
+//       the one that is being published. Its manifest then counts for nothing, being in no ledger.
 
 import type { JobConfig } from "../format/config.ts";
 import {
@@ -17,18 +19,19 @@ import {
   type Millis,
   millis,
   type TaskId,
-  type TaskKey,
   taskKey,
 } from "../format/ids.ts";
 import type {
   AttemptFailure,
   CheckpointOverview,
   CheckpointRecord,
+  CompletedCheckpoint,
+  FailedCheckpoint,
   JobDetails,
   TaskPhase,
   TaskStatus,
 } from "../format/job-status.ts";
-import { heartbeatInterval, heartbeatTimeout } from "../format/limits.ts";
+import { heartbeatInterval } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
@@ -41,14 +44,18 @@ import type {
   JobSummary,
   TaskDeployment,
   TaskFailure,
-  TaskMetrics,
 } from "../format/messages.ts";
 import { manifestPath } from "../format/paths.ts";
-import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../format/plan.ts";
-import { filesOf } from "../format/state-handle.ts";
-import { type CheckpointLedger, Checkpoints, emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
+import { type ExecutionPlan, sourceTasksOf } from "../format/plan.ts";
+import {
+  type CheckpointLedger,
+  Checkpoints,
+  emptyLedger,
+  type RetainedCheckpoint,
+} from "./checkpoints.ts";
 import { decideRestart } from "./restart.ts";
 import { collectable } from "./retention.ts";
+import { Subtasks } from "./subtasks.ts";
 
 /** Which phase may follow which. */
 export const jobTransitions = {
@@ -64,14 +71,35 @@ export const jobTransitions = {
 
 export const isTerminal = (phase: JobPhase): boolean => jobTransitions[phase].length === 0;
 
+/** What a coordinator that lost its memory takes its subtasks to be. */
+const phaseOfTasks = {
+  INITIALIZING: "CREATED",
+  RUNNING: "RUNNING",
+  RESTARTING: "CREATED",
+  FAILING: "CANCELING",
+  FAILED: "FAILED",
+  CANCELLING: "CANCELING",
+  CANCELED: "CANCELED",
+  FINISHED: "FINISHED",
+} as const satisfies Record<JobPhase, TaskPhase>;
+
 /** Failures remembered for the REST API; Flink's `web.exception-history-size`. */
 const failuresMax = 16;
+
+/** Characters kept of a failure's message, and of its stack: the record of a job stays small. */
+const failureTextMax = 4_000;
 
 /** Milliseconds in which every subtask of an attempt must be deployed and started. */
 const deployTimeout = 60_000;
 
+/** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
+const cancelTimeout = 60_000;
+
 /** Milliseconds between attempts to tell the dispatcher. */
 const announceRetry = 1_000;
+
+/** Milliseconds after which an ended job's files are looked for once more. No write takes so long. */
+const sweepRetry = 60_000;
 
 /** What of a job outlives the coordinator's memory. */
 export interface JobRecord {
@@ -81,13 +109,18 @@ export interface JobRecord {
   readonly phase: JobPhase;
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   readonly attempt: Attempt;
+  readonly attemptStarted: Millis;
   /** Restarts granted so far. */
   readonly restarts: number;
   /** When the next attempt begins; absent once it has begun. */
   readonly restartAt?: Millis;
   readonly failures: readonly AttemptFailure[];
   readonly checkpoints: CheckpointLedger;
-  readonly lastRestored?: { readonly id: CheckpointId; readonly at: Millis; readonly path: string };
+  readonly lastRestored?: {
+    readonly id: CheckpointId;
+    readonly at: Millis;
+    readonly path: string;
+  };
   readonly startTime: Millis;
   readonly lastModification: Millis;
   /** The `lastModification` that the dispatcher knows. */
@@ -95,12 +128,27 @@ export interface JobRecord {
 }
 
 export type Effect =
-  /** Durable before any effect after it leaves. `ended`: a checkpoint for the history. */
-  | { readonly kind: "persist"; readonly record: JobRecord; readonly ended: readonly CheckpointRecord[] }
+  /**
+   * Durable before any effect after it leaves. `ended` go into the history of checkpoints,
+   * `forgotten` out of it.
+   */
+  | {
+      readonly kind: "persist";
+      readonly record: JobRecord;
+      readonly ended: readonly CheckpointRecord[];
+      readonly forgotten: readonly CheckpointId[];
+    }
   /** Read the manifest, then `manifestLoaded` or `manifestFailed`. */
-  | { readonly kind: "loadManifest"; readonly attempt: Attempt; readonly checkpoint: RetainedCheckpoint }
+  | {
+      readonly kind: "loadManifest";
+      readonly attempt: Attempt;
+      readonly checkpoint: RetainedCheckpoint;
+    }
+  /** Each is answered by `deployed`. */
   | { readonly kind: "deploy"; readonly deployments: readonly TaskDeployment[] }
+  /** Each is answered by `started`. */
   | { readonly kind: "start"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
+  /** Each is answered by `triggered`. */
   | {
       readonly kind: "trigger";
       readonly attempt: Attempt;
@@ -116,47 +164,58 @@ export type Effect =
     }
   /** Whether the manifest of a coordinator that crashed is there, then `recovered`. */
   | { readonly kind: "probeManifest"; readonly candidate: RetainedCheckpoint }
+  /** Each is answered by `heartbeat`. */
   | {
       readonly kind: "notifyComplete" | "notifyAborted";
       readonly attempt: Attempt;
       readonly checkpoint: CheckpointId;
       readonly tasks: readonly TaskId[];
     }
+  /** Each is answered by `heartbeat`. */
   | { readonly kind: "heartbeat"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
+  /** Each that answers is reported by `tasksCancelled`. */
   | { readonly kind: "cancelTasks"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
   /** Delete these files. */
   | { readonly kind: "deleteFiles"; readonly paths: readonly string[] }
-  /** List the job's files and delete what `reachable` does not hold, up to checkpoint `upTo`. */
+  /**
+   * List the job's files and delete what `reachable` does not hold, up to checkpoint `upTo`; then
+   * `swept`.
+   */
   | { readonly kind: "sweep"; readonly reachable: readonly string[]; readonly upTo: CheckpointId }
+  /** Tell the dispatcher, then `announced`. */
   | { readonly kind: "announce"; readonly summary: JobSummary };
 
-interface TaskState {
-  readonly task: TaskId;
-  phase: TaskPhase;
-  started: Millis | undefined;
-  heardAt: Millis;
-  metrics: TaskMetrics | undefined;
+/** A call that was not answered. */
+export interface Silence {
+  readonly kind: "silent";
+  readonly message: string;
+}
+
+interface Failure {
+  readonly task?: TaskId;
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
 }
 
 export class Job {
   #record: JobRecord;
   readonly #checkpoints: Checkpoints;
-  #tasks: Map<TaskKey, TaskState>;
+  readonly #tasks: Subtasks;
   #effects: Effect[] = [];
-  #ended: CheckpointRecord[] = [];
   #dirty = false;
+  /** Set from the beginning of an attempt until all of it runs. */
   #deployingSince: Millis | undefined;
-  #nextHeartbeatAt: number;
+  #nextProbeAt: number;
   #announcedAt = 0;
-  /** Files of checkpoints that may have left something unreachable behind. */
-  readonly #knownFiles = new Set<string>();
+  #sweptAt = 0;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
+    const { plan, config, phase, checkpoints } = record;
     this.#record = record;
-    this.#checkpoints = new Checkpoints(record.config.checkpointing, record.checkpoints, history, now);
-    this.#tasks = taskStates(record.plan, now, isTerminal(record.phase) ? "CANCELED" : "CREATED");
-    this.#nextHeartbeatAt = now;
-    for (const retained of record.checkpoints.retained) this.#know(retained.files);
+    this.#checkpoints = new Checkpoints(config.checkpointing, checkpoints, history, now);
+    this.#tasks = new Subtasks(plan, phaseOfTasks[phase]);
+    this.#nextProbeAt = now + heartbeatInterval;
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -166,6 +225,7 @@ export class Job {
       phase: "INITIALIZING",
       entered: { INITIALIZING: now },
       attempt: attemptOf(1),
+      attemptStarted: now,
       restarts: 0,
       failures: [],
       checkpoints: emptyLedger,
@@ -200,11 +260,13 @@ export class Job {
   /** When `tick` is due; undefined once nothing is left to wait for. */
   nextWakeAt(): Millis | undefined {
     const { phase, restartAt, announced, lastModification } = this.#record;
+    const { litterUpTo } = this.#checkpoints.ledger;
     const times: number[] = [];
     if (announced < lastModification) times.push(this.#announcedAt + announceRetry);
-    if (!isTerminal(phase)) times.push(this.#nextHeartbeatAt);
     if (restartAt !== undefined) times.push(restartAt);
     if (this.#deployingSince !== undefined) times.push(this.#deployingSince + deployTimeout);
+    if (!isTerminal(phase)) times.push(this.#nextProbeAt);
+    else if (litterUpTo !== undefined) times.push(this.#sweptAt + sweepRetry);
     if (phase === "RUNNING") {
       const trigger = this.#checkpoints.nextTriggerAt();
       const expiry = this.#checkpoints.nextExpiryAt();
@@ -214,62 +276,68 @@ export class Job {
     return times.length === 0 ? undefined : millis(Math.min(...times));
   }
 
+  /** Does whatever is due; early or repeated, it does nothing. */
   tick(now: Millis): Effect[] {
-    const { phase, restartAt } = this.#record;
+    const { restartAt } = this.#record;
     if (restartAt !== undefined && now >= restartAt) {
       this.#beginAttempt(attemptOf(this.#record.attempt + 1), now);
     }
     if (this.#deployingSince !== undefined && now >= this.#deployingSince + deployTimeout) {
-      const late = this.#inPhase("DEPLOYING", "INITIALIZING").map(taskKey).join(", ");
-      this.#fail({ name: "DeployTimeout", message: `Not deployed within ${deployTimeout} ms: ${late}.` }, now);
+      const late = this.#tasks.inPhase("DEPLOYING", "INITIALIZING").map(taskKey).join(", ");
+      const message = `Not deployed within ${deployTimeout} ms: ${late}.`;
+      this.#fail({ name: "DeployTimeout", message }, now);
     }
-    if (phase === "RUNNING") {
-      for (const id of this.#checkpoints.expired(now)) {
-        const { timeout } = this.#record.config.checkpointing;
-        this.#abort(id, `Checkpoint expired: not all subtasks acknowledged within ${timeout} ms.`, now);
-      }
+    for (const id of this.#checkpoints.expired(now)) {
+      const { timeout } = this.#record.config.checkpointing;
+      this.#abort(id, `It expired: it was not complete within ${timeout} ms.`, now);
     }
-    if (now >= this.#nextHeartbeatAt && !isTerminal(phase)) this.#heartbeat(now);
-    const due = this.#record.phase === "RUNNING" ? this.#checkpoints.nextTriggerAt() : undefined;
-    if (due !== undefined && now >= due) this.#trigger(now);
+    if (now >= this.#nextProbeAt) this.#probe(now);
+    if (this.#record.phase === "RUNNING") {
+      const due = this.#checkpoints.nextTriggerAt();
+      if (due !== undefined && now >= due) this.#trigger(now);
+    }
+    if (isTerminal(this.#record.phase) && now >= this.#sweptAt + sweepRetry) this.#sweep(now);
     return this.#flush(now);
   }
 
   // Deployment.
 
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): Effect[] {
-    if (this.#isCurrent(attempt) && this.#deployingSince !== undefined) {
+    const { latest } = this.#checkpoints;
+    if (this.#isDeploying(attempt) && latest !== undefined) {
+      if (manifest.job !== this.id || manifest.checkpoint !== latest.id) {
+        const found = `checkpoint ${manifest.checkpoint} of job ${manifest.job}`;
+        const message = `${latest.path} is the manifest of ${found}.`;
+        return this.manifestFailed(attempt, { damaged: true, message }, now);
+      }
       this.#checkpoints.restored();
-      const { checkpoint: id } = manifest;
-      this.#update({ lastRestored: { id, at: now, path: manifestPath(this.id, id) } });
-      this.#deploy(now, manifest);
+      this.#update({ lastRestored: { id: latest.id, at: now, path: latest.path } });
+      this.#deploy(manifest);
     }
     return this.#flush(now);
   }
 
-  /** `damaged`: reading again will not help, so the checkpoint before it is taken. */
+  /** `damaged`: reading again will not help, so the checkpoint before it is taken, if there is one. */
   manifestFailed(
     attempt: Attempt,
     failure: { readonly damaged: boolean; readonly message: string },
     now: Millis,
   ): Effect[] {
-    if (this.#isCurrent(attempt) && this.#deployingSince !== undefined) {
-      const { retained } = this.#checkpoints.ledger;
-      if (failure.damaged && retained.length > 1) this.#checkpoints.dropLatest();
-      this.#fail({ name: "RestoreFailed", message: failure.message }, now);
+    if (this.#isDeploying(attempt)) {
+      const isLast = this.#checkpoints.ledger.retained.length <= 1;
+      // Never from nothing: a job that forgot its state would go on as if all were well.
+      const isFinal = failure.damaged && isLast;
+      if (failure.damaged && !isLast) this.#checkpoints.dropLatest();
+      this.#fail({ name: "RestoreFailed", message: failure.message }, now, { isFinal });
     }
     return this.#flush(now);
   }
 
   deployed(attempt: Attempt, task: TaskId, outcome: DeployOutcome, now: Millis): Effect[] {
-    const state = this.#expecting(attempt, task, "DEPLOYING");
-    if (state !== undefined) {
-      state.heardAt = now;
+    if (this.#isDeploying(attempt) && this.#tasks.isIn(task, "DEPLOYING")) {
       if (outcome.kind === "deployed") {
-        state.phase = "INITIALIZING";
-        if (this.#inPhase("DEPLOYING").length === 0) {
-          this.#effects.push({ kind: "start", attempt, tasks: this.#all() });
-        }
+        this.#tasks.enter(task, "INITIALIZING");
+        this.#startWhenDeployed(now);
       } else {
         const message =
           outcome.kind === "refused"
@@ -277,24 +345,32 @@ export class Job {
             : `It runs attempt ${outcome.current}, newer than ${attempt}.`;
         this.#fail({ task, name: "DeployRefused", message }, now);
       }
+    } else if (outcome.kind === "deployed" && this.#isOver(attempt)) {
+      // The deployment arrived after the cancellation, or the subtask had nothing to cancel yet.
+      this.#effects.push({ kind: "cancelTasks", attempt, tasks: [task] });
     }
     return this.#flush(now);
   }
 
-  started(attempt: Attempt, task: TaskId, outcome: AttemptOutcome, now: Millis): Effect[] {
-    const state = this.#expecting(attempt, task, "INITIALIZING");
-    if (state !== undefined) {
-      state.heardAt = now;
+  /** `silent`: it is told again with the next probe, until the deployment times out. */
+  started(
+    attempt: Attempt,
+    task: TaskId,
+    outcome: AttemptOutcome | Silence,
+    now: Millis,
+  ): Effect[] {
+    if (this.#isDeploying(attempt) && this.#tasks.isIn(task, "INITIALIZING")) {
       if (outcome.kind === "ok") {
-        state.phase = "RUNNING";
-        this.#touch(now);
-        if (this.#inPhase("INITIALIZING").length === 0) {
+        this.#tasks.enter(task, "RUNNING");
+        if (this.#tasks.inPhase("DEPLOYING", "INITIALIZING").length === 0) {
           this.#deployingSince = undefined;
           this.#checkpoints.restarted(now);
+          // Replaced subtasks may have been writing until now.
+          this.#checkpoints.littered();
           this.#enter("RUNNING", now);
         }
-      } else {
-        this.#fail(lostState(task, outcome), now);
+      } else if (outcome.kind !== "silent") {
+        this.#fail(lost(task, outcome), now);
       }
     }
     return this.#flush(now);
@@ -302,59 +378,82 @@ export class Job {
 
   // Checkpoints.
 
-  acknowledged(ack: CheckpointAck, now: Millis): Effect[] {
-    this.#heard(ack.attempt, ack.task, now);
-    if (this.#isCurrent(ack.attempt) && this.#record.phase === "RUNNING") {
-      this.#know(filesOf(ack.state));
-      const outcome = this.#checkpoints.acknowledge(ack, now);
-      if (outcome.kind === "complete") {
-        const manifest = this.#manifestOf(outcome.checkpoint.id, [...outcome.checkpoint.acks.values()].map((entry) => entry.ack), now);
-        const path = manifestPath(this.id, manifest.checkpoint);
-        const candidate: RetainedCheckpoint = {
-          id: manifest.checkpoint,
-          attempt: ack.attempt,
-          path,
-          files: [...new Set([path, ...manifestFiles(manifest)])],
-        };
-        this.#checkpoints.publishing(candidate);
-        this.#dirty = true;
-        const bytes = encodeManifest(manifest);
-        this.#effects.push({ kind: "publish", attempt: ack.attempt, candidate, bytes });
+  /** The answer to a trigger. `silent`: the barrier may never come, so nobody waits for it. */
+  triggered(
+    attempt: Attempt,
+    checkpoint: CheckpointId,
+    task: TaskId,
+    outcome: AttemptOutcome | Silence,
+    now: Millis,
+  ): Effect[] {
+    if (this.#isRunning(attempt)) {
+      if (outcome.kind === "silent") {
+        this.#abort(checkpoint, `${taskKey(task)} was not triggered: ${outcome.message}`, now);
       }
+      this.#answered(task, outcome, now);
+    }
+    return this.#flush(now);
+  }
+
+  acknowledged(ack: CheckpointAck, now: Millis): Effect[] {
+    if (this.#isRunning(ack.attempt)) {
+      this.#tasks.heard(ack.task);
+      const outcome = this.#checkpoints.acknowledge(ack, now);
+      if (outcome.kind === "complete") this.#publish(ack.checkpoint, outcome.acks, now);
     }
     return this.#flush(now);
   }
 
   declined(decline: CheckpointDecline, now: Millis): Effect[] {
-    this.#heard(decline.attempt, decline.task, now);
-    if (this.#isCurrent(decline.attempt) && this.#record.phase === "RUNNING") {
+    if (this.#isRunning(decline.attempt)) {
+      this.#tasks.heard(decline.task);
       const reason = `Declined by ${taskKey(decline.task)}: ${decline.reason}`;
       this.#abort(decline.checkpoint, reason, now);
     }
     return this.#flush(now);
   }
 
-  /** `exists`: another manifest stands under that name. `unknown`: nobody can tell; keep all files. */
+  /** `exists`: another manifest stands under that name. `unknown`: nobody can tell. */
   published(
     attempt: Attempt,
     candidate: RetainedCheckpoint,
-    outcome: { readonly kind: "created" } | { readonly kind: "exists" | "unknown"; readonly message: string },
+    outcome:
+      | { readonly kind: "created" }
+      | { readonly kind: "exists" | "unknown"; readonly message: string },
     now: Millis,
   ): Effect[] {
-    const isPending = this.#checkpoints.pending.some((entry) => entry.id === candidate.id);
-    if (this.#isCurrent(attempt) && isPending) {
-      if (outcome.kind === "created") this.#complete(candidate);
-      else this.#abort(candidate.id, `Its manifest was not written: ${outcome.message}`, now);
+    if (!this.#isRunning(attempt) || !this.#checkpoints.isOpen(candidate.id)) {
+      // It was given up meanwhile, and its manifest has come to stand where nobody looks for it.
+      this.#checkpoints.littered(candidate.id);
+      this.#dirty = true;
+      if (isTerminal(this.#record.phase)) this.#sweep(now);
+    } else if (outcome.kind === "created") {
+      this.#complete(candidate, now);
+    } else {
+      this.#abort(candidate.id, `Its manifest was not written: ${outcome.message}`, now);
     }
     return this.#flush(now);
   }
 
   /** The answer to `probeManifest`. */
   recovered(candidate: RetainedCheckpoint, exists: boolean, now: Millis): Effect[] {
-    if (this.#checkpoints.ledger.publishing?.id === candidate.id) {
-      if (exists) this.#complete(candidate);
-      else this.#abort(candidate.id, "The coordinator was restarted before its manifest was written.", now);
-      if (this.#record.phase !== "RUNNING") this.#redeploy(now);
+    if (this.#checkpoints.ledger.publishing?.candidate.id === candidate.id) {
+      if (exists) this.#complete(candidate, now);
+      else this.#interrupt(candidate.id, now);
+    }
+    return this.#flush(now);
+  }
+
+  /**
+   * The answer to `sweep`. An ended job is swept twice: what was on its way to the bucket when it
+   * ended may have arrived behind the first one.
+   */
+  swept(upTo: CheckpointId, now: Millis): Effect[] {
+    const { phase, entered } = this.#record;
+    const isEarly = isTerminal(phase) && this.#sweptAt < (entered[phase] ?? 0) + sweepRetry;
+    if (!isEarly && this.#checkpoints.ledger.litterUpTo !== undefined) {
+      this.#checkpoints.swept(upTo);
+      this.#dirty = true;
     }
     return this.#flush(now);
   }
@@ -366,25 +465,14 @@ export class Job {
     return this.#flush(now);
   }
 
-  /** The answer to a heartbeat or a notification. `silent`: the call failed. */
+  /** The answer to a heartbeat or a notification. */
   heartbeat(
     attempt: Attempt,
     task: TaskId,
-    outcome: HeartbeatOutcome | { readonly kind: "silent"; readonly message: string },
+    outcome: HeartbeatOutcome | AttemptOutcome | Silence,
     now: Millis,
   ): Effect[] {
-    const state = this.#tasks.get(taskKey(task));
-    if (this.#isCurrent(attempt) && state !== undefined && state.phase === "RUNNING") {
-      if (outcome.kind === "ok") {
-        state.heardAt = now;
-        state.metrics = outcome.metrics;
-      } else if (outcome.kind !== "silent") {
-        this.#fail(lostState(task, outcome), now);
-      } else if (now - state.heardAt >= heartbeatTimeout) {
-        const message = `Not heard of for ${now - state.heardAt} ms: ${outcome.message}`;
-        this.#fail({ task, name: "HeartbeatTimeout", message }, now);
-      }
-    }
+    if (this.#isCurrent(attempt)) this.#answered(task, outcome, now);
     return this.#flush(now);
   }
 
@@ -394,20 +482,18 @@ export class Job {
     if (phase !== "CANCELLING") {
       this.#endAttempt("The job was cancelled.", now);
       this.#enter("CANCELLING", now);
-      this.#cancelTasks();
+      this.#cancelTasks(now);
     }
     return { outcome: "cancelling", effects: this.#flush(now) };
   }
 
-  /** Every subtask was told to stop, or could not be reached and will be refused from now on. */
-  tasksCancelled(attempt: Attempt, now: Millis): Effect[] {
-    const { phase } = this.#record;
-    if (this.#isCurrent(attempt) && (phase === "CANCELLING" || phase === "FAILING")) {
-      const end = phase === "CANCELLING" ? "CANCELED" : "FAILED";
-      for (const state of this.#tasks.values()) state.phase = end;
-      this.#enter(end, now);
-      // A failed job keeps its last checkpoints, for someone to look into; a cancelled one nothing.
-      if (end === "CANCELED") this.#sweep([]);
+  /** These were told to stop; who was not is told again with the next probe. */
+  tasksCancelled(attempt: Attempt, tasks: readonly TaskId[], now: Millis): Effect[] {
+    if (this.#isOver(attempt)) {
+      for (const task of tasks) {
+        if (this.#tasks.isIn(task, "CANCELING")) this.#tasks.enter(task, "CANCELED");
+      }
+      if (this.#isEnding() && this.#tasks.inPhase("CANCELING").length === 0) this.#end(now);
     }
     return this.#flush(now);
   }
@@ -428,36 +514,37 @@ export class Job {
       startTime,
       endTime: isTerminal(phase) ? (entered[phase] ?? -1) : -1,
       lastModification,
-      tasks: { total: this.#tasks.size, running: this.#inPhase("RUNNING").length },
+      tasks: {
+        total: this.#tasks.all.length,
+        running: this.#tasks.inPhase("RUNNING").length,
+      },
     };
   }
 
   details(): JobDetails {
-    const { attempt, plan, config, entered, failures, phase } = this.#record;
+    const { attempt, plan, config, entered, failures, phase, attemptStarted } = this.#record;
     const ended = isTerminal(phase) ? entered[phase] : undefined;
-    const tasks = [...this.#tasks.values()].map(
-      (state): TaskStatus => ({
-        task: state.task,
-        phase: state.phase,
-        ...(state.started !== undefined && { started: state.started }),
-        ...(ended !== undefined && { ended }),
-        ...(state.metrics !== undefined && { metrics: state.metrics }),
-      }),
-    );
+    const tasks = this.#tasks.states.map((state): TaskStatus => ({
+      task: state.task,
+      phase: state.phase,
+      ...(state.phase !== "CREATED" && { started: attemptStarted }),
+      ...(ended !== undefined && { ended }),
+      ...(state.metrics !== undefined && { metrics: state.metrics }),
+    }));
     return { summary: this.summary(), attempt, plan, config, entered, tasks, failures };
   }
 
   overview(): CheckpointOverview {
     const { plan, lastRestored } = this.#record;
-    const history = this.#checkpoints.history;
-    const completed = history.find((record) => record.outcome.kind === "completed");
-    const failed = history.find((record) => record.outcome.kind === "failed");
+    const { history, ledger } = this.#checkpoints;
+    const completed = history.find(isCompleted);
+    const failed = history.find(isFailed);
     return {
       plan,
-      counts: { ...this.#checkpoints.ledger.counts, pending: this.#checkpoints.pending.length },
+      counts: { ...ledger.counts, pending: ledger.open.length },
       latest: {
-        ...(completed !== undefined && { completed: completed as CheckpointOverview["latest"]["completed"] & {} }),
-        ...(failed !== undefined && { failed: failed as CheckpointOverview["latest"]["failed"] & {} }),
+        ...(completed !== undefined && { completed }),
+        ...(failed !== undefined && { failed }),
         ...(lastRestored !== undefined && { restored: lastRestored }),
       },
       history,
@@ -468,47 +555,36 @@ export class Job {
 
   #resume(now: Millis): void {
     const { phase, restartAt, attempt, checkpoints } = this.#record;
-    if (isTerminal(phase)) return;
-    if (phase === "CANCELLING" || phase === "FAILING") return this.#cancelTasks();
-    for (const state of this.#tasks.values()) state.phase = phase === "RUNNING" ? "RUNNING" : "CREATED";
-    for (const id of checkpoints.open) {
-      if (id === checkpoints.publishing?.id) continue;
-      this.#abort(id, "The coordinator was restarted.", now, { counted: false });
+    if (isTerminal(phase)) return this.#sweep(now);
+    if (this.#isEnding()) return this.#cancelTasks(now);
+    const { publishing } = checkpoints;
+    for (const { id } of checkpoints.open) {
+      if (id !== publishing?.candidate.id) this.#interrupt(id, now);
     }
-    if (checkpoints.publishing !== undefined) {
-      this.#effects.push({ kind: "probeManifest", candidate: checkpoints.publishing });
+    if (publishing !== undefined) {
+      this.#effects.push({ kind: "probeManifest", candidate: publishing.candidate });
     }
+    if (phase === "RUNNING") this.#probe(now);
     // A deployment that was under way is begun anew, under a new attempt: what had become of it
     // is not known.
-    if (phase === "RUNNING") this.#heartbeat(now);
-    else if (restartAt === undefined && checkpoints.publishing === undefined) {
-      this.#beginAttempt(attemptOf(attempt + 1), now);
-    }
-  }
-
-  #redeploy(now: Millis): void {
-    const { restartAt, attempt, phase } = this.#record;
-    if ((phase === "INITIALIZING" || phase === "RESTARTING") && restartAt === undefined) {
-      this.#beginAttempt(attemptOf(attempt + 1), now);
-    }
+    else if (restartAt === undefined) this.#beginAttempt(attemptOf(attempt + 1), now);
   }
 
   #beginAttempt(attempt: Attempt, now: Millis): void {
     const { restartAt: _, ...record } = this.#record;
-    this.#record = { ...record, attempt };
+    this.#record = { ...record, attempt, attemptStarted: now };
     this.#dirty = true;
     this.#deployingSince = now;
-    this.#tasks = taskStates(record.plan, now, "DEPLOYING");
-    const { latest, ledger } = this.#checkpoints;
-    if (ledger.nextId > 1) this.#sweep(ledger.retained.flatMap((entry) => entry.files));
-    if (latest === undefined) this.#deploy(now);
+    this.#tasks.reset("DEPLOYING");
+    this.#sweep(now);
+    const { latest } = this.#checkpoints;
+    if (latest === undefined) this.#deploy();
     else this.#effects.push({ kind: "loadManifest", attempt, checkpoint: latest });
   }
 
-  #deploy(now: Millis, manifest?: Manifest): void {
+  #deploy(manifest?: Manifest): void {
     const { job, attempt, plan, config } = this.#record;
-    for (const state of this.#tasks.values()) state.started = now;
-    const deployments = this.#all().map((task): TaskDeployment => {
+    const deployments = this.#tasks.all.map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
       const states = manifest.tasks
@@ -519,109 +595,24 @@ export class Job {
     this.#effects.push({ kind: "deploy", deployments });
   }
 
+  #startWhenDeployed(now: Millis): void {
+    if (this.#tasks.inPhase("DEPLOYING").length > 0) return;
+    const tasks = this.#tasks.inPhase("INITIALIZING");
+    if (tasks.length === 0) return;
+    this.#nextProbeAt = now + heartbeatInterval;
+    this.#effects.push({ kind: "start", attempt: this.#record.attempt, tasks });
+  }
+
   #trigger(now: Millis): void {
     const { attempt, plan } = this.#record;
-    const pending = this.#checkpoints.trigger(attempt, [...this.#tasks.keys()], now);
+    const { id: checkpoint } = this.#checkpoints.trigger(attempt, this.#tasks.keys, now);
     this.#dirty = true;
-    this.#effects.push({ kind: "trigger", attempt, checkpoint: pending.id, tasks: sourceTasksOf(plan) });
+    this.#effects.push({ kind: "trigger", attempt, checkpoint, tasks: sourceTasksOf(plan) });
   }
 
-  #complete(candidate: RetainedCheckpoint): void {
-    const { record, overtaken } = this.#checkpoints.completed(candidate);
-    if (record !== undefined) this.#ended.push(record);
-    this.#dirty = true;
-    const { attempt } = this.#record;
-    const tasks = this.#all();
-    this.#effects.push({ kind: "notifyComplete", attempt, checkpoint: candidate.id, tasks });
-    for (const checkpoint of overtaken) {
-      this.#effects.push({ kind: "notifyAborted", attempt, checkpoint, tasks });
-    }
-    this.#collect(candidate.id);
-  }
-
-  #abort(
-    id: CheckpointId,
-    reason: string,
-    now: Millis,
-    { counted }: { readonly counted: boolean } = { counted: true },
-  ): void {
-    const wasOpen = this.#checkpoints.ledger.open.includes(id);
-    const record = this.#checkpoints.abort(id, reason, now);
-    if (!wasOpen) return;
-    if (record !== undefined) this.#ended.push(record);
-    this.#dirty = true;
-    const { attempt } = this.#record;
-    this.#effects.push({ kind: "notifyAborted", attempt, checkpoint: id, tasks: this.#all() });
-    if (counted && this.#checkpoints.toleranceExceeded) {
-      const { tolerableFailures } = this.#record.config.checkpointing;
-      const message = `More than ${tolerableFailures} checkpoints in a row failed; the last: ${reason}`;
-      this.#fail({ name: "CheckpointFailed", message }, now);
-    }
-  }
-
-  #fail(
-    failure: { readonly task?: TaskId; readonly name: string; readonly message: string; readonly stack?: string },
-    now: Millis,
-  ): void {
-    const { phase, restartAt, attempt, config, restarts, failures } = this.#record;
-    if (isTerminal(phase) || phase === "CANCELLING" || phase === "FAILING") return;
-    if (restartAt !== undefined) return;
-    const entry: AttemptFailure = {
-      attempt,
-      at: now,
-      ...(failure.task !== undefined && { task: failure.task }),
-      name: failure.name,
-      message: failure.message,
-      ...(failure.stack !== undefined && { stack: failure.stack }),
-    };
-    this.#update({ failures: [entry, ...failures].slice(0, failuresMax) });
-    this.#endAttempt(`Attempt ${attempt} failed: ${failure.message}`, now);
-    const decision = decideRestart(config.restart, restarts, now);
-    if (decision.kind === "restart") {
-      this.#enter("RESTARTING", now);
-      this.#update({ restartAt: decision.at, restarts: restarts + 1 });
-    } else {
-      this.#enter("FAILING", now);
-    }
-    this.#cancelTasks();
-  }
-
-  /** Nothing of the current attempt counts any more. */
-  #endAttempt(reason: string, now: Millis): void {
-    for (const pending of this.#checkpoints.pending) {
-      const record = this.#checkpoints.abort(pending.id, reason, now);
-      if (record !== undefined) this.#ended.push(record);
-    }
-    this.#deployingSince = undefined;
-    for (const state of this.#tasks.values()) state.phase = "CANCELING";
-    this.#dirty = true;
-  }
-
-  #cancelTasks(): void {
-    this.#effects.push({ kind: "cancelTasks", attempt: this.#record.attempt, tasks: this.#all() });
-  }
-
-  #heartbeat(now: Millis): void {
-    this.#nextHeartbeatAt = now + heartbeatInterval;
-    const tasks = this.#inPhase("RUNNING");
-    if (tasks.length > 0) this.#effects.push({ kind: "heartbeat", attempt: this.#record.attempt, tasks });
-  }
-
-  #collect(upTo: CheckpointId): void {
-    const reachable = new Set(this.#checkpoints.ledger.retained.flatMap((entry) => entry.files));
-    const paths = collectable({ job: this.id, reachable, upTo }, this.#knownFiles);
-    for (const path of paths) this.#knownFiles.delete(path);
-    if (paths.length > 0) this.#effects.push({ kind: "deleteFiles", paths });
-  }
-
-  #sweep(reachable: readonly string[]): void {
-    const upTo = checkpointId(Math.max(1, this.#checkpoints.ledger.nextId - 1));
-    this.#effects.push({ kind: "sweep", reachable, upTo });
-  }
-
-  #manifestOf(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): Manifest {
+  #publish(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): void {
     const { job, plan, attempt } = this.#record;
-    return {
+    const manifest: Manifest = {
       job,
       program: plan.program,
       fingerprint: plan.fingerprint,
@@ -631,6 +622,154 @@ export class Job {
       maxParallelism: plan.maxParallelism,
       tasks: acks.map((ack) => ({ task: taskKey(ack.task), state: ack.state })),
     };
+    const path = manifestPath(job, checkpoint);
+    const files = [...new Set([path, ...manifestFiles(manifest)])];
+    const candidate: RetainedCheckpoint = { id: checkpoint, attempt, path, files };
+    this.#checkpoints.publishing(candidate);
+    this.#dirty = true;
+    this.#effects.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });
+  }
+
+  #complete(candidate: RetainedCheckpoint, now: Millis): void {
+    const { subsumed, overtaken } = this.#checkpoints.completed(candidate, now);
+    this.#dirty = true;
+    const { attempt } = this.#record;
+    const tasks = this.#tasks.all;
+    this.#effects.push({ kind: "notifyComplete", attempt, checkpoint: candidate.id, tasks });
+    for (const checkpoint of overtaken) {
+      this.#effects.push({ kind: "notifyAborted", attempt, checkpoint, tasks });
+    }
+    // Where every checkpoint completes, the ledger knows all files there are. After a failure the
+    // bucket is listed: who wrote what is then known to nobody.
+    if (this.#checkpoints.ledger.litterUpTo !== undefined) return this.#sweep(now, candidate.id);
+    const files = new Set(subsumed.flatMap((entry) => entry.files));
+    const reachable = new Set(this.#reachable());
+    const paths = collectable({ job: this.id, reachable, upTo: candidate.id }, files);
+    if (paths.length > 0) this.#effects.push({ kind: "deleteFiles", paths });
+  }
+
+  /** A checkpoint failed. */
+  #abort(id: CheckpointId, reason: string, now: Millis): void {
+    if (!this.#checkpoints.abort(id, reason, now, { counted: true })) return;
+    this.#notifyAborted(id);
+    if (!this.#checkpoints.toleranceExceeded) return;
+    const { tolerableFailures } = this.#record.config.checkpointing;
+    const message = `More than ${tolerableFailures} checkpoints in a row failed; the last: ${reason}`;
+    this.#fail({ name: "CheckpointFailed", message }, now);
+  }
+
+  /** A checkpoint is over because the coordinator was; that is no failure of the job's. */
+  #interrupt(id: CheckpointId, now: Millis): void {
+    const reason = "The coordinator was restarted before it was complete.";
+    if (this.#checkpoints.abort(id, reason, now, { counted: false })) this.#notifyAborted(id);
+  }
+
+  #notifyAborted(checkpoint: CheckpointId): void {
+    this.#dirty = true;
+    const { attempt } = this.#record;
+    this.#effects.push({ kind: "notifyAborted", attempt, checkpoint, tasks: this.#tasks.all });
+  }
+
+  #answered(task: TaskId, outcome: HeartbeatOutcome | AttemptOutcome | Silence, now: Millis): void {
+    if (!this.#tasks.isIn(task, "RUNNING")) return;
+    if (outcome.kind === "ok") {
+      this.#tasks.heard(task, "metrics" in outcome ? outcome.metrics : undefined);
+    } else if (outcome.kind === "silent") {
+      this.#tasks.unanswered(task, outcome.message, now);
+      this.#failLost(now);
+    } else {
+      this.#fail(lost(task, outcome), now);
+    }
+  }
+
+  #failLost(now: Millis): void {
+    const found = this.#tasks.lost(now);
+    if (found !== undefined) this.#fail({ ...found, name: "HeartbeatTimeout" }, now);
+  }
+
+  /** `isFinal`: no restart can help. */
+  #fail(failure: Failure, now: Millis, { isFinal = false }: { isFinal?: boolean } = {}): void {
+    const { phase, restartAt, attempt, config, restarts, failures } = this.#record;
+    if (isTerminal(phase) || this.#isEnding() || restartAt !== undefined) return;
+    const decision = isFinal
+      ? { kind: "giveUp" as const, reason: "A restart would fail in the same way." }
+      : decideRestart(config.restart, restarts, now);
+    const verdict = decision.kind === "giveUp" ? ` The job ends with it: ${decision.reason}` : "";
+    const entry: AttemptFailure = {
+      attempt,
+      at: now,
+      ...(failure.task !== undefined && { task: failure.task }),
+      name: failure.name,
+      message: `${shortened(failure.message)}${verdict}`,
+      ...(failure.stack !== undefined && { stack: shortened(failure.stack) }),
+    };
+    this.#endAttempt(`Attempt ${attempt} failed: ${shortened(failure.message)}`, now);
+    this.#update({ failures: [entry, ...failures].slice(0, failuresMax) });
+    if (decision.kind === "restart") {
+      this.#enter("RESTARTING", now);
+      this.#update({ restartAt: decision.at, restarts: restarts + 1 });
+    } else {
+      this.#enter("FAILING", now);
+    }
+    this.#cancelTasks(now);
+  }
+
+  /** Nothing of the current attempt counts any more, and none is about to begin. */
+  #endAttempt(reason: string, now: Millis): void {
+    for (const { id } of this.#checkpoints.ledger.open) {
+      this.#checkpoints.abort(id, reason, now, { counted: false });
+    }
+    const { restartAt: _, ...record } = this.#record;
+    this.#record = record;
+    this.#deployingSince = undefined;
+    this.#tasks.enterAll("CANCELING");
+    this.#dirty = true;
+  }
+
+  #cancelTasks(now: Millis): void {
+    this.#nextProbeAt = now + heartbeatInterval;
+    const tasks = this.#tasks.inPhase("CANCELING");
+    this.#effects.push({ kind: "cancelTasks", attempt: this.#record.attempt, tasks });
+  }
+
+  #end(now: Millis): void {
+    const end = this.#record.phase === "CANCELLING" ? "CANCELED" : "FAILED";
+    this.#tasks.enterAll(end);
+    this.#enter(end, now);
+    // A failed job keeps its last checkpoints, for someone to look into; a cancelled one nothing.
+    if (end === "CANCELED") this.#checkpoints.discardAll();
+    this.#checkpoints.littered();
+    this.#sweep(now);
+  }
+
+  /** Asks the subtasks whatever is to be asked in this phase, and again what was not answered. */
+  #probe(now: Millis): void {
+    const { phase, entered, attempt } = this.#record;
+    if (isTerminal(phase)) return;
+    this.#nextProbeAt = now + heartbeatInterval;
+    if (this.#isEnding()) {
+      if (now >= (entered[phase] ?? now) + cancelTimeout) this.#end(now);
+      else this.#cancelTasks(now);
+      return;
+    }
+    if (this.#deployingSince !== undefined) this.#startWhenDeployed(now);
+    this.#failLost(now);
+    const tasks = this.#tasks.inPhase("RUNNING");
+    if (tasks.length === 0) return;
+    this.#tasks.asked(tasks, now);
+    this.#effects.push({ kind: "heartbeat", attempt, tasks });
+  }
+
+  /** Has the bucket cleared of what no retained checkpoint reaches, where there may be any. */
+  #sweep(now: Millis, upTo = this.#checkpoints.ledger.nextId - 1): void {
+    if (this.#checkpoints.ledger.litterUpTo === undefined) return;
+    this.#sweptAt = now;
+    const reachable = this.#reachable();
+    this.#effects.push({ kind: "sweep", reachable, upTo: checkpointId(upTo) });
+  }
+
+  #reachable(): string[] {
+    return [...new Set(this.#checkpoints.ledger.retained.flatMap((entry) => entry.files))];
   }
 
   // Bookkeeping.
@@ -639,41 +778,35 @@ export class Job {
     return attempt === this.#record.attempt;
   }
 
-  #expecting(attempt: Attempt, task: TaskId, phase: TaskPhase): TaskState | undefined {
-    const state = this.#tasks.get(taskKey(task));
-    const isExpected = this.#isCurrent(attempt) && this.#deployingSince !== undefined;
-    return isExpected && state?.phase === phase ? state : undefined;
+  #isDeploying(attempt: Attempt): boolean {
+    return this.#isCurrent(attempt) && this.#deployingSince !== undefined;
   }
 
-  #heard(attempt: Attempt, task: TaskId, now: Millis): void {
-    const state = this.#tasks.get(taskKey(task));
-    if (this.#isCurrent(attempt) && state !== undefined) state.heardAt = now;
+  #isRunning(attempt: Attempt): boolean {
+    return this.#isCurrent(attempt) && this.#record.phase === "RUNNING";
   }
 
-  #know(paths: readonly string[]): void {
-    for (const path of paths) this.#knownFiles.add(path);
+  /** The last attempt there was has ended, and no other has begun. */
+  #isOver(attempt: Attempt): boolean {
+    const { phase, restartAt } = this.#record;
+    const isOver = restartAt !== undefined || this.#isEnding() || isTerminal(phase);
+    return this.#isCurrent(attempt) && isOver;
   }
 
-  #all(): TaskId[] {
-    return [...this.#tasks.values()].map((state) => state.task);
-  }
-
-  #inPhase(...phases: readonly TaskPhase[]): TaskId[] {
-    return [...this.#tasks.values()].filter((state) => phases.includes(state.phase)).map((state) => state.task);
+  #isEnding(): boolean {
+    return this.#record.phase === "CANCELLING" || this.#record.phase === "FAILING";
   }
 
   #enter(phase: JobPhase, now: Millis): void {
-    const from = this.#record.phase;
+    const { phase: from, entered, lastModification } = this.#record;
     const allowed: readonly JobPhase[] = jobTransitions[from];
-    if (from !== phase && !allowed.includes(phase)) throw new Error(`J5: ${from} -> ${phase}`);
-    this.#update({ phase, entered: { ...this.#record.entered, [phase]: now } });
-    this.#touch(now);
+    if (!allowed.includes(phase)) throw new Error(`J5: ${from} -> ${phase}`);
+    this.#update({
+      phase,
+      entered: { ...entered, [phase]: now },
+      lastModification: millis(Math.max(now, lastModification + 1)),
+    });
     this.#announcedAt = 0;
-  }
-
-  /** Something changed that the list of jobs shows. */
-  #touch(now: Millis): void {
-    this.#update({ lastModification: millis(Math.max(now, this.#record.lastModification + 1)) });
   }
 
   #update(change: Partial<JobRecord>): void {
@@ -693,16 +826,11 @@ export class Job {
     if (!this.#dirty) return out;
     this.#dirty = false;
     this.#record = { ...this.#record, checkpoints: this.#checkpoints.ledger };
-    const ended = this.#ended;
-    this.#ended = [];
-    return [{ kind: "persist", record: this.#record, ended }, ...out];
+    return [{ kind: "persist", record: this.#record, ...this.#checkpoints.takeChanges() }, ...out];
   }
 }
 
-const lostState = (
-  task: TaskId,
-  outcome: Exclude<AttemptOutcome, { kind: "ok" }>,
-): { task: TaskId; name: string; message: string } => ({
+const lost = (task: TaskId, outcome: Exclude<AttemptOutcome, { kind: "ok" }>): Failure => ({
   task,
   name: "SubtaskLost",
   message:
@@ -711,10 +839,11 @@ const lostState = (
       : `Subtask ${taskKey(task)} runs attempt ${outcome.current}.`,
 });
 
-const taskStates = (plan: ExecutionPlan, now: Millis, phase: TaskPhase): Map<TaskKey, TaskState> =>
-  new Map(
-    tasksOf(plan).map((task) => [
-      taskKey(task),
-      { task, phase, started: undefined, heardAt: now, metrics: undefined },
-    ]),
-  );
+const isCompleted = (record: CheckpointRecord): record is CompletedCheckpoint =>
+  record.outcome.kind === "completed";
+
+const isFailed = (record: CheckpointRecord): record is FailedCheckpoint =>
+  record.outcome.kind === "failed";
+
+const shortened = (text: string): string =>
+  text.length <= failureTextMax ? text : `${text.slice(0, failureTextMax)} …`;

@@ -33,7 +33,9 @@ export async function publishManifest(
     const found = await bucket.get(path);
     if (found === null) return { kind: "unknown", message: messageOf(error) };
     const isOurs = equalBytes(new Uint8Array(await found.arrayBuffer()), bytes);
-    return isOurs ? { kind: "created" } : { kind: "exists", message: `${path} holds another manifest.` };
+    return isOurs
+      ? { kind: "created" }
+      : { kind: "exists", message: `${path} holds another manifest.` };
   } catch (cause) {
     return { kind: "unknown", message: `${messageOf(error)}; then: ${messageOf(cause)}` };
   }
@@ -43,16 +45,26 @@ export async function loadManifest(bucket: R2Bucket, path: string): Promise<Load
   try {
     const found = await bucket.get(path);
     if (found === null) {
-      return { kind: "failed", damaged: true, message: `The manifest ${path} is not in the bucket.` };
+      return {
+        kind: "failed",
+        damaged: true,
+        message: `The manifest ${path} is not in the bucket.`,
+      };
     }
     return { kind: "loaded", manifest: decodeManifest(new Uint8Array(await found.arrayBuffer())) };
   } catch (cause) {
-    const damaged = cause instanceof FormatError;
-    return { kind: "failed", damaged, message: `The manifest ${path} was not read: ${messageOf(cause)}` };
+    // A manifest of newer code is whole: that code has to come back, the checkpoint must not go.
+    const damaged = cause instanceof FormatError && cause.fault !== "version";
+    return {
+      kind: "failed",
+      damaged,
+      message: `The manifest ${path} was not read: ${messageOf(cause)}`,
+    };
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 const equalBytes = (left: Uint8Array, right: Uint8Array): boolean =>
   left.length === right.length && left.every((byte, at) => byte === right[at]);

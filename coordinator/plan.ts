@@ -42,16 +42,14 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
   const vertexIdOf = (uid: string): string => hex128(headOf.get(uid) ?? uid);
   const edges = graph.edges
     .filter((edge) => !isFused(edge))
-    .map(
-      (edge, id): EdgePlan => ({
-        id,
-        from: vertexIdOf(edge.from),
-        fromUid: edge.from,
-        to: vertexIdOf(edge.to),
-        toUid: edge.to,
-        partitioning: effective(edge),
-      }),
-    );
+    .map((edge, id): EdgePlan => ({
+      id,
+      from: vertexIdOf(edge.from),
+      fromUid: edge.from,
+      to: vertexIdOf(edge.to),
+      toUid: edge.to,
+      partitioning: effective(edge),
+    }));
   return {
     program: graph.name,
     fingerprint: fingerprintOf(graph),
@@ -61,7 +59,10 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
   };
 }
 
-function vertexPlan(head: string, chain: readonly (GraphNode & { parallelism: number })[]): VertexPlan {
+function vertexPlan(
+  head: string,
+  chain: readonly (GraphNode & { parallelism: number })[],
+): VertexPlan {
   const first = chain[0]!;
   const name = chain.map((node) => titleOf(node)).join(" -> ");
   return {

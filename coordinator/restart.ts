@@ -8,7 +8,11 @@ export type RestartDecision =
   | { readonly kind: "giveUp"; readonly reason: string };
 
 /** @param restarts restarts that were granted before. */
-export function decideRestart(config: RestartConfig, restarts: number, now: Millis): RestartDecision {
+export function decideRestart(
+  config: RestartConfig,
+  restarts: number,
+  now: Millis,
+): RestartDecision {
   if (config.strategy === "none") {
     return { kind: "giveUp", reason: "Its restart strategy is none." };
   }

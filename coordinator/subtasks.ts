@@ -66,9 +66,10 @@ export class Subtasks {
   }
 
   heard(task: TaskId, metrics?: TaskMetrics): void {
-    this.#change(task, ({ silence: _, ...state }) =>
-      metrics === undefined ? state : { ...state, metrics },
-    );
+    this.#change(task, (state) => {
+      const { silence: _, ...heard } = state;
+      return metrics === undefined ? heard : { ...heard, metrics };
+    });
   }
 
   /** A call failed without an answer. */

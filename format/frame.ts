@@ -30,13 +30,16 @@ export function encodeBarrier(checkpoint: CheckpointId): Uint8Array {
 
 export function decodeFrame(bytes: Uint8Array): Frame {
   const tag = bytes[0];
-  if (bytes.length < headerBytes) throw new RangeError(`A frame has ${bytes.length} bytes, at least 8 expected.`);
+  if (bytes.length < headerBytes)
+    throw new RangeError(`A frame has ${bytes.length} bytes, at least 8 expected.`);
   if (tag === tags.data) return { kind: "data", rows: bytes.subarray(headerBytes) };
   if (tag === tags.barrier && bytes.length === headerBytes * 2) {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     return { kind: "barrier", checkpoint: checkpointId(view.getFloat64(headerBytes, true)) };
   }
-  throw new RangeError(`A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`);
+  throw new RangeError(
+    `A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`,
+  );
 }
 
 export const needsCredit = (frame: Uint8Array): boolean => frame[0] === tags.data;

@@ -52,7 +52,10 @@ const rpcBytesMax = 32 * MiB;
 function assert(holds: boolean, rule: string): void {
   if (!holds) throw new Error(`Limits do not fit together: ${rule}`);
 }
-assert(frameBytesMax + recordBytesMax < sqliteValueBytesMax, "a stored batch fits one SQLite value");
+assert(
+  frameBytesMax + recordBytesMax < sqliteValueBytesMax,
+  "a stored batch fits one SQLite value",
+);
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
 assert(heartbeatTimeout > 2 * heartbeatInterval, "one late probe is not a loss");

@@ -16,7 +16,10 @@ export interface TaskDeployment {
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
   /** The state of every subtask of the vertex at the checkpoint to start from. */
-  readonly restore?: { readonly checkpoint: CheckpointId; readonly states: readonly TaskStateHandle[] };
+  readonly restore?: {
+    readonly checkpoint: CheckpointId;
+    readonly states: readonly TaskStateHandle[];
+  };
 }
 
 /** Of a call that names an attempt. `unknown`: the object has lost its memory or never had it. */
@@ -39,8 +42,7 @@ export interface TaskMetrics {
 }
 
 export type HeartbeatOutcome =
-  | { readonly kind: "ok"; readonly metrics: TaskMetrics }
-  | Exclude<AttemptOutcome, { kind: "ok" }>;
+  { readonly kind: "ok"; readonly metrics: TaskMetrics } | Exclude<AttemptOutcome, { kind: "ok" }>;
 
 export interface OpenChannel {
   readonly attempt: Attempt;
@@ -172,7 +174,7 @@ export interface TopicAppend {
   readonly batches: readonly { readonly rows: number; readonly bytes: Uint8Array }[];
   /** Repeating an append with the same key is the same append. */
   readonly idempotencyKey?: string;
-  /** CRC-32 of the request's body: tells a repetition from another request under the same key. */
+  /** Hash of the request's body: tells a repetition from another request under the same key. */
   readonly digest: number;
 }
 

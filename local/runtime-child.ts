@@ -3,11 +3,14 @@
 import { dirname } from "node:path";
 
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
-import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import type { unstable_getMiniflareWorkerOptions } from "wrangler";
+
+type WorkerOptions = ReturnType<typeof unstable_getMiniflareWorkerOptions>["workerOptions"];
 
 export interface RuntimeChildOptions {
-  readonly config: string;
   readonly script: string;
+  /** Bindings and dates, from `wrangler.toml`. Plain data. */
+  readonly worker: Omit<WorkerOptions, "modulesRules">;
   readonly directory: string;
   readonly port: number;
 }
@@ -17,11 +20,9 @@ export interface RuntimeChildReady {
 }
 
 const options = JSON.parse(process.argv[2] ?? "") as RuntimeChildOptions;
-const { workerOptions } = unstable_getMiniflareWorkerOptions(options.config);
-const { modulesRules: _, ...worker } = workerOptions;
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
-    ...worker,
+    ...options.worker,
     modules: true,
     scriptPath: options.script,
     modulesRoot: dirname(options.script),

@@ -2,12 +2,13 @@
 // so that it can be killed without warning and started again on what it left. For demos and tests.
 //   L1. `kill` is SIGKILL to every process of the group at once: nothing gets to say goodbye.
 //   L2. A runtime whose parent dies ends itself; none is left behind.
-//   L3. The worker is bundled once a process and configuration, so a restart runs the same code.
+//   L3. The worker is bundled and its configuration read once a process, so a restart runs the same.
 
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, open, readdir } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,11 +36,11 @@ export interface Runtime {
   stop(): Promise<void>;
 }
 
-/** Milliseconds that the group may take to vanish after SIGKILL. */
+/** Milliseconds that workerd may take to end after SIGKILL. */
 const killTimeout = 5_000;
 
 const child = fileURLToPath(new URL("./runtime-child.ts", import.meta.url));
-const bundles = new Map<string, Promise<string>>();
+const bundles = new Map<string, Promise<Bundle>>();
 
 /**
  * Starts the worker of `config` and resolves once it takes requests.
@@ -55,9 +56,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   await mkdir(directory, { recursive: true });
   const log = await open(join(directory, "runtime.log"), "a");
   const childOptions: RuntimeChildOptions = {
-    config,
+    ...(await bundled(config)),
     directory,
-    script: await bundled(config),
     port: options.port ?? 0,
   };
   const running = spawn(process.execPath, [child, JSON.stringify(childOptions)], {
@@ -72,9 +72,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     url,
     pid,
     async kill() {
-      signal(pid, "SIGKILL");
+      killGroup(pid);
       await ended;
-      await vanished(pid);
+      await released(url);
     },
     async stop() {
       if (running.connected) running.disconnect();
@@ -83,7 +83,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   };
 }
 
-function bundled(config: string): Promise<string> {
+type Bundle = Pick<RuntimeChildOptions, "script" | "worker">;
+
+function bundled(config: string): Promise<Bundle> {
   const known = bundles.get(config);
   if (known !== undefined) return known;
   const bundling = bundle(config);
@@ -92,18 +94,24 @@ function bundled(config: string): Promise<string> {
   return bundling;
 }
 
-async function bundle(config: string): Promise<string> {
+async function bundle(config: string): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), "tidemark-bundle-"));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const wrangler = fileURLToPath(import.meta.resolve("wrangler/package.json"));
   const args = [join(wrangler, "../bin/wrangler.js"), "deploy", "--dry-run", "--config", config];
-  await promisify(execFile)(process.execPath, [...args, "--outdir", directory], {
+  const bundling = promisify(execFile)(process.execPath, [...args, "--outdir", directory], {
     env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
   });
+  // Loaded meanwhile, and here: in the child it would take most of the time of every restart.
+  const [{ unstable_getMiniflareWorkerOptions }] = await Promise.all([
+    import("wrangler"),
+    bundling,
+  ]);
   const script = (await readdir(directory)).find((name) => name.endsWith(".js"));
   if (script === undefined)
     throw new Error(`wrangler bundled ${config} to no script in ${directory}.`);
-  return join(directory, script);
+  const { modulesRules: _, ...worker } = unstable_getMiniflareWorkerOptions(config).workerOptions;
+  return { script: join(directory, script), worker };
 }
 
 async function readiness(running: ChildProcess, log: string): Promise<RuntimeChildReady> {
@@ -117,19 +125,30 @@ async function readiness(running: ChildProcess, log: string): Promise<RuntimeChi
   );
 }
 
-/** False when no process of the group is left. */
-function signal(group: number, name: "SIGKILL" | 0): boolean {
+function killGroup(group: number): void {
   try {
-    return process.kill(-group, name);
+    process.kill(-group, "SIGKILL");
   } catch {
-    return false;
+    // It has ended already.
   }
 }
 
-// The leader's end does not tell of workerd's, which holds the port and the files until then. The
-// wait is bounded because a container without an init keeps ended orphans in the process table.
-async function vanished(group: number): Promise<void> {
-  for (const deadline = Date.now() + killTimeout; signal(group, 0) && Date.now() < deadline;) {
-    await sleep(10);
+// The leader's end does not tell of workerd's, which holds the port and the files until then. Nor
+// does the process table: a container whose init reaps rarely keeps ended orphans in it for seconds.
+async function released(url: string): Promise<void> {
+  for (const deadline = Date.now() + killTimeout; await isAccepting(url); await sleep(10)) {
+    if (Date.now() > deadline)
+      throw new Error(`${url} still accepts connections ${killTimeout} ms after SIGKILL.`);
   }
+}
+
+function isAccepting(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ host: hostname, port: Number(port) }, () => {
+    socket.destroy();
+    resolve(true);
+  });
+  socket.on("error", () => resolve(false));
+  return promise;
 }

@@ -97,7 +97,12 @@ export class StateSnapshots {
     const file = this.#place(checkpoint, parts);
     const keyed = [...this.#chains.values()]
       .filter((chain) => chain.segments.length > 0)
-      .map(({ uid, state, segments }) => ({ uid, state, range: this.#range, segments: [...segments] }));
+      .map(({ uid, state, segments }) => ({
+        uid,
+        state,
+        range: this.#range,
+        segments: [...segments],
+      }));
     return {
       keyed,
       file,
@@ -154,4 +159,5 @@ const chainKey = (uid: string, state: string): string => `${uid}\n${state}`;
 const lengthOf = (segment: BytesHandle): number =>
   segment.kind === "inline" ? segment.bytes.length : segment.length;
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((left, right) => left + right, 0);
+const sum = (numbers: readonly number[]): number =>
+  numbers.reduce((left, right) => left + right, 0);

@@ -8,7 +8,14 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { encodeRows } from "../format/batch.ts";
-import { type Attempt, type CheckpointId, type JobId, millis, objectName, type TaskId } from "../format/ids.ts";
+import {
+  type Attempt,
+  type CheckpointId,
+  type JobId,
+  millis,
+  objectName,
+  type TaskId,
+} from "../format/ids.ts";
 import type {
   AttemptOutcome,
   DeployOutcome,
@@ -49,14 +56,17 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       ctx.storage.sql.exec(
         "CREATE TABLE IF NOT EXISTS attempt (id INTEGER PRIMARY KEY CHECK (id = 0), record TEXT NOT NULL)",
       );
-      const row = ctx.storage.sql.exec<{ record: string }>("SELECT record FROM attempt").toArray()[0];
+      const row = ctx.storage.sql
+        .exec<{ record: string }>("SELECT record FROM attempt")
+        .toArray()[0];
       if (row !== undefined) this.#stored = JSON.parse(row.record) as StoredAttempt;
     }
 
     async deploy(deployment: TaskDeployment): Promise<DeployOutcome> {
       const { attempt, job, task, plan } = deployment;
       const known = this.#stored;
-      if (known !== undefined && attempt < known.attempt) return { kind: "stale", current: known.attempt };
+      if (known !== undefined && attempt < known.attempt)
+        return { kind: "stale", current: known.attempt };
       if (known?.attempt === attempt) {
         if (this.#runOf(attempt) !== undefined) return { kind: "deployed" };
         return { kind: "refused", reason: `It has lost the memory of attempt ${attempt}.` };
@@ -78,7 +88,10 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
         return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       }
-      this.#run = new TaskRun(new Task(deployment, program.graph, restored, millis(Date.now())), this.env);
+      this.#run = new TaskRun(
+        new Task(deployment, program.graph, restored, millis(Date.now())),
+        this.env,
+      );
       return { kind: "deployed" };
     }
 
@@ -104,7 +117,8 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
     async heartbeat(attempt: Attempt): Promise<HeartbeatOutcome> {
       const outcome = this.#within(attempt, () => {});
       const run = this.#runOf(attempt);
-      if (outcome.kind !== "ok" || run === undefined) return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
+      if (outcome.kind !== "ok" || run === undefined)
+        return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
       return { kind: "ok", metrics: run.task.metrics };
     }
 
@@ -119,7 +133,8 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
     async open({ attempt, channel }: OpenChannel): Promise<OpenOutcome> {
       const outcome = this.#within(attempt, () => {});
       const run = this.#runOf(attempt);
-      if (outcome.kind !== "ok" || run === undefined) return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
+      if (outcome.kind !== "ok" || run === undefined)
+        return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
       const key = channelKey(channel);
       const input = run.task.inputs.findIndex((candidate) => channelKey(candidate) === key);
       if (input === -1) throw new Error(`Channel ${key} does not lead here.`);
@@ -142,7 +157,12 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
       const { attempt, job, task } = stored;
-      const failure = { attempt, task, name: "SubtaskLost", message: "It was evicted and has lost its memory." };
+      const failure = {
+        attempt,
+        task,
+        name: "SubtaskLost",
+        message: "It was evicted and has lost its memory.",
+      };
       await this.env.COORDINATOR.getByName(objectName.coordinator(job))
         .taskFailed(failure)
         .catch((error: unknown) => {
@@ -162,7 +182,9 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
     /** The run of that attempt, unless it is over or its memory is lost. */
     #runOf(attempt: Attempt): TaskRun | undefined {
       const run = this.#run;
-      return run !== undefined && !run.isOver && run.task.deployment.attempt === attempt ? run : undefined;
+      return run !== undefined && !run.isOver && run.task.deployment.attempt === attempt
+        ? run
+        : undefined;
     }
 
     #store(record: StoredAttempt): void {

@@ -37,14 +37,23 @@ import { StateSnapshots } from "./state-snapshots.ts";
 export type TaskEffect =
   /** Open a session on this output; `reopened` tells how it went. */
   | { readonly kind: "open"; readonly channel: number }
-  | { readonly kind: "push"; readonly channel: number; readonly seq: Seq; readonly frame: Uint8Array }
+  | {
+      readonly kind: "push";
+      readonly channel: number;
+      readonly seq: Seq;
+      readonly frame: Uint8Array;
+    }
   /** Learn when the receiver has processed this frame of an earlier session. */
   | { readonly kind: "awaitSettled"; readonly channel: number; readonly seq: Seq }
   /** A frame of this input was processed: its credit goes back. */
   | { readonly kind: "release"; readonly channel: number; readonly seq: Seq }
   | { readonly kind: "read"; readonly partition: number; readonly from: StoredBatch["first"] }
   /** Store the file, then acknowledge; where that fails, `snapshotLost` and decline. */
-  | { readonly kind: "snapshot"; readonly file: SnapshotFile | undefined; readonly ack: CheckpointAck }
+  | {
+      readonly kind: "snapshot";
+      readonly file: SnapshotFile | undefined;
+      readonly ack: CheckpointAck;
+    }
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
   | { readonly kind: "fail"; readonly failure: TaskFailure };
 
@@ -56,7 +65,10 @@ export interface SnapshotFile {
 /** A restored state with its bytes at hand. */
 export interface RestoredState {
   readonly checkpoint: CheckpointId;
-  readonly keyed: readonly { readonly handle: KeyedStateHandle; readonly segments: readonly Uint8Array[] }[];
+  readonly keyed: readonly {
+    readonly handle: KeyedStateHandle;
+    readonly segments: readonly Uint8Array[];
+  }[];
   readonly operator: readonly OperatorStateHandle[];
 }
 
@@ -91,7 +103,10 @@ export class Task {
     this.#outputs = outputChannels(plan, task);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);
-    this.#outbox = new Outbox(outgoingEdges(deployment, graph, this.#outputs), config.bufferTimeout);
+    this.#outbox = new Outbox(
+      outgoingEdges(deployment, graph, this.#outputs),
+      config.bufferTimeout,
+    );
     this.#snapshots = new StateSnapshots({
       job,
       attempt,
@@ -101,7 +116,9 @@ export class Task {
       inlineThreshold: config.checkpointing.inlineThreshold,
     });
     const edgePosition = new Map(
-      plan.edges.filter((edge) => edge.from === vertex.id).map((edge, position) => [edge.id, position]),
+      plan.edges
+        .filter((edge) => edge.from === vertex.id)
+        .map((edge, position) => [edge.id, position]),
     );
     const stores = new Map<string, MemoryStateStore>();
     this.#chain = new Chain({
@@ -202,7 +219,9 @@ export class Task {
       const outcome = this.#outbox.reopened(channel, expected);
       if (outcome.kind === "gap") {
         const held = `${outcome.oldest} to ${outcome.next}`;
-        return this.#fail(new Error(`Output ${channel}: the receiver expects frame ${expected}, held are ${held}.`));
+        return this.#fail(
+          new Error(`Output ${channel}: the receiver expects frame ${expected}, held are ${held}.`),
+        );
       }
       for (const seq of outcome.settle) this.#effects.push({ kind: "awaitSettled", channel, seq });
     });
@@ -418,7 +437,10 @@ const sourceOf = (
     restored: restored?.operator.flatMap((state) => decodeValue(state.bytes) as TopicOffsets) ?? [],
   });
 
-const sourceState = ({ plan, task }: TaskDeployment, offsets: TopicOffsets): OperatorStateHandle => ({
+const sourceState = (
+  { plan, task }: TaskDeployment,
+  offsets: TopicOffsets,
+): OperatorStateHandle => ({
   uid: vertexOf(plan, task.vertex).operators[0]!,
   bytes: encodeValue(offsets),
 });

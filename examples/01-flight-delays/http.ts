@@ -2,8 +2,11 @@
 
 export type Answer =
   | { readonly kind: "answer"; readonly body: unknown }
-  /** Not to be reached, or not able to answer now: worth another try. */
+  /** Not to be reached, or not able to answer as things are. */
   | { readonly kind: "away"; readonly problem: string };
+
+/** Conflict, with a job that has just ended for instance, and Service Unavailable. */
+const notNow = [409, 503];
 
 interface Request extends RequestInit {
   /** Ends the request for good, with the signal's reason. */
@@ -24,7 +27,7 @@ export async function ask(url: string, { signal, timeout, ...init }: Request): P
     signal.throwIfAborted();
     return { kind: "away", problem: String((error as Error).cause ?? error) };
   }
-  if (response.status === 503) return { kind: "away", problem: text };
+  if (notNow.includes(response.status)) return { kind: "away", problem: text };
   if (response.ok) return { kind: "answer", body: JSON.parse(text) };
   throw new Error(`${init.method ?? "GET"} ${url} answered ${response.status}: ${text}`);
 }

@@ -1,7 +1,7 @@
 // The job on a local runtime that can be killed, and what can be learned about it over HTTP.
 //   K1. After the start nothing but GETs is asked of the job: it recovers by itself.
 //   K2. A question that nobody can answer just now (the runtime is down, a subtask is being
-//       restored) is answered with undefined, never with an error.
+//       restored, the job has ended) is answered with undefined, never with an error.
 
 import { fileURLToPath } from "node:url";
 
@@ -145,9 +145,11 @@ export class LocalJob {
     const job = await this.#get<{ readonly state: string }>(`/jobs/${this.id}`);
     if (job === undefined || !["FAILED", "CANCELED", "FINISHED"].includes(job.state)) return;
     type Exceptions = { exceptionHistory: { entries: { stacktrace: string }[] } };
-    const exceptions = await this.#get<Exceptions>(`/jobs/${this.id}/exceptions`);
-    const last = exceptions?.exceptionHistory.entries[0]?.stacktrace ?? "no exception is known";
-    throw new Error(`The job is ${job.state}: ${last}`);
+    const last = await this.#get<Exceptions>(`/jobs/${this.id}/exceptions`).then(
+      (exceptions) => exceptions?.exceptionHistory.entries[0]?.stacktrace,
+      (error: unknown) => `why is not known, because ${String(error)}`,
+    );
+    throw new Error(`The job is ${job.state}: ${last ?? "no exception is known"}`);
   }
 
   async stop(): Promise<void> {

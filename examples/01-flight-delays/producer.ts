@@ -24,7 +24,8 @@ export class Producer {
   duplicates = 0;
   readonly #job: LocalJob;
   readonly #signal: AbortSignal;
-  #resumed: Promise<void> = Promise.resolve();
+  #limit = Infinity;
+  #limitMoved = Promise.withResolvers<void>();
 
   constructor(job: LocalJob, signal: AbortSignal) {
     this.#job = job;
@@ -34,18 +35,18 @@ export class Producer {
   async send(bodies: AsyncIterable<FlightBody>): Promise<void> {
     const senders = Array.from({ length: requestsInFlight }, async () => {
       for await (const body of bodies) {
-        await this.#resumed;
+        while (body.position >= this.#limit) await this.#limitMoved.promise;
         await this.#sendOne(body);
       }
     });
     await Promise.all(senders);
   }
 
-  /** Sends no further bodies until the returned function is called. */
-  pause(): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#resumed = promise;
-    return resolve;
+  /** Sends nothing from the flight at `position` on, until it is told another. */
+  holdAt(position: number): void {
+    this.#limit = position;
+    this.#limitMoved.resolve();
+    this.#limitMoved = Promise.withResolvers<void>();
   }
 
   async #sendOne({ position, rows, ndjson }: FlightBody): Promise<void> {

@@ -90,14 +90,14 @@ export interface Result {
 const differencesShown = 10;
 const worstShown = 10;
 
-/** Flights that an airport needs to be among the worst: a mean of few says little. */
-const worstFlightsMin = 100;
+/** Airports with fewer of all flights are not among the worst: a mean of few says little. */
+const worstShareMin = 1 / 10_000;
 
 export function page(result: Result): string {
   const { rows, seconds, recoveries, differences } = result;
   const lines = [
     "",
-    ...worstAirports(result.table),
+    ...worstAirports(result),
     "",
     `rows         ${whole(rows)} in ${fixed(seconds)} s: ${whole(rows / seconds)} rows/s`,
     `sent         ${megabytes(result.sentBytes)} of NDJSON; ${whole(result.repeated)} requests repeated, ` +
@@ -115,9 +115,10 @@ export function page(result: Result): string {
   return [...lines, heading, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n");
 }
 
-function worstAirports(table: readonly DelaysRow[]): string[] {
+function worstAirports({ rows, table }: Result): string[] {
+  const flightsMin = Math.ceil(rows * worstShareMin);
   const worst = table
-    .filter(({ flights }) => flights >= worstFlightsMin)
+    .filter(({ flights }) => flights >= flightsMin)
     .sort((a, b) => b.meanDelay - a.meanDelay)
     .slice(0, worstShown)
     .map(({ key, meanDelay, flights, delayed, worst }) =>
@@ -130,7 +131,7 @@ function worstAirports(table: readonly DelaysRow[]): string[] {
       ].join(" "),
     );
   return [
-    `The ten worst airports by mean delay, of those with ${worstFlightsMin} flights or more`,
+    `The ten worst airports by mean delay, of those with ${flightsMin} flights or more`,
     "airport  mean delay   flights  delayed      worst",
     ...worst,
   ];

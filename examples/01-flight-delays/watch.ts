@@ -24,7 +24,7 @@ export class Watch {
   async follow(job: LocalJob, onLook: () => void, signal: AbortSignal): Promise<never> {
     for (;;) {
       await job.assertRunning();
-      const [statistics, table] = [await job.checkpoints(), await job.table()];
+      const [table, statistics] = [await job.table(), await job.checkpoints()];
       if (statistics !== undefined) this.#sawCheckpoints(statistics);
       if (table !== undefined) {
         this.table = table;

@@ -6,7 +6,12 @@
 import { seq, type Seq } from "../../format/ids.ts";
 import { objectName } from "../../format/ids.ts";
 import { sessionAgeMax } from "../../format/limits.ts";
-import type { ChannelSession, OpenOutcome, SubtaskApi, TaskDeployment } from "../../format/messages.ts";
+import type {
+  ChannelSession,
+  OpenOutcome,
+  SubtaskApi,
+  TaskDeployment,
+} from "../../format/messages.ts";
 import { type Channel, channelKey } from "../../format/plan.ts";
 import { taskKey } from "../../format/ids.ts";
 
@@ -48,7 +53,6 @@ export class ChannelSender {
       try {
         const receiver = this.#subtasks.getByName(objectName.subtask(job, this.#channel.to));
         const outcome = await receiver.open({ attempt, channel: this.#channel });
-        if (this.#isClosed) return;
         return this.#opened(outcome);
       } catch (error) {
         const delay = reopenDelays[tries];
@@ -60,7 +64,8 @@ export class ChannelSender {
 
   push(frameSeq: Seq, frame: Uint8Array): void {
     // Without a session the frame waits in the window and is sent when one is open.
-    if (this.#session !== undefined) this.#follow(frameSeq, (session) => session.push(frameSeq, frame));
+    if (this.#session !== undefined)
+      this.#follow(frameSeq, (session) => session.push(frameSeq, frame));
   }
 
   awaitSettled(frameSeq: Seq): void {
@@ -75,10 +80,13 @@ export class ChannelSender {
   #opened(outcome: OpenOutcome): void {
     if (outcome.kind === "open") {
       this.#session = outcome.session;
+      // Closed in the meantime: a session that nobody gives up would pin the receiver.
+      if (this.#isClosed) return this.#drop();
       this.#openedAt = Date.now();
       this.#events.opened(seq(outcome.expected));
-    } else {
-      const what = outcome.kind === "stale" ? `it runs attempt ${outcome.current}` : "it has lost its memory";
+    } else if (!this.#isClosed) {
+      const what =
+        outcome.kind === "stale" ? `it runs attempt ${outcome.current}` : "it has lost its memory";
       this.#events.lost(what);
     }
   }

@@ -144,7 +144,8 @@ export class TaskRun {
 
   async #read(partition: number, from: Parameters<TopicReaders["read"]>[1]): Promise<void> {
     const batches = await this.#readers?.read(partition, from);
-    if (batches !== undefined) this.handle((now) => this.task.sourceBatches(partition, batches, now));
+    if (batches !== undefined)
+      this.handle((now) => this.task.sourceBatches(partition, batches, now));
   }
 
   async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
@@ -156,7 +157,12 @@ export class TaskRun {
     const { attempt, checkpoint, task } = ack;
     await this.#report((coordinator) => {
       if (lost !== undefined) {
-        return coordinator.decline({ attempt, checkpoint, task, reason: `State file ${lost} was not stored.` });
+        return coordinator.decline({
+          attempt,
+          checkpoint,
+          task,
+          reason: `State file ${lost} was not stored.`,
+        });
       }
       const metrics = { ...ack.metrics, asyncDuration: Date.now() - frozenAt };
       return coordinator.acknowledge({ ...ack, metrics });
@@ -164,20 +170,27 @@ export class TaskRun {
   }
 
   async #store(file: SnapshotFile): Promise<void> {
+    if (this.#isOver) return;
     try {
       await storeFile(this.#env.BUCKET, file);
+      if (!this.#isOver) return;
     } catch (error) {
       console.warn(`Subtask ${taskKey(this.task.deployment.task)}: ${String(error)}`);
       this.#lostFiles.add(file.path);
       this.task.snapshotLost();
     }
+    // No acknowledgement will ever name the file, so nobody else would find it to delete; and an
+    // upload that failed may have stored it all the same.
+    await this.#env.BUCKET.delete(file.path).catch(() => {});
   }
 
   /** Tells the coordinator, more than once where it must be. What it never hears, it finds out. */
   async #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
-        return await call(this.#env.COORDINATOR.getByName(objectName.coordinator(this.task.deployment.job)));
+        return await call(
+          this.#env.COORDINATOR.getByName(objectName.coordinator(this.task.deployment.job)),
+        );
       } catch (error) {
         const delay = reportDelays[tries];
         if (delay === undefined) throw error;
@@ -189,10 +202,13 @@ export class TaskRun {
   #armFlush(): void {
     const at = this.task.wakeAt;
     if (at === undefined || this.#flushTimer !== null || this.#isOver) return;
-    this.#flushTimer = setTimeout(() => {
-      this.#flushTimer = null;
-      this.handle((now) => this.task.tick(now));
-    }, Math.max(0, at - Date.now()));
+    this.#flushTimer = setTimeout(
+      () => {
+        this.#flushTimer = null;
+        this.handle((now) => this.task.tick(now));
+      },
+      Math.max(0, at - Date.now()),
+    );
   }
 
   #fail(message: string): void {
@@ -227,4 +243,3 @@ class InboundSession extends RpcTarget implements ChannelSession {
     return this.#run.whenSettled(this.#channel, seq);
   }
 }
-

@@ -45,6 +45,7 @@ export class TopicReaders {
     const name = objectName.topicPartition(this.#topic, partition);
     const opened = await this.#partitions.getByName(name).openReader();
     this.#sessions.set(partition, opened);
+    if (this.#isClosed) this.#drop(partition);
     return opened;
   }
 

@@ -92,6 +92,8 @@ interface Session {
   readonly receiverTask: Task;
   readonly input: number;
   isCut: boolean;
+  /** Whether what was under way when it was cut arrives all the same. */
+  delivers: boolean;
   /** Virtual time before which nothing later on this session may arrive. */
   arrivesAt: number;
 }
@@ -123,7 +125,10 @@ export class Cluster {
     this.#definition = options.definition;
     this.#faults = options.faults ?? {};
     const { graph } = options.definition;
-    const config = { ...graph.config, parallelism: options.parallelism ?? graph.config.parallelism };
+    const config = {
+      ...graph.config,
+      parallelism: options.parallelism ?? graph.config.parallelism,
+    };
     const plan = planOf(graph, config);
     for (const id of tasksOf(plan)) {
       this.#nodes.set(taskKey(id), {
@@ -202,7 +207,8 @@ export class Cluster {
     node.incarnation++;
     for (const peer of this.#nodes.values()) {
       for (const session of peer.sessions) {
-        if (session !== undefined && (session.receiver === node || session.sender === node)) this.#cut(session);
+        if (session !== undefined && (session.receiver === node || session.sender === node))
+          this.#cut(session);
       }
     }
     node.sessions = [];
@@ -214,7 +220,10 @@ export class Cluster {
       this.#later(500, () => {
         if (node.task !== undefined || node.stored?.attempt !== attempt) return;
         this.#toCoordinator((job) =>
-          job.taskFailed({ attempt, task: node.id, name: "SubtaskLost", message: "evicted" }, this.#time()),
+          job.taskFailed(
+            { attempt, task: node.id, name: "SubtaskLost", message: "evicted" },
+            this.#time(),
+          ),
         );
       });
     }
@@ -268,13 +277,16 @@ export class Cluster {
     const step = 50;
     this.#later(step, () => {
       if (this.faultsOn) {
-        const per = (rate: number | undefined): boolean => this.prng.chance(((rate ?? 0) * step) / 1_000);
+        const per = (rate: number | undefined): boolean =>
+          this.prng.chance(((rate ?? 0) * step) / 1_000);
         const keys = [...this.#nodes.keys()];
         if (per(this.#faults.crashSubtask)) this.crashSubtask(keys[this.prng.below(keys.length)]!);
         if (per(this.#faults.crashCoordinator)) this.crashCoordinator();
         if (per(this.#faults.crashAll)) this.crashAll();
         if (per(this.#faults.cutSession)) {
-          const sessions = [...this.#nodes.values()].flatMap((node) => node.sessions).filter((s) => s !== undefined);
+          const sessions = [...this.#nodes.values()]
+            .flatMap((node) => node.sessions)
+            .filter((s) => s !== undefined);
           const session = sessions[this.prng.below(Math.max(1, sessions.length))];
           if (session !== undefined) this.#cut(session);
         }
@@ -344,7 +356,11 @@ export class Cluster {
         const bytes = this.files.get(effect.checkpoint.path);
         return this.#toCoordinator((job) =>
           bytes === undefined
-            ? job.manifestFailed(effect.attempt, { damaged: true, message: "missing" }, this.#time())
+            ? job.manifestFailed(
+                effect.attempt,
+                { damaged: true, message: "missing" },
+                this.#time(),
+              )
             : job.manifestLoaded(effect.attempt, decodeManifest(bytes), this.#time()),
         );
       }
@@ -361,12 +377,23 @@ export class Cluster {
         }
         return;
       case "start":
-        return this.#each(effect.tasks, effect.attempt, (node, task) => this.#taskEvent(node, (now) => task.start(now)), {
-          answer: (job, id, outcome) => job.started(effect.attempt, id, outcome, this.#time()),
-        });
+        return this.#each(
+          effect.tasks,
+          effect.attempt,
+          (node, task) => this.#taskEvent(node, (now) => task.start(now)),
+          {
+            answer: (job, id, outcome) => job.started(effect.attempt, id, outcome, this.#time()),
+          },
+        );
       case "trigger":
-        return this.#each(effect.tasks, effect.attempt, (node, task) =>
-          this.#taskEvent(node, (now) => task.trigger(effect.checkpoint, now)),
+        return this.#each(
+          effect.tasks,
+          effect.attempt,
+          (node, task) => this.#taskEvent(node, (now) => task.trigger(effect.checkpoint, now)),
+          {
+            answer: (job, id, outcome) =>
+              job.triggered(effect.attempt, effect.checkpoint, id, outcome, this.#time()),
+          },
         );
       case "publish": {
         const caller = this.#coordinatorIncarnation;
@@ -381,7 +408,9 @@ export class Cluster {
               : exists
                 ? ({ kind: "exists", message: "exists" } as const)
                 : ({ kind: "created" } as const);
-            this.#coordinatorEvent((job) => job.published(effect.attempt, effect.candidate, outcome, this.#time()));
+            this.#coordinatorEvent((job) =>
+              job.published(effect.attempt, effect.candidate, outcome, this.#time()),
+            );
           });
         });
         return;
@@ -399,7 +428,8 @@ export class Cluster {
             task.notifyComplete(effect.checkpoint);
           },
           {
-            answer: (job, id, outcome) => job.heartbeat(effect.attempt, id, this.#beat(id, outcome), this.#time()),
+            answer: (job, id, outcome) =>
+              job.heartbeat(effect.attempt, id, this.#beat(id, outcome), this.#time()),
           },
         );
       case "notifyAborted":
@@ -408,30 +438,32 @@ export class Cluster {
         );
       case "heartbeat":
         return this.#each(effect.tasks, effect.attempt, () => {}, {
-          answer: (job, id, outcome) => job.heartbeat(effect.attempt, id, this.#beat(id, outcome), this.#time()),
+          answer: (job, id, outcome) =>
+            job.heartbeat(effect.attempt, id, this.#beat(id, outcome), this.#time()),
         });
       case "cancelTasks":
         for (const task of effect.tasks) {
           this.#call(
             task,
             (node) => this.#cancel(node, effect.attempt),
-            () => [],
+            (job) => job.tasksCancelled(effect.attempt, [task], this.#time()),
           );
         }
-        return this.#later(300, () => {
-          this.#coordinatorEvent((job) => job.tasksCancelled(effect.attempt, this.#time()));
-        });
+        return;
       case "deleteFiles":
         for (const path of effect.paths) this.#delete(path);
         return;
       case "sweep": {
         const job = this.#record!.job;
         const reachable = new Set(effect.reachable);
-        for (const path of collectable({ job, reachable, upTo: effect.upTo }, this.files.keys())) this.#delete(path);
-        return;
+        for (const path of collectable({ job, reachable, upTo: effect.upTo }, this.files.keys()))
+          this.#delete(path);
+        return this.#toCoordinator((job) => job.swept(effect.upTo, this.#time()));
       }
       case "announce":
-        return this.#toCoordinator((job) => job.announced(effect.summary.lastModification, this.#time()));
+        return this.#toCoordinator((job) =>
+          job.announced(effect.summary.lastModification, this.#time()),
+        );
       default:
         effect satisfies never;
     }
@@ -445,7 +477,10 @@ export class Cluster {
   #beat(id: TaskId, outcome: AttemptOutcome): HeartbeatOutcome {
     if (outcome.kind !== "ok") return outcome;
     const metrics = this.#nodes.get(taskKey(id))?.task?.metrics;
-    return { kind: "ok", metrics: metrics ?? { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 } };
+    return {
+      kind: "ok",
+      metrics: metrics ?? { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 },
+    };
   }
 
   #each(
@@ -501,13 +536,19 @@ export class Cluster {
           if (segment.kind === "inline") return segment.bytes;
           const file = this.files.get(segment.path);
           if (file === undefined) {
-            throw new Error(`Restore needs ${segment.path}, ${this.deleted.has(segment.path) ? "deleted" : "never stored"}.`);
+            throw new Error(
+              `Restore needs ${segment.path}, ${this.deleted.has(segment.path) ? "deleted" : "never stored"}.`,
+            );
           }
           return file.subarray(segment.offset, segment.offset + segment.length);
         }),
       })),
     );
-    return { checkpoint: restore.checkpoint, keyed, operator: restore.states.flatMap((state) => state.operator) };
+    return {
+      checkpoint: restore.checkpoint,
+      keyed,
+      operator: restore.states.flatMap((state) => state.operator),
+    };
   }
 
   #end(node: SubtaskNode): void {
@@ -550,7 +591,9 @@ export class Cluster {
       case "awaitSettled":
         return this.#awaitSettled(node, task, effect.channel, effect.seq);
       case "release": {
-        const due = node.waiters.filter((w) => w.channel === effect.channel && w.seq === effect.seq);
+        const due = node.waiters.filter(
+          (w) => w.channel === effect.channel && w.seq === effect.seq,
+        );
         node.waiters = node.waiters.filter((w) => !due.includes(w));
         for (const waiter of due) waiter.done();
         return;
@@ -590,6 +633,7 @@ export class Cluster {
         receiverTask: receiving,
         input,
         isCut: false,
+        delivers: true,
         arrivesAt: this.now,
       };
       this.#later(this.#latency(), () => {
@@ -603,10 +647,12 @@ export class Cluster {
   #cut(session: Session): void {
     if (session.isCut) return;
     session.isCut = true;
+    session.delivers = this.prng.chance(0.5);
     const { sender, channel } = session;
     const task = sender.task;
     this.#later(this.#latency(), () => {
-      if (task === undefined || sender.task !== task || sender.sessions[channel] !== session) return;
+      if (task === undefined || sender.task !== task || sender.sessions[channel] !== session)
+        return;
       sender.sessions[channel] = undefined;
       this.#taskEvent(sender, (now) => task.disconnected(channel, now));
     });
@@ -617,8 +663,12 @@ export class Cluster {
     if (session === undefined) return;
     session.arrivesAt = Math.max(session.arrivesAt, this.now + this.#latency());
     this.#later(session.arrivesAt - this.now, () => {
-      if (session.isCut || session.receiver.task !== session.receiverTask) return this.#cut(session);
-      this.#taskEvent(session.receiver, (now) => session.receiverTask.receive(session.input, seq, frame, now).effects);
+      if (!session.delivers || session.receiver.task !== session.receiverTask)
+        return this.#cut(session);
+      this.#taskEvent(
+        session.receiver,
+        (now) => session.receiverTask.receive(session.input, seq, frame, now).effects,
+      );
       this.#whenSettled(session, seq, node, task);
     });
   }
@@ -627,7 +677,8 @@ export class Cluster {
     const session = node.sessions[channel];
     if (session === undefined) return;
     this.#later(this.#latency(), () => {
-      if (session.isCut || session.receiver.task !== session.receiverTask) return this.#cut(session);
+      if (session.isCut || session.receiver.task !== session.receiverTask)
+        return this.#cut(session);
       this.#whenSettled(session, seq, node, task);
     });
   }
@@ -643,18 +694,34 @@ export class Cluster {
     else session.receiver.waiters.push({ channel: session.input, seq, done });
   }
 
-  #read(node: SubtaskNode, task: Task, partition: number, from: StoredBatch["first"], waited = 0): void {
+  #read(
+    node: SubtaskNode,
+    task: Task,
+    partition: number,
+    from: StoredBatch["first"],
+    waited = 0,
+  ): void {
     const { plan } = task.deployment;
     const { topic } = plan.vertices.find((vertex) => vertex.id === node.id.vertex)!.source!;
     this.#later(this.#latency(), () => {
       if (node.task !== task) return;
-      const batches = this.#partition(topic, partition).filter((batch) => batch.first + batch.count > from);
-      if (batches.length === 0 && waited < 20) return this.#read(node, task, partition, from, waited + 1);
-      this.#taskEvent(node, (now) => task.sourceBatches(partition, batches.slice(0, 2), now));
+      const batches = this.#partition(topic, partition).filter(
+        (batch) => batch.first + batch.count > from,
+      );
+      if (batches.length === 0 && waited < 20)
+        return this.#read(node, task, partition, from, waited + 1);
+      this.#taskEvent(node, (now) =>
+        task.sourceBatches(partition, batches.slice(0, 1 + this.prng.below(12)), now),
+      );
     });
   }
 
-  #snapshot(node: SubtaskNode, task: Task, file: { path: string; bytes: Uint8Array } | undefined, ack: CheckpointAck): void {
+  #snapshot(
+    node: SubtaskNode,
+    task: Task,
+    file: { path: string; bytes: Uint8Array } | undefined,
+    ack: CheckpointAck,
+  ): void {
     const { incarnation } = node;
     this.#later(this.#latency(), () => {
       // A zombie goes on writing: the put happens although the object was replaced.

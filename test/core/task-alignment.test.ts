@@ -67,7 +67,10 @@ describe("Aligner, at least once", () => {
 describe("AlignedCheckpointsMassiveRandomTest", () => {
   it("random barriers and abortions never deadlock, never align twice, never block a free channel", () => {
     const event = fc.oneof(
-      { weight: 8, arbitrary: fc.record({ kind: fc.constant("barrier" as const), channel: fc.nat(3) }) },
+      {
+        weight: 8,
+        arbitrary: fc.record({ kind: fc.constant("barrier" as const), channel: fc.nat(3) }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("abort" as const), back: fc.nat(2) }) },
     );
     fc.assert(

@@ -10,7 +10,8 @@ import { Inbox } from "../../task/inbox.ts";
 
 const data = (n: number): Uint8Array => encodeData(Uint8Array.of(n & 255, n >> 8));
 const mark = encodeBarrier(checkpointId(1));
-const seqs = (frames: readonly { readonly seq: Seq }[]): number[] => frames.map((frame) => frame.seq);
+const seqs = (frames: readonly { readonly seq: Seq }[]): number[] =>
+  frames.map((frame) => frame.seq);
 
 function connected(window: number): CreditWindow {
   const sender = new CreditWindow(window);
@@ -97,70 +98,82 @@ describe("Inbox", () => {
 
 describe("a channel over sessions that break", () => {
   it("delivers every frame once, in order, within the window", () => {
-    const step = fc.constantFrom("offer", "offerMark", "deliver", "deliver", "process", "process", "break");
+    const step = fc.constantFrom(
+      "offer",
+      "offerMark",
+      "deliver",
+      "deliver",
+      "process",
+      "process",
+      "break",
+    );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 1, max: 4 }), (steps, window) => {
-        const sender = new CreditWindow(window);
-        const inbox = new Inbox(1);
-        const offered: Uint8Array[] = [];
-        const processed: Uint8Array[] = [];
-        let wire: { seq: Seq; frame: Uint8Array }[] = [];
-        let awaited = new Set<Seq>();
+      fc.property(
+        fc.array(step, { maxLength: 300 }),
+        fc.integer({ min: 1, max: 4 }),
+        (steps, window) => {
+          const sender = new CreditWindow(window);
+          const inbox = new Inbox(1);
+          const offered: Uint8Array[] = [];
+          const processed: Uint8Array[] = [];
+          let wire: { seq: Seq; frame: Uint8Array }[] = [];
+          let awaited = new Set<Seq>();
 
-        const settle = (frameSeq: Seq): void => {
-          awaited.delete(frameSeq);
-          sender.settled(frameSeq);
-          wire.push(...sender.take());
-        };
-        const open = (): void => {
-          const outcome = sender.reopened(inbox.expected(0));
-          if (outcome.kind === "gap") throw new Error("W4");
-          awaited = new Set(outcome.settle);
-          for (const one of outcome.settle) if (inbox.isSettled(0, one)) settle(one);
-          wire.push(...sender.take());
-        };
-        const deliver = (): void => {
-          const next = wire.shift();
-          if (next === undefined) return;
-          const outcome = inbox.receive(0, next.seq, next.frame);
-          expect(outcome.kind).not.toBe("gap");
-          if (outcome.kind === "duplicate" && outcome.settled) settle(next.seq);
-          else awaited.add(next.seq);
-        };
-        const process = (): void => {
-          const item = inbox.next(() => false);
-          if (item === undefined) return;
-          processed.push(item.frame);
-          if (awaited.has(item.seq)) settle(item.seq);
-        };
-
-        open();
-        for (const kind of steps) {
-          if (kind === "offer" || kind === "offerMark") {
-            const frame = kind === "offer" ? data(offered.length) : mark;
-            offered.push(frame);
-            sender.offer(frame);
+          const settle = (frameSeq: Seq): void => {
+            awaited.delete(frameSeq);
+            sender.settled(frameSeq);
             wire.push(...sender.take());
-          } else if (kind === "deliver") deliver();
-          else if (kind === "process") process();
-          else {
-            // What was under way is lost, and so are the answers.
-            wire = [];
-            awaited.clear();
-            sender.disconnected();
-            open();
+          };
+          const open = (): void => {
+            const outcome = sender.reopened(inbox.expected(0));
+            if (outcome.kind === "gap") throw new Error("W4");
+            awaited = new Set(outcome.settle);
+            for (const one of outcome.settle) if (inbox.isSettled(0, one)) settle(one);
+            wire.push(...sender.take());
+          };
+          const deliver = (): void => {
+            const next = wire.shift();
+            if (next === undefined) return;
+            const outcome = inbox.receive(0, next.seq, next.frame);
+            expect(outcome.kind).not.toBe("gap");
+            if (outcome.kind === "duplicate" && outcome.settled) settle(next.seq);
+            else awaited.add(next.seq);
+          };
+          const process = (): void => {
+            const item = inbox.next(() => false);
+            if (item === undefined) return;
+            processed.push(item.frame);
+            if (awaited.has(item.seq)) settle(item.seq);
+          };
+
+          open();
+          for (const kind of steps) {
+            if (kind === "offer" || kind === "offerMark") {
+              const frame = kind === "offer" ? data(offered.length) : mark;
+              offered.push(frame);
+              sender.offer(frame);
+              wire.push(...sender.take());
+            } else if (kind === "deliver") deliver();
+            else if (kind === "process") process();
+            else {
+              // What was under way is lost, and so are the answers.
+              wire = [];
+              awaited.clear();
+              sender.disconnected();
+              open();
+            }
+            const unprocessed = wire.filter(({ frame }) => needsCredit(frame)).length;
+            expect(unprocessed).toBeLessThanOrEqual(window);
           }
-          const unprocessed = wire.filter(({ frame }) => needsCredit(frame)).length;
-          expect(unprocessed).toBeLessThanOrEqual(window);
-        }
-        // Each round moves something, or the channel is stuck.
-        for (let round = 0; round <= 2 * offered.length; round++) {
-          while (wire.length > 0) deliver();
-          process();
-        }
-        expect(processed).toEqual(offered);
-        expect(sender.isSettled).toBe(true);
-      }),
+          // Each round moves something, or the channel is stuck.
+          for (let round = 0; round <= 2 * offered.length; round++) {
+            while (wire.length > 0) deliver();
+            process();
+          }
+          expect(processed).toEqual(offered);
+          expect(sender.isSettled).toBe(true);
+        },
+      ),
       { numRuns: 500 },
     );
   });

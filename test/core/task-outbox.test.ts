@@ -26,7 +26,9 @@ function sent(outbox: Outbox): unknown[][] {
   for (let pushes = outbox.take(); pushes.length > 0; pushes = outbox.take()) {
     for (const push of pushes) {
       const frame = decodeFrame(push.frame);
-      out[push.channel]!.push(...(frame.kind === "data" ? decodeRows(frame.rows) : [`|${frame.checkpoint}`]));
+      out[push.channel]!.push(
+        ...(frame.kind === "data" ? decodeRows(frame.rows) : [`|${frame.checkpoint}`]),
+      );
       outbox.settled(push.channel, push.seq);
     }
   }
@@ -67,7 +69,8 @@ describe("Outbox", () => {
     const rows = Array.from({ length: 40 }, (_, n) => ({ n, text: `${n}`.repeat(60_000) }));
     byBytes.emit(0, new RowBatch(rows), now);
     byBytes.flush();
-    for (const push of byBytes.take()) expect(push.frame.length).toBeLessThanOrEqual(frameBytesMax + 8);
+    for (const push of byBytes.take())
+      expect(push.frame.length).toBeLessThanOrEqual(frameBytesMax + 8);
     expect(byBytes.hasBacklog || byBytes.bytesOut > frameBytesMax).toBe(true);
   });
 
@@ -87,17 +90,27 @@ describe("Outbox", () => {
 
 describe("partitioners", () => {
   it("rows go to the subtask that owns their key group (P1)", () => {
-    const key = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.bigInt(), fc.tuple(fc.string(), fc.integer()));
+    const key = fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.bigInt(),
+      fc.tuple(fc.string(), fc.integer()),
+    );
     fc.assert(
-      fc.property(fc.array(key, { maxLength: 50 }), fc.integer({ min: 1, max: 9 }), (keys, receivers) => {
-        hash(receivers).split(
-          keys.map((k) => ({ k })),
-          (receiver, row) => {
-            const group = keyGroupOf((row as { k: Key }).k, 128);
-            expect(rangeHas(rangeOfSubtask(receiver, receivers, 128), group)).toBe(true);
-          },
-        );
-      }),
+      fc.property(
+        fc.array(key, { maxLength: 50 }),
+        fc.integer({ min: 1, max: 9 }),
+        (keys, receivers) => {
+          hash(receivers).split(
+            keys.map((k) => ({ k })),
+            (receiver, row) => {
+              const group = keyGroupOf((row as { k: Key }).k, 128);
+              expect(rangeHas(rangeOfSubtask(receiver, receivers, 128), group)).toBe(true);
+            },
+          );
+        },
+      ),
     );
   });
 
@@ -112,10 +125,14 @@ describe("partitioners", () => {
 
   it("an unusable key names the operator, the row and what is allowed", () => {
     const rows = [{ k: "a" }, { k: null as unknown as Key }];
-    expect(() => hash(2).split(rows, () => {})).toThrow(/Operator "sum" \(keyBy\) failed on row 1 .*null/);
+    expect(() => hash(2).split(rows, () => {})).toThrow(
+      /Operator "sum" \(keyBy\) failed on row 1 .*null/,
+    );
     const throwing = hash(2, () => {
       throw new Error("no such field");
     });
-    expect(() => throwing.split(rows, () => {})).toThrow(/"sum" \(keyBy\) failed on row 0 .*no such field/);
+    expect(() => throwing.split(rows, () => {})).toThrow(
+      /"sum" \(keyBy\) failed on row 0 .*no such field/,
+    );
   });
 });

@@ -12,13 +12,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-const isAlive = (group: number) => {
-  try {
-    return process.kill(-group, 0);
-  } catch {
-    return false;
-  }
-};
+const isUp = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  );
 
 test("what was acknowledged before SIGKILL is there after a restart", async () => {
   const first = await startRuntime({ directory });
@@ -29,7 +27,7 @@ test("what was acknowledged before SIGKILL is there after a restart", async () =
   });
   expect(posted.status).toBe(200);
   await first.kill();
-  expect(isAlive(first.pid)).toBe(false);
+  expect(await isUp(first.url)).toBe(false);
 
   const port = Number(new URL(first.url).port);
   const second = await startRuntime({ directory, port });
@@ -41,7 +39,7 @@ test("what was acknowledged before SIGKILL is there after a restart", async () =
   });
   expect(await repeated.json()).toMatchObject({ duplicate: true, partitions: [{ count: 2 }] });
   await second.stop();
-  expect(isAlive(second.pid)).toBe(false);
+  expect(await isUp(second.url)).toBe(false);
 });
 
 test("a runtime that cannot start says where its log is", async () => {

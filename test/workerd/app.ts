@@ -1,9 +1,61 @@
-// The Worker under test: the deployment of ../../examples/app.ts, and programs made for testing.
+// The Worker under test: the deployment of ../../examples/app.ts with programs made for testing
+// beside it, and objects that fail where faults.ts says so.
 
 import { tidemark } from "tidemark/worker";
+import { type CoordinatorEnv } from "../../coordinator/coordinator.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
+import type {
+  AppendOutcome,
+  CheckpointAck,
+  CheckpointDecline,
+  OpenChannel,
+  OpenOutcome,
+  TopicAppend,
+} from "../../format/messages.ts";
+import type { SubtaskEnv } from "../../task/shell/task-run.ts";
+import { constructed, faults, faultyBucket, FaultySession, seen } from "./faults.ts";
+import { keyed, programs } from "./programs.ts";
 
-const app = tidemark({ jobs: [flightDelays] });
+const app = tidemark({ jobs: [flightDelays, ...programs], topics: [keyed] });
 
 export default app;
-export const { Dispatcher, Coordinator, Subtask, TopicPartition } = app;
+export const { Dispatcher } = app;
+
+export class Coordinator extends app.Coordinator {
+  constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
+    super(ctx, { ...env, BUCKET: faultyBucket(env.BUCKET) });
+    constructed(ctx.id.name);
+  }
+
+  override async acknowledge(ack: CheckpointAck): Promise<void> {
+    seen.acks.push(ack);
+    await super.acknowledge(ack);
+  }
+
+  override async decline(decline: CheckpointDecline): Promise<void> {
+    seen.declines.push(decline);
+    await super.decline(decline);
+  }
+}
+
+export class Subtask extends app.Subtask {
+  constructor(ctx: DurableObjectState, env: SubtaskEnv) {
+    super(ctx, { ...env, BUCKET: faultyBucket(env.BUCKET) });
+    constructed(ctx.id.name);
+  }
+
+  override async open(request: OpenChannel): Promise<OpenOutcome> {
+    const outcome = await super.open(request);
+    if (outcome.kind !== "open" || faults.onPush === undefined) return outcome;
+    return { ...outcome, session: new FaultySession(outcome.session, request) };
+  }
+}
+
+export class TopicPartition extends app.TopicPartition {
+  override async append(request: TopicAppend): Promise<AppendOutcome> {
+    const append = (): Promise<AppendOutcome> => super.append(request);
+    const { onAppend } = faults;
+    if (onAppend === undefined) return append();
+    return onAppend(append, () => this.ctx.abort("killed by the test"));
+  }
+}

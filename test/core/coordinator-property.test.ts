@@ -1,0 +1,241 @@
+// Any order of answers, losses, failures and reloads: the witness looks at every effect, and in the
+// end, with the faults gone, the job gets somewhere.
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { isTerminal } from "../../coordinator/job.ts";
+import { attempt as attemptOf, checkpointId } from "../../format/ids.ts";
+import type { CheckpointAck } from "../../format/messages.ts";
+import { JobDriver, type Request } from "./job-driver.ts";
+
+const seconds = 1_000;
+
+type Step =
+  | { readonly kind: "advance"; readonly ms: number }
+  | { readonly kind: "sleep"; readonly ms: number }
+  | { readonly kind: "answer"; readonly at: number; readonly how: number }
+  | { readonly kind: "answerAll"; readonly what: Request["kind"] }
+  | {
+      readonly kind: "ack";
+      readonly task: number;
+      readonly back: number;
+      readonly full: boolean;
+      readonly attemptsBack: number;
+    }
+  | { readonly kind: "ackAll" }
+  | { readonly kind: "decline"; readonly back: number; readonly attemptsBack: number }
+  | { readonly kind: "fail"; readonly task: number; readonly attemptsBack: number }
+  | { readonly kind: "reload"; readonly landed: boolean }
+  | { readonly kind: "cancel" };
+
+const back = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.integer({ min: -1, max: 2 }) },
+);
+const task = fc.nat({ max: 3 });
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("advance"), ms: fc.nat(3 * seconds) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("advance"), ms: fc.nat(70 * seconds) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("sleep"), ms: fc.nat(30 * seconds) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant("answer"), at: fc.nat(20), how: fc.nat(9) }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("answerAll"),
+      what: fc.constantFrom<Request["kind"][]>(
+        "loadManifest",
+        "deploy",
+        "start",
+        "publish",
+        "heartbeat",
+        "cancelTasks",
+        "sweep",
+        "probeManifest",
+        "announce",
+      ),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("ack"),
+      task,
+      back,
+      full: fc.boolean(),
+      attemptsBack: back,
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("ackAll") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("decline"), back, attemptsBack: back }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("fail"), task, attemptsBack: back }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("reload"), landed: fc.boolean() }) },
+) as fc.Arbitrary<Step>;
+
+const scenario = fc.record({
+  checkpointing: fc.record({
+    minPause: fc.constantFrom(0, 1_500),
+    maxConcurrent: fc.constantFrom(1, 1, 2, 3),
+    tolerableFailures: fc.constantFrom(0, 1, 5),
+    retained: fc.constantFrom(1, 2, 3),
+  }),
+  restart: fc.record({ attempts: fc.constantFrom(0, 2, 1_000), delay: fc.constantFrom(0, 700) }),
+  warm: fc.boolean(),
+  steps: fc.array(step, { minLength: 10, maxLength: 120 }),
+  cancelAfter: fc.option(fc.nat(150)),
+});
+
+/** Answers one request: mostly well, else in one of the ways in which it can go wrong. */
+function answer(driver: JobDriver, request: Request, how: number): void {
+  if (how <= 5) return driver.answer(request);
+  const lost = how === 6;
+  const message = "lost";
+  switch (request.kind) {
+    case "deploy":
+      return driver.answerDeploy(request, { kind: "refused", reason: message });
+    case "start":
+      return driver.answerStart(request, lost ? { kind: "silent", message } : { kind: "unknown" });
+    case "heartbeat":
+    case "notify":
+      return driver.answerHeartbeat(
+        request,
+        how === 8 ? { kind: "unknown" } : { kind: "silent", message },
+      );
+    case "publish":
+      if (how === 6) return driver.answerPublish(request, { kind: "unknown", message });
+      if (how === 7) return driver.answerPublish(request, { kind: "exists", message });
+      driver.bucket.set(request.candidate.path, request.bytes);
+      return driver.answerPublish(request, { kind: "unknown", message });
+    case "loadManifest":
+      driver.inFlight = driver.inFlight.filter((each) => each !== request);
+      return driver.event((job, now) =>
+        job.manifestFailed(request.attempt, { damaged: how > 7, message }, now),
+      );
+    case "trigger":
+      driver.inFlight = driver.inFlight.filter((each) => each !== request);
+      return driver.event((job, now) =>
+        job.triggered(
+          request.attempt,
+          request.checkpoint!,
+          request.task,
+          lost ? { kind: "silent", message } : { kind: "unknown" },
+          now,
+        ),
+      );
+    default:
+      // Never answered.
+      driver.inFlight = driver.inFlight.filter((each) => each !== request);
+  }
+}
+
+function act(driver: JobDriver, step: Step): void {
+  const { attempt, checkpoints } = driver.record;
+  switch (step.kind) {
+    case "advance":
+      return driver.advance(step.ms);
+    case "sleep":
+      return driver.sleep(step.ms);
+    case "answer": {
+      const request = driver.inFlight[step.at % Math.max(1, driver.inFlight.length)];
+      return request === undefined ? undefined : answer(driver, request, step.how);
+    }
+    case "answerAll":
+      return driver.answerAll(step.what);
+    case "ack": {
+      const id = checkpointId(Math.max(1, checkpoints.nextId - 1 - step.back));
+      const from = driver.tasks[step.task]!;
+      const own = checkpoints.open.find((open) => open.id === id);
+      if (own !== undefined && step.attemptsBack === 0) {
+        return driver.ack(from, own.id, { full: step.full });
+      }
+      // Anything else is a stray: of a checkpoint that is over or unheard of, of another attempt.
+      const stray: CheckpointAck = {
+        attempt: attemptOf(Math.max(1, attempt - step.attemptsBack)),
+        checkpoint: id,
+        task: from,
+        state: { keyed: [], operator: [] },
+        metrics: { alignment: 0, syncDuration: 0, asyncDuration: 0, bytes: 0, stateBytes: 0 },
+      };
+      if (stray.attempt === attempt && own !== undefined) return;
+      return driver.event((job, now) => job.acknowledged(stray, now));
+    }
+    case "ackAll":
+      return checkpoints.open.length === 0 ? undefined : driver.ackAll(checkpoints.open.at(-1)!.id);
+    case "decline":
+      return driver.decline(
+        checkpointId(Math.max(1, checkpoints.nextId - 1 - step.back)),
+        attemptOf(Math.max(1, attempt - step.attemptsBack)),
+      );
+    case "fail":
+      return driver.fail(
+        driver.tasks[step.task]!,
+        attemptOf(Math.max(1, attempt - step.attemptsBack)),
+      );
+    case "reload":
+      return driver.reload({ landed: step.landed });
+    case "cancel":
+      driver.cancel();
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+/** No more faults: everything is answered, and time passes. */
+function heal(driver: JobDriver): void {
+  for (let round = 0; round < 400; round++) {
+    for (const request of driver.inFlight) {
+      if (driver.inFlight.includes(request)) driver.answer(request);
+    }
+    const { open } = driver.record.checkpoints;
+    if (open.length > 0 && driver.record.checkpoints.publishing === undefined) {
+      driver.ackAll(open.at(-1)!.id);
+    }
+    driver.advance(250);
+    const isQuiet = driver.inFlight.length === 0 && driver.job.nextWakeAt() === undefined;
+    if (isTerminal(driver.record.phase) && isQuiet) return;
+  }
+}
+
+test(
+  "random orders of events keep J1 to J6 and K1 to K6, and end well",
+  { timeout: 120_000 },
+  () => {
+    fc.assert(
+      fc.property(scenario, ({ checkpointing, restart, warm, steps, cancelAfter }) => {
+        const driver = new JobDriver({ checkpointing, restart }, []);
+        if (warm) {
+          driver.deployAll();
+          driver.complete();
+        }
+        for (const [at, one] of steps.entries()) {
+          if (at === cancelAfter) driver.cancel();
+          act(driver, one);
+        }
+        if (cancelAfter !== null && cancelAfter >= steps.length) driver.cancel();
+        const before = driver.record.checkpoints.counts.completed;
+        heal(driver);
+        const { phase, checkpoints, announced, lastModification } = driver.record;
+        expect(announced).toBe(lastModification);
+        expect(driver.listed?.phase).toBe(phase);
+        expect(driver.history.length).toBeLessThanOrEqual(12);
+        if (cancelAfter !== null) expect(["CANCELED", "FAILED"]).toContain(phase);
+        if (isTerminal(phase)) {
+          expect(driver.job.nextWakeAt()).toBeUndefined();
+          const kept = checkpoints.retained.flatMap((entry) => entry.files);
+          expect([...driver.bucket.keys()].sort()).toEqual([...new Set(kept)].sort());
+        } else {
+          expect(phase).toBe("RUNNING");
+          expect(checkpoints.counts.completed).toBeGreaterThan(before + 10);
+          const { total, running } = driver.job.summary().tasks;
+          expect(running).toBe(total);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  },
+);

@@ -1,0 +1,509 @@
+// Drives one `Job` by events under a virtual clock, and plays the world around it: the store it
+// persists to, the bucket, the dispatcher, and subtasks that build their snapshots on earlier ones.
+//   W1. What the job asks for stays `inFlight` until a test answers it, but for what `auto` names.
+//   W2. A reload knows what was persisted and nothing else; answers to the lost instance are lost.
+//   W3. Every effect is shown to the witness before it is carried out.
+
+import type { RetainedCheckpoint } from "../../coordinator/checkpoints.ts";
+import { type Effect, Job, type JobRecord } from "../../coordinator/job.ts";
+import { collectable } from "../../coordinator/retention.ts";
+import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
+import {
+  type Attempt,
+  type CheckpointId,
+  checkpointId,
+  jobIdFrom,
+  type Millis,
+  millis,
+  type TaskId,
+  type TaskKey,
+  taskKey,
+} from "../../format/ids.ts";
+import type { CheckpointRecord } from "../../format/job-status.ts";
+import { rangeOfSubtask } from "../../format/key-groups.ts";
+import { decodeManifest } from "../../format/manifest.ts";
+import type {
+  AttemptOutcome,
+  CheckpointAck,
+  DeployOutcome,
+  HeartbeatOutcome,
+  JobSummary,
+} from "../../format/messages.ts";
+import { manifestPath, snapshotPath } from "../../format/paths.ts";
+import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts";
+import { filesOf, type TaskStateHandle } from "../../format/state-handle.ts";
+import { Witness } from "./job-witness.ts";
+
+export type EffectOf<Kind extends Effect["kind"]> = Extract<Effect, { kind: Kind }>;
+
+const source = "a".repeat(32);
+const counter = "b".repeat(32);
+
+/** Two sources that feed two counters. */
+export const twoByTwo: ExecutionPlan = {
+  program: "counts",
+  fingerprint: "f".repeat(32),
+  maxParallelism: 128,
+  vertices: [
+    {
+      id: source,
+      name: "Source: in",
+      parallelism: 2,
+      operators: ["in"],
+      source: { topic: "in", partitions: 4 },
+    },
+    { id: counter, name: "count", parallelism: 2, operators: ["count"] },
+  ],
+  edges: [
+    { id: 0, from: source, fromUid: "in", to: counter, toUid: "count", partitioning: "hash" },
+  ],
+};
+
+export interface DriverOptions {
+  readonly checkpointing?: Partial<CheckpointConfig>;
+  readonly restart?: Partial<RestartConfig>;
+}
+
+const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
+  parallelism: 2,
+  maxParallelism: 128,
+  bufferTimeout: 0,
+  checkpointing: {
+    interval: 1_000,
+    mode: "EXACTLY_ONCE",
+    timeout: 10_000,
+    minPause: 0,
+    maxConcurrent: 1,
+    tolerableFailures: 0,
+    retained: 1,
+    inlineThreshold: 0,
+    ...checkpointing,
+  },
+  restart: { strategy: "fixed-delay", attempts: 3, delay: 500, ...restart },
+});
+
+/** What the world does by itself; everything else waits in `inFlight`. */
+export type Auto = "heartbeat" | "trigger" | "notify" | "cancelTasks" | "sweep" | "announce";
+
+const everything: readonly Auto[] = [
+  "heartbeat",
+  "trigger",
+  "notify",
+  "cancelTasks",
+  "sweep",
+  "announce",
+];
+
+/** One call to one subtask. */
+interface TaskRequest<Kind> {
+  readonly kind: Kind;
+  readonly attempt: Attempt;
+  readonly task: TaskId;
+  readonly checkpoint?: CheckpointId;
+}
+
+export type Request =
+  | EffectOf<"loadManifest" | "publish" | "probeManifest" | "sweep" | "announce">
+  | { readonly kind: "deploy"; readonly deployment: EffectOf<"deploy">["deployments"][number] }
+  | TaskRequest<"start">
+  | TaskRequest<"trigger">
+  | TaskRequest<"heartbeat">
+  | TaskRequest<"cancelTasks">
+  | TaskRequest<"notify">;
+
+export type RequestOf<Kind extends Request["kind"]> = Extract<Request, { kind: Kind }>;
+
+const noMetrics = { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 };
+const start = 1_700_000_000_000;
+
+export class JobDriver {
+  readonly plan = twoByTwo;
+  readonly tasks = tasksOf(twoByTwo);
+  readonly sources = sourceTasksOf(twoByTwo);
+  readonly config: JobConfig;
+  readonly auto: Set<Auto>;
+  readonly bucket = new Map<string, Uint8Array>();
+  readonly witness: Witness;
+  /** Effects since the last `take`. */
+  effects: Effect[] = [];
+  inFlight: Request[] = [];
+  /** What the dispatcher lists. */
+  listed: JobSummary | undefined;
+  #now = start;
+  #job: Job;
+  #record: JobRecord | undefined;
+  #history = new Map<CheckpointId, CheckpointRecord>();
+  /** When the job asked for it. */
+  readonly #asked = new WeakMap<Request, number>();
+  /** Per subtask: the files its next snapshot may build on, and the acknowledgements it has sent. */
+  readonly #chains = new Map<TaskKey, readonly string[]>();
+  readonly #acks = new Map<string, CheckpointAck>();
+
+  constructor(options: DriverOptions = {}, auto: readonly Auto[] = everything) {
+    this.config = configOf(options);
+    this.auto = new Set(auto);
+    this.witness = new Witness(this.plan, this.config, this.bucket);
+    const job = jobIdFrom(new Uint8Array(16).fill(7));
+    const submission = { job, plan: this.plan, config: this.config };
+    const { job: submitted, effects } = Job.submitted(submission, this.now);
+    this.#job = submitted;
+    this.perform(effects);
+  }
+
+  get now(): Millis {
+    return millis(this.#now);
+  }
+
+  get job(): Job {
+    return this.#job;
+  }
+
+  /** What was persisted last. */
+  get record(): JobRecord {
+    if (this.#record === undefined) throw new Error("Nothing was persisted.");
+    return this.#record;
+  }
+
+  get history(): readonly CheckpointRecord[] {
+    return [...this.#history.values()];
+  }
+
+  get attempt(): Attempt {
+    return this.record.attempt;
+  }
+
+  /** Ids of the retained checkpoints, newest first. */
+  get retained(): number[] {
+    return this.record.checkpoints.retained.map((entry: RetainedCheckpoint) => entry.id);
+  }
+
+  /** The last checkpoint that was triggered. */
+  get last(): CheckpointId {
+    return checkpointId(this.record.checkpoints.nextId - 1);
+  }
+
+  // Looking.
+
+  take(): Effect[] {
+    const taken = this.effects;
+    this.effects = [];
+    return taken;
+  }
+
+  all<Kind extends Effect["kind"]>(kind: Kind): EffectOf<Kind>[] {
+    return this.effects.filter((effect): effect is EffectOf<Kind> => effect.kind === kind);
+  }
+
+  kinds(): string[] {
+    return this.effects.map((effect) => effect.kind);
+  }
+
+  requests<Kind extends Request["kind"]>(kind: Kind): RequestOf<Kind>[] {
+    return this.inFlight.filter((request): request is RequestOf<Kind> => request.kind === kind);
+  }
+
+  /** Files of state in the bucket, by the checkpoint that wrote them. */
+  snapshots(): string[] {
+    return [...this.bucket.keys()].filter((path) => !path.endsWith("_metadata"));
+  }
+
+  manifests(): string[] {
+    return [...this.bucket.keys()].filter((path) => path.endsWith("_metadata"));
+  }
+
+  // Events.
+
+  perform(effects: readonly Effect[]): void {
+    this.witness.observe(effects, this.now);
+    this.effects.push(...effects);
+    for (const effect of effects) this.#performOne(effect);
+    for (const request of this.inFlight) {
+      if (!this.#asked.has(request)) this.#asked.set(request, this.#now);
+    }
+    for (const request of this.inFlight.filter((each) => this.#isAuto(each))) this.answer(request);
+  }
+
+  event(step: (job: Job, now: Millis) => Effect[]): void {
+    this.perform(step(this.#job, this.now));
+  }
+
+  /** Lets time pass, with a tick whenever the job asked for one. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    let again = 0;
+    for (;;) {
+      const wakeAt = this.#job.nextWakeAt();
+      if (wakeAt === undefined || wakeAt > end) break;
+      again = wakeAt > this.#now ? 0 : again + 1;
+      if (again > 3) throw new Error(`nextWakeAt stays at ${wakeAt}, and it is ${this.#now}.`);
+      this.#now = Math.max(this.#now, wakeAt);
+      this.event((job, now) => job.tick(now));
+    }
+    this.#now = end;
+  }
+
+  /** Time passes and no alarm fires: the coordinator sleeps. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+
+  /** The coordinator loses its memory and wakes again. `landed`: what it had sent still arrives. */
+  reload({ landed = false }: { landed?: boolean } = {}): void {
+    const lost = this.inFlight;
+    this.inFlight = [];
+    if (landed) {
+      for (const request of lost) {
+        // No write is on its way for longer than that.
+        if (this.#now - (this.#asked.get(request) ?? 0) > 30_000) continue;
+        if (request.kind === "publish") this.#put(request.candidate.path, request.bytes);
+        if (request.kind === "sweep") this.#sweep(request);
+      }
+    }
+    this.witness.reloaded();
+    const { job, effects } = Job.reloaded(this.record, this.history, this.now);
+    this.#job = job;
+    this.perform(effects);
+  }
+
+  cancel(): "cancelling" | "ended" {
+    const { outcome, effects } = this.#job.cancel(this.now);
+    this.perform(effects);
+    return outcome;
+  }
+
+  fail(task: TaskId = this.tasks[0]!, attempt: Attempt = this.attempt, message = "boom"): void {
+    this.event((job, now) => job.taskFailed({ attempt, task, name: "Error", message }, now));
+  }
+
+  // Answers.
+
+  /** The answer that all is well. */
+  answer(request: Request): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    switch (request.kind) {
+      case "loadManifest": {
+        const bytes = this.bucket.get(request.checkpoint.path);
+        return this.event((job, now) =>
+          bytes === undefined
+            ? job.manifestFailed(request.attempt, { damaged: true, message: "It is gone." }, now)
+            : job.manifestLoaded(request.attempt, decodeManifest(bytes), now),
+        );
+      }
+      case "deploy":
+        return this.answerDeploy(request, { kind: "deployed" });
+      case "start":
+        return this.answerStart(request, { kind: "ok" });
+      case "trigger":
+        return this.event((job, now) =>
+          job.triggered(request.attempt, request.checkpoint!, request.task, { kind: "ok" }, now),
+        );
+      case "heartbeat":
+      case "notify":
+        return this.answerHeartbeat(request, { kind: "ok", metrics: noMetrics });
+      case "cancelTasks":
+        return this.event((job, now) => job.tasksCancelled(request.attempt, [request.task], now));
+      case "publish":
+        this.#put(request.candidate.path, request.bytes);
+        return this.answerPublish(request, { kind: "created" });
+      case "probeManifest": {
+        const exists = this.bucket.has(request.candidate.path);
+        return this.event((job, now) => job.recovered(request.candidate, exists, now));
+      }
+      case "sweep":
+        this.#sweep(request);
+        return this.event((job, now) => job.swept(request.upTo, now));
+      case "announce": {
+        const { summary } = request;
+        const known = this.listed?.lastModification ?? 0;
+        if (summary.lastModification >= known) this.listed = summary;
+        return this.event((job, now) => job.announced(summary.lastModification, now));
+      }
+      default:
+        request satisfies never;
+    }
+  }
+
+  answerAll(kind: Request["kind"]): void {
+    for (const request of this.requests(kind)) this.answer(request);
+  }
+
+  answerDeploy(request: RequestOf<"deploy">, outcome: DeployOutcome): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    const { attempt, task, restore } = request.deployment;
+    if (outcome.kind === "deployed") {
+      const own = restore?.states.find((state) => stateIsOf(state, task));
+      this.#chains.set(taskKey(task), own === undefined ? [] : filesOf(own));
+      this.witness.wasDeployed(attempt, task);
+    }
+    this.event((job, now) => job.deployed(attempt, task, outcome, now));
+  }
+
+  answerStart(request: RequestOf<"start">, outcome: AttemptOutcome | Silent): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    this.event((job, now) => job.started(request.attempt, request.task, outcome, now));
+  }
+
+  answerHeartbeat(
+    request: RequestOf<"heartbeat" | "notify">,
+    outcome: HeartbeatOutcome | Silent,
+  ): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    this.event((job, now) => job.heartbeat(request.attempt, request.task, outcome, now));
+  }
+
+  answerPublish(request: RequestOf<"publish">, outcome: Parameters<Job["published"]>[2]): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    const { attempt, candidate } = request;
+    this.event((job, now) => job.published(attempt, candidate, outcome, now));
+  }
+
+  // Longer ways.
+
+  /** Answers whatever stands between a deployment and RUNNING. */
+  deployAll(): void {
+    this.answerAll("loadManifest");
+    this.answerAll("deploy");
+    this.answerAll("start");
+  }
+
+  /** Waits for the next trigger; its id. */
+  trigger(): CheckpointId {
+    const before = this.record.checkpoints.nextId;
+    for (let ms = 0; this.record.checkpoints.nextId === before; ms += 100) {
+      if (ms > 60_000) throw new Error("No checkpoint was triggered for a minute.");
+      this.advance(100);
+    }
+    return this.last;
+  }
+
+  /** The acknowledgement of one subtask, always the same one for the same checkpoint. */
+  ackOf(
+    task: TaskId,
+    checkpoint: CheckpointId = this.last,
+    { attempt = this.attempt, full = false }: { attempt?: Attempt; full?: boolean } = {},
+  ): CheckpointAck {
+    const key = `${attempt} ${checkpoint} ${taskKey(task)}`;
+    const known = this.#acks.get(key);
+    if (known !== undefined) return known;
+    // Barriers keep their order, so a subtask freezes an older open checkpoint first.
+    const older = this.record.checkpoints.open.find(
+      (open) => open.id < checkpoint && !this.#acks.has(`${attempt} ${open.id} ${taskKey(task)}`),
+    );
+    if (older !== undefined) this.ackOf(task, older.id, { attempt, full });
+    const path = snapshotPath(this.record.job, checkpoint, attempt, task);
+    this.#put(path, new Uint8Array([1]));
+    const chain = full ? [path] : [...(this.#chains.get(taskKey(task)) ?? []), path];
+    this.#chains.set(taskKey(task), chain);
+    const metrics = { alignment: 0, syncDuration: 0, asyncDuration: 0, bytes: 1, stateBytes: 1 };
+    const ack = { attempt, checkpoint, task, state: stateOf(task, chain), metrics };
+    this.#acks.set(key, ack);
+    return ack;
+  }
+
+  /** Whether that subtask has acknowledged it, or is about to. */
+  hasFrozen(task: TaskId, checkpoint: CheckpointId): boolean {
+    return this.#acks.has(`${this.attempt} ${checkpoint} ${taskKey(task)}`);
+  }
+
+  ack(task: TaskId, ...rest: ParametersAfterFirst): void {
+    const ack = this.ackOf(task, ...rest);
+    this.witness.wasAcknowledged(ack);
+    this.event((job, now) => job.acknowledged(ack, now));
+  }
+
+  ackAll(...rest: ParametersAfterFirst): void {
+    for (const task of this.tasks) this.ack(task, ...rest);
+  }
+
+  decline(checkpoint: CheckpointId = this.last, attempt: Attempt = this.attempt): void {
+    const task = this.tasks[2]!;
+    this.event((job, now) => job.declined({ attempt, checkpoint, task, reason: "no room" }, now));
+  }
+
+  /** From trigger to completion. */
+  complete(options: { full?: boolean } = {}): CheckpointId {
+    const id = this.trigger();
+    this.ackAll(id, options);
+    this.answerAll("publish");
+    return id;
+  }
+
+  #isAuto(request: Request): boolean {
+    return this.auto.has(request.kind as Auto);
+  }
+
+  #put(path: string, bytes: Uint8Array): void {
+    if (!this.bucket.has(path)) this.bucket.set(path, bytes);
+  }
+
+  #sweep({ reachable, upTo }: RequestOf<"sweep">): void {
+    const files = { job: this.record.job, reachable: new Set(reachable), upTo };
+    this.#delete(collectable(files, this.bucket.keys()));
+  }
+
+  #delete(paths: readonly string[]): void {
+    for (const path of paths) this.bucket.delete(path);
+    this.witness.deleted(paths);
+  }
+
+  #performOne(effect: Effect): void {
+    switch (effect.kind) {
+      case "persist":
+        this.#record = effect.record;
+        for (const entry of effect.ended) this.#history.set(entry.id, entry);
+        for (const id of effect.forgotten) this.#history.delete(id);
+        return;
+      case "deploy":
+        for (const deployment of effect.deployments) {
+          this.inFlight.push({ kind: "deploy", deployment });
+        }
+        return;
+      case "start":
+      case "heartbeat":
+      case "cancelTasks":
+      case "trigger":
+      case "notifyComplete":
+      case "notifyAborted": {
+        const { attempt, tasks } = effect;
+        const checkpoint = "checkpoint" in effect ? { checkpoint: effect.checkpoint } : {};
+        const kind =
+          effect.kind === "notifyComplete" || effect.kind === "notifyAborted"
+            ? "notify"
+            : effect.kind;
+        for (const task of tasks) {
+          this.inFlight.push({ kind, attempt, task, ...checkpoint } as Request);
+        }
+        return;
+      }
+      case "deleteFiles":
+        return this.#delete(effect.paths);
+      default:
+        this.inFlight.push(effect);
+    }
+  }
+}
+
+type Silent = { readonly kind: "silent"; readonly message: string };
+type ParametersAfterFirst = [
+  checkpoint?: CheckpointId,
+  options?: { attempt?: Attempt; full?: boolean },
+];
+
+/** A state whose one table stands for the subtask and whose segments are `files`. */
+const stateOf = (task: TaskId, files: readonly string[]): TaskStateHandle => ({
+  keyed: [
+    {
+      uid: task.vertex,
+      state: `table-${task.index}`,
+      range: rangeOfSubtask(task.index, 2, 128),
+      segments: files.map((path) => ({ kind: "file", path, offset: 0, length: 1 })),
+    },
+  ],
+  operator: [],
+});
+
+const stateIsOf = (state: TaskStateHandle, task: TaskId): boolean =>
+  state.keyed.some((each) => each.uid === task.vertex && each.state === `table-${task.index}`);
+
+export const metadataOf = (driver: JobDriver, id: number): string =>
+  manifestPath(driver.record.job, checkpointId(id));

@@ -1,0 +1,265 @@
+// Watches a job from outside, by its effects alone, and holds it to the invariants of
+// `coordinator/job.ts` (J), `coordinator/checkpoints.ts` (K) and `coordinator/retention.ts` (R).
+//   W1. Knows what was persisted, what the world answered, and what is in the bucket; never asks
+//       the job.
+//   W2. What an effect relies on must have been persisted before it, in the same step or earlier.
+
+import type { CheckpointLedger } from "../../coordinator/checkpoints.ts";
+import { type Effect, isTerminal, type JobRecord, jobTransitions } from "../../coordinator/job.ts";
+import type { JobConfig } from "../../format/config.ts";
+import {
+  type Attempt,
+  type CheckpointId,
+  type TaskId,
+  type TaskKey,
+  taskKey,
+} from "../../format/ids.ts";
+import type { CheckpointAck, JobPhase } from "../../format/messages.ts";
+import { checkpointOfPath } from "../../format/paths.ts";
+import { type ExecutionPlan, sourceTasksOf, taskKeysOf } from "../../format/plan.ts";
+import { filesOf } from "../../format/state-handle.ts";
+
+export class Witness {
+  readonly #plan: ExecutionPlan;
+  readonly #config: JobConfig;
+  readonly #bucket: ReadonlyMap<string, unknown>;
+  #record: JobRecord | undefined;
+  readonly #deployed = new Map<Attempt, Set<TaskKey>>();
+  readonly #acknowledged = new Map<string, Set<TaskKey>>();
+  readonly #triggered: CheckpointId[] = [];
+  readonly #published = new Set<CheckpointId>();
+  readonly #completed = new Set<CheckpointId>();
+  readonly #aborted = new Set<CheckpointId>();
+  #deployedAttempt = 0;
+  #lastTriggerAt = Number.NEGATIVE_INFINITY;
+  #lastEndAt = Number.NEGATIVE_INFINITY;
+  #announced = 0;
+
+  constructor(plan: ExecutionPlan, config: JobConfig, bucket: ReadonlyMap<string, unknown>) {
+    this.#plan = plan;
+    this.#config = config;
+    this.#bucket = bucket;
+  }
+
+  // What the world did.
+
+  wasDeployed(attempt: Attempt, task: TaskId): void {
+    this.#setOf(this.#deployed, attempt).add(taskKey(task));
+  }
+
+  wasAcknowledged({ attempt, checkpoint, task }: CheckpointAck): void {
+    this.#setOf(this.#acknowledged, `${attempt} ${checkpoint}`).add(taskKey(task));
+  }
+
+  /** Memory is gone: intervals may count anew. */
+  reloaded(): void {
+    this.#lastTriggerAt = Number.NEGATIVE_INFINITY;
+  }
+
+  deleted(paths: readonly string[]): void {
+    const { job, checkpoints } = this.#stored;
+    const needed = new Set(checkpoints.retained.flatMap((entry) => entry.files));
+    const open = new Set(checkpoints.open.map((entry) => entry.id));
+    for (const path of paths) {
+      this.#must(!needed.has(path), `R1: ${path} is needed and was deleted`);
+      const id = checkpointOfPath(job, path);
+      this.#must(id !== undefined && !open.has(id), `R2: ${path} is of an open checkpoint`);
+    }
+  }
+
+  // What the job did.
+
+  observe(effects: readonly Effect[], now: number): void {
+    const persists = effects.filter((effect) => effect.kind === "persist");
+    this.#must(persists.length <= 1, "W2: one write a step");
+    this.#must(persists.length === 0 || effects[0] === persists[0], "W2: the write comes first");
+    for (const effect of effects) this.#check(effect, now);
+    for (const path of this.#stored.checkpoints.retained.flatMap((entry) => entry.files)) {
+      this.#must(this.#bucket.has(path), `R1: ${path} of a retained checkpoint is not there`);
+    }
+  }
+
+  #check(effect: Effect, now: number): void {
+    if (effect.kind === "persist") return this.#persisted(effect.record, now);
+    const { phase, attempt, checkpoints, restartAt } = this.#stored;
+    if ("attempt" in effect)
+      this.#must(effect.attempt === attempt, "J1: a message of another attempt");
+    const isOver = isTerminal(phase) || phase === "CANCELLING" || phase === "FAILING";
+    switch (effect.kind) {
+      case "loadManifest":
+        this.#must(!isOver && restartAt === undefined, `J5: restores in ${phase}`);
+        this.#must(effect.checkpoint.id === checkpoints.retained[0]?.id, "K5: restores the latest");
+        return;
+      case "deploy": {
+        this.#must(!isOver && restartAt === undefined, `J5: deploys in ${phase}`);
+        this.#must(attempt > this.#deployedAttempt, "J1: an attempt is deployed once");
+        this.#deployedAttempt = attempt;
+        const tasks = effect.deployments.map(({ task }) => taskKey(task));
+        this.#must(sameSet(tasks, taskKeysOf(this.#plan)), "all subtasks are deployed");
+        for (const { attempt: own, restore } of effect.deployments) {
+          this.#must(own === attempt, "J1: deploys another attempt");
+          this.#must(restore?.checkpoint === checkpoints.retained[0]?.id, "restores the latest");
+          for (const path of restore?.states.flatMap(filesOf) ?? []) {
+            this.#must(this.#bucket.has(path), `restores from ${path}, which is gone`);
+          }
+        }
+        return;
+      }
+      case "start": {
+        const deployed = this.#setOf(this.#deployed, attempt);
+        const all = taskKeysOf(this.#plan);
+        this.#must(
+          all.every((task) => deployed.has(task)),
+          "J4: started before all were deployed",
+        );
+        return;
+      }
+      case "trigger": {
+        const { checkpoint, tasks } = effect;
+        this.#must(phase === "RUNNING", `J6: triggers in ${phase}`);
+        this.#must(checkpoint > (this.#triggered.at(-1) ?? 0), "K1: ids grow");
+        this.#must(checkpoints.nextId > checkpoint, "K1: the id is spent, durably");
+        this.#must(
+          checkpoints.open.some((open) => open.id === checkpoint && open.attempt === attempt),
+          "the checkpoint is open, durably",
+        );
+        this.#must(
+          checkpoints.open.length <= this.#config.checkpointing.maxConcurrent,
+          "K4: count",
+        );
+        const { interval, minPause } = this.#config.checkpointing;
+        this.#must(now >= this.#lastTriggerAt + (interval ?? Infinity), "K4: interval");
+        this.#must(now >= this.#lastEndAt + minPause, "K4: min pause");
+        const sources = sourceTasksOf(this.#plan).map(taskKey);
+        this.#must(sameSet(tasks.map(taskKey), sources), "every source is triggered");
+        this.#triggered.push(checkpoint);
+        this.#lastTriggerAt = now;
+        return;
+      }
+      case "publish": {
+        const { id } = effect.candidate;
+        const acks = this.#setOf(this.#acknowledged, `${attempt} ${id}`);
+        this.#must(sameSet([...acks], taskKeysOf(this.#plan)), "K2: published without all");
+        this.#must(checkpoints.publishing?.candidate.id === id, "the candidate is stored");
+        this.#published.add(id);
+        return;
+      }
+      case "probeManifest":
+        return this.#must(checkpoints.publishing?.candidate.id === effect.candidate.id, "J6");
+      case "notifyComplete": {
+        const { checkpoint } = effect;
+        const latest = checkpoints.retained[0];
+        this.#must(phase === "RUNNING", `J3: completes in ${phase}`);
+        this.#must(latest?.id === checkpoint, "J3: not recorded");
+        this.#must(latest?.attempt === attempt, "J1: told to another attempt");
+        this.#must(latest !== undefined && this.#bucket.has(latest.path), "J3: no manifest");
+        this.#must(!this.#completed.has(checkpoint), "told of one completion twice");
+        this.#must(!this.#aborted.has(checkpoint), "K2: completed after it was aborted");
+        const below = checkpoints.open.filter((open) => open.id < checkpoint);
+        this.#must(below.length === 0, "K3: an older one is still open");
+        this.#completed.add(checkpoint);
+        return;
+      }
+      case "notifyAborted":
+        this.#must(!this.#completed.has(effect.checkpoint), "K2: aborted after completion");
+        this.#must(
+          checkpoints.open.every((open) => open.id !== effect.checkpoint),
+          "an aborted checkpoint is open",
+        );
+        this.#aborted.add(effect.checkpoint);
+        return;
+      case "heartbeat":
+        return this.#must(!isOver, `J5: asks in ${phase}`);
+      case "cancelTasks":
+        return this.#must(isOver || restartAt !== undefined, "cancels what runs");
+      case "deleteFiles":
+        return;
+      case "sweep": {
+        const needed = checkpoints.retained.flatMap((entry) => entry.files);
+        const reachable = new Set(effect.reachable);
+        this.#must(
+          needed.every((path) => reachable.has(path)),
+          "R1: sweeps what is needed",
+        );
+        const least = Math.min(...checkpoints.open.map((open) => open.id), checkpoints.nextId);
+        this.#must(effect.upTo < least, "R2: sweeps what is open");
+        return;
+      }
+      case "announce": {
+        const { lastModification } = effect.summary;
+        this.#must(effect.summary.phase === phase, "announces what is not stored");
+        this.#must(lastModification >= this.#announced, "announcements go back in time");
+        this.#announced = lastModification;
+        return;
+      }
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #persisted(record: JobRecord, now: number): void {
+    const before = this.#record;
+    this.#record = record;
+    if (before === undefined) return;
+    const { phase, attempt, checkpoints, failures } = record;
+    const allowed: readonly JobPhase[] = jobTransitions[before.phase];
+    this.#must(
+      phase === before.phase || allowed.includes(phase),
+      `J5: ${before.phase} became ${phase}`,
+    );
+    this.#must(attempt >= before.attempt && attempt <= before.attempt + 1, "J1: the attempt grows");
+    const attempts = failures.map((failure) => failure.attempt);
+    this.#must(new Set(attempts).size === attempts.length, "J2: an attempt failed twice");
+    this.#must(record.lastModification >= before.lastModification, "modifications go back in time");
+    this.#must(phase === "RUNNING" || checkpoints.open.length === 0, `J6: open in ${phase}`);
+    this.#ledger(before.checkpoints, checkpoints, record, now);
+  }
+
+  #ledger(
+    before: CheckpointLedger,
+    after: CheckpointLedger,
+    { phase }: JobRecord,
+    now: number,
+  ): void {
+    this.#must(after.nextId >= before.nextId, "K1: ids are never taken back");
+    const open = new Set(after.open.map((entry) => entry.id));
+    if (before.open.some((entry) => !open.has(entry.id))) this.#lastEndAt = now;
+    const { publishing } = after;
+    this.#must(
+      publishing === undefined || open.has(publishing.candidate.id),
+      "publishes a dead one",
+    );
+    const ids = after.retained.map((entry) => entry.id);
+    this.#must(
+      ids.every((id, at) => at === 0 || id < ids[at - 1]!),
+      "the retained are newest first",
+    );
+    this.#must(ids.length <= this.#config.checkpointing.retained, "too many are retained");
+    const had = before.retained.length > 0;
+    this.#must(!had || ids.length > 0 || phase === "CANCELED", "K5: none is retained");
+    const oldIds = new Set(before.retained.map((entry) => entry.id));
+    for (const entry of after.retained.filter(({ id }) => !oldIds.has(id))) {
+      this.#must(this.#published.has(entry.id), "K2: completed out of nowhere");
+      this.#must(!this.#aborted.has(entry.id), "K2: completed after it was aborted");
+      this.#must(this.#bucket.has(entry.path), "K2: completed without a manifest");
+    }
+  }
+
+  get #stored(): JobRecord {
+    if (this.#record === undefined) throw new Error("W2: an effect before the first write");
+    return this.#record;
+  }
+
+  #setOf<K>(map: Map<K, Set<TaskKey>>, key: K): Set<TaskKey> {
+    const found = map.get(key) ?? new Set<TaskKey>();
+    map.set(key, found);
+    return found;
+  }
+
+  #must(holds: boolean, rule: string): void {
+    if (!holds) throw new Error(`Invariant broken: ${rule}`);
+  }
+}
+
+const sameSet = (left: readonly string[], right: readonly string[]): boolean =>
+  left.length === right.length && new Set([...left, ...right]).size === left.length;

@@ -1,0 +1,112 @@
+// The switches by which a test breaks the objects of app.ts, and what these tell about themselves.
+// Tests and objects share one isolate, so plain module state reaches both.
+//   X1. With every switch off (`heal`) the objects are the production ones.
+
+import { RpcTarget } from "cloudflare:workers";
+import type { Seq } from "../../format/ids.ts";
+import type {
+  AppendOutcome,
+  ChannelSession,
+  CheckpointAck,
+  CheckpointDecline,
+  OpenChannel,
+} from "../../format/messages.ts";
+
+type Stored = R2Object | null;
+
+interface Switches {
+  /** Stands in for every `BUCKET.put` of subtasks and coordinators; `put` is the real one. */
+  onPut: ((path: string, put: () => Promise<Stored>) => Promise<Stored>) | undefined;
+  /** Stands in for every push on the sessions that are opened while it is set. */
+  onPush: ((push: Push, forward: () => Promise<void>) => Promise<void>) | undefined;
+  /** Stands in for every append to a topic partition; `abort` kills the partition. */
+  onAppend:
+    | ((append: () => Promise<AppendOutcome>, abort: () => void) => Promise<AppendOutcome>)
+    | undefined;
+}
+
+export interface Push {
+  readonly request: OpenChannel;
+  readonly seq: Seq;
+  readonly frame: Uint8Array;
+  /** The real session, to send what the sender did not. */
+  readonly session: ChannelSession;
+}
+
+const off: Switches = { onPut: undefined, onPush: undefined, onAppend: undefined };
+
+export const faults: Switches = { ...off };
+
+/** What the objects did. Counts and lists only grow; compare with what they were before. */
+export const seen = {
+  /** How often each object was constructed, by name. */
+  constructed: new Map<string, number>(),
+  acks: [] as CheckpointAck[],
+  declines: [] as CheckpointDecline[],
+  /** Paths whose upload was begun. */
+  puts: [] as string[],
+};
+
+export const heal = (): void => void Object.assign(faults, off);
+
+export const constructions = (name: string): number => seen.constructed.get(name) ?? 0;
+
+export function constructed(name: string | undefined): void {
+  if (name !== undefined) seen.constructed.set(name, constructions(name) + 1);
+}
+
+/** Waits where the test wants something held. Polls, as a waiter's object may be killed meanwhile. */
+export class Gate {
+  #isOpen = false;
+  /** How many have come to the gate. */
+  arrived = 0;
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  async pass(): Promise<void> {
+    this.arrived++;
+    while (!this.#isOpen) await scheduler.wait(5);
+  }
+}
+
+/** The bucket as a faulty object sees it. */
+export const faultyBucket = (bucket: R2Bucket): R2Bucket =>
+  new Proxy(bucket, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      if (name !== "put") return value.bind(target) as unknown;
+      return (path: string, bytes: Uint8Array, options: R2PutOptions) => {
+        const put = (): Promise<Stored> => target.put(path, bytes, options);
+        seen.puts.push(path);
+        return faults.onPut === undefined ? put() : faults.onPut(path, put);
+      };
+    },
+  });
+
+/** A session whose pushes go through `faults.onPush`. */
+export class FaultySession extends RpcTarget implements ChannelSession {
+  readonly #session: ChannelSession;
+  readonly #request: OpenChannel;
+
+  constructor(session: ChannelSession, request: OpenChannel) {
+    super();
+    this.#session = session;
+    this.#request = request;
+  }
+
+  push(seq: Seq, frame: Uint8Array): Promise<void> {
+    const session = this.#session;
+    const forward = (): Promise<void> => session.push(seq, frame);
+    const { onPush } = faults;
+    return onPush === undefined
+      ? forward()
+      : onPush({ request: this.#request, seq, frame, session }, forward);
+  }
+
+  settled(seq: Seq): Promise<void> {
+    return this.#session.settled(seq);
+  }
+}

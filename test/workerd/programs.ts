@@ -1,0 +1,235 @@
+// Programs made for testing. Tests of one file share their storage, so each test takes a program
+// that has topics of its own.
+
+import {
+  count,
+  defineJob,
+  type JobDefinition,
+  type JobOptions,
+  rows,
+  sum,
+  table,
+  topic,
+  valueState,
+} from "tidemark";
+
+/** What most of them count. */
+export interface Event {
+  readonly key: string;
+  readonly n: number;
+}
+
+/** Checkpoints and restarts at the pace of a test. */
+const quick = {
+  parallelism: 2,
+  bufferTimeout: 5,
+  checkpointing: { interval: 100 },
+  restart: { delay: 50 },
+} as const satisfies JobOptions;
+
+/** Counts and sums that tell a lost row from a doubled one, and either from a pair of both. */
+const tally = { rows: count(), sum: sum((e: Event) => e.n), squares: sum((e: Event) => e.n ** 2) };
+
+/** One row of a tally, as the table serves it. */
+export interface Tally {
+  readonly key: string;
+  readonly rows: number;
+  readonly sum: number;
+  readonly squares: number;
+}
+
+const partitions = 2;
+
+/** Three vertices of two subtasks: the topic, a stateless step, and the tally with its table. */
+const counting = (name: string): JobDefinition =>
+  defineJob(
+    name,
+    (env) => {
+      env
+        .from(topic<Event>(name, { partitions }), { uid: "events" })
+        .rebalance()
+        .map((event) => event, { uid: "step" })
+        .keyBy((event) => event.key)
+        .aggregate(tally, { uid: "tally" })
+        .to(table("tallies"), { uid: "out" });
+    },
+    quick,
+  );
+
+/** Copies of one program, each with a topic of its own: one for every test of a file. */
+const copiesMax = 16;
+
+/** `counting-0` and so on. */
+const copies = Array.from({ length: copiesMax }, (_, copy) => counting(`counting-${copy}`));
+
+/** What `evenOdd` writes. */
+export interface ParitySum {
+  readonly key: "even" | "odd";
+  readonly sum: number;
+  readonly rows: number;
+}
+
+/** The example of Flink's documentation: two sources of numbers, their sums by parity. */
+export const evenOdd = defineJob(
+  "even-odd",
+  (env) => {
+    const fast = env.from(topic<number>("fast-numbers", { partitions: 1 }), { uid: "fast" });
+    const slow = env.from(topic<number>("slow-numbers", { partitions: 1 }), { uid: "slow" });
+    fast
+      .union(slow)
+      .keyBy((n) => (n % 2 === 0 ? "even" : "odd"))
+      .aggregate({ sum: sum((n) => n), rows: count() }, { uid: "sums" })
+      .to(table("parities"), { uid: "out" });
+  },
+  { ...quick, parallelism: 1 },
+);
+
+/** A row of values that JSON has no words for. */
+export const exoticOf = (n: number): object => ({
+  key: `row-${n}`,
+  n,
+  big: 2n ** 70n + BigInt(n),
+  date: new Date(n * 86_400_000),
+  nothing: undefined,
+  nan: n % 2 === 0 ? NaN : -0,
+  infinite: -Infinity,
+  bytes: new Uint8Array([n, 255, 0]),
+  map: new Map<unknown, unknown>([
+    [n, new Set([n, "n"])],
+    ["nested", { dates: [new Date(n)], none: null }],
+  ]),
+  ...(n % 3 === 0 && { odd: [undefined, n] }),
+});
+
+const exotic = defineJob(
+  "exotic",
+  (env) => {
+    env
+      .from(topic<number>("exotic", { partitions: 2 }), { uid: "numbers" })
+      .map((n) => exoticOf(n) as { readonly n: number }, { uid: "make" })
+      .to(table("values", { key: (row) => row.n }), { uid: "out" });
+  },
+  quick,
+);
+
+export interface Extremes {
+  readonly key: string;
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface Position {
+  readonly key: string;
+  readonly seen: number;
+  readonly total: number;
+}
+
+/** Everything a stream can do, in one job of two topics and three tables. */
+const everything = defineJob(
+  "everything",
+  (env) => {
+    const numbers = (side: "left" | "right") =>
+      env
+        .from(topic<{ n: number }>(`everything-${side}`, { partitions: 2 }), { uid: side })
+        .map(({ n }) => ({ n, side }), { uid: `${side}-sided` });
+    const all = numbers("left").union(numbers("right"));
+    all
+      .keyBy(({ side }) => side)
+      .aggregate({ rows: count() }, { uid: "sides" })
+      .to(table("sides"), { uid: "sides-out" });
+    const parts = all
+      .rebalance()
+      .flatMap(({ n }) => [n, 0, -n], { uid: "parts" })
+      .filter((n) => n !== 0, { uid: "not-zero" });
+    const keyOf = (n: number): string => `k${Math.abs(n) % 5}`;
+    parts
+      .map((n): Extremes => ({ key: keyOf(n), least: n, most: n }), { uid: "extreme" })
+      .keyBy(({ key }) => key)
+      .reduce(
+        (a, b) => ({
+          key: a.key,
+          least: Math.min(a.least, b.least),
+          most: Math.max(a.most, b.most),
+        }),
+        { uid: "extremes" },
+      )
+      .to(table("extremes"), { uid: "extremes-out" });
+    parts
+      .keyBy(keyOf)
+      .process(
+        {
+          state: { seen: valueState({ default: 0 }), total: valueState<number>() },
+          emits: rows<Position>(),
+          process(n, ctx) {
+            const { seen, total } = ctx.state;
+            seen.set(seen.get() + 1);
+            total.set((total.get() ?? 0) + Math.abs(n));
+            ctx.emit({ key: ctx.key, seen: seen.get(), total: total.get() ?? NaN });
+          },
+        },
+        { uid: "positions" },
+      )
+      .to(table("positions"), { uid: "positions-out" });
+  },
+  quick,
+);
+
+let tantrums = 0;
+
+/** Its map throws on the first two attempts. */
+const moody = defineJob(
+  "moody",
+  (env) => {
+    env
+      .from(topic<number>("moody", { partitions: 1 }), { uid: "numbers" })
+      .map(
+        (n) => {
+          if (n === 2 && tantrums++ < 2) throw new Error("I am moody.");
+          return n;
+        },
+        { uid: "moods" },
+      )
+      .keyBy(() => "sum")
+      .aggregate({ sum: sum((n) => n), rows: count() }, { uid: "sum" })
+      .to(table("sums"), { uid: "out" });
+  },
+  quick,
+);
+
+/** Its map always throws. */
+const furious = defineJob(
+  "furious",
+  (env) => {
+    env
+      .from(topic<number>("furious", { partitions: 1 }), { uid: "numbers" })
+      .map(
+        (n): { key: number } => {
+          throw new Error(`I am furious about ${n}.`);
+        },
+        { uid: "fury" },
+      )
+      .to(table("nothing"), { uid: "out" });
+  },
+  quick,
+);
+
+export const programs: readonly JobDefinition[] = [
+  ...copies,
+  evenOdd,
+  exotic,
+  everything,
+  moody,
+  furious,
+];
+
+/** A topic that no program reads, spread by key. */
+export const keyed = topic<Event>("keyed", { partitions: 3, key: (event) => event.key });
+
+let used = 0;
+
+/** The name of a counting program, and of its topic, that no other test of this file was given. */
+export function unusedCopy(): string {
+  const copy = copies[used++];
+  if (copy === undefined) throw new Error(`A file may use ${copiesMax} copies; raise copiesMax.`);
+  return copy.name;
+}
