@@ -40,9 +40,8 @@ const watchInterval = 10_000;
 /** What is known of the attempt without memory. */
 interface StoredAttempt {
   readonly attempt: Attempt;
-  readonly job: JobId;
-  readonly task: TaskId;
-  readonly isActive: boolean;
+  /** Who runs it; absent once it was cancelled. */
+  readonly active?: { readonly job: JobId; readonly task: TaskId };
 }
 
 /** The `Subtask` class of an application: it runs the operators of `programs`. */
@@ -81,11 +80,11 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       }
       this.#run?.over();
       this.#run = undefined;
-      this.#store({ attempt, job, task, isActive: true });
+      this.#store({ attempt, active: { job, task } });
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       const restored = await loadState(this.env.BUCKET, deployment);
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
-      if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
+      if (this.#stored?.attempt !== attempt || this.#stored.active === undefined) {
         return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       }
       this.#run = new TaskRun(
@@ -123,10 +122,10 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
     }
 
     async cancel(attempt: Attempt): Promise<void> {
-      if (this.#stored === undefined || this.#stored.attempt > attempt) return;
+      if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
       this.#run?.over();
       this.#run = undefined;
-      this.#store({ ...this.#stored, attempt, isActive: false });
+      this.#store({ attempt });
       await this.ctx.storage.deleteAlarm();
     }
 
@@ -153,10 +152,11 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
 
     override async alarm(): Promise<void> {
       const stored = this.#stored;
-      if (stored === undefined || !stored.isActive) return;
+      if (stored?.active === undefined) return;
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
-      const { attempt, job, task } = stored;
+      const { attempt } = stored;
+      const { job, task } = stored.active;
       const failure = {
         attempt,
         task,

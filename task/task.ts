@@ -85,6 +85,8 @@ export class Task {
   #phase: "deployed" | "running" | "over" = "deployed";
   #now: Millis;
   #effects: TaskEffect[] = [];
+  /** Highest checkpoint that was triggered here; a repeated call changes nothing. */
+  #lastTriggered = 0;
   #recordsIn = 0;
   #bytesIn = 0;
 
@@ -240,10 +242,11 @@ export class Task {
 
   // Checkpoints.
 
-  /** Of a source: the barrier enters the stream here, between two batches. */
+  /** Of a source: the barrier enters the stream here, between two batches. Repeatable. */
   trigger(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
-      if (this.#phase === "running") this.#checkpoint(checkpoint, 0);
+      if (this.#isRunning() && checkpoint > this.#lastTriggered) this.#checkpoint(checkpoint, 0);
+      this.#lastTriggered = Math.max(this.#lastTriggered, checkpoint);
     });
   }
 
