@@ -101,6 +101,27 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
   };
 }
 
+/** `GET /jobs/:jobid/exceptions`, newest first. */
+export function jobExceptionsInfo({ plan, failures }: JobDetails): Json {
+  const names = new Map(
+    plan.vertices.map(({ id, name, parallelism }) => [id, { name, parallelism }]),
+  );
+  const entries = failures.map(({ at, task, name, message, stack }) => {
+    const vertex = task && names.get(task.vertex);
+    return {
+      timestamp: at,
+      exceptionName: name,
+      stacktrace: stack ?? `${name}: ${message}`,
+      taskName: vertex ? `${vertex.name} (${task.index + 1}/${vertex.parallelism})` : null,
+      endpoint: null,
+      taskManagerId: null,
+      failureLabels: {},
+      concurrentExceptions: [],
+    };
+  });
+  return { exceptionHistory: { entries, truncated: false } };
+}
+
 function vertexInfo(
   vertex: VertexPlan,
   tasks: readonly TaskStatus[],

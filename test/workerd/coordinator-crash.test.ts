@@ -98,7 +98,8 @@ describe("a coordinator that is lost during a checkpoint", () => {
   });
 
   test("at any moment of a restart goes on with it", async () => {
-    const { job, producer, stop } = await streaming();
+    const delay = { "restart-strategy.fixed-delay.delay": "200 ms" };
+    const { job, producer, stop } = await streaming(delay);
     const phases = new Set<string>();
     for (let round = 0; round < 6; round++) {
       const { attempt } = await job.details();
@@ -108,7 +109,7 @@ describe("a coordinator that is lost during a checkpoint", () => {
         return summary.phase === "RESTARTING" || current > attempt;
       });
       // From the delay before the restart, over the deployment, to the running attempt.
-      await scheduler.wait(round * 15);
+      await scheduler.wait(round * 50);
       phases.add((await job.details()).summary.phase);
       await killCoordinator(job.id);
       await job.running(attempt + 1);

@@ -23,7 +23,7 @@ export interface Event {
 const quick = {
   parallelism: 2,
   bufferTimeout: 5,
-  checkpointing: { interval: 100 },
+  checkpointing: { interval: 50 },
   restart: { delay: 50 },
 } as const satisfies JobOptions;
 

@@ -8,7 +8,12 @@ import { isJobId, type JobId } from "../../format/ids.ts";
 import type { JobDetails } from "../../format/job-status.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import { checkpointingStatistics, jobDetailsInfo, jobOverview } from "../flink-json.ts";
+import {
+  checkpointingStatistics,
+  jobDetailsInfo,
+  jobExceptionsInfo,
+  jobOverview,
+} from "../flink-json.ts";
 
 export function jobRoutes(): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
@@ -40,6 +45,10 @@ export function jobRoutes(): Hono<{ Bindings: Env }> {
     if (kind === "cancelling") return c.json({}, 202);
     throw new HttpError(409, `Job ${summary.job} has ended already; there is nothing to cancel.`);
   });
+
+  routes.get("/jobs/:jobid/exceptions", async (c) =>
+    c.json(jobExceptionsInfo(await detailsOf(c.env, c.req.param("jobid")))),
+  );
 
   routes.get("/jobs/:jobid/checkpoints", async (c) => {
     const { summary } = await detailsOf(c.env, c.req.param("jobid"));
