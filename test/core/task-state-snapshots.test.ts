@@ -1,0 +1,137 @@
+import { describe, expect, it } from "vitest";
+import { attempt, type CheckpointId, checkpointId, jobIdFrom } from "../../format/ids.ts";
+import { rangeOfSubtask } from "../../format/key-groups.ts";
+import { deltaChainMax } from "../../format/limits.ts";
+import { readSegment } from "../../format/segment.ts";
+import { MemoryStateStore } from "../../operators/state/memory.ts";
+import { type FrozenState, StateSnapshots } from "../../task/state-snapshots.ts";
+
+const range = rangeOfSubtask(0, 1, 128);
+
+/** A subtask's snapshots with a bucket beside them, and what a restore of the last one gives. */
+function subtask(inlineThreshold: number) {
+  const options = { range, maxParallelism: 128, inlineThreshold };
+  const snapshots = new StateSnapshots({
+    job: jobIdFrom(new Uint8Array(16)),
+    attempt: attempt(1),
+    task: { vertex: "v", index: 0 },
+    ...options,
+  });
+  const store = new MemoryStateStore(128);
+  snapshots.add("sum", store);
+  const table = store.table<number>("accumulators");
+  const files = new Map<string, Uint8Array>();
+  let checkpoint = 0;
+  let last: FrozenState | undefined;
+
+  const freeze = ({ isLost = false } = {}): FrozenState => {
+    last = snapshots.freeze(next());
+    if (last.file !== undefined && !isLost) files.set(last.file.path, last.file.bytes);
+    if (isLost) snapshots.lost();
+    return last;
+  };
+  const next = (): CheckpointId => checkpointId(++checkpoint);
+  const restored = (): Record<string, number> => {
+    const target = new MemoryStateStore(128);
+    for (const handle of last?.keyed ?? []) {
+      for (const segment of handle.segments) {
+        const bytes =
+          segment.kind === "inline"
+            ? segment.bytes
+            : files.get(segment.path)!.subarray(segment.offset, segment.offset + segment.length);
+        target.table(handle.state).restore(readSegment(bytes).entries(range));
+      }
+    }
+    return Object.fromEntries(target.table<number>("accumulators").entries()) as never;
+  };
+  const kinds = (): string[] =>
+    (last?.keyed[0]?.segments ?? []).map((segment) =>
+      segment.kind === "inline"
+        ? `inline ${readSegment(segment.bytes).header.kind}`
+        : `file ${segment.path.match(/chk-\d+/)?.[0]}`,
+    );
+  return { table, freeze, restored, kinds, files };
+}
+
+describe("StateSnapshots", () => {
+  it("writes what changed, and a restore gives the table as it was (S1)", () => {
+    const { table, freeze, restored, kinds } = subtask(0);
+    for (let n = 0; n < 2_000; n++) table.put(`key-${n}`, n);
+    const full = freeze();
+    table.put("key-1", -1);
+    table.remove("key-2");
+    table.put("new", 7);
+    const delta = freeze();
+    expect(kinds()).toEqual(["file chk-1", "file chk-2"]);
+    expect(delta.bytes).toBeLessThan(full.bytes / 20);
+    expect(delta.stateBytes).toBe(full.bytes + delta.bytes);
+    const rows = restored();
+    expect(Object.keys(rows)).toHaveLength(2_000);
+    expect([rows["key-1"], rows["key-2"], rows["new"]]).toEqual([-1, undefined, 7]);
+  });
+
+  it("writes nothing where nothing changed", () => {
+    const { table, freeze, kinds } = subtask(0);
+    table.put("a", 1);
+    freeze();
+    const second = freeze();
+    expect([second.bytes, second.file, kinds()]).toEqual([0, undefined, ["file chk-1"]]);
+  });
+
+  it("small snapshots travel inside the acknowledgement, large ones in a file", () => {
+    const { table, freeze, kinds, files } = subtask(2_000);
+    table.put("a", 1);
+    freeze();
+    expect([kinds(), files.size]).toEqual([["inline full"], 0]);
+    for (let n = 0; n < 5_000; n++) table.put(`key-${n}`, n);
+    freeze();
+    expect([kinds(), files.size]).toEqual([["inline full", "file chk-2"], 1]);
+  });
+
+  it("deltas that outgrow their base are compacted into a full segment", () => {
+    const { table, freeze, restored, kinds } = subtask(0);
+    for (let n = 0; n < 100; n++) table.put(`key-${n}`, n);
+    freeze();
+    for (let round = 1; round <= 6; round++) {
+      for (let n = 0; n < 60; n++) table.put(`key-${n}`, round * 1_000 + n);
+      freeze();
+      expect(kinds().length).toBeLessThanOrEqual(4);
+    }
+    expect(restored()["key-59"]).toBe(6_059);
+    expect(restored()["key-99"]).toBe(99);
+  });
+
+  it("a chain never grows beyond its limit", () => {
+    const { table, freeze, kinds } = subtask(0);
+    for (let n = 0; n < 20_000; n++) table.put(`key-${n}`, n);
+    freeze();
+    for (let n = 0; n < 2 * deltaChainMax; n++) {
+      table.put("hot", n);
+      freeze();
+      expect(kinds().length).toBeLessThanOrEqual(deltaChainMax + 1);
+    }
+  });
+
+  it("after a segment was lost the next one is full (S2)", () => {
+    const { table, freeze, restored, kinds } = subtask(0);
+    table.put("a", 1);
+    freeze();
+    table.put("b", 2);
+    freeze({ isLost: true });
+    table.put("c", 3);
+    freeze();
+    expect(kinds()).toEqual(["file chk-3"]);
+    expect(restored()).toEqual({ a: 1, b: 2, c: 3 });
+  });
+
+  it("an emptied table leaves nothing behind, and begins anew (S3)", () => {
+    const { table, freeze, restored } = subtask(0);
+    table.put("a", 1);
+    freeze();
+    table.remove("a");
+    expect(freeze().keyed).toEqual([]);
+    table.put("b", 2);
+    freeze();
+    expect(restored()).toEqual({ b: 2 });
+  });
+});
