@@ -1,39 +1,52 @@
+import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { needsCredit } from "../../format/frame.ts";
+import { attempt } from "../../format/ids.ts";
 import { channelWindow } from "../../format/limits.ts";
 import type { ChannelSession } from "../../format/messages.ts";
 import { channelKey } from "../../format/plan.ts";
 import { faults, Gate, heal, type Push } from "./faults.ts";
-import { Producer, run, type TestJob, until } from "./harness.ts";
+import { Producer, run, subtaskOf, type TestJob, until } from "./harness.ts";
 import { unusedCopy } from "./programs.ts";
 
 afterEach(heal);
+
+/** Every batch is a frame at once. */
+const unbuffered = { "execution.buffer-timeout.interval": "0" };
 
 /** Runs a counting job whose channels do what `onPush` says, until its table is exact. */
 async function counts(onPush: NonNullable<typeof faults.onPush>): Promise<TestJob> {
   faults.onPush = onPush;
   const program = unusedCopy();
   const producer = new Producer(program);
-  const job = await run(program);
-  for (let request = 0; request < 30; request++) await producer.send();
+  const job = await run(program, unbuffered);
+  await job.running();
+  for (let request = 0; request < 40; request++) await producer.send();
   await job.settlesAt("tallies", producer.expected);
   return job;
 }
 
-/** Does `harm` to the first push of every fifth number, once on each channel. */
+/** Does `harm` to every third frame, rows or barrier, when it is first pushed. */
 function sometimes(
   harm: (push: Push, forward: () => Promise<void>) => Promise<void>,
-): NonNullable<typeof faults.onPush> & { readonly harmed: Set<string> } {
-  const harmed = new Set<string>();
+): NonNullable<typeof faults.onPush> & { readonly harmed: Map<string, "rows" | "barrier"> } {
+  const harmed = new Map<string, "rows" | "barrier">();
   const onPush = (push: Push, forward: () => Promise<void>): Promise<void> => {
-    const { request, seq: number } = push;
+    const { request, seq: number, frame } = push;
     const key = `${request.channel.from.vertex} ${channelKey(request.channel)} ${number}`;
-    if (number % 5 !== 3 || harmed.has(key)) return forward();
-    harmed.add(key);
+    if (number % 3 !== 1 || harmed.has(key)) return forward();
+    harmed.set(key, needsCredit(frame) ? "rows" : "barrier");
     return harm(push, forward);
   };
   return Object.assign(onPush, { harmed });
+}
+
+/** There were enough of both kinds. */
+function hasHarmed({ harmed }: ReturnType<typeof sometimes>): void {
+  const kinds = [...harmed.values()];
+  expect(kinds.filter((kind) => kind === "rows").length).toBeGreaterThan(20);
+  expect(kinds.filter((kind) => kind === "barrier").length).toBeGreaterThan(5);
 }
 
 describe("a push", () => {
@@ -45,7 +58,7 @@ describe("a push", () => {
       answered++;
     });
     const job = await counts(onPush);
-    expect(onPush.harmed.size).toBeGreaterThan(5);
+    hasHarmed(onPush);
     await until("all are answered", () => answered === onPush.harmed.size);
     expect(await job.attempt()).toBe(1);
     await job.cancel();
@@ -57,7 +70,7 @@ describe("a push", () => {
       throw new Error("The session broke after the push (injected).");
     });
     const job = await counts(onPush);
-    expect(onPush.harmed.size).toBeGreaterThan(5);
+    hasHarmed(onPush);
     expect(await job.attempt()).toBe(1);
     await job.cancel();
   });
@@ -73,7 +86,7 @@ describe("a push", () => {
       if (broken.has(push.session)) throw new Error("The session is broken (injected).");
       return lossy(push, forward);
     });
-    expect(broken.size).toBeGreaterThan(5);
+    hasHarmed(lossy);
     expect(await job.attempt()).toBe(1);
     await job.cancel();
   });
@@ -118,17 +131,18 @@ describe("a receiver that does not keep up", () => {
       const program = unusedCopy();
       const producer = new Producer(program);
       for (let request = 0; request < 200; request++) await producer.send(50);
-      const job = await run(program, { "execution.buffer-timeout.interval": "0" });
+      const job = await run(program, unbuffered);
       await job.running();
       // Two sources, two channels each: all that can be on its way.
       await until("the windows are full", () => pushed === 2 * 2 * channelWindow);
-      await until("the next heartbeat tells what the sources have read", async () => {
-        const { tasks } = await job.details();
-        const sources = tasks.filter(({ metrics }) => (metrics?.bytesOut ?? 0) > 0);
-        return sources.length === 2 && sources.every(({ metrics }) => metrics!.recordsIn > 0);
-      });
-      const { tasks } = await job.details();
-      const read = tasks.reduce((sum, { metrics }) => sum + (metrics?.recordsIn ?? 0), 0);
+      let read = 0;
+      for (const title of ["events/0", "events/1"]) {
+        const source = subtaskOf(job.id, await job.task(title));
+        const outcome = await source.heartbeat(attempt(1));
+        expect(outcome).toMatchObject({ kind: "ok" });
+        if (outcome.kind === "ok") read += outcome.metrics.recordsIn;
+      }
+      expect(read).toBeGreaterThan(0);
       expect(read).toBeLessThan(producer.sent / 5);
       expect(pushed).toBe(2 * 2 * channelWindow);
 
@@ -140,4 +154,32 @@ describe("a receiver that does not keep up", () => {
       await job.cancel();
     },
   );
+
+  test("makes the source behind it read again what it had read ahead at the barrier", async () => {
+    const gate = new Gate();
+    const turns = new Map<ChannelSession, Promise<void>>();
+    let held = 0;
+    faults.onPush = (push, forward) => {
+      held++;
+      const turn = (turns.get(push.session) ?? Promise.resolve()).then(() => gate.pass());
+      turns.set(push.session, turn);
+      return turn.then(forward);
+    };
+    const program = unusedCopy();
+    const producer = new Producer(program);
+    for (let request = 0; request < 100; request++) await producer.send(50);
+    const job = await run(program, { ...unbuffered, "execution.checkpointing.interval": "400 ms" });
+    await until("the windows are full", () => held >= 2 * 2 * channelWindow);
+    // Its barrier enters the stream while the sources hold batches that may not leave.
+    await until("a checkpoint is pending", async () => {
+      return (await job.checkpoints()).counts.in_progress === 1;
+    });
+    gate.open();
+    await until("it completes", async () => (await job.checkpoints()).counts.completed === 1);
+    await abortAllDurableObjects();
+    await job.settlesAt("tallies", producer.expected);
+    expect((await job.checkpoints()).latest.restored).toMatchObject({ id: 1 });
+    expect(await job.attempt()).toBe(2);
+    await job.cancel();
+  });
 });

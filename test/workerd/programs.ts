@@ -24,7 +24,7 @@ const quick = {
   parallelism: 2,
   bufferTimeout: 5,
   checkpointing: { interval: 50 },
-  restart: { delay: 50 },
+  restart: { strategy: "fixed-delay", attempts: 1_000_000, delay: 50 },
 } as const satisfies JobOptions;
 
 /** Counts and sums that tell a lost row from a doubled one, and either from a pair of both. */
