@@ -1,0 +1,313 @@
+// The Durable Object around one job: the shell of `coordinator/coordinator.ts`, played. The core is
+// the production one.
+//   D1. Events run one at a time.
+//   D2. What an effect needs durable is written before the effect; the gate holds the effect's
+//       messages back until then.
+//   D3. The alarm is set again before its work begins.
+
+import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
+import type { CheckpointRecord } from "../format/job-status.ts";
+import { heartbeatInterval } from "../format/limits.ts";
+import { decodeManifest } from "../format/manifest.ts";
+import type {
+  AttemptOutcome,
+  DeployOutcome,
+  HeartbeatOutcome,
+  JobSubmission,
+} from "../format/messages.ts";
+import { collectable } from "../coordinator/retention.ts";
+import { type Effect, isTerminal, Job, type JobRecord, type Silence } from "../coordinator/job.ts";
+import type { Deployment } from "./deployment.ts";
+import { Host, Instance, type Scene } from "./host.ts";
+import { call } from "./network.ts";
+import type { SubtaskInstance } from "./subtask.ts";
+
+/** Keys that one call deletes; production deletes a thousand at once. */
+const deleteBatch = 3;
+
+interface JobState {
+  readonly record: JobRecord;
+  readonly history: readonly CheckpointRecord[];
+}
+
+type State = JobState | undefined;
+
+export class CoordinatorHost extends Host<State, CoordinatorInstance> {
+  readonly deployment: () => Deployment;
+
+  constructor(scene: Scene, deployment: () => Deployment) {
+    super("coordinator", scene, undefined);
+    this.deployment = deployment;
+  }
+
+  protected override wake(stored: State): CoordinatorInstance {
+    return new CoordinatorInstance(this, stored);
+  }
+
+  protected override onAlarm(instance: CoordinatorInstance): void {
+    instance.alarm();
+  }
+
+  protected override onDurable(stored: State): void {
+    if (stored !== undefined) this.deployment().checks.recorded(stored.record);
+  }
+}
+
+type Published = Parameters<Job["published"]>[2];
+
+export class CoordinatorInstance extends Instance<State> {
+  readonly #deployment: Deployment;
+  #stored: State;
+  #job: Job | undefined;
+  #alarmAt: Millis | undefined;
+
+  constructor(host: CoordinatorHost, stored: State) {
+    super(host);
+    this.#deployment = host.deployment();
+    this.#stored = stored;
+  }
+
+  override born(): void {
+    if (this.#stored === undefined) return;
+    const { record, history } = this.#stored;
+    const { job, effects } = Job.reloaded(record, history, this.#now());
+    this.#job = job;
+    this.#perform(effects);
+  }
+
+  submit(submission: JobSubmission): void {
+    if (this.#job !== undefined) return;
+    const { job, effects } = Job.submitted(submission, this.#now());
+    this.#job = job;
+    this.#perform(effects);
+  }
+
+  cancel(): void {
+    this.handle((job, now) => job.cancel(now).effects);
+  }
+
+  alarm(): void {
+    this.#alarmAt = undefined;
+    const job = this.#job;
+    if (job === undefined) return;
+    if (!isTerminal(job.phase)) this.#arm(millis(this.#now() + heartbeatInterval));
+    this.handle((current, now) => current.tick(now));
+  }
+
+  handle(event: (job: Job, now: Millis) => readonly Effect[]): void {
+    if (this.isDead || this.#job === undefined) return;
+    this.#perform(event(this.#job, this.#now()));
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+    this.#arm(this.#job?.nextWakeAt());
+  }
+
+  #performOne(effect: Effect): void {
+    const { bucket, checks } = this.#deployment;
+    switch (effect.kind) {
+      case "persist": {
+        const { record, ended, forgotten } = effect;
+        const gone = new Set([...forgotten, ...ended.map((entry) => entry.id)]);
+        const kept = (this.#stored?.history ?? []).filter((entry) => !gone.has(entry.id));
+        this.#stored = { record, history: [...kept, ...ended] };
+        return this.#write();
+      }
+      case "loadManifest": {
+        const { attempt, checkpoint } = effect;
+        const fail = (damaged: boolean, message: string): void =>
+          this.handle((job, now) => job.manifestFailed(attempt, { damaged, message }, now));
+        return this.send(() =>
+          bucket.get(this, checkpoint.path, {
+            done: (bytes) => {
+              if (bytes === undefined) {
+                checks.missing(checkpoint.path, attempt);
+                return fail(true, "It is not in the bucket.");
+              }
+              const manifest = decodeManifest(bytes);
+              this.handle((job, now) => job.manifestLoaded(attempt, manifest, now));
+            },
+            failed: () => fail(false, "R2 error"),
+          }),
+        );
+      }
+      case "deploy":
+        for (const deployment of effect.deployments) {
+          const { attempt, task } = deployment;
+          this.#call<DeployOutcome>(
+            task,
+            (subtask, reply) => subtask.deploy(deployment, reply),
+            (outcome) =>
+              this.handle((job, now) =>
+                outcome.kind === "silent"
+                  ? job.deployed(attempt, task, { kind: "refused", reason: outcome.message }, now)
+                  : job.deployed(attempt, task, outcome, now),
+              ),
+          );
+        }
+        return;
+      case "start":
+        return this.#ask(effect, (subtask) => subtask.start(effect.attempt), {
+          answered: (job, task, outcome, now) => job.started(effect.attempt, task, outcome, now),
+        });
+      case "trigger": {
+        const { attempt, checkpoint } = effect;
+        return this.#ask(effect, (subtask) => subtask.trigger(attempt, checkpoint), {
+          answered: (job, task, outcome, now) =>
+            job.triggered(attempt, checkpoint, task, outcome, now),
+        });
+      }
+      case "publish": {
+        const { attempt, candidate, bytes } = effect;
+        return this.send(() =>
+          this.#publish(candidate.path, bytes, (outcome) =>
+            this.handle((job, now) => job.published(attempt, candidate, outcome, now)),
+          ),
+        );
+      }
+      case "probeManifest": {
+        const { candidate } = effect;
+        const recovered = (exists: boolean): void =>
+          this.handle((job, now) => job.recovered(candidate, exists, now));
+        return this.send(() =>
+          bucket.get(this, candidate.path, {
+            done: (bytes) => recovered(bytes !== undefined),
+            failed: () => recovered(false),
+          }),
+        );
+      }
+      case "notifyComplete":
+        return this.#ask(effect, (subtask) =>
+          subtask.notifyComplete(effect.attempt, effect.checkpoint),
+        );
+      case "notifyAborted":
+        return this.#ask(effect, (subtask) =>
+          subtask.notifyAborted(effect.attempt, effect.checkpoint),
+        );
+      case "heartbeat":
+        return this.#ask(effect, (subtask) => subtask.heartbeat(effect.attempt));
+      case "cancelTasks":
+        for (const task of effect.tasks) {
+          this.#call<AttemptOutcome>(
+            task,
+            (subtask, reply) => {
+              subtask.cancel(effect.attempt);
+              reply({ kind: "ok" });
+            },
+            (outcome) => {
+              if (outcome.kind === "silent") return;
+              this.handle((job, now) => job.tasksCancelled(effect.attempt, [task], now));
+            },
+          );
+        }
+        return;
+      case "deleteFiles":
+        return this.send(() =>
+          this.#delete(effect.paths, {
+            done: () => {},
+            failed: () => this.handle((job, now) => job.notDeleted(now)),
+          }),
+        );
+      case "sweep": {
+        const { job } = this.#stored!.record;
+        const reachable = new Set(effect.reachable);
+        return this.send(() =>
+          bucket.list(this, {
+            done: (paths) =>
+              this.#delete(collectable({ job, reachable, upTo: effect.upTo }, paths), {
+                done: () => this.handle((current, now) => current.swept(effect.upTo, now)),
+                failed: () => {},
+              }),
+            failed: () => {},
+          }),
+        );
+      }
+      case "announce": {
+        const { clock, faults } = this.host.scene;
+        const { lastModification } = effect.summary;
+        return this.send(() => {
+          if (faults.strikes("drop")) return;
+          clock.later(faults.latency(), () =>
+            this.handle((job, now) => job.announced(lastModification, now)),
+          );
+        });
+      }
+      default:
+        effect satisfies never;
+    }
+  }
+
+  /** As `coordinator/manifest-store.ts` does it: what was answered is made unambiguous. */
+  #publish(path: string, bytes: Uint8Array, tell: (outcome: Published) => void): void {
+    const { bucket } = this.#deployment;
+    const look = (): void =>
+      bucket.get(this, path, {
+        done: (found) => {
+          if (found === undefined) tell({ kind: "unknown", message: "R2 error" });
+          else if (found === bytes) tell({ kind: "created" });
+          else tell({ kind: "exists", message: `${path} holds another manifest.` });
+        },
+        failed: () => tell({ kind: "unknown", message: "R2 error" }),
+      });
+    bucket.create(this, path, bytes, {
+      done: (isCreated) => (isCreated ? tell({ kind: "created" }) : look()),
+      failed: look,
+    });
+  }
+
+  #delete(
+    paths: readonly string[],
+    on: { readonly done: () => void; readonly failed: () => void },
+  ): void {
+    if (paths.length === 0) return on.done();
+    this.#deployment.bucket.delete(this, paths.slice(0, deleteBatch), {
+      done: () => this.#delete(paths.slice(deleteBatch), on),
+      failed: on.failed,
+    });
+  }
+
+  #ask<T extends AttemptOutcome | HeartbeatOutcome>(
+    { attempt, tasks }: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+    work: (subtask: SubtaskInstance) => T,
+    on: {
+      answered(job: Job, task: TaskId, outcome: T | Silence, now: Millis): readonly Effect[];
+    } = { answered: (job, task, outcome, now) => job.heartbeat(attempt, task, outcome, now) },
+  ): void {
+    for (const task of tasks) {
+      this.#call<T>(
+        task,
+        (subtask, reply) => reply(work(subtask)),
+        (outcome) => this.handle((job, now) => on.answered(job, task, outcome, now)),
+      );
+    }
+  }
+
+  #call<T>(
+    task: TaskId,
+    work: (subtask: SubtaskInstance, reply: (outcome: T) => void) => void,
+    heard: (outcome: T | Silence) => void,
+  ): void {
+    this.send(() =>
+      call(this.host.scene, this, this.#deployment.subtask(task), "crashSubtask", work, {
+        answered: heard,
+        lost: (message) => heard({ kind: "silent", message }),
+      }),
+    );
+  }
+
+  #arm(at: Millis | undefined): void {
+    if (this.#alarmAt === at) return;
+    this.#alarmAt = at;
+    this.#write();
+  }
+
+  #write(): void {
+    const alarm = this.#alarmAt;
+    this.write({ value: this.#stored, ...(alarm !== undefined && { alarm }) });
+  }
+
+  #now(): Millis {
+    return millis(this.host.time);
+  }
+}

@@ -1,0 +1,258 @@
+// npm run sim:mutations: plants one mistake at a time into a copy of the tree and reports how many
+// seeds the simulator needs to find it. Shows that the checks can fail.
+//   M1. A mutation whose text is not in its file, exactly once, is an error: the code has moved on,
+//       and the mutation must follow.
+//   M2. A mutation that is not found within `seedsMax` fails the run.
+
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const seedsMax = 5_000;
+
+interface Mutation {
+  readonly name: string;
+  readonly edits: readonly {
+    readonly file: string;
+    readonly from: string;
+    readonly to: string;
+  }[];
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: "no alignment",
+    edits: [
+      {
+        file: "task/alignment.ts",
+        from: `    return this.#mode === "EXACTLY_ONCE" && this.#alignment?.arrived.has(channel) === true;`,
+        to: `    return channel < 0;`,
+      },
+    ],
+  },
+  {
+    name: "commit before the manifest",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `    this.#effects.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });`,
+        to:
+          `    this.#effects.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });\n` +
+          `    this.#effects.push({ kind: "notifyComplete", attempt, checkpoint, tasks: this.#tasks.all });`,
+      },
+    ],
+  },
+  {
+    name: "seq not checked",
+    edits: [
+      {
+        file: "task/inbox.ts",
+        from: `    if (frameSeq > input.expected) return { kind: "gap", expected: seq(input.expected) };\n    input.expected++;`,
+        to: `    input.expected = frameSeq + 1;`,
+      },
+    ],
+  },
+  {
+    name: "duplicate push accepted",
+    edits: [
+      {
+        file: "task/inbox.ts",
+        from: `    if (frameSeq < input.expected) {`,
+        to: `    if (frameSeq < input.expected - 1) {`,
+      },
+      {
+        file: "task/inbox.ts",
+        from: `    input.expected++;`,
+        to: `    input.expected = frameSeq + 1;`,
+      },
+    ],
+  },
+  {
+    name: "zombie manifest wins",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `    if (!this.#isRunning(attempt) || !this.#checkpoints.isOpen(candidate.id)) {`,
+        to: `    if (!this.#checkpoints.isOpen(candidate.id)) {`,
+      },
+      {
+        file: "coordinator/job.ts",
+        from: `      this.#checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+        to:
+          `      if (this.#checkpoints.isPublishing(id)) continue;\n` +
+          `      this.#checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+      },
+    ],
+  },
+  {
+    name: "barrier before pending rows",
+    edits: [
+      {
+        file: "task/outbox.ts",
+        from: `    this.flush();\n    const mark`,
+        to: `    const mark`,
+      },
+    ],
+  },
+  {
+    name: "offsets of what was read ahead",
+    edits: [
+      {
+        file: "connectors/topic-source.ts",
+        from: `    return this.#splits.map(({ partition, next }) => ({ partition, next }));`,
+        to: `    return this.#splits.map(({ partition, readFrom }) => ({ partition, next: readFrom }));`,
+      },
+    ],
+  },
+  {
+    name: "a delta forgets removed keys",
+    edits: [
+      {
+        file: "operators/state/memory.ts",
+        from: `[...this.#dirty, ...this.#removed.values()]`,
+        to: `[...this.#dirty]`,
+      },
+    ],
+  },
+  {
+    name: "retention by age",
+    edits: [
+      {
+        file: "coordinator/retention.ts",
+        from: `    if (reachable.has(path)) return false;`,
+        to: `    if (reachable.has(path) && path.endsWith("_metadata")) return false;`,
+      },
+    ],
+  },
+  {
+    name: "undo of the running epoch skipped",
+    edits: [
+      {
+        file: "operators/table.ts",
+        from: `    return this.#running.has(id) ? this.#running.get(id) : latest;`,
+        to: `    return latest;`,
+      },
+    ],
+  },
+  {
+    name: "effects before they are durable",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `    return [{ kind: "persist", record: this.#record, ...this.#checkpoints.takeChanges() }, ...out];`,
+        to: `    return [...out, { kind: "persist", record: this.#record, ...this.#checkpoints.takeChanges() }];`,
+      },
+    ],
+  },
+  {
+    name: "deltas build on a lost segment",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `  snapshotLost(): void {\n    this.#snapshots.lost();`,
+        to: `  snapshotLost(): void {\n    void this.#snapshots;`,
+      },
+    ],
+  },
+  {
+    name: "overtaken output not kept",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `for (const { channel, frames } of this.#outbox.overtake()) channels.overtaken(channel, frames);`,
+        to: `this.#outbox.overtake();`,
+      },
+      {
+        file: "task/task.ts",
+        from: `  #overtakeOutputs({ channels }: OpenSnapshot): void {`,
+        to: `  #overtakeOutputs(_: OpenSnapshot): void {`,
+      },
+    ],
+  },
+  {
+    name: "overtaken input not kept",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `    for (const channel of open) channels.waiting(channel, this.#inbox.ahead(channel, checkpoint));`,
+        to: `    for (const channel of open) this.#inbox.ahead(channel, checkpoint);`,
+      },
+    ],
+  },
+  {
+    name: "failed deletions forgotten",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `    this.#checkpoints.littered(latest.id);`,
+        to: `    void latest.id;`,
+      },
+    ],
+  },
+];
+
+function plant(mutation: Mutation, folder: string): void {
+  for (const { file, from, to } of mutation.edits) {
+    const path = join(folder, file);
+    const text = readFileSync(path, "utf8");
+    const found = text.split(from).length - 1;
+    if (found !== 1) {
+      throw new Error(
+        `"${mutation.name}": ${file} holds its text ${found} times, not once:\n${from}`,
+      );
+    }
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    );
+  }
+}
+
+interface Finding {
+  readonly name: string;
+  /** Worlds until the first that failed; undefined where none did. */
+  readonly seeds: number | undefined;
+  readonly failure: string;
+}
+
+function find(mutation: Mutation): Finding {
+  const folder = mkdtempSync(join(tmpdir(), "tidemark-mutation-"));
+  try {
+    const production = ["format", "stream", "operators", "connectors", "task", "coordinator"];
+    for (const name of [...production, "sim", "package.json"]) {
+      cpSync(join(root, name), join(folder, name), { recursive: true });
+    }
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    plant(mutation, folder);
+    const run = spawnSync(
+      process.execPath,
+      ["sim/cli.ts", "--seeds", String(seedsMax), "--first", "--json"],
+      { cwd: folder, encoding: "utf8", maxBuffer: 2 ** 28 },
+    );
+    const lines = run.stdout.trim().split("\n");
+    const figures = JSON.parse(lines.at(-1) ?? "") as { seeds: number; failed: number };
+    const failure = lines.find((line) => line.includes("FAILED")) ?? "";
+    return {
+      name: mutation.name,
+      seeds: figures.failed > 0 ? figures.seeds : undefined,
+      failure: failure.replace(/^seed \d+ FAILED: /, "").slice(0, 160),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const wanted = process.argv.slice(2);
+let missed = 0;
+for (const mutation of mutations) {
+  if (wanted.length > 0 && !wanted.some((part) => mutation.name.includes(part))) continue;
+  const { name, seeds, failure } = find(mutation);
+  if (seeds === undefined) missed++;
+  console.log(
+    `${name}: ${seeds === undefined ? `not within ${seedsMax}` : `${seeds} seeds`}; ${failure}`,
+  );
+}
+if (missed > 0) console.log(`${missed} mutations were not found.`);
+process.exitCode = missed === 0 ? 0 : 1;

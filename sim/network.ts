@@ -1,0 +1,48 @@
+// Calls from one object to another: a request, the work, an answer, each after a while.
+//   N1. Whoever calls hears exactly one thing, an answer or that there is none, unless it died.
+//   N2. No answer means nothing: the work was done, is being done, will be done, or never will.
+//   N3. An answer leaves the callee through its output gate.
+
+import type { Host, Instance, Scene } from "./host.ts";
+
+/** What happens to a call: exactly one of the two, once. */
+export interface Hearing<T> {
+  readonly answered: (result: T) => void;
+  readonly lost: (why: string) => void;
+}
+
+export type Fault = "crashSubtask" | "crashCoordinator";
+
+export function call<S, I extends Instance<S>, T>(
+  scene: Scene,
+  from: Instance<unknown> | undefined,
+  to: Host<S, I>,
+  crash: Fault,
+  work: (instance: I, reply: (result: T) => void) => void,
+  hearing: Hearing<T>,
+): void {
+  const { clock, faults } = scene;
+  let isHeard = false;
+  const hear = (tell: () => void): void =>
+    clock.later(faults.latency(), () => {
+      if (isHeard || from?.isDead === true) return;
+      isHeard = true;
+      tell();
+    });
+  const arrive = (): void => {
+    if (faults.strikes(crash)) to.crash();
+    const { instance } = to;
+    const forget = instance.whenDead(() => hear(() => hearing.lost("it died")));
+    work(instance, (result) => {
+      instance.send(() => {
+        forget();
+        if (faults.strikes("drop")) hear(() => hearing.lost("the answer was lost"));
+        else hear(() => hearing.answered(result));
+      });
+    });
+    if (to.awake === instance && faults.strikes(crash)) to.crash();
+  };
+  if (faults.strikes("drop")) return hear(() => hearing.lost("the request was lost"));
+  if (faults.strikes("duplicate")) clock.later(faults.latency(), arrive);
+  clock.later(faults.latency(), arrive);
+}

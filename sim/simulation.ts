@@ -1,0 +1,300 @@
+// One world from beginning to end.
+//   P1. Safety: while faults happen, input arrives and tables are read, and no check may fail.
+//   P2. Liveness: without faults, within bounded virtual time, the job runs, checkpoints complete,
+//       the tables are what the reference says, and no orphan is in the bucket.
+//   P3. The end: a job that is cancelled ends, its subtasks stop, and it leaves nothing behind.
+
+import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import { tasksOf, vertexOf } from "../format/plan.ts";
+import { planOf } from "../coordinator/plan.ts";
+import { Bucket } from "./bucket.ts";
+import { Checks, Violation } from "./checks.ts";
+import { Clock } from "./clock.ts";
+import { CoordinatorHost } from "./coordinator.ts";
+import type { Deployment } from "./deployment.ts";
+import { Faults } from "./faults.ts";
+import type { Scene } from "./host.ts";
+import { call } from "./network.ts";
+import { Prng } from "./prng.ts";
+import { keyText, type StateView } from "./reference.ts";
+import { SubtaskHost } from "./subtask.ts";
+import { definitionOf, tableName } from "./topology.ts";
+import { Topics } from "./topics.ts";
+import { drawWorld, type World } from "./world.ts";
+
+/** Milliseconds of virtual time in which a healed job must be well, and a cancelled one gone. */
+const recoveryMax = 180_000;
+const endMax = 240_000;
+
+/** Checkpoints that must complete after the faults. */
+const checkpointsAfter = 2;
+
+export interface WorldResult {
+  readonly seed: number;
+  /** What went wrong; undefined where nothing did. */
+  readonly failure?: string;
+  readonly checkpoints: number;
+  readonly attempts: number;
+  readonly events: number;
+  readonly faults: ReadonlyMap<string, number>;
+}
+
+export interface SimulationOptions {
+  readonly log?: (line: string) => void;
+}
+
+export function simulate(seed: number, options: SimulationOptions = {}): WorldResult {
+  const world = drawWorld(seed);
+  const simulation = new Simulation(world, options);
+  let failure: string | undefined;
+  try {
+    simulation.run();
+  } catch (error) {
+    failure =
+      error instanceof Violation
+        ? error.message
+        : error instanceof Error
+          ? `thrown: ${error.stack ?? error.message}`
+          : String(error);
+    options.log?.(`FAILED: ${failure}`);
+  }
+  return { seed, ...(failure !== undefined && { failure }), ...simulation.figures };
+}
+
+interface Reader {
+  readonly table: string;
+  readonly host: SubtaskHost;
+  readonly task: TaskId;
+}
+
+class Simulation {
+  readonly #world: World;
+  readonly #clock = new Clock(1_700_000_000_000);
+  readonly #faults: Faults;
+  readonly #scene: Scene;
+  readonly #prng: Prng;
+  readonly #topics: Topics;
+  readonly #checks: Checks;
+  readonly #bucket: Bucket;
+  readonly #coordinator: CoordinatorHost;
+  readonly #subtasks = new Map<TaskKey, SubtaskHost>();
+  /** The subtasks that hold a part of each table. */
+  readonly #readers: Reader[] = [];
+  readonly #deployment: Deployment;
+
+  constructor(world: World, { log }: SimulationOptions) {
+    this.#world = world;
+    const { topology, options, seed } = world;
+    const clock = this.#clock;
+    const start = clock.now;
+    this.#prng = new Prng(seed ^ 0x2545f491);
+    this.#faults = new Faults(world.faults, this.#prng.fork());
+    this.#scene = {
+      clock,
+      faults: this.#faults,
+      log: log && ((line) => log(`${String(clock.now - start).padStart(7)} ${line}`)),
+    };
+    const scene = this.#scene;
+    this.#topics = new Topics(scene);
+    this.#checks = new Checks(topology, this.#topics, options.checkpointing.mode);
+    this.#bucket = new Bucket(scene, this.#checks);
+    this.#checks.watch(this.#bucket.files);
+    const definition = definitionOf(topology, options);
+    const plan = planOf(definition.graph);
+    const deployment = (): Deployment => this.#deployment;
+    this.#coordinator = new CoordinatorHost(scene, deployment);
+    for (const task of tasksOf(plan)) {
+      const vertex = vertexOf(plan, task.vertex);
+      const host = new SubtaskHost(task, `${vertex.operators[0]}/${task.index}`, scene, deployment);
+      this.#subtasks.set(taskKey(task), host);
+      topology.tables.forEach((_, at) => {
+        if (!vertex.operators.includes(`out-${at}`)) return;
+        this.#readers.push({ table: tableName(at), host, task });
+      });
+    }
+    this.#deployment = {
+      definition,
+      bucket: this.#bucket,
+      topics: this.#topics,
+      coordinator: this.#coordinator,
+      checks: this.#checks,
+      subtask: (task) => this.#subtasks.get(taskKey(task))!,
+    };
+    const job = jobIdFrom(new Uint8Array(16).fill(7));
+    this.#submit({ job, plan, config: definition.graph.config });
+  }
+
+  get figures(): Omit<WorldResult, "seed" | "failure"> {
+    return {
+      checkpoints: this.#checks.completed,
+      attempts: this.#checks.record?.attempt ?? 0,
+      events: this.#clock.events,
+      faults: this.#faults.counts,
+    };
+  }
+
+  run(): void {
+    const { duration, ending } = this.#world;
+    this.#feed();
+    this.#readNow();
+    this.#disasters();
+    if (ending === "cancelled under faults") {
+      this.#clock.run(Math.floor(duration / 2));
+      this.#cancel();
+      this.#clock.run(Math.ceil(duration / 2));
+      this.#heal();
+      return this.#ends();
+    }
+    this.#clock.run(duration);
+    this.#heal();
+    this.#recovers();
+    if (ending === "running") return;
+    this.#cancel();
+    this.#ends();
+  }
+
+  // What the world does.
+
+  #submit(submission: Parameters<NonNullable<CoordinatorHost["awake"]>["submit"]>[0]): void {
+    // The client tries again until it is answered.
+    const again = (): void =>
+      call(
+        this.#scene,
+        undefined,
+        this.#coordinator,
+        "crashCoordinator",
+        (instance, reply) => {
+          instance.submit(submission);
+          reply(true);
+        },
+        { answered: () => {}, lost: () => this.#clock.later(50, again) },
+      );
+    again();
+  }
+
+  #cancel(): void {
+    this.#scene.log?.("client: cancels");
+    const again = (): void => {
+      // Nobody cancels a job before it was submitted.
+      if (this.#checks.record === undefined) return this.#clock.later(50, again);
+      call(
+        this.#scene,
+        undefined,
+        this.#coordinator,
+        "crashCoordinator",
+        (instance, reply) => {
+          instance.cancel();
+          reply(true);
+        },
+        { answered: () => {}, lost: () => this.#clock.later(50, again) },
+      );
+    };
+    again();
+  }
+
+  #feed(): void {
+    let id = 0;
+    for (const { at, source, partition, items } of this.#world.arrivals) {
+      const rows = items.map(({ k, v }) => ({ id: id++, k, v }));
+      this.#clock.later(at, () => this.#topics.append(`topic-${source}`, partition, rows));
+    }
+  }
+
+  #disasters(): void {
+    const step = 100;
+    this.#clock.later(step, () => {
+      if (!this.#faults.areOn) return;
+      if (this.#faults.strikes("crashAll", step / 1_000)) {
+        this.#scene.log?.("everything is killed");
+        for (const host of this.#subtasks.values()) host.crash({ mayHaunt: false });
+        this.#coordinator.crash({ mayHaunt: false });
+      }
+      this.#disasters();
+    });
+  }
+
+  #heal(): void {
+    this.#scene.log?.("no more faults");
+    this.#faults.heal();
+    for (const host of [this.#coordinator, ...this.#subtasks.values()]) host.buryZombies();
+  }
+
+  #readNow(): void {
+    for (const reader of this.#readers) this.#read(reader);
+    this.#clock.later(this.#world.readEvery, () => {
+      if (this.#faults.areOn) this.#readNow();
+    });
+  }
+
+  /** As the production subtask answers `readTable`; the answer waits at the gate. */
+  #read({ table, host, task }: Reader): void {
+    const { awake } = host;
+    const operator = awake?.run?.task.table(table);
+    if (operator === undefined) return;
+    const checkpoint = operator.committedCheckpoint;
+    const rows = Array.from(operator.entries("committed"), ([, row]) => row as { key: unknown });
+    const view = this.#rowsView(table, host);
+    awake?.send(() => this.#checks.shown(table, taskKey(task), checkpoint, rows, view));
+  }
+
+  #rowsView(table: string, host: SubtaskHost): StateView {
+    const rows: StateView = new Map();
+    const operator = host.awake?.run?.task.table(table);
+    if (operator === undefined) return rows;
+    const view = this.#checks.view(`out-${table.slice("table-".length)}/rows`);
+    for (const [key, row] of operator.entries("committed")) rows.set(keyText(key), view(row));
+    return rows;
+  }
+
+  // What must come true.
+
+  #recovers(): void {
+    const wanted = this.#checks.completed + checkpointsAfter;
+    const reason = this.#waitFor(recoveryMax, 100, () => {
+      const { record, completed } = this.#checks;
+      if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
+      if (completed < wanted) return "checkpoints do not complete";
+      for (const { table } of this.#readers) {
+        const rows: StateView = new Map();
+        for (const reader of this.#readers) {
+          if (reader.table !== table) continue;
+          for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);
+        }
+        const wrong = this.#checks.final(table, rows);
+        if (wrong !== undefined) return `${table}: ${wrong}`;
+      }
+      // A stray goes with the next sweep, which a job that runs well does not need.
+      const orphan = this.#checks.orphans().find((path) => !this.#bucket.strays.has(path));
+      return orphan === undefined ? undefined : `${orphan} is an orphan`;
+    });
+    for (const reader of this.#readers) this.#read(reader);
+    if (reason !== undefined) throw new Violation(`P2: after ${recoveryMax} ms, ${reason}`);
+  }
+
+  #ends(): void {
+    const reason = this.#waitFor(endMax, 1_000, () => {
+      const { record } = this.#checks;
+      if (record !== undefined && record.phase !== "CANCELED") return `it is ${record.phase}`;
+      for (const host of this.#subtasks.values()) {
+        if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
+      }
+      const { retention } = this.#world.options.checkpointing;
+      if (retention !== "RETAIN_ON_CANCELLATION" && record?.checkpoints.retained.length !== 0) {
+        return "checkpoints are still retained";
+      }
+      const [file] = this.#checks.unreachable();
+      return file === undefined ? undefined : `${file} is left behind`;
+    });
+    if (reason !== undefined) throw new Violation(`P3: ${endMax} ms after the cancel, ${reason}`);
+  }
+
+  /** Why it has not come true within that time; undefined where it has. */
+  #waitFor(most: number, step: number, missing: () => string | undefined): string | undefined {
+    let reason = missing();
+    for (let waited = 0; reason !== undefined && waited < most; waited += step) {
+      this.#clock.run(step);
+      reason = missing();
+    }
+    return reason;
+  }
+}

@@ -1,0 +1,264 @@
+// One attempt of a subtask in motion: the shell of `task/shell/task-run.ts`, played. The core is the
+// production one.
+//   U1. The core is called from one place at a time and never across a wait.
+//   U2. A checkpoint is acknowledged only when every file its handles name is stored. Files are
+//       stored one after the other.
+//   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
+
+import { type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
+import type { CheckpointAck, StoredBatch, TaskFailure } from "../format/messages.ts";
+import { vertexOf, type Channel } from "../format/plan.ts";
+import { filesOf } from "../format/state-handle.ts";
+import type { Task, TaskEffect } from "../task/task.ts";
+import { ChannelSender, type Opening } from "./channels.ts";
+import type { Deployment } from "./deployment.ts";
+import { call, type Hearing } from "./network.ts";
+import type { CoordinatorInstance } from "./coordinator.ts";
+import type { SubtaskInstance } from "./subtask.ts";
+
+/** Milliseconds before each further try to tell the coordinator something. */
+const reportDelays = [50, 200, 1_000, 3_000];
+
+/** Milliseconds before each further try to read; after the last the source fails. */
+const readDelays = [50, 200, 1_000, 3_000, 10_000];
+
+type SnapshotFile = NonNullable<Extract<TaskEffect, { kind: "snapshot" }>["file"]>;
+
+interface Waiter {
+  readonly settled: () => void;
+  readonly rejected: () => void;
+}
+
+export class TaskRun {
+  readonly instance: SubtaskInstance;
+  readonly task: Task;
+  readonly #deployment: Deployment;
+  readonly #senders: readonly ChannelSender[];
+  readonly #waiters = new Map<string, Waiter[]>();
+  readonly #lostFiles = new Set<string>();
+  /** Snapshots that wait for the files before theirs. */
+  readonly #storing: { readonly file: SnapshotFile | undefined; readonly ack: CheckpointAck }[] =
+    [];
+  #isStoring = false;
+  /** The tick that is armed; an earlier one replaces it. */
+  #tick: { readonly at: number } | undefined;
+  #isOver = false;
+
+  constructor(instance: SubtaskInstance, task: Task, deployment: Deployment) {
+    this.instance = instance;
+    this.task = task;
+    this.#deployment = deployment;
+    this.#senders = task.outputs.map(
+      (channel, at) =>
+        new ChannelSender(this, channel, {
+          opened: (expected) => this.handle((now) => task.reopened(at, expected, now)),
+          settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
+          disconnected: () => this.handle((now) => task.disconnected(at, now)),
+          lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
+        }),
+    );
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  handle(event: (now: Millis) => readonly TaskEffect[]): void {
+    if (this.#isOver || this.instance.isDead) return;
+    for (const effect of event(this.#now())) this.#perform(effect);
+    this.#armTick();
+  }
+
+  openChannel(channel: Channel, hearing: Hearing<Opening>): void {
+    const { attempt } = this.task.deployment;
+    const receiver = this.#deployment.subtask(channel.to);
+    const { scene } = this.instance.host;
+    this.instance.send(() =>
+      call(
+        scene,
+        this.instance,
+        receiver,
+        "crashSubtask",
+        (instance, reply) => reply(instance.open(attempt, channel)),
+        hearing,
+      ),
+    );
+  }
+
+  /** A frame from upstream; `following` hears when it was processed. */
+  receive(input: number, seq: Seq, frame: Uint8Array, following: Waiter): void {
+    const { host } = this.instance;
+    if (!this.instance.isZombie && host.scene.faults.strikes("crashSubtask")) return host.crash();
+    this.handle((now) => this.task.receive(input, seq, frame, now).effects);
+    this.whenSettled(input, seq, following);
+    if (!this.instance.isZombie && host.scene.faults.strikes("crashSubtask")) host.crash();
+  }
+
+  whenSettled(input: number, seq: Seq, following: Waiter): void {
+    if (this.#isOver) return following.rejected();
+    if (this.task.isSettled(input, seq)) return following.settled();
+    const key = `${input}:${seq}`;
+    const waiters = this.#waiters.get(key);
+    if (waiters === undefined) this.#waiters.set(key, [following]);
+    else waiters.push(following);
+  }
+
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.task.stop();
+    for (const sender of this.#senders) sender.close();
+    const waiters = [...this.#waiters.values()].flat();
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.rejected();
+  }
+
+  #perform(effect: TaskEffect): void {
+    switch (effect.kind) {
+      case "open":
+        return this.#senders[effect.channel]!.open();
+      case "push":
+        return this.#senders[effect.channel]!.push(effect.seq, effect.frame);
+      case "awaitSettled":
+        return this.#senders[effect.channel]!.awaitSettled(effect.seq);
+      case "release": {
+        const key = `${effect.channel}:${effect.seq}`;
+        const waiters = this.#waiters.get(key);
+        this.#waiters.delete(key);
+        for (const waiter of waiters ?? []) waiter.settled();
+        return;
+      }
+      case "read":
+        return this.#read(effect.partition, effect.from);
+      case "snapshot":
+        this.#storing.push(effect);
+        return this.#storeNext();
+      case "decline":
+        return this.#report((job, now) => job.declined(effect.decline, now));
+      case "fail":
+        this.instance.host.scene.log?.(`${this.instance.title} fails: ${effect.failure.message}`);
+        this.#report((job, now) => job.taskFailed(effect.failure, now));
+        return this.over();
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #read(partition: number, from: StoredBatch["first"], tries = 0): void {
+    const { plan, task } = this.task.deployment;
+    const { source } = vertexOf(plan, task.vertex);
+    const { clock, faults } = this.instance.host.scene;
+    this.instance.send(() =>
+      clock.later(faults.latency(), () => {
+        if (this.#isOver || this.instance.isDead) return;
+        if (faults.strikes("drop")) {
+          const delay = readDelays[tries];
+          if (delay === undefined) return this.#fail("its topic cannot be read");
+          return this.instance.later(delay, () => this.#read(partition, from, tries + 1));
+        }
+        this.#deployment.topics.read(source!.topic, partition, from, (batches) =>
+          clock.later(faults.latency(), () =>
+            this.handle((now) => this.task.sourceBatches(partition, batches, now)),
+          ),
+        );
+      }),
+    );
+  }
+
+  #storeNext(): void {
+    const next = this.#storing[0];
+    if (next === undefined || this.#isStoring) return;
+    const { file, ack } = next;
+    this.#isStoring = true;
+    const done = (): void => {
+      this.#isStoring = false;
+      this.#storing.shift();
+      if (!this.#isOver) this.#acknowledge(ack);
+      this.#storeNext();
+    };
+    if (file === undefined || this.#isOver) return done();
+    const { bucket } = this.#deployment;
+    const { path, bytes } = file;
+    const stray = (): void => {
+      bucket.strays.add(path);
+      bucket.delete(this.instance, [path], { done, failed: done });
+    };
+    const failed = (): void => {
+      this.#lostFiles.add(path);
+      this.task.snapshotLost();
+      stray();
+    };
+    this.instance.send(() =>
+      bucket.create(this.instance, path, bytes, {
+        done: (isCreated) => {
+          if (!isCreated) failed();
+          else if (this.#isOver) stray();
+          else done();
+        },
+        failed,
+      }),
+    );
+  }
+
+  #acknowledge(ack: CheckpointAck): void {
+    const lost = filesOf(ack.state).find((path) => this.#lostFiles.has(path));
+    const { attempt, checkpoint, task } = ack;
+    if (lost === undefined) {
+      this.#deployment.checks.acknowledging(ack);
+      return this.#report((job, now) => job.acknowledged(ack, now));
+    }
+    const decline = { attempt, checkpoint, task, reason: `State file ${lost} was not stored.` };
+    this.#report((job, now) => job.declined(decline, now));
+  }
+
+  #report(event: Parameters<CoordinatorInstance["handle"]>[0], tries = 0): void {
+    const { scene } = this.instance.host;
+    this.instance.send(() =>
+      call(
+        scene,
+        this.instance,
+        this.#deployment.coordinator,
+        "crashCoordinator",
+        (instance, reply) => {
+          instance.handle(event);
+          reply(true);
+        },
+        {
+          answered: () => {},
+          lost: () => {
+            const delay = reportDelays[tries];
+            if (delay === undefined) return this.#fail("the coordinator cannot be reached");
+            this.instance.later(delay, () => this.#report(event, tries + 1));
+          },
+        },
+      ),
+    );
+  }
+
+  #armTick(): void {
+    const at = this.task.wakeAt;
+    if (this.#isOver || at === undefined || (this.#tick !== undefined && this.#tick.at <= at))
+      return;
+    const { faults } = this.instance.host.scene;
+    const tick = { at };
+    this.#tick = tick;
+    // A subtask that is busy comes late to its next turn.
+    const busy = faults.strikes("slowTurn") ? faults.prng.between(1, 30) : 0;
+    this.instance.later(Math.max(0, at - this.#now()) + busy, () => {
+      if (this.#tick !== tick) return;
+      this.#tick = undefined;
+      this.handle((now) => this.task.tick(now));
+    });
+  }
+
+  #fail(message: string): void {
+    if (this.#isOver) return;
+    const { attempt, task } = this.task.deployment;
+    const failure: TaskFailure = { attempt, task, name: "ChannelLost", message };
+    this.#perform({ kind: "fail", failure });
+  }
+
+  #now(): Millis {
+    return millis(this.instance.host.time);
+  }
+}

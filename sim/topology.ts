@@ -1,0 +1,298 @@
+// What the job of a world looks like, as plain data, and the program made of it. Every operator's
+// result is a function of the set of rows it was given, not of their order or of how they were
+// batched, so that a reference can say exactly what any state must be:
+//   S1. Functions of single rows are pure, and a row's id tells it from every other.
+//   S2. The first keyed stage counts rows; what it emits for a key only grows, by `n`.
+//   S3. The second stage keeps, per key of the first, the row with the greatest `n`.
+
+import type { Key } from "../format/key.ts";
+import {
+  type Aggregate,
+  count,
+  defineJob,
+  max,
+  rows,
+  sum,
+  table,
+  topic,
+  valueState,
+} from "../stream/index.ts";
+import type { JobOptions } from "../stream/config.ts";
+import type { DataStream } from "../stream/data-stream.ts";
+import type { JobDefinition } from "../stream/job.ts";
+
+/** A record of a topic. */
+export interface Item {
+  readonly id: number;
+  readonly k: number;
+  readonly v: number;
+}
+
+/** What the first keyed stage emits: all it has seen of a key. */
+export interface Stat {
+  readonly key: Key;
+  readonly n: number;
+  readonly sum: number;
+  readonly top: number;
+  /** All ids, folded into one number. */
+  readonly ids: number;
+}
+
+/** `[n, sum, ids]` of each key of the first stage. */
+export type Parts = Readonly<Record<string, readonly [number, number, number]>>;
+
+/** What the second keyed stage emits. */
+export interface Group {
+  readonly key: Key;
+  readonly parts: Parts;
+  /** Rows it was given. */
+  readonly updates: number;
+}
+
+export type StepKind = "map" | "filter" | "flatMap";
+export type StageKind = "aggregate" | "reduce" | "process";
+export type KeyShape = "text" | "number" | "tuple";
+
+export interface StepShape {
+  readonly kind: StepKind;
+  readonly parallelism: number;
+}
+
+export interface StageShape {
+  readonly kind: StageKind;
+  readonly parallelism: number;
+}
+
+export interface Topology {
+  readonly sources: readonly {
+    readonly partitions: number;
+    readonly parallelism: number;
+    readonly steps: readonly StepShape[];
+  }[];
+  readonly rebalance: boolean;
+  /** After the union of the sources. */
+  readonly steps: readonly StepShape[];
+  readonly key: KeyShape;
+  readonly stages: readonly StageShape[];
+  /** What each table shows: the items, or the rows of a stage. */
+  readonly tables: readonly {
+    readonly of: "items" | "first" | "second";
+    readonly parallelism: number;
+  }[];
+}
+
+export const sourceUid = (source: number): string => `source-${source}`;
+export const stageUid = (stage: number): string => `stage-${stage}`;
+export const tableName = (at: number): string => `table-${at}`;
+
+// Pure functions: what the program runs and the reference runs.
+
+export const scramble = (value: number): number => {
+  let x = Math.imul(value ^ (value >>> 16), 0x45d9f3b);
+  x = Math.imul(x ^ (x >>> 16), 0x45d9f3b);
+  return (x ^ (x >>> 16)) >>> 0;
+};
+
+export const stepFunctions = {
+  map: (item: Item): Item => ({ ...item, v: (item.v * 3 + 1) % 1_000 }),
+  filter: (item: Item): boolean => scramble(item.id + 11) % 6 !== 0,
+  flatMap: (item: Item): Item[] =>
+    Array.from({ length: scramble(item.id) % 3 }, (_, at) => ({
+      ...item,
+      // Ids stay apart whether a row has met none, one or two of these.
+      id: item.id + (at + 1) * (item.id < 1_000_000 ? 1_000_000 : 10_000_000),
+    })),
+};
+
+const keyFunctions: Record<KeyShape, (item: Item) => Key> = {
+  text: (item) => `k${item.k}`,
+  number: (item) => item.k,
+  tuple: (item) => [`k${item.k >> 1}`, item.k & 1],
+};
+
+export const keyOfItem = (shape: KeyShape): ((item: Item) => Key) => keyFunctions[shape];
+
+const groups = 3;
+export const groupOf = (key: Key): number => {
+  const text = String(key);
+  let hash = 0;
+  for (let at = 0; at < text.length; at++) hash = (hash * 31 + text.charCodeAt(at)) >>> 0;
+  return hash % groups;
+};
+
+export const statOf = (key: Key, { id, v }: Item): Stat => ({
+  key,
+  n: 1,
+  sum: v,
+  top: v,
+  ids: scramble(id + 1),
+});
+
+export const joined = (left: Stat, right: Stat): Stat => ({
+  key: left.key,
+  n: left.n + right.n,
+  sum: left.sum + right.sum,
+  top: Math.max(left.top, right.top),
+  ids: (left.ids + right.ids) % 4294967296,
+});
+
+export const partsOf = ({ key, n, sum: total, ids }: Stat): Parts => ({
+  [String(key)]: [n, total, ids],
+});
+
+export function latest(left: Parts, right: Parts): Parts {
+  const out: Record<string, readonly [number, number, number]> = { ...left };
+  for (const [key, part] of Object.entries(right)) {
+    if ((out[key]?.[0] ?? 0) < part[0]) out[key] = part;
+  }
+  return out;
+}
+
+// The program.
+
+const idsOf: Aggregate<Item, number, number> = {
+  create: () => 0,
+  add: (held, { id }) => (held + scramble(id + 1)) % 4294967296,
+  merge: (left, right) => (left + right) % 4294967296,
+  result: (held) => held,
+};
+
+const latestParts: Aggregate<Stat, Parts, Parts> = {
+  create: () => ({}),
+  add: (held, stat) => latest(held, partsOf(stat)),
+  merge: latest,
+  result: (held) => held,
+};
+
+export const definitionOf = (topology: Topology, options: JobOptions): JobDefinition =>
+  defineJob(
+    "world",
+    (env) => {
+      const streams = topology.sources.map(({ partitions, parallelism, steps }, at) =>
+        stepped(
+          env.from(topic<Item>(`topic-${at}`, { partitions }), { uid: sourceUid(at), parallelism }),
+          steps,
+          `before-${at}`,
+        ),
+      );
+      const [first, ...others] = streams;
+      let items = others.length === 0 ? first! : first!.union(...others);
+      if (topology.rebalance) items = items.rebalance();
+      items = stepped(items, topology.steps, "after");
+      const [one, two] = topology.stages;
+      const stats = one && firstStage(items, topology.key, one);
+      const grouped = stats && two && secondStage(stats, two);
+      topology.tables.forEach(({ of, parallelism }, at) => {
+        const to = { uid: `out-${at}`, parallelism };
+        const name = tableName(at);
+        if (of === "items") items.to(table(name, { key: (item: Item) => item.id }), to);
+        else if (of === "first") stats!.to(table(name), to);
+        else grouped!.to(table(name), to);
+      });
+    },
+    options,
+  );
+
+function stepped(
+  stream: DataStream<Item>,
+  steps: readonly StepShape[],
+  name: string,
+): DataStream<Item> {
+  return steps.reduce((before, { kind, parallelism }, at) => {
+    const options = { uid: `${name}-${at}`, parallelism };
+    if (kind === "map") return before.map(stepFunctions.map, options);
+    if (kind === "filter") return before.filter(stepFunctions.filter, options);
+    return before.flatMap(stepFunctions.flatMap, options);
+  }, stream);
+}
+
+function firstStage(
+  items: DataStream<Item>,
+  shape: KeyShape,
+  { kind, parallelism }: StageShape,
+): DataStream<Stat> {
+  const options = { uid: stageUid(1), parallelism };
+  const keyOf = keyOfItem(shape);
+  switch (kind) {
+    case "aggregate":
+      return items
+        .keyBy(keyOf)
+        .aggregate({ n: count(), sum: sum((i) => i.v), top: max((i) => i.v), ids: idsOf }, options);
+    case "reduce":
+      return items
+        .map((item) => statOf(keyOf(item), item), { uid: "to-stat" })
+        .keyBy((stat) => stat.key)
+        .reduce(joined, options);
+    case "process":
+      return items.keyBy(keyOf).process(
+        {
+          // `odd` comes and goes: removed keys and tombstones are in every such world.
+          state: {
+            total: valueState<Stat>(),
+            seen: valueState<number[]>(),
+            odd: valueState<number>(),
+          },
+          emits: rows<Stat>(),
+          process(item, ctx) {
+            const { total, seen, odd } = ctx.state;
+            const one = statOf(ctx.key, item);
+            const before = total.get();
+            const stat = before === undefined ? one : joined(before, one);
+            total.set(stat);
+            seen.set([...(seen.get() ?? []), item.id]);
+            if (stat.n % 2 === 1) odd.set(stat.n);
+            else odd.clear();
+            ctx.emit(stat);
+          },
+        },
+        options,
+      );
+  }
+}
+
+function secondStage(
+  stats: DataStream<Stat>,
+  { kind, parallelism }: StageShape,
+): DataStream<Group> {
+  const options = { uid: stageUid(2), parallelism };
+  switch (kind) {
+    case "aggregate":
+      return stats
+        .keyBy((stat) => groupOf(stat.key))
+        .aggregate({ parts: latestParts, updates: count() }, options);
+    case "reduce":
+      return stats
+        .map((stat): Group => ({ key: groupOf(stat.key), parts: partsOf(stat), updates: 1 }), {
+          uid: "to-group",
+        })
+        .keyBy((group) => group.key)
+        .reduce(
+          (left, right) => ({
+            key: left.key,
+            parts: latest(left.parts, right.parts),
+            updates: left.updates + right.updates,
+          }),
+          options,
+        );
+    case "process":
+      return stats
+        .keyBy((stat) => groupOf(stat.key))
+        .process(
+          {
+            state: { group: valueState<Group>() },
+            emits: rows<Group>(),
+            process(stat, ctx) {
+              const before = ctx.state.group.get();
+              const group = {
+                key: ctx.key,
+                parts: latest(before?.parts ?? {}, partsOf(stat)),
+                updates: (before?.updates ?? 0) + 1,
+              };
+              ctx.state.group.set(group);
+              ctx.emit(group);
+            },
+          },
+          options,
+        );
+  }
+}

@@ -1,0 +1,88 @@
+// The simulator in CI: the same worlds every time, and some that nobody has seen. A failing seed is
+// shown again by `npm run sim -- --seed N --trace` (docs/simulation.md).
+
+import { expect, test } from "vitest";
+import { argumentsOf } from "../../sim/arguments.ts";
+import { Clock } from "../../sim/clock.ts";
+import { simulate } from "../../sim/simulation.ts";
+
+const fixedSeeds = 120;
+const freshSeeds = 300;
+
+/** Milliseconds after which no fresh world is begun: a busy machine tries fewer. */
+const freshTime = 10_000;
+
+const failuresOf = (seeds: Iterable<number>): string[] =>
+  [...seeds].flatMap((seed) => {
+    const { failure } = simulate(seed);
+    return failure === undefined ? [] : [`npm run sim -- --seed ${seed} --trace: ${failure}`];
+  });
+
+test(`worlds 1 to ${fixedSeeds} hold`, { timeout: 120_000 }, () => {
+  expect(failuresOf(Array.from({ length: fixedSeeds }, (_, at) => at + 1))).toEqual([]);
+});
+
+test("fresh worlds hold", { timeout: 120_000 }, () => {
+  const base = 1_000_000 + (Date.now() % 1_000_000_000);
+  const end = performance.now() + freshTime;
+  let tried = 0;
+  function* seeds(): Generator<number> {
+    while (tried < freshSeeds && performance.now() < end) yield base + tried++;
+  }
+  const failures = failuresOf(seeds());
+  console.log(`npm run sim -- --from ${base} --seeds ${tried}`);
+  expect(failures).toEqual([]);
+});
+
+test("a seed is a world: it happens in the same way again", () => {
+  const traceOf = (seed: number): string[] => {
+    const lines: string[] = [];
+    simulate(seed, { log: (line) => lines.push(line) });
+    return lines;
+  };
+  for (const seed of [9, 52, 435]) {
+    const trace = traceOf(seed);
+    expect(trace.length).toBeGreaterThan(5);
+    expect(traceOf(seed)).toEqual(trace);
+  }
+});
+
+test("events run in the order of their times, and of one time as they were asked for", () => {
+  const clock = new Clock(1_000);
+  const seen: string[] = [];
+  for (const delay of [30, 10, 20, 10, 30, 0]) {
+    clock.later(delay, () => {
+      seen.push(`${clock.now - 1_000}#${seen.length}`);
+      if (delay === 20) clock.later(10, () => seen.push("last of 30"));
+    });
+  }
+  clock.run(25);
+  expect(seen).toEqual(["0#0", "10#1", "10#2", "20#3"]);
+  clock.run(5);
+  expect(seen.slice(4)).toEqual(["30#4", "30#5", "last of 30"]);
+});
+
+test.each([
+  [["--seed", "7", "--trace"], { from: 7, seeds: 1, isTraced: true }],
+  [["--seeds=20", "--from", "100", "--json"], { from: 100, seeds: 20, isJson: true }],
+  [[], { from: 1, seeds: 1_000, isFirstOnly: false, isTraced: false, isJson: false }],
+])("reads the arguments %j", (given, expected) => {
+  const outcome = argumentsOf(given);
+  expect(outcome).toMatchObject({ kind: "run", arguments: expected });
+});
+
+test.each([
+  ["--seeds", "0"],
+  ["--seeds", "many"],
+  ["--seed"],
+  ["--seed", "-1"],
+  ["--seed", "1", "--seeds", "2"],
+  ["--sedes", "5"],
+  ["7"],
+])("refuses the arguments %s %s %s %s", (...given) => {
+  expect(argumentsOf(given.filter((one) => one !== undefined)).kind).toBe("refused");
+});
+
+test("--help wins", () => {
+  expect(argumentsOf(["--seeds", "3", "--help"]).kind).toBe("help");
+});
