@@ -5,7 +5,7 @@
 //       manifest is written, and in no other way.
 //   K3. Completing n ends every open checkpoint below n.
 //   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause.
-//   K5. At least one completed checkpoint is retained once there is one, until the job is cancelled.
+//   K5. At least one completed checkpoint is retained once there is one, until the job ends.
 //   K6. A checkpoint that ended without a result may have left files, and its id says which: they
 //       are litter until the bucket has been swept up to it.
 
@@ -49,16 +49,18 @@ export interface RetainedCheckpoint {
   readonly files: readonly string[];
 }
 
+/** An open checkpoint whose manifest is about to be written, and what the history shows of it. */
+export interface PublishingCheckpoint {
+  readonly candidate: RetainedCheckpoint;
+  readonly acks: readonly AckRecord[];
+}
+
 /** The part that outlives the coordinator's memory. */
 export interface CheckpointLedger {
   readonly nextId: number;
-  /** Oldest first. After a crash these are aborted, but for the one that was being published. */
+  /** Oldest first. After a crash these are aborted, but for those that were being published. */
   readonly open: readonly OpenCheckpoint[];
-  /** The checkpoint whose manifest was about to be written, and what the history shows of it. */
-  readonly publishing?: {
-    readonly candidate: RetainedCheckpoint;
-    readonly acks: readonly AckRecord[];
-  };
+  readonly publishing: readonly PublishingCheckpoint[];
   /** Newest first. */
   readonly retained: readonly RetainedCheckpoint[];
   /** Up to which checkpoint there may be files that nothing reaches; absent where there are none. */
@@ -74,6 +76,7 @@ export interface CheckpointLedger {
 export const emptyLedger: CheckpointLedger = {
   nextId: 1,
   open: [],
+  publishing: [],
   retained: [],
   counts: { completed: 0, failed: 0, restored: 0 },
   consecutiveFailures: 0,
@@ -102,6 +105,8 @@ export class Checkpoints {
   #forgotten: CheckpointId[] = [];
   #lastTriggerAt: Millis;
   #lastEndAt: Millis;
+  /** There is litter that the sweep under way may have missed. */
+  #isLitteredAnew = false;
 
   constructor(
     config: CheckpointConfig,
@@ -190,7 +195,12 @@ export class Checkpoints {
   publishing(candidate: RetainedCheckpoint): void {
     const pending = this.#pending.get(candidate.id);
     const acks = pending === undefined ? [] : acksOf(pending);
-    this.#ledger = { ...this.#ledger, publishing: { candidate, acks } };
+    const publishing = [...this.#ledger.publishing, { candidate, acks }];
+    this.#ledger = { ...this.#ledger, publishing };
+  }
+
+  isPublishing(id: CheckpointId): boolean {
+    return this.#ledger.publishing.some(({ candidate }) => candidate.id === id);
   }
 
   /** The manifest is durable. Returns what it pushed out of the retained and what it overtook. */
@@ -256,11 +266,18 @@ export class Checkpoints {
   littered(id: number = this.#ledger.nextId - 1): void {
     const litterUpTo = Math.max(id, this.#ledger.litterUpTo ?? 0);
     if (litterUpTo === 0) return;
+    this.#isLitteredAnew = true;
     this.#ledger = { ...this.#ledger, litterUpTo: checkpointId(litterUpTo) };
+  }
+
+  /** A sweep begins: it finds all litter there has been so far. */
+  sweeping(): void {
+    this.#isLitteredAnew = false;
   }
 
   /** What nothing reaches has been deleted, up to that checkpoint. */
   swept(upTo: CheckpointId): void {
+    if (this.#isLitteredAnew) return;
     const { litterUpTo, ...ledger } = this.#ledger;
     if (litterUpTo !== undefined && litterUpTo <= upTo) this.#ledger = ledger;
   }
@@ -285,7 +302,7 @@ export class Checkpoints {
     const isCompleted = outcome.kind === "completed";
     this.#ledger = {
       ...ledger,
-      ...(publishing !== undefined && publishing.candidate.id !== id && { publishing }),
+      publishing: publishing.filter(({ candidate }) => candidate.id !== id),
       open: ledger.open.filter((candidate) => candidate.id !== id),
       counts: {
         ...counts,
@@ -298,13 +315,12 @@ export class Checkpoints {
 
   #recordOf(open: OpenCheckpoint): CheckpointRecord {
     const pending = this.#pending.get(open.id);
-    const { publishing } = this.#ledger;
-    const published = publishing?.candidate.id === open.id ? publishing.acks : [];
+    const published = this.#ledger.publishing.find(({ candidate }) => candidate.id === open.id);
     return {
       id: open.id,
       attempt: open.attempt,
       triggered: open.triggeredAt,
-      acks: pending === undefined ? published : acksOf(pending),
+      acks: pending === undefined ? (published?.acks ?? []) : acksOf(pending),
       outcome: { kind: "pending" },
     };
   }

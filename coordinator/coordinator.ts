@@ -30,7 +30,13 @@ import type {
 import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import { type Effect, isTerminal, Job, type JobRecord, type Silence } from "./job.ts";
-import { loadManifest, publishManifest } from "./manifest-store.ts";
+import {
+  BucketStore,
+  type CheckpointStore,
+  InlineStore,
+  joined,
+  type Sql,
+} from "./manifest-store.ts";
 import { collectable } from "./retention.ts";
 
 /** What the coordinator needs bound. */
@@ -40,9 +46,6 @@ export interface CoordinatorEnv {
   readonly BUCKET: R2Bucket;
 }
 
-/** Keys that one R2 call deletes. */
-const deleteBatch = 1_000;
-
 /** Bytes of a job's record in one row; SQLite here takes 2 MB. */
 const recordPartBytes = 1 * MiB;
 
@@ -51,6 +54,7 @@ export class Coordinator
   implements CoordinatorTaskApi, CoordinatorJobApi
 {
   #job: Job | undefined;
+  #ownStore: CheckpointStore | undefined;
   /** The alarm this instance has set; what an earlier one set is not known. */
   #alarmAt: Millis | undefined;
 
@@ -62,12 +66,12 @@ export class Coordinator
     this.#sql(
       "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     );
-    const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part").toArray();
+    const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part");
     if (parts.length === 0) return;
-    const record = decode<JobRecord>(joined(parts.map((row) => blobOf(row["bytes"]))));
-    const history = this.#sql("SELECT record FROM checkpoint")
-      .toArray()
-      .map((row) => decode<CheckpointRecord>(blobOf(row["record"])));
+    const record = decode<JobRecord>(joined(parts.map((row) => row["bytes"] as Uint8Array)));
+    const history = this.#sql("SELECT record FROM checkpoint").map((row) =>
+      decode<CheckpointRecord>(row["record"] as Uint8Array),
+    );
     const { job, effects } = Job.reloaded(record, history, now());
     this.#job = job;
     this.#perform(effects);
@@ -160,7 +164,7 @@ export class Coordinator
       case "loadManifest":
         return this.#later(async () => {
           const { attempt, checkpoint } = effect;
-          const outcome = await loadManifest(this.env.BUCKET, checkpoint.path);
+          const outcome = await this.#store.load(checkpoint.path);
           this.#handle((job, at) =>
             outcome.kind === "loaded"
               ? job.manifestLoaded(attempt, outcome.manifest, at)
@@ -194,12 +198,12 @@ export class Coordinator
       case "publish":
         return this.#later(async () => {
           const { attempt, candidate, bytes } = effect;
-          const outcome = await publishManifest(this.env.BUCKET, candidate.path, bytes);
+          const outcome = await this.#store.publish(candidate.path, bytes);
           this.#handle((job, at) => job.published(attempt, candidate, outcome, at));
         });
       case "probeManifest":
         return this.#later(async () => {
-          const outcome = await loadManifest(this.env.BUCKET, effect.candidate.path);
+          const outcome = await this.#store.load(effect.candidate.path);
           this.#handle((job, at) => job.recovered(effect.candidate, outcome.kind === "loaded", at));
         });
       case "notifyComplete":
@@ -221,7 +225,14 @@ export class Coordinator
         }
         return;
       case "deleteFiles":
-        return this.#later(() => this.#deleteFiles(effect.paths));
+        return this.#later(async () => {
+          try {
+            await this.#store.delete(effect.paths);
+          } catch (error) {
+            this.#handle((job, at) => job.notDeleted(at));
+            throw error;
+          }
+        });
       case "sweep":
         return this.#later(async () => {
           await this.#sweep(new Set(effect.reachable), effect.upTo);
@@ -261,28 +272,16 @@ export class Coordinator
     }
   }
 
-  async #deleteFiles(paths: readonly string[]): Promise<void> {
-    for (let from = 0; from < paths.length; from += deleteBatch) {
-      await this.env.BUCKET.delete(paths.slice(from, from + deleteBatch));
-    }
-  }
-
   async #sweep(
     reachable: ReadonlySet<string>,
     upTo: Parameters<typeof collectable>[0]["upTo"],
   ): Promise<void> {
     const job = this.#job;
     if (job === undefined) return;
-    let cursor: string | undefined;
-    do {
-      const page: R2Objects = await this.env.BUCKET.list({
-        prefix: jobPrefix(job.id),
-        ...(cursor !== undefined && { cursor }),
-      });
-      const paths = page.objects.map((object) => object.key);
-      await this.#deleteFiles(collectable({ job: job.id, reachable, upTo }, paths));
-      cursor = page.truncated ? page.cursor : undefined;
-    } while (cursor !== undefined);
+    const store = this.#store;
+    for await (const paths of store.list(jobPrefix(job.id))) {
+      await store.delete(collectable({ job: job.id, reachable, upTo }, paths));
+    }
   }
 
   #persist({ record, ended, forgotten }: Extract<Effect, { kind: "persist" }>): void {
@@ -332,16 +331,30 @@ export class Coordinator
     return this.env.SUBTASK.getByName(objectName.subtask(job.id, task));
   }
 
-  #sql(
-    query: string,
-    ...bindings: (number | Uint8Array)[]
-  ): SqlStorageCursor<Record<string, SqlStorageValue>> {
+  /** Where the job's checkpoints are. */
+  get #store(): CheckpointStore {
+    this.#ownStore ??=
+      this.#job?.config.checkpointing.storage === "inline"
+        ? new InlineStore(this.#sql)
+        : new BucketStore(this.env.BUCKET);
+    return this.#ownStore;
+  }
+
+  readonly #sql: Sql = (query, ...bindings) => {
     // A view is bound as the buffer behind it, so what is bound has a buffer of its own.
     const values = bindings.map((value) =>
-      typeof value === "number" ? value : (value.slice().buffer as ArrayBuffer),
+      value instanceof Uint8Array ? (value.slice().buffer as ArrayBuffer) : value,
     );
-    return this.ctx.storage.sql.exec(query, ...values);
-  }
+    const rows = this.ctx.storage.sql.exec(query, ...values).toArray();
+    return rows.map((row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([column, value]) => [
+          column,
+          value instanceof ArrayBuffer ? new Uint8Array(value) : value,
+        ]),
+      ),
+    );
+  };
 }
 
 const now = (): Millis => millis(Date.now());
@@ -349,17 +362,4 @@ const now = (): Millis => millis(Date.now());
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
-const blobOf = (value: SqlStorageValue | undefined): Uint8Array =>
-  new Uint8Array(value as ArrayBuffer);
-
 const decode = <T>(bytes: Uint8Array): T => decodeValue(bytes) as T;
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

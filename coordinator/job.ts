@@ -31,7 +31,7 @@ import type {
   TaskPhase,
   TaskStatus,
 } from "../format/job-status.ts";
-import { heartbeatInterval } from "../format/limits.ts";
+import { heartbeatInterval, inlineManifestBytesMax } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
@@ -53,7 +53,7 @@ import {
   emptyLedger,
   type RetainedCheckpoint,
 } from "./checkpoints.ts";
-import { decideRestart } from "./restart.ts";
+import { decideRestart, jitterOf, noRestarts, type RestartHistory } from "./restart.ts";
 import { collectable } from "./retention.ts";
 import { Subtasks } from "./subtasks.ts";
 
@@ -110,11 +110,13 @@ export interface JobRecord {
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   readonly attempt: Attempt;
   readonly attemptStarted: Millis;
-  /** Restarts granted so far. */
-  readonly restarts: number;
+  /** What its restart strategy remembers. */
+  readonly restartHistory: RestartHistory;
   /** When the next attempt begins; absent once it has begun. */
   readonly restartAt?: Millis;
   readonly failures: readonly AttemptFailure[];
+  /** It ended with a failure that no restart could have avoided: its checkpoints stay. */
+  readonly isBeyondRestart?: true;
   readonly checkpoints: CheckpointLedger;
   readonly lastRestored?: {
     readonly id: CheckpointId;
@@ -175,7 +177,7 @@ export type Effect =
   | { readonly kind: "heartbeat"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
   /** Each that answers is reported by `tasksCancelled`. */
   | { readonly kind: "cancelTasks"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
-  /** Delete these files. */
+  /** Delete these files; `notDeleted` where that failed. */
   | { readonly kind: "deleteFiles"; readonly paths: readonly string[] }
   /**
    * List the job's files and delete what `reachable` does not hold, up to checkpoint `upTo`; then
@@ -226,7 +228,7 @@ export class Job {
       entered: { INITIALIZING: now },
       attempt: attemptOf(1),
       attemptStarted: now,
-      restarts: 0,
+      restartHistory: noRestarts,
       failures: [],
       checkpoints: emptyLedger,
       startTime: now,
@@ -255,6 +257,10 @@ export class Job {
 
   get id(): JobId {
     return this.#record.job;
+  }
+
+  get config(): JobConfig {
+    return this.#record.config;
   }
 
   /** When `tick` is due; undefined once nothing is left to wait for. */
@@ -408,7 +414,7 @@ export class Job {
     if (this.#isRunning(decline.attempt)) {
       this.#tasks.heard(decline.task);
       const reason = `Declined by ${taskKey(decline.task)}: ${decline.reason}`;
-      this.#abort(decline.checkpoint, reason, now);
+      this.#abort(decline.checkpoint, reason, now, { counted: decline.isSuperseded !== true });
     }
     return this.#flush(now);
   }
@@ -437,7 +443,7 @@ export class Job {
 
   /** The answer to `probeManifest`. */
   recovered(candidate: RetainedCheckpoint, exists: boolean, now: Millis): Effect[] {
-    if (this.#checkpoints.ledger.publishing?.candidate.id === candidate.id) {
+    if (this.#checkpoints.isPublishing(candidate.id)) {
       if (exists) this.#complete(candidate, now);
       else this.#interrupt(candidate.id, now);
     }
@@ -455,6 +461,13 @@ export class Job {
       this.#checkpoints.swept(upTo);
       this.#dirty = true;
     }
+    return this.#flush(now);
+  }
+
+  /** Files that a checkpoint pushed out may still be there; the next sweep finds them. */
+  notDeleted(now: Millis): Effect[] {
+    this.#litteredToLatest();
+    this.#dirty = true;
     return this.#flush(now);
   }
 
@@ -557,12 +570,14 @@ export class Job {
     const { phase, restartAt, attempt, checkpoints } = this.#record;
     if (isTerminal(phase)) return this.#sweep(now);
     if (this.#isEnding()) return this.#cancelTasks(now);
-    const { publishing } = checkpoints;
+    // Whether the last deletions were carried out is not known any more. Not worth a write of its
+    // own: whoever reloads before the next one says so again.
+    this.#litteredToLatest();
     for (const { id } of checkpoints.open) {
-      if (id !== publishing?.candidate.id) this.#interrupt(id, now);
+      if (!this.#checkpoints.isPublishing(id)) this.#interrupt(id, now);
     }
-    if (publishing !== undefined) {
-      this.#effects.push({ kind: "probeManifest", candidate: publishing.candidate });
+    for (const { candidate } of checkpoints.publishing) {
+      this.#effects.push({ kind: "probeManifest", candidate });
     }
     if (phase === "RUNNING") this.#probe(now);
     // A deployment that was under way is begun anew, under a new attempt: what had become of it
@@ -611,7 +626,14 @@ export class Job {
   }
 
   #publish(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): void {
-    const { job, plan, attempt } = this.#record;
+    const { job, plan, attempt, config } = this.#record;
+    const bytes = acks.reduce((total, { metrics }) => total + metrics.stateBytes, 0);
+    if (config.checkpointing.storage === "inline" && bytes > inlineManifestBytesMax) {
+      const reason =
+        `Its state is ${bytes} bytes, and with checkpointing.storage "inline" the coordinator ` +
+        `takes ${inlineManifestBytesMax}. Set it to "r2".`;
+      return this.#abort(checkpoint, reason, now);
+    }
     const manifest: Manifest = {
       job,
       program: plan.program,
@@ -641,7 +663,11 @@ export class Job {
     }
     // Where every checkpoint completes, the ledger knows all files there are. After a failure the
     // bucket is listed: who wrote what is then known to nobody.
-    if (this.#checkpoints.ledger.litterUpTo !== undefined) return this.#sweep(now, candidate.id);
+    if (this.#checkpoints.ledger.litterUpTo !== undefined) {
+      // What this one pushed out is for this sweep to find; an earlier one that ends now did not.
+      this.#checkpoints.littered(candidate.id);
+      return this.#sweep(now, candidate.id);
+    }
     const files = new Set(subsumed.flatMap((entry) => entry.files));
     const reachable = new Set(this.#reachable());
     const paths = collectable({ job: this.id, reachable, upTo: candidate.id }, files);
@@ -649,8 +675,8 @@ export class Job {
   }
 
   /** A checkpoint failed. */
-  #abort(id: CheckpointId, reason: string, now: Millis): void {
-    if (!this.#checkpoints.abort(id, reason, now, { counted: true })) return;
+  #abort(id: CheckpointId, reason: string, now: Millis, { counted } = { counted: true }): void {
+    if (!this.#checkpoints.abort(id, reason, now, { counted })) return;
     this.#notifyAborted(id);
     if (!this.#checkpoints.toleranceExceeded) return;
     const { tolerableFailures } = this.#record.config.checkpointing;
@@ -689,11 +715,11 @@ export class Job {
 
   /** `isFinal`: no restart can help. */
   #fail(failure: Failure, now: Millis, { isFinal = false }: { isFinal?: boolean } = {}): void {
-    const { phase, restartAt, attempt, config, restarts, failures } = this.#record;
+    const { phase, restartAt, job, attempt, config, restartHistory, failures } = this.#record;
     if (isTerminal(phase) || this.#isEnding() || restartAt !== undefined) return;
     const decision = isFinal
       ? { kind: "giveUp" as const, reason: "A restart would fail in the same way." }
-      : decideRestart(config.restart, restarts, now);
+      : decideRestart(config.restart, restartHistory, now, jitterOf(job, attempt));
     const verdict = decision.kind === "giveUp" ? ` The job ends with it: ${decision.reason}` : "";
     const entry: AttemptFailure = {
       attempt,
@@ -707,8 +733,9 @@ export class Job {
     this.#update({ failures: [entry, ...failures].slice(0, failuresMax) });
     if (decision.kind === "restart") {
       this.#enter("RESTARTING", now);
-      this.#update({ restartAt: decision.at, restarts: restarts + 1 });
+      this.#update({ restartAt: decision.at, restartHistory: decision.history });
     } else {
+      if (isFinal) this.#update({ isBeyondRestart: true });
       this.#enter("FAILING", now);
     }
     this.#cancelTasks(now);
@@ -736,10 +763,18 @@ export class Job {
     const end = this.#record.phase === "CANCELLING" ? "CANCELED" : "FAILED";
     this.#tasks.enterAll(end);
     this.#enter(end, now);
-    // A failed job keeps its last checkpoints, for someone to look into; a cancelled one nothing.
-    if (end === "CANCELED") this.#checkpoints.discardAll();
+    if (!this.#keepsCheckpoints()) this.#checkpoints.discardAll();
     this.#checkpoints.littered();
     this.#sweep(now);
+  }
+
+  /** Whether what is retained outlives the job. Where a restore failed it is all there is left. */
+  #keepsCheckpoints(): boolean {
+    const { phase, config, isBeyondRestart } = this.#record;
+    const { retention } = config.checkpointing;
+    if (retention === "RETAIN_ON_CANCELLATION") return true;
+    if (phase === "CANCELED") return false;
+    return retention === "DELETE_ON_CANCELLATION" || isBeyondRestart === true;
   }
 
   /** Asks the subtasks whatever is to be asked in this phase, and again what was not answered. */
@@ -764,8 +799,16 @@ export class Job {
   #sweep(now: Millis, upTo = this.#checkpoints.ledger.nextId - 1): void {
     if (this.#checkpoints.ledger.litterUpTo === undefined) return;
     this.#sweptAt = now;
+    this.#checkpoints.sweeping();
     const reachable = this.#reachable();
     this.#effects.push({ kind: "sweep", reachable, upTo: checkpointId(upTo) });
+  }
+
+  /** What the latest checkpoint pushed out of the retained may not have gone. */
+  #litteredToLatest(): void {
+    const { latest } = this.#checkpoints;
+    if (latest === undefined) return;
+    this.#checkpoints.littered(latest.id);
   }
 
   #reachable(): string[] {

@@ -1,18 +1,29 @@
 // What goes over a channel: one tag byte, then rows or a mark. Marks are tiny frames in the same
 // order as the rows around them.
 //   F1. A frame is `data` or a mark; only `data` needs credit.
+//   F2. The kind of a barrier is a time: that from which it overtakes the rows before it. 0 stands for
+//       at once (unaligned), infinity for never (aligned), and what is in between for aligned at first.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
 const tags = { data: 1, barrier: 2 } as const;
 
+export interface Barrier {
+  readonly checkpoint: CheckpointId;
+  /** Milliseconds since the epoch, `atOnce` or `never`. */
+  readonly overtakesAt: number;
+}
+
+export const atOnce = 0;
+export const never = Infinity;
+
 /** The rows stay encoded until the chain asks for them. */
 export type Frame =
-  | { readonly kind: "data"; readonly rows: Uint8Array }
-  | { readonly kind: "barrier"; readonly checkpoint: CheckpointId };
+  { readonly kind: "data"; readonly rows: Uint8Array } | ({ readonly kind: "barrier" } & Barrier);
 
 /** Bytes before the rows of a data frame; a multiple of 8 keeps typed columns aligned. */
 const headerBytes = 8;
+const barrierBytes = 3 * headerBytes;
 
 export function encodeData(rows: Uint8Array): Uint8Array {
   const frame = new Uint8Array(headerBytes + rows.length);
@@ -21,10 +32,12 @@ export function encodeData(rows: Uint8Array): Uint8Array {
   return frame;
 }
 
-export function encodeBarrier(checkpoint: CheckpointId): Uint8Array {
-  const frame = new Uint8Array(headerBytes * 2);
+export function encodeBarrier(checkpoint: CheckpointId, overtakesAt = never): Uint8Array {
+  const frame = new Uint8Array(barrierBytes);
   frame[0] = tags.barrier;
-  new DataView(frame.buffer).setFloat64(headerBytes, checkpoint, true);
+  const view = new DataView(frame.buffer);
+  view.setFloat64(headerBytes, checkpoint, true);
+  view.setFloat64(2 * headerBytes, overtakesAt, true);
   return frame;
 }
 
@@ -33,9 +46,10 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length < headerBytes)
     throw new RangeError(`A frame has ${bytes.length} bytes, at least 8 expected.`);
   if (tag === tags.data) return { kind: "data", rows: bytes.subarray(headerBytes) };
-  if (tag === tags.barrier && bytes.length === headerBytes * 2) {
+  if (tag === tags.barrier && bytes.length === barrierBytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
-    return { kind: "barrier", checkpoint: checkpointId(view.getFloat64(headerBytes, true)) };
+    const checkpoint = checkpointId(view.getFloat64(headerBytes, true));
+    return { kind: "barrier", checkpoint, overtakesAt: view.getFloat64(2 * headerBytes, true) };
   }
   throw new RangeError(
     `A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`,

@@ -8,6 +8,8 @@
 //       that starts with `ESCAPE` is escaped itself.
 //   K4. The bytes never change: they decide where state is stored (see murmur3.ts, M1).
 
+import { FormatError } from "./format-error.ts";
+
 /** A value records may be keyed by. A tuple keys by several fields at once. */
 export type Key = string | number | bigint | boolean | readonly Key[];
 
@@ -32,6 +34,7 @@ export const keyTag = {
 } as const;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether a value may be a key. For a message that says why not, ask `keyProblem`. */
 export function isKey(value: unknown): value is Key {
@@ -174,6 +177,50 @@ function tagged(tag: number, payload: Uint8Array): Uint8Array {
   bytes[0] = tag;
   bytes.set(payload, 1);
   return bytes;
+}
+
+/** The key that `keyBytes` was given, -0 as 0. @throws FormatError when the bytes are not its work */
+export function keyOfBytes(bytes: Uint8Array): Key {
+  const payload = bytes.subarray(1);
+  switch (bytes[0]) {
+    case keyTag.utf8:
+      return decoder.decode(payload);
+    case keyTag.utf16: {
+      const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+      let text = "";
+      for (let at = 0; at + 1 < payload.length; at += 2) {
+        text += String.fromCharCode(view.getUint16(at, true));
+      }
+      return text;
+    }
+    case keyTag.number:
+      return new DataView(payload.buffer, payload.byteOffset, 8).getFloat64(0, true);
+    case keyTag.bigint:
+      return BigInt(decoder.decode(payload));
+    case keyTag.boolean:
+      return payload[0] === 1;
+    case keyTag.tuple:
+      return elementsOf(payload).map(keyOfBytes);
+    default:
+      throw new FormatError("content", `Expected the bytes of a key, found tag ${bytes[0]}`);
+  }
+}
+
+function elementsOf(payload: Uint8Array): Uint8Array[] {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const elements: Uint8Array[] = [];
+  for (let at = 0; at < payload.length;) {
+    const length = view.getUint32(at, true);
+    elements.push(payload.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return elements;
+}
+
+/** What the bytes of every pair begin with whose first half is `first`, and of no other key. */
+export function pairPrefix(first: Key): Uint8Array {
+  // A one-tuple's bytes are exactly that: tag, size of the first element, the element.
+  return keyBytes([first]);
 }
 
 function notAKey(value: unknown): TypeError {

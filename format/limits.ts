@@ -27,8 +27,17 @@ export const clientKeyBytesMax = 256;
 /** Partitions of one topic. */
 export const topicPartitionsMax = 256;
 
+/** Bytes of one subtask's snapshot that is kept in the coordinator; Flink's limit, too. */
+export const inlineSnapshotBytesMax = 5 * MiB;
+
+/** Bytes of one checkpoint that is kept in the coordinator, all subtasks together. */
+export const inlineManifestBytesMax = 16 * MiB;
+
 /** Default number of partitions of a topic. */
 export const topicPartitionsDefault = 4;
+
+/** Default bytes of memory for the state of one subtask: half of what an isolate has. */
+export const stateMemoryBudget = 64 * MiB;
 
 /** Deltas after which a state is written whole again. */
 export const deltaChainMax = 32;
@@ -58,4 +67,6 @@ assert(
 );
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
+assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");
+assert(2 * inlineManifestBytesMax <= rpcBytesMax, "the states of a vertex fit one deployment");
 assert(heartbeatTimeout > 2 * heartbeatInterval, "one late probe is not a loss");

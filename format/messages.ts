@@ -92,6 +92,8 @@ export interface CheckpointDecline {
   readonly checkpoint: CheckpointId;
   readonly task: TaskId;
   readonly reason: string;
+  /** A newer checkpoint took its place; that is no failure of the job's. */
+  readonly isSuperseded?: true;
 }
 
 export interface TaskFailure {

@@ -36,7 +36,21 @@ export interface SegmentHeader {
   /** `full`: all there is. `delta`: changes to what earlier segments say. */
   readonly kind: "full" | "delta";
   readonly maxParallelism: number;
+  /** What the values are; absent for version 1 of single values that do not expire. */
+  readonly schema?: StoredSchema;
 }
+
+/** What the program said of a state when its values were written. Of map state, a key is the pair of
+ * the stream's key and the map's, and its group is that of the stream's key. */
+export interface StoredSchema {
+  readonly holds: "value" | "list" | "map" | "reducing" | "aggregating";
+  readonly version: number;
+  /** Each value, or each element of a list, is a pair with the time at which it expires. */
+  readonly ttl: boolean;
+}
+
+/** The schema of a segment that names none. */
+export const plainSchema: StoredSchema = { holds: "value", version: 1, ttl: false };
 
 /** One key's state, or the news that it is gone. */
 export type SegmentEntry =
@@ -87,19 +101,41 @@ export function writeSegment(
   header: SegmentHeader,
   entries: Iterable<SegmentEntry>,
 ): Uint8Array<ArrayBuffer> {
+  const groups = new Map<KeyGroup, SegmentEntry[]>();
+  for (const entry of entries) {
+    const members = groups.get(entry.group);
+    if (members === undefined) groups.set(entry.group, [entry]);
+    else members.push(entry);
+  }
+  const ordered = [...groups].sort(([a], [b]) => a - b);
+  return writeOrderedSegment(header, inOrder(ordered));
+}
+
+function* inOrder(groups: readonly [KeyGroup, SegmentEntry[]][]): Generator<SegmentEntry> {
+  for (const [, members] of groups) yield* members;
+}
+
+/**
+ * `writeSegment` for entries that come ordered by key group: each block is encoded as soon as it is
+ * full, so no more than one block of entries is in memory beside the bytes.
+ *
+ * @throws RangeError for entries out of order, or of a group the job does not have
+ */
+export function writeOrderedSegment(
+  header: SegmentHeader,
+  entries: Iterable<SegmentEntry>,
+): Uint8Array<ArrayBuffer> {
   checkMaxParallelism(header.maxParallelism);
   const blocks: Uint8Array[] = [];
   const index: SegmentBlock[] = [];
   let offset = 0; // from the end of the index, whose size is not known yet
-  for (const [group, members] of byGroup(entries, header.maxParallelism)) {
-    for (let from = 0; from < members.length; from += segmentBlockRowsMax) {
-      const part = members.slice(from, from + segmentBlockRowsMax);
-      const block = writeBlock(part);
-      const length = block.length;
-      index.push({ group, offset, length, rows: part.length, checksum: crc32(block) });
-      blocks.push(block);
-      offset += length;
-    }
+  for (const part of inBlocks(entries, header.maxParallelism)) {
+    const { group } = part[0]!;
+    const block = writeBlock(part);
+    const { length } = block;
+    index.push({ group, offset, length, rows: part.length, checksum: crc32(block) });
+    blocks.push(block);
+    offset += length;
   }
 
   const front = seal(kind, version, writeFront(header, index));
@@ -113,22 +149,34 @@ export function writeSegment(
   return bytes;
 }
 
-function byGroup(
+function* inBlocks(
   entries: Iterable<SegmentEntry>,
   maxParallelism: number,
-): [KeyGroup, SegmentEntry[]][] {
-  const groups = new Map<KeyGroup, SegmentEntry[]>();
+): Generator<readonly SegmentEntry[]> {
+  let part: SegmentEntry[] = [];
   for (const entry of entries) {
-    const members = groups.get(entry.group);
-    if (members === undefined) groups.set(keyGroup(entry.group, maxParallelism), [entry]);
-    else members.push(entry);
+    const group = part[0]?.group;
+    if (entry.group !== group || part.length === segmentBlockRowsMax) {
+      keyGroup(entry.group, maxParallelism);
+      if (group !== undefined) {
+        if (entry.group < group) {
+          throw new RangeError(`Key group ${entry.group} comes after group ${group}.`);
+        }
+        yield part;
+      }
+      part = [];
+    }
+    part.push(entry);
   }
-  return [...groups].sort(([a], [b]) => a - b);
+  if (part.length > 0) yield part;
 }
 
 function writeFront(header: SegmentHeader, index: readonly SegmentBlock[]): Uint8Array {
-  const { uid, state, kind: segmentKind, maxParallelism } = header;
-  const about = encodeValue({ uid, state, kind: segmentKind, maxParallelism }, "segment header");
+  const { uid, state, kind: segmentKind, maxParallelism, schema } = header;
+  const about = encodeValue(
+    { uid, state, kind: segmentKind, maxParallelism, ...(schema !== undefined && { schema }) },
+    "segment header",
+  );
   const out = new ByteWriter();
   out.u32(about.length);
   out.bytes(about);

@@ -27,14 +27,27 @@ export interface OperatorStateHandle {
   readonly bytes: Uint8Array;
 }
 
+/** Rows on their way over one channel at the moment of the snapshot (channel-state.ts). */
+export interface ChannelStateHandle {
+  /** `input`: its receiver had not processed them yet. `output`: its sender had not sent them. */
+  readonly end: "input" | "output";
+  readonly edge: number;
+  /** Indices of the subtasks at its two ends. */
+  readonly from: number;
+  readonly to: number;
+  readonly frames: BytesHandle;
+}
+
 /** All that one subtask put into one checkpoint. */
 export interface TaskStateHandle {
   readonly keyed: readonly KeyedStateHandle[];
   readonly operator: readonly OperatorStateHandle[];
+  /** Absent where the barriers overtook nothing. */
+  readonly channels?: readonly ChannelStateHandle[];
 }
 
 /** Paths of the files that `state` needs. */
-export const filesOf = (state: TaskStateHandle): string[] =>
-  state.keyed.flatMap((keyed) =>
-    keyed.segments.flatMap((segment) => (segment.kind === "file" ? [segment.path] : [])),
+export const filesOf = ({ keyed, channels = [] }: TaskStateHandle): string[] =>
+  [...keyed.flatMap((state) => state.segments), ...channels.map((state) => state.frames)].flatMap(
+    (bytes) => (bytes.kind === "file" ? [bytes.path] : []),
   );

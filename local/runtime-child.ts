@@ -19,6 +19,23 @@ export interface RuntimeChildReady {
   readonly url: string;
 }
 
+/** To the child: end one object as the platform ends an idle one. */
+export interface EvictRequest {
+  readonly id: number;
+  readonly className: string;
+  readonly name: string;
+}
+
+/** From the child. */
+export interface EvictAnswer {
+  readonly id: number;
+  /** Why the object was not evicted; absent where it was. */
+  readonly problem?: string;
+}
+
+/** What Miniflare calls a Worker that is not named to it. */
+const workerName = "";
+
 const options = JSON.parse(process.argv[2] ?? "") as RuntimeChildOptions;
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
@@ -35,5 +52,12 @@ const miniflare = new Miniflare(
 );
 // Also what happens when the parent is killed (L2).
 process.on("disconnect", () => void miniflare.dispose().finally(() => process.exit()));
+process.on("message", ({ id, className, name }: EvictRequest) => {
+  const evicting = miniflare.unsafeEvictDurableObject(workerName, className, { name });
+  void evicting.then(
+    () => process.send?.({ id } satisfies EvictAnswer),
+    (error: unknown) => process.send?.({ id, problem: String(error) } satisfies EvictAnswer),
+  );
+});
 const ready: RuntimeChildReady = { url: (await miniflare.ready).origin };
 process.send?.(ready);

@@ -15,7 +15,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import type { RuntimeChildOptions, RuntimeChildReady } from "./runtime-child.ts";
+import type {
+  EvictAnswer,
+  EvictRequest,
+  RuntimeChildOptions,
+  RuntimeChildReady,
+} from "./runtime-child.ts";
 
 export interface RuntimeOptions {
   /** Where objects, R2 and `runtime.log` are kept; made where it does not exist. */
@@ -32,8 +37,20 @@ export interface Runtime {
   readonly pid: number;
   /** Ends everything at once, as a power cut would, and resolves when it has. */
   kill(): Promise<void>;
+  /**
+   * Ends one Durable Object as the platform ends an idle one, memory gone and storage kept.
+   *
+   * @throws Error where the object could not be evicted, or the runtime ended meanwhile
+   */
+  evict(object: EvictableObject): Promise<void>;
   /** Ends everything in good order. */
   stop(): Promise<void>;
+}
+
+/** A Durable Object by its class and the name that `getByName` is called with. */
+export interface EvictableObject {
+  readonly className: string;
+  readonly name: string;
 }
 
 /** Milliseconds that workerd may take to end after SIGKILL. */
@@ -75,6 +92,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       killGroup(pid);
       await ended;
       await released(url);
+    },
+    async evict(object) {
+      await evict(running, object);
     },
     async stop() {
       if (running.connected) running.disconnect();
@@ -123,6 +143,26 @@ async function readiness(running: ChildProcess, log: string): Promise<RuntimeChi
   throw new Error(
     `The local runtime ended with code ${outcome} before it was ready; ${log} says why.`,
   );
+}
+
+let evictions = 0;
+
+async function evict(running: ChildProcess, object: EvictableObject): Promise<void> {
+  const request: EvictRequest = { id: ++evictions, ...object };
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const answered = ({ id, problem }: EvictAnswer): void => {
+    if (id === request.id) resolve(problem);
+  };
+  const exited = (): void => resolve("The runtime has ended.");
+  running.on("message", answered).once("exit", exited);
+  try {
+    if (running.connected) running.send(request, (error) => error && resolve(error.message));
+    else exited();
+    const problem = await promise;
+    if (problem !== undefined) throw new Error(problem);
+  } finally {
+    running.off("message", answered).off("exit", exited);
+  }
 }
 
 function killGroup(group: number): void {

@@ -38,7 +38,7 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
         ctx.state.table("accumulators"),
       );
     case "process":
-      return new ProcessOperator(uid, keyOf(node), spec.fn, ctx.state);
+      return new ProcessOperator(keyOf(node), spec.fn, ctx);
     case "sink":
       return new TableOperator(uid, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }

@@ -20,6 +20,8 @@ export interface OperatorContext {
   /** Keyed state of this operator; only keyed operators may ask for any. */
   readonly state: KeyedStateStore;
   readonly subtask: { readonly index: number; readonly parallelism: number };
+  /** Processing time in milliseconds; stands still during a batch. */
+  now(): number;
 }
 
 /**

@@ -1,19 +1,21 @@
 // process: calls a function of the user's for every row, with the state of the row's key.
 //   E1. The context is one object for the operator's life; its key is that of the current row, and
 //       its states read and write the entry of that key. Outside a call it is of no use.
+//   E2. Each batch looks at a few entries of the states that expire, so that what nobody asks for
+//       again goes as well, at a cost that follows the rows.
 
 import { keyId, type Key } from "../format/key.ts";
 import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
-import type {
-  ProcessContext,
-  ProcessFunction,
-  StateDescriptors,
-  ValueState,
-} from "../stream/process.ts";
-import type { Operator, Output, RecordBatch } from "./operator.ts";
+import type { ProcessContext, ProcessFunction } from "../stream/process.ts";
+import type { StateDescriptors } from "../stream/state.ts";
+import type { Operator, OperatorContext, Output, RecordBatch } from "./operator.ts";
+import { bindState, type Current } from "./process-state.ts";
 import { RowBatch } from "./row-batch.ts";
-import type { KeyedStateStore, StateTable } from "./state/keyed-state.ts";
+import type { StateTable } from "./state/keyed-state.ts";
+
+/** Entries of each expiring state that a batch looks at, beside one per row. */
+const sweepMin = 16;
 
 export class ProcessOperator implements Operator {
   readonly #uid: string;
@@ -22,15 +24,14 @@ export class ProcessOperator implements Operator {
   readonly #context: CurrentRow;
 
   constructor(
-    uid: string,
     key: KeySelector,
     fn: ProcessFunction<never, never, unknown>,
-    store: KeyedStateStore,
+    ctx: Pick<OperatorContext, "uid" | "state" | "now">,
   ) {
-    this.#uid = uid;
+    this.#uid = ctx.uid;
     this.#key = key;
     this.#fn = fn;
-    this.#context = new CurrentRow(fn.state, store);
+    this.#context = new CurrentRow(fn.state, ctx);
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
@@ -49,23 +50,30 @@ export class ProcessOperator implements Operator {
     } catch (error) {
       throw new UserCodeError(this.#uid, "process", i, error);
     }
+    context.sweep(rows.length + sweepMin);
     const emitted = context.takeEmitted();
     if (emitted.length > 0) out.emit(new RowBatch(emitted));
   }
 }
 
-class CurrentRow implements ProcessContext<Key, unknown, StateDescriptors> {
+class CurrentRow
+  implements Pick<ProcessContext<Key, unknown, StateDescriptors>, "key" | "emit">, Current
+{
+  readonly uid: string;
+  readonly now: () => number;
+  readonly state: Readonly<Record<string, object>>;
+  readonly #expiring: readonly StateTable<unknown>[];
   key: Key = "";
-  readonly state: Readonly<Record<string, ValueState<unknown>>>;
   #emitted: unknown[] = [];
 
-  constructor(descriptors: StateDescriptors, store: KeyedStateStore) {
-    this.state = Object.fromEntries(
-      Object.entries(descriptors).map(([name, { initial }]) => [
-        name,
-        new CurrentValue(this, store.table(name), initial),
-      ]),
+  constructor(descriptors: StateDescriptors, ctx: Pick<OperatorContext, "uid" | "state" | "now">) {
+    this.uid = ctx.uid;
+    this.now = () => ctx.now();
+    const bound = Object.entries(descriptors).map(
+      ([name, descriptor]) => [name, bindState(name, descriptor, this, ctx.state)] as const,
     );
+    this.state = Object.fromEntries(bound.map(([name, { state }]) => [name, state]));
+    this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
   }
 
   emit(row: unknown): void {
@@ -77,30 +85,9 @@ class CurrentRow implements ProcessContext<Key, unknown, StateDescriptors> {
     this.#emitted = [];
     return emitted;
   }
-}
 
-class CurrentValue implements ValueState<unknown> {
-  readonly #row: CurrentRow;
-  readonly #table: StateTable<unknown>;
-  readonly #initial: unknown;
-
-  constructor(row: CurrentRow, table: StateTable<unknown>, initial: unknown) {
-    this.#row = row;
-    this.#table = table;
-    this.#initial = initial;
-  }
-
-  get(): unknown {
-    const value = this.#table.get(this.#row.key);
-    return value === undefined ? this.#initial : value;
-  }
-
-  set(value: unknown): void {
-    if (value === undefined) this.clear();
-    else this.#table.put(this.#row.key, value);
-  }
-
-  clear(): void {
-    this.#table.remove(this.#row.key);
+  /** Drops what has expired among the next entries of each state whose values do. */
+  sweep(entries: number): void {
+    for (const table of this.#expiring) table.sweep(entries);
   }
 }

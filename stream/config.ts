@@ -1,17 +1,22 @@
 // How a job is configured: as a user writes it in code, and under the names Flink gives the same
 // settings. Both end as a `JobConfig` with nothing left out.
-//   C1. One table holds every setting once: its place, its name in Flink, what it accepts.
-//   C2. A setting that is unknown or not allowed is an error that names it; nothing is ignored.
-//   C3. Unless the job says otherwise it restarts exactly when it has checkpoints to restart from.
+//   C1. One table holds every setting once: its place, its names in Flink, what it accepts.
+//   C2. A setting that is unknown or not allowed, or that would have no effect because another
+//       restart strategy is chosen, is an error that names it; nothing is ignored.
+//   C3. What follows a failure is said, in this order, by the submission, the job, the deployment;
+//       where all are silent, a job with checkpoints restarts by exponential delay, others never.
 
 import type {
   CheckpointConfig,
   CheckpointingMode,
+  CheckpointRetention,
   JobConfig,
   RestartConfig,
+  RestartStrategy,
+  StateConfig,
 } from "../format/config.ts";
 import { maxParallelismDefault, maxParallelismMax } from "../format/key-groups.ts";
-import { KiB, MiB } from "../format/limits.ts";
+import { KiB, MiB, stateMemoryBudget } from "../format/limits.ts";
 import { ConfigError } from "./errors.ts";
 import { shown } from "./names.ts";
 
@@ -33,24 +38,73 @@ export interface CheckpointOptions {
   readonly timeout?: Duration;
   /** Time from the end of one checkpoint to the start of the next; none where absent. */
   readonly minPause?: Duration;
-  readonly maxConcurrent?: 1;
+  /** Checkpoints that may be under way at a time; 1 where absent. */
+  readonly maxConcurrent?: number;
   /** Failed checkpoints in a row that do not yet fail the job; 0 where absent. */
   readonly tolerableFailures?: number;
   /** Completed checkpoints kept; 1 where absent. */
   readonly retained?: number;
+  /** Whether they outlive the job; `NO_EXTERNALIZED_CHECKPOINTS` where absent: they do not. */
+  readonly retention?: CheckpointRetention;
+  /** `r2` where absent; `inline`: in the coordinator, for small state. */
+  readonly storage?: CheckpointConfig["storage"];
   /** Up to this size a subtask's snapshot goes into the manifest, at most 1 MiB; 20 KiB. */
   readonly inlineThreshold?: Size;
+  /** Whether a snapshot may hold only what changed; true where absent. */
+  readonly incremental?: boolean;
+  /** Whether barriers may overtake rows; false where absent. */
+  readonly unaligned?: boolean;
+  /** How long an unaligned checkpoint tries to align first; 0 where absent: not at all. */
+  readonly alignedTimeout?: Duration;
 }
 
-/** What follows when an attempt of the job fails. */
-export interface RestartOptions {
-  /** `fixed-delay` where there are checkpoints or other restart options, else `none`. */
-  readonly strategy?: RestartConfig["strategy"];
-  /** Restarts before the job fails for good; without end where absent. */
-  readonly attempts?: number;
-  /** Time between a failure and the restart; 1 s where absent. */
-  readonly delay?: Duration;
+/** Where running state is held. */
+export interface StateBackendOptions {
+  /** `memory` where absent. */
+  readonly backend?: StateConfig["backend"];
+  /**
+   * Memory for the state of one subtask, 64 MiB where absent. More than that fails a job on the
+   * memory backend; on the sqlite backend it is what the cache may take.
+   */
+  readonly memoryBudget?: Size;
+  /** Whether subtasks keep a copy of their last snapshot at hand; false where absent. */
+  readonly localRecovery?: boolean;
 }
+
+/** What follows when an attempt of the job fails; defaults are Flink's. */
+export type RestartOptions =
+  | { readonly strategy: "none" }
+  | {
+      readonly strategy: "fixed-delay";
+      /** Restarts before the job fails for good; 1 where absent. */
+      readonly attempts?: number;
+      /** Time between a failure and the restart; 1 s where absent. */
+      readonly delay?: Duration;
+    }
+  | {
+      readonly strategy: "failure-rate";
+      /** Failures within `interval` that a restart may follow; 1 where absent. */
+      readonly maxFailures?: number;
+      /** 1 min where absent. */
+      readonly interval?: Duration;
+      /** Time between a failure and the restart; 1 s where absent. */
+      readonly delay?: Duration;
+    }
+  | {
+      readonly strategy: "exponential-delay";
+      /** Time between the first failure and the restart; 1 s where absent. */
+      readonly initialBackoff?: Duration;
+      /** 1 min where absent. */
+      readonly maxBackoff?: Duration;
+      /** By how much the time grows from failure to failure; 1.5 where absent. */
+      readonly multiplier?: number;
+      /** Time without a failure after which all begins anew; 1 h where absent. */
+      readonly resetThreshold?: Duration;
+      /** Share of the time by which it varies at random, up and down; 0.1 where absent. */
+      readonly jitter?: number;
+      /** Restarts before the job fails for good; without end where absent. */
+      readonly attempts?: number;
+    };
 
 /** What a job may set for itself, as the last argument of `defineJob`. */
 export interface JobOptions {
@@ -61,11 +115,14 @@ export interface JobOptions {
   /** How long a row may wait for others to be sent with; 100 ms where absent, 0 sends at once. */
   readonly bufferTimeout?: Duration;
   readonly checkpointing?: CheckpointOptions;
+  readonly state?: StateBackendOptions;
+  /** The deployment's where absent. */
   readonly restart?: RestartOptions;
 }
 
 interface Setting<V> {
-  readonly flink: string;
+  /** Flink's key, and what it was called before. */
+  readonly flink: readonly [key: string, ...old: string[]];
   readonly allowed: string;
   /** The value meant, or undefined where it is not allowed. */
   parse(given: unknown): V | undefined;
@@ -81,17 +138,48 @@ const day = 24 * 60 * minute;
 const durationUnits = { ms: 1, s: 1_000, min: minute, h: 60 * minute, d: day };
 const sizeUnits = { b: 1, kb: KiB, mb: MiB };
 
-function whole(flink: string, least: number, most: number): Setting<number> {
+type Names = string | Setting<unknown>["flink"];
+
+const namesOf = (flink: Names): Setting<unknown>["flink"] =>
+  typeof flink === "string" ? [flink] : flink;
+
+function whole(flink: Names, least: number, most: number): Setting<number> {
   return {
-    flink,
-    allowed: least === most ? `${least}` : `a whole number from ${least} to ${most}`,
+    flink: namesOf(flink),
+    allowed: `a whole number from ${least} to ${most}`,
     parse: (given) => quantity(given, {}, least, most),
   };
 }
 
-function duration(flink: string, least: number): Setting<number> {
+function decimal(flink: Names, least: number, most: number): Setting<number> {
   return {
-    flink,
+    flink: namesOf(flink),
+    allowed: `a number from ${least} to ${most}`,
+    parse: (given) => {
+      const value = typeof given === "string" && given.trim() !== "" ? Number(given) : given;
+      // Not a number is in no range.
+      return typeof value === "number" && value >= least && value <= most ? value : undefined;
+    },
+  };
+}
+
+function flag(flink: Names): Setting<boolean> {
+  const words = new Map<unknown, boolean>([
+    [true, true],
+    [false, false],
+    ["true", true],
+    ["false", false],
+  ]);
+  return {
+    flink: namesOf(flink),
+    allowed: "true, false",
+    parse: (given) => words.get(typeof given === "string" ? given.toLowerCase() : given),
+  };
+}
+
+function duration(flink: Names, least: number): Setting<number> {
+  return {
+    flink: namesOf(flink),
     allowed:
       `a number of milliseconds or a text such as "10 s" (units ms, s, min, h, d), ` +
       `from ${least} ms to 365 d`,
@@ -99,18 +187,19 @@ function duration(flink: string, least: number): Setting<number> {
   };
 }
 
-function size(flink: string, most: number): Setting<number> {
+function size(flink: Names, most: number, least = 0): Setting<number> {
+  const from = least === 0 ? "" : `from ${least} `;
   return {
-    flink,
-    allowed: `a number of bytes or a text such as "20 kb" (units b, kb, mb), up to ${most} bytes`,
-    parse: (given) => quantity(given, sizeUnits, 0, most),
+    flink: namesOf(flink),
+    allowed: `a number of bytes or a text such as "20 kb" (units b, kb, mb), ${from}up to ${most} bytes`,
+    parse: (given) => quantity(given, sizeUnits, least, most),
   };
 }
 
-function choice<V extends string>(flink: string, words: Readonly<Record<string, V>>): Setting<V> {
+function choice<V extends string>(flink: Names, words: Readonly<Record<string, V>>): Setting<V> {
   const named = new Map(Object.entries(words).map(([word, value]) => [word.toLowerCase(), value]));
   return {
-    flink,
+    flink: namesOf(flink),
     allowed: Object.keys(words).join(", "),
     parse: (given) => (typeof given === "string" ? named.get(given.toLowerCase()) : undefined),
   };
@@ -137,7 +226,7 @@ function measure(text: string, units: Readonly<Record<string, number>>): number 
 const topLevel: Section<JobConfig, "parallelism" | "maxParallelism" | "bufferTimeout"> = {
   parallelism: whole("parallelism.default", 1, maxParallelismMax),
   maxParallelism: whole("pipeline.max-parallelism", 1, maxParallelismMax),
-  bufferTimeout: duration("execution.buffer-timeout.interval", 0),
+  bufferTimeout: duration(["execution.buffer-timeout.interval", "execution.buffer-timeout"], 0),
 };
 
 const checkpointing: Section<CheckpointConfig> = {
@@ -148,48 +237,168 @@ const checkpointing: Section<CheckpointConfig> = {
   }),
   timeout: duration("execution.checkpointing.timeout", 10),
   minPause: duration("execution.checkpointing.min-pause", 0),
-  maxConcurrent: whole("execution.checkpointing.max-concurrent-checkpoints", 1, 1),
+  maxConcurrent: whole("execution.checkpointing.max-concurrent-checkpoints", 1, 100),
   tolerableFailures: whole("execution.checkpointing.tolerable-failed-checkpoints", 0, intMax),
-  retained: whole("execution.checkpointing.num-retained", 1, 1_000),
-  inlineThreshold: size("execution.checkpointing.data-inline-threshold", 1 * MiB),
+  retained: whole(
+    ["execution.checkpointing.num-retained", "state.checkpoints.num-retained"],
+    1,
+    1_000,
+  ),
+  retention: choice("execution.checkpointing.externalized-checkpoint-retention", {
+    NO_EXTERNALIZED_CHECKPOINTS: "NO_EXTERNALIZED_CHECKPOINTS",
+    DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
+    RETAIN_ON_CANCELLATION: "RETAIN_ON_CANCELLATION",
+  }),
+  storage: choice(["execution.checkpointing.storage", "state.checkpoint-storage"], {
+    r2: "r2",
+    filesystem: "r2",
+    inline: "inline",
+    jobmanager: "inline",
+  }),
+  inlineThreshold: size(
+    ["execution.checkpointing.data-inline-threshold", "state.storage.fs.memory-threshold"],
+    1 * MiB,
+  ),
+  incremental: flag(["execution.checkpointing.incremental", "state.backend.incremental"]),
+  unaligned: flag([
+    "execution.checkpointing.unaligned.enabled",
+    "execution.checkpointing.unaligned",
+  ]),
+  alignedTimeout: duration(
+    [
+      "execution.checkpointing.aligned-checkpoint-timeout",
+      "execution.checkpointing.alignment-timeout",
+    ],
+    0,
+  ),
 };
 
-const restart: Section<RestartConfig> = {
-  strategy: choice("restart-strategy.type", {
+const state: Section<StateConfig> = {
+  backend: choice(["state.backend.type", "state.backend"], {
+    memory: "memory",
+    hashmap: "memory",
+    sqlite: "sqlite",
+    rocksdb: "sqlite",
+  }),
+  memoryBudget: size("taskmanager.memory.managed.size", 1_024 * MiB, 64 * KiB),
+  // Flink has a key for writing local copies and one for using them; here they come together.
+  localRecovery: flag([
+    "execution.state-recovery.from-local",
+    "execution.checkpointing.local-backup.enabled",
+    "state.backend.local-recovery",
+  ]),
+};
+
+type RestartOf<S extends RestartStrategy> = Extract<RestartConfig, { strategy: S }>;
+
+const restartStrategy: Setting<RestartStrategy> = choice(
+  ["restart-strategy.type", "restart-strategy"],
+  {
     "fixed-delay": "fixed-delay",
+    "failure-rate": "failure-rate",
+    "exponential-delay": "exponential-delay",
     none: "none",
     off: "none",
     disable: "none",
-  }),
-  attempts: whole("restart-strategy.fixed-delay.attempts", 0, intMax),
-  delay: duration("restart-strategy.fixed-delay.delay", 0),
+  },
+);
+
+const restart: {
+  readonly [S in RestartStrategy]: Section<RestartOf<S>, Exclude<keyof RestartOf<S>, "strategy">>;
+} = {
+  none: {},
+  "fixed-delay": {
+    attempts: whole("restart-strategy.fixed-delay.attempts", 0, intMax),
+    delay: duration("restart-strategy.fixed-delay.delay", 0),
+  },
+  "failure-rate": {
+    maxFailures: whole("restart-strategy.failure-rate.max-failures-per-interval", 0, 1_000),
+    interval: duration("restart-strategy.failure-rate.failure-rate-interval", 1),
+    delay: duration("restart-strategy.failure-rate.delay", 0),
+  },
+  "exponential-delay": {
+    initialBackoff: duration("restart-strategy.exponential-delay.initial-backoff", 1),
+    maxBackoff: duration("restart-strategy.exponential-delay.max-backoff", 1),
+    multiplier: decimal("restart-strategy.exponential-delay.backoff-multiplier", 1, 1_000),
+    resetThreshold: duration("restart-strategy.exponential-delay.reset-backoff-threshold", 1),
+    jitter: decimal("restart-strategy.exponential-delay.jitter-factor", 0, 1),
+    attempts: whole("restart-strategy.exponential-delay.attempts-before-reset-backoff", 0, intMax),
+  },
 };
+
+/**
+ * Values whose behaviour is not built yet, by the option that would ask for it. Whoever builds it
+ * deletes its line.
+ */
+const notBuilt: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ["state.localRecovery", true],
+]);
 
 /** A setting and its place: a field of the configuration, or of one of its sections. */
 interface Place {
   readonly option: string;
-  readonly section: "checkpointing" | "restart" | undefined;
+  readonly section: "checkpointing" | "state" | "restart" | undefined;
   readonly field: string;
+  /** The restart strategy that it is a setting of. */
+  readonly strategy: RestartStrategy | undefined;
   readonly setting: Setting<unknown>;
+}
+
+function placed(
+  section: Place["section"],
+  settings: Readonly<Record<string, Setting<unknown>>>,
+  strategy?: RestartStrategy,
+): Place[] {
+  return Object.entries(settings).map(([field, setting]) => ({
+    option: section === undefined ? field : `${section}.${field}`,
+    section,
+    field,
+    strategy,
+    setting,
+  }));
 }
 
 const places: readonly Place[] = [
   ...placed(undefined, topLevel),
   ...placed("checkpointing", checkpointing),
-  ...placed("restart", restart),
+  ...placed("state", state),
+  ...placed("restart", { strategy: restartStrategy }),
+  ...placed("restart", restart["fixed-delay"], "fixed-delay"),
+  ...placed("restart", restart["failure-rate"], "failure-rate"),
+  ...placed("restart", restart["exponential-delay"], "exponential-delay"),
 ];
 
-function placed(section: Place["section"], settings: Record<string, Setting<unknown>>): Place[] {
-  return Object.entries(settings).map(([field, setting]) => ({
-    option: section === undefined ? field : `${section}.${field}`,
-    section,
-    field,
-    setting,
-  }));
-}
+/** What may be written as options, where a field of `restart` means what the strategy makes of it. */
+const optionsWith = (strategy: RestartStrategy | undefined): ReadonlyMap<string, Place> =>
+  new Map(
+    places
+      .filter((place) => place.strategy === undefined || place.strategy === strategy)
+      .map((place) => [place.option, place]),
+  );
 
-const byOption = new Map(places.map((place) => [place.option, place]));
-const byFlinkKey = new Map(places.map((place) => [place.setting.flink, place]));
+const flinkKeys: ReadonlyMap<string, Place> = new Map(
+  places.flatMap((place) => place.setting.flink.map((key) => [key, place])),
+);
+
+const restartDefaults: { readonly [S in RestartStrategy]: RestartOf<S> } = {
+  none: { strategy: "none" },
+  "fixed-delay": { strategy: "fixed-delay", attempts: 1, delay: 1_000 },
+  "failure-rate": {
+    strategy: "failure-rate",
+    maxFailures: 1,
+    interval: 1 * minute,
+    delay: 1_000,
+  },
+  "exponential-delay": {
+    strategy: "exponential-delay",
+    initialBackoff: 1_000,
+    maxBackoff: 1 * minute,
+    multiplier: 1.5,
+    resetThreshold: 60 * minute,
+    jitter: 0.1,
+    attempts: intMax,
+  },
+};
 
 const defaults: JobConfig = {
   parallelism: 1,
@@ -203,10 +412,25 @@ const defaults: JobConfig = {
     maxConcurrent: 1,
     tolerableFailures: 0,
     retained: 1,
+    retention: "NO_EXTERNALIZED_CHECKPOINTS",
+    storage: "r2",
     inlineThreshold: 20 * KiB,
+    incremental: true,
+    unaligned: false,
+    alignedTimeout: 0,
   },
-  restart: { strategy: "none", attempts: intMax, delay: 1_000 },
+  state: { backend: "memory", memoryBudget: stateMemoryBudget, localRecovery: false },
+  restart: restartDefaults.none,
+  restartIsImplied: true,
 };
+
+/** One setting as it was given. */
+interface Given {
+  /** As the caller spelled it. */
+  readonly key: string;
+  readonly place: Place;
+  readonly value: unknown;
+}
 
 /**
  * A job's options with every default filled in. Throws `ConfigError`.
@@ -214,78 +438,170 @@ const defaults: JobConfig = {
  * @example jobConfig({ parallelism: 4, checkpointing: { interval: "1s" } }).checkpointing.interval // 1000
  */
 export function jobConfig(options: JobOptions = {}): JobConfig {
-  let config = defaults;
-  for (const [option, given] of flattened(options)) {
-    const place = byOption.get(option);
-    if (place === undefined) throw unknown(option, byOption);
-    config = withValue(config, place, option, given);
-  }
-  const restarts = options.restart !== undefined || config.checkpointing.interval !== undefined;
-  if (options.restart?.strategy === undefined && restarts) config = restarting(config);
-  return checked(config, "parallelism");
+  const { checkpointing, state, restart, ...rest } = options;
+  const entries = [
+    ...Object.entries(rest),
+    ...inSection("checkpointing", checkpointing),
+    ...inSection("state", state),
+    ...inSection("restart", restart),
+  ].filter(([, given]) => given !== undefined);
+  const strategy =
+    restart === undefined
+      ? undefined
+      : parsed("restart.strategy", restartStrategy, restart?.strategy);
+  return settled(defaults, read(entries, optionsWith(strategy)), {}, (place) => place.option);
 }
 
 /**
- * `base` with settings given under Flink's keys, as a submission carries them. Turning checkpoints
- * on also turns restarts on, unless `restart-strategy.type` is among the entries. Throws
- * `ConfigError`.
+ * What follows a failure, with every default filled in. Throws `ConfigError`.
+ *
+ * @example restartConfig({ strategy: "fixed-delay", attempts: 3 }) // { …, attempts: 3, delay: 1000 }
+ */
+export const restartConfig = (options: RestartOptions): RestartConfig =>
+  jobConfig({ restart: options }).restart;
+
+/**
+ * `base` with settings given under Flink's keys, as a submission carries them. Where neither says
+ * what follows a failure, `deployment` does (C3). Throws `ConfigError`.
  *
  * @example applyFlinkConfiguration(jobConfig(), { "execution.checkpointing.interval": "1 s" })
  */
-export function applyFlinkConfiguration(
+export const applyFlinkConfiguration = (
   base: JobConfig,
   entries: Readonly<Record<string, string>>,
+  deployment: { readonly restart?: RestartConfig } = {},
+): JobConfig =>
+  settled(base, read(Object.entries(entries), flinkKeys), deployment, ({ setting }) => {
+    const [key] = setting.flink;
+    return setting.flink.find((name) => name in entries) ?? key;
+  });
+
+/** `{ delay: 5 }` of the section `restart` as `["restart.delay", 5]`. */
+const inSection = (section: string, given: object | undefined): [string, unknown][] =>
+  Object.entries(given ?? {}).map(([field, value]) => [`${section}.${field}`, value]);
+
+function read(
+  entries: readonly (readonly [string, unknown])[],
+  known: ReadonlyMap<string, Place>,
+): Given[] {
+  const all: Given[] = [];
+  for (const [key, given] of entries) {
+    const place = known.get(key);
+    if (place === undefined) throw unknown(key, known);
+    const value = parsed(key, place.setting, given);
+    const other = all.find((one) => one.place === place);
+    if (other !== undefined && other.value !== value) {
+      throw badValue(key, given, `what ${other.key} says, which is the same setting`);
+    }
+    all.push({ key, place, value });
+  }
+  return all;
+}
+
+function parsed<V>(key: string, setting: Setting<V>, given: unknown): V {
+  const value = setting.parse(given);
+  if (value === undefined) throw badValue(key, given, setting.allowed);
+  return value;
+}
+
+function settled(
+  base: JobConfig,
+  given: readonly Given[],
+  deployment: { readonly restart?: RestartConfig },
+  nameOf: (place: Place) => string,
 ): JobConfig {
   let config = base;
-  for (const [key, given] of Object.entries(entries)) {
-    const place = byFlinkKey.get(key);
-    if (place === undefined) throw unknown(key, byFlinkKey);
-    config = withValue(config, place, key, given);
+  for (const { place, value } of given) {
+    if (place.section !== "restart") config = withValue(config, place, value);
   }
-  const turnedOn =
-    base.checkpointing.interval === undefined && config.checkpointing.interval !== undefined;
-  if (turnedOn && entries[restart.strategy.flink] === undefined) config = restarting(config);
-  return checked(config, topLevel.parallelism.flink);
+  config = withStrategy(config, given, deployment);
+  for (const { key, place, value } of given) {
+    if (place.strategy === undefined) continue;
+    const { strategy } = config.restart;
+    if (place.strategy !== strategy) {
+      const own = `settings of the restart strategy, which is ${strategy}`;
+      const [type] = restartStrategy.flink;
+      throw badValue(key, value, `${own}. Set ${type} to ${place.strategy}, or leave this out`);
+    }
+    config = chosen(withValue(config, place, value));
+  }
+  return checked(config, (option) => {
+    const place = places.find((one) => one.option === option);
+    return place === undefined ? option : nameOf(place);
+  });
 }
 
-/** `{ restart: { delay: 5 } }` as `["restart.delay", 5]`; drops what is absent. */
-function flattened(options: JobOptions): [string, unknown][] {
-  const { checkpointing, restart, ...rest } = options;
-  const inSection = (section: string, given: object | undefined): [string, unknown][] =>
-    Object.entries(given ?? {}).map(([field, value]) => [`${section}.${field}`, value]);
-  return [
-    ...Object.entries(rest),
-    ...inSection("checkpointing", checkpointing),
-    ...inSection("restart", restart),
-  ].filter(([, given]) => given !== undefined);
+function withStrategy(
+  config: JobConfig,
+  given: readonly Given[],
+  deployment: { readonly restart?: RestartConfig },
+): JobConfig {
+  const { restart, restartIsImplied } = config;
+  const choice = given.find(({ place }) => place.setting === restartStrategy)?.value;
+  if (choice !== undefined) {
+    const strategy = choice as RestartStrategy;
+    const isSame = restartIsImplied !== true && restart.strategy === strategy;
+    return chosen({ ...config, restart: isSame ? restart : restartDefaults[strategy] });
+  }
+  if (restartIsImplied !== true) return config;
+  const strategy = config.checkpointing.interval === undefined ? "none" : "exponential-delay";
+  return { ...config, restart: deployment.restart ?? restartDefaults[strategy] };
 }
 
-function withValue(config: JobConfig, place: Place, key: string, given: unknown): JobConfig {
-  const value = place.setting.parse(given);
-  if (value === undefined) {
-    const { allowed } = place.setting;
-    throw new ConfigError("BAD_VALUE", key, `${key} is ${shown(given)}; allowed: ${allowed}.`);
-  }
-  const { section, field } = place;
+function chosen(config: JobConfig): JobConfig {
+  const { restartIsImplied: _, ...rest } = config;
+  return rest;
+}
+
+function withValue(config: JobConfig, { section, field }: Place, value: unknown): JobConfig {
   if (section === undefined) return { ...config, [field]: value };
   return { ...config, [section]: { ...config[section], [field]: value } };
 }
 
-const restarting = (config: JobConfig): JobConfig => ({
-  ...config,
-  restart: { ...config.restart, strategy: "fixed-delay" },
-});
-
-function checked(config: JobConfig, key: string): JobConfig {
-  const { parallelism, maxParallelism } = config;
-  if (parallelism <= maxParallelism) return config;
-  throw new ConfigError(
-    "BAD_VALUE",
-    key,
-    `${key} is ${parallelism}; allowed: up to the max parallelism, which is ${maxParallelism}. ` +
-      `Lower the one, or raise the other if the job has no state yet.`,
-  );
+/** What no setting can tell alone. */
+function checked(config: JobConfig, nameOf: (option: string) => string): JobConfig {
+  const { parallelism, maxParallelism, checkpointing, restart } = config;
+  const refuse = (option: string, value: unknown, allowed: string): never => {
+    throw badValue(nameOf(option), value, allowed);
+  };
+  if (parallelism > maxParallelism) {
+    refuse(
+      "parallelism",
+      parallelism,
+      `up to the max parallelism, which is ${maxParallelism}. ` +
+        `Lower the one, or raise the other if the job has no state yet`,
+    );
+  }
+  const { unaligned, mode, maxConcurrent } = checkpointing;
+  if (unaligned && mode !== "EXACTLY_ONCE") {
+    const modeName = nameOf("checkpointing.mode");
+    refuse("checkpointing.unaligned", unaligned, `false while ${modeName} is ${mode}`);
+  }
+  if (unaligned && maxConcurrent > 1) {
+    const limit = nameOf("checkpointing.maxConcurrent");
+    refuse("checkpointing.unaligned", unaligned, `false while ${limit} is ${maxConcurrent}`);
+  }
+  if (restart.strategy === "exponential-delay" && restart.initialBackoff > restart.maxBackoff) {
+    const most = `up to ${nameOf("restart.maxBackoff")}, which is ${restart.maxBackoff} ms`;
+    refuse("restart.initialBackoff", restart.initialBackoff, most);
+  }
+  for (const { option, section, field } of places) {
+    const value = section === undefined ? undefined : (config[section] as Fields)[field];
+    if (value === undefined || notBuilt.get(option) !== value) continue;
+    const name = nameOf(option);
+    throw new ConfigError(
+      "NOT_BUILT",
+      name,
+      `${name} is ${shown(value)}, which Tidemark cannot do yet. Leave it out.`,
+    );
+  }
+  return config;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const badValue = (key: string, given: unknown, allowed: string): ConfigError =>
+  new ConfigError("BAD_VALUE", key, `${key} is ${shown(given)}; allowed: ${allowed}.`);
 
 function unknown(key: string, known: ReadonlyMap<string, Place>): ConfigError {
   const list = [...known.keys()].join(", ");

@@ -8,8 +8,9 @@ import type { AggregateRow, Aggregates } from "./aggregates.ts";
 import { GraphError, refusal } from "./errors.ts";
 import type { KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
-import type { ProcessFunction, StateDescriptors } from "./process.ts";
+import type { ProcessFunction } from "./process.ts";
 import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
+import { isStateDescriptor, type StateDescriptors } from "./state.ts";
 import type { TableSink } from "./table.ts";
 
 /**
@@ -227,9 +228,9 @@ function requireAggregates(aggregates: unknown, options: OperatorOptions): void 
 
 function requireProcess(fn: unknown, options: OperatorOptions): void {
   const given = fn as Partial<ProcessFunction<never, never, unknown>> | undefined;
-  const states = Object.values(given?.state ?? {}) as ({ readonly kind?: unknown } | undefined)[];
+  const states: unknown[] = Object.values(given?.state ?? {});
   const whole = typeof given?.process === "function" && typeof given.state === "object";
-  if (whole && states.every((state) => state?.kind === "value")) return;
+  if (whole && states.every(isStateDescriptor)) return;
   throw refusal(
     "BAD_ARGUMENT",
     "process",

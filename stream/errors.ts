@@ -64,7 +64,8 @@ export function refusal(
  * catch (error) { if (error instanceof ConfigError) console.log(error.key); } // "parallelism.default"
  */
 export class ConfigError extends Error {
-  readonly code: "UNKNOWN_SETTING" | "BAD_VALUE";
+  /** `NOT_BUILT`: Flink has it, Tidemark will have it. */
+  readonly code: "UNKNOWN_SETTING" | "BAD_VALUE" | "NOT_BUILT";
   readonly key: string;
 
   constructor(code: ConfigError["code"], key: string, message: string) {
@@ -91,6 +92,26 @@ export class UserCodeError extends Error {
     const place = row === undefined ? "" : ` on row ${row} of its batch`;
     super(`Operator "${uid}" (${operator}) failed${place}: ${String(cause)}`, { cause });
     this.name = "UserCodeError";
+    this.uid = uid;
+  }
+}
+
+/**
+ * State cannot be used as the program says: a checkpoint holds it in another kind or schema version
+ * (`STATE_KIND`, `STATE_VERSION`), or it has outgrown its memory budget (`STATE_OVER_BUDGET`). Fails
+ * the attempt; the message says what to change.
+ *
+ * @example
+ * new StateError("STATE_OVER_BUDGET", "…", "by-origin").uid // "by-origin"
+ */
+export class StateError extends Error {
+  readonly code: "STATE_KIND" | "STATE_VERSION" | "STATE_OVER_BUDGET";
+  readonly uid: string;
+
+  constructor(code: StateError["code"], message: string, uid: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StateError";
+    this.code = code;
     this.uid = uid;
   }
 }

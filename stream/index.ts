@@ -14,33 +14,58 @@ export {
 export {
   applyFlinkConfiguration,
   jobConfig,
+  restartConfig,
   type CheckpointOptions,
   type Duration,
   type JobOptions,
   type RestartOptions,
   type Size,
+  type StateBackendOptions,
 } from "./config.ts";
+export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
-export { ConfigError, GraphError, UserCodeError, type GraphErrorCode } from "./errors.ts";
+export {
+  ConfigError,
+  GraphError,
+  StateError,
+  UserCodeError,
+  type GraphErrorCode,
+} from "./errors.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 export { defineJob, type JobDefinition, type JobEnvironment } from "./job.ts";
+export { rows, type ProcessContext, type ProcessFunction, type Rows } from "./process.ts";
+export type { OperatorOptions } from "./recorder.ts";
 export {
-  rows,
+  aggregatingState,
+  listState,
+  mapState,
+  reducingState,
   valueState,
-  type ProcessContext,
-  type ProcessFunction,
-  type Rows,
+  type AggregatingState,
+  type AggregatingStateDescriptor,
+  type ListState,
+  type ListStateDescriptor,
+  type MapState,
+  type MapStateDescriptor,
+  type ReducingState,
+  type ReducingStateDescriptor,
+  type StateDescriptor,
   type StateDescriptors,
+  type StateOf,
+  type StateOptions,
+  type StateTraits,
   type ValueState,
   type ValueStateDescriptor,
-} from "./process.ts";
-export type { OperatorOptions } from "./recorder.ts";
+} from "./state.ts";
 export { table, type TableSink } from "./table.ts";
 export { topic, type Topic, type TopicOptions } from "./topic.ts";
 export type {
   CheckpointConfig,
   CheckpointingMode,
+  CheckpointRetention,
   JobConfig,
   RestartConfig,
+  RestartStrategy,
+  StateConfig,
 } from "../format/config.ts";
 export type { Key } from "../format/key.ts";

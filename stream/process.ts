@@ -1,28 +1,10 @@
 // Process functions: a user's own keyed operator, one row at a time, with state of the row's key.
-//   R1. What cannot be inferred is declared where it is used: the type of a state by `valueState`,
-//       the type of what is emitted by `rows`. Everything else follows.
+//   R1. What cannot be inferred is declared where it is used: the type of a state by its descriptor
+//       (`state.ts`), the type of what is emitted by `rows`. Everything else follows.
 
-declare const stateType: unique symbol;
+import type { StateDescriptors, StateOf } from "./state.ts";
+
 declare const rowType: unique symbol;
-
-/** One value per key. `Held` is what reading gives: with a default never undefined. */
-export interface ValueStateDescriptor<V, Held extends V | undefined = V | undefined> {
-  readonly kind: "value";
-  readonly initial: Held;
-  readonly [stateType]?: V;
-}
-
-/** The states of a process function by name. The names are part of what checkpoints hold. */
-export type StateDescriptors = Readonly<Record<string, ValueStateDescriptor<unknown, unknown>>>;
-
-/** The value of the current row's key. */
-export interface ValueState<V, Held = V | undefined> {
-  /** What was last set for this key, or the default. Do not change it in place: `set` a new one. */
-  get(): Held;
-  set(value: V): void;
-  /** Forgets the value and leaves nothing behind. */
-  clear(): void;
-}
 
 /** The type of the rows a process function emits; no value at run time. */
 export interface Rows<out R> {
@@ -33,9 +15,7 @@ export interface Rows<out R> {
 export interface ProcessContext<K, R, S extends StateDescriptors> {
   readonly key: K;
   readonly state: {
-    readonly [Name in keyof S]: S[Name] extends ValueStateDescriptor<infer V, infer Held>
-      ? ValueState<V, Held>
-      : never;
+    readonly [Name in keyof S]: StateOf<S[Name]>;
   };
   emit(row: R): void;
 }
@@ -60,19 +40,6 @@ export interface ProcessFunction<T, K, R, S extends StateDescriptors = StateDesc
   readonly state: S;
   readonly emits: Rows<R>;
   process(row: T, ctx: ProcessContext<K, R, S>): void;
-}
-
-/**
- * Declares a state that holds one value of type `V` per key.
- *
- * @example const state = { last: valueState<number>(), seen: valueState({ default: 0 }) };
- */
-export function valueState<V>(): ValueStateDescriptor<V>;
-export function valueState<V>(options: { readonly default: V }): ValueStateDescriptor<V, V>;
-export function valueState(
-  options: { readonly default?: unknown } = {},
-): ValueStateDescriptor<unknown, unknown> {
-  return { kind: "value", initial: options.default };
 }
 
 /**

@@ -1,16 +1,18 @@
 // The sending side of one channel: numbers frames, keeps those the receiver has not settled, and
 // says when the next may go. Knows nothing of sessions but that they come and go.
-//   W1. Frames leave in the order they were offered, each under the next sequence number.
-//   W2. At most `window` data frames are sent and unsettled; marks pass without credit but never
-//       overtake a frame that was offered before them.
+//   W1. Frames leave in the order in which they wait, each under the next sequence number. A frame
+//       gets its number when it first leaves and keeps it; only frames without one can be overtaken.
+//   W2. At most `window` data frames are sent and unsettled; marks pass without credit, behind the
+//       frames that were offered before them unless they are told to overtake.
 //   W3. A frame is kept until it is settled, so a broken session loses nothing.
 //   W4. After a reopening exactly the frames at or above the receiver's `expected` are sent again.
 
 import { needsCredit } from "../format/frame.ts";
 import { type Seq, seq } from "../format/ids.ts";
 
-interface SentFrame {
-  readonly seq: Seq;
+interface WaitingFrame {
+  /** Absent while it has never left. */
+  seq: Seq | undefined;
   readonly frame: Uint8Array;
   /** Whether the current session carries it. */
   sent: boolean;
@@ -30,7 +32,7 @@ export type ReopenOutcome =
 export class CreditWindow {
   readonly #window: number;
   /** Offered and not settled, in order. */
-  #frames: SentFrame[] = [];
+  #frames: WaitingFrame[] = [];
   #next = 0;
   #dataInFlight = 0;
   #connected = false;
@@ -40,7 +42,24 @@ export class CreditWindow {
   }
 
   offer(frame: Uint8Array): void {
-    this.#frames.push({ seq: seq(this.#next++), frame, sent: false });
+    this.#frames.push({ seq: undefined, frame, sent: false });
+  }
+
+  /** Data frames that have to leave before `mark` can; none once it has left. */
+  ahead(mark: Uint8Array): Uint8Array[] {
+    const waiting = this.#frames.filter((entry) => entry.seq === undefined);
+    const at = waiting.findIndex((entry) => entry.frame === mark);
+    const before = waiting.slice(0, Math.max(0, at)).map((entry) => entry.frame);
+    return before.filter(needsCredit);
+  }
+
+  /** Puts `urgent` in the place of `mark`, ahead of all that has not left; nothing once it has. */
+  overtake(mark: Uint8Array, urgent: Uint8Array): void {
+    const first = this.#frames.findIndex((entry) => entry.seq === undefined);
+    const at = this.#frames.findIndex((entry) => entry.seq === undefined && entry.frame === mark);
+    if (at === -1) return;
+    this.#frames.splice(at, 1);
+    this.#frames.splice(first, 0, { seq: undefined, frame: urgent, sent: false });
   }
 
   /** Frames that may go now; the caller pushes them in this order. */
@@ -53,8 +72,9 @@ export class CreditWindow {
         if (this.#dataInFlight >= this.#window) break;
         this.#dataInFlight++;
       }
+      entry.seq ??= seq(this.#next++);
       entry.sent = true;
-      out.push(entry);
+      out.push({ seq: entry.seq, frame: entry.frame });
     }
     return out;
   }
@@ -80,8 +100,8 @@ export class CreditWindow {
     this.#dataInFlight = 0;
     const settle: Seq[] = [];
     for (const entry of this.#frames) {
-      entry.sent = entry.seq < expected;
-      if (!entry.sent) continue;
+      entry.sent = entry.seq !== undefined && entry.seq < expected;
+      if (entry.seq === undefined || !entry.sent) continue;
       settle.push(entry.seq);
       if (needsCredit(entry.frame)) this.#dataInFlight++;
     }

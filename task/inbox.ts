@@ -2,8 +2,11 @@
 //   N1. A channel's frames are handed out in the order of their sequence numbers, each once.
 //   N2. A frame that is here or was processed is a duplicate; one that skips a number is a gap.
 //   N3. A blocked channel keeps its frames; the others are served in turn.
+//   N4. Restored frames stand before frame 0 of their channel. They have no number: their sender
+//       is gone, and nobody waits for their credit.
 
-import { type Seq, seq } from "../format/ids.ts";
+import { decodeFrame, needsCredit } from "../format/frame.ts";
+import { type CheckpointId, type Seq, seq } from "../format/ids.ts";
 
 export type ReceiveOutcome =
   | { readonly kind: "accepted" }
@@ -13,7 +16,8 @@ export type ReceiveOutcome =
 
 export interface InboxItem {
   readonly channel: number;
-  readonly seq: Seq;
+  /** Absent for a restored frame. */
+  readonly seq?: Seq;
   readonly frame: Uint8Array;
 }
 
@@ -48,8 +52,22 @@ export class Inbox {
   /** Whether the frame was received and has left the queue. */
   isSettled(channel: number, frameSeq: Seq): boolean {
     const input = this.#at(channel);
-    const oldest = input.queue[0]?.seq ?? input.expected;
+    const oldest = input.queue.find((item) => item.seq !== undefined)?.seq ?? input.expected;
     return frameSeq < oldest;
+  }
+
+  restore(channel: number, frames: readonly Uint8Array[]): void {
+    this.#at(channel).queue.unshift(...frames.map((frame) => ({ channel, frame })));
+  }
+
+  /** Data frames that wait before barrier `checkpoint`, or all where it has not come yet. */
+  ahead(channel: number, checkpoint: CheckpointId): Uint8Array[] {
+    const frames = this.#at(channel).queue.map((item) => item.frame);
+    const end = frames.findIndex((bytes) => {
+      const frame = decodeFrame(bytes);
+      return frame.kind === "barrier" && frame.checkpoint === checkpoint;
+    });
+    return frames.slice(0, end === -1 ? frames.length : end).filter(needsCredit);
   }
 
   /** The next frame of a channel that is not blocked; the channels take turns. */

@@ -1,12 +1,13 @@
 // The sending side of a subtask: rows are split by receiver, gathered into frames, and leave each
 // channel as its credit allows.
-//   O1. A mark follows every row that was emitted before it: pending rows become frames first.
+//   O1. A barrier follows every row that was emitted before it: pending rows become frames first.
+//       Where it overtakes, the frames that it passed are handed over, to be kept with the snapshot.
 //   O2. While a channel has frames that may not leave, the task takes no more input. What one input
 //       batch makes is therefore all that ever waits.
 
 import { encodeRows } from "../format/batch.ts";
-import { encodeBarrier, encodeData } from "../format/frame.ts";
-import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
+import { atOnce, type Barrier, encodeBarrier, encodeData } from "../format/frame.ts";
+import type { Millis, Seq } from "../format/ids.ts";
 import { batchRowsMax, channelWindow, frameBytesMax } from "../format/limits.ts";
 import type { RecordBatch } from "../operators/operator.ts";
 import { CreditWindow, type OutgoingFrame, type ReopenOutcome } from "./credit-window.ts";
@@ -31,6 +32,8 @@ export class Outbox {
   readonly #channels: OutputChannel[];
   readonly #edges: readonly OutgoingEdge[];
   readonly #bufferTimeout: number;
+  /** The latest barrier and its frame, the same one in every channel. */
+  #barrier: { readonly barrier: Barrier; readonly mark: Uint8Array } | undefined;
   #pendingSince: Millis | undefined;
   #recordsOut = 0;
   #bytesOut = 0;
@@ -77,10 +80,32 @@ export class Outbox {
     this.#pendingSince = undefined;
   }
 
-  broadcastBarrier(checkpoint: CheckpointId): void {
+  broadcastBarrier(barrier: Barrier): void {
     this.flush();
-    const frame = encodeBarrier(checkpoint);
-    for (const channel of this.#channels) channel.window.offer(frame);
+    const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt);
+    this.#barrier = { barrier, mark };
+    for (const channel of this.#channels) channel.window.offer(mark);
+  }
+
+  /** Whether rows that wait for credit hold the latest barrier back. */
+  get holdsBarrier(): boolean {
+    return this.#barrier !== undefined && this.#ahead(this.#barrier.mark).length > 0;
+  }
+
+  /** Sends the latest barrier first, where it has not left; the frames that it passed, by channel. */
+  overtake(): { readonly channel: number; readonly frames: readonly Uint8Array[] }[] {
+    if (this.#barrier === undefined) return [];
+    const { barrier, mark } = this.#barrier;
+    const passed = this.#ahead(mark);
+    const urgent = encodeBarrier(barrier.checkpoint, atOnce);
+    for (const { window } of this.#channels) window.overtake(mark, urgent);
+    this.#barrier = undefined;
+    return passed;
+  }
+
+  /** Frames of a restored snapshot: they leave before anything else does. */
+  restore(channel: number, frames: readonly Uint8Array[]): void {
+    for (const frame of frames) this.#channels[channel]!.window.offer(frame);
   }
 
   /** Frames that may leave now, each channel's in order. */
@@ -104,6 +129,12 @@ export class Outbox {
 
   reopened(channel: number, expected: Seq): ReopenOutcome {
     return this.#channels[channel]!.window.reopened(expected);
+  }
+
+  #ahead(mark: Uint8Array): { readonly channel: number; readonly frames: Uint8Array[] }[] {
+    return this.#channels
+      .map(({ window }, channel) => ({ channel, frames: window.ahead(mark) }))
+      .filter(({ frames }) => frames.length > 0);
   }
 
   #cut(channel: OutputChannel): void {

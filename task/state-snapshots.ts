@@ -4,14 +4,30 @@
 //   S2. A chain is extended only by what was frozen since its last segment; where a segment may be
 //       lost, the next one is full.
 //   S3. An empty table has no chain: it leaves nothing behind.
+//   S4. A chain that was restored is gone on with where it is this subtask's alone, whole, and of the
+//       schemas the program declares today; else the next segment is full.
 
+import type { CheckpointConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
 import type { KeyGroupRange } from "../format/key-groups.ts";
 import { deltaChainMax } from "../format/limits.ts";
 import { snapshotPath } from "../format/paths.ts";
-import { writeSegment } from "../format/segment.ts";
+import {
+  plainSchema,
+  readSegment,
+  type SegmentHeader,
+  writeOrderedSegment,
+  writeSegment,
+} from "../format/segment.ts";
 import type { BytesHandle, KeyedStateHandle } from "../format/state-handle.ts";
-import type { MemoryStateStore } from "../operators/state/memory.ts";
+import type { BackendTable, StateBackend } from "../operators/state/backend.ts";
+
+/** A state to begin with. */
+export interface RestoredKeyedState {
+  readonly handle: KeyedStateHandle;
+  /** The bytes of its segments; `held` where the backend has the state itself. */
+  readonly segments: readonly Uint8Array[] | "held";
+}
 
 export interface FrozenState {
   /** Chains of every table that holds anything. */
@@ -45,7 +61,9 @@ export class StateSnapshots {
   readonly #range: KeyGroupRange;
   readonly #maxParallelism: number;
   readonly #inlineThreshold: number;
-  readonly #stores = new Map<string, MemoryStateStore>();
+  readonly #incremental: boolean;
+  readonly #storage: CheckpointConfig["storage"];
+  readonly #backend: StateBackend;
   readonly #chains = new Map<string, Chain>();
 
   constructor(options: {
@@ -55,6 +73,9 @@ export class StateSnapshots {
     readonly range: KeyGroupRange;
     readonly maxParallelism: number;
     readonly inlineThreshold: number;
+    readonly incremental: boolean;
+    readonly storage: CheckpointConfig["storage"];
+    readonly backend: StateBackend;
   }) {
     this.#job = options.job;
     this.#attempt = options.attempt;
@@ -62,16 +83,33 @@ export class StateSnapshots {
     this.#range = options.range;
     this.#maxParallelism = options.maxParallelism;
     this.#inlineThreshold = options.inlineThreshold;
+    this.#incremental = options.incremental;
+    this.#storage = options.storage;
+    this.#backend = options.backend;
   }
 
-  add(uid: string, store: MemoryStateStore): void {
-    this.#stores.set(uid, store);
+  /** Hands the states to the backend, for the operators that are built next. */
+  restore(states: readonly RestoredKeyedState[]): void {
+    for (const [key, same] of Map.groupBy(states, ({ handle }) => keyOf(handle))) {
+      const { uid, state } = same[0]!.handle;
+      const sources = same.flatMap(({ segments }) =>
+        segments === "held" ? [] : [{ segments: segments.map(readSegment), range: this.#range }],
+      );
+      if (sources.length > 0) this.#backend.store(uid).restore(state, sources);
+      const [only, ...others] = same;
+      const { first, last } = only!.handle.range;
+      const isOwn = first === this.#range.first && last === this.#range.last;
+      if (others.length > 0 || !isOwn) continue;
+      this.#chains.set(key, { uid, state, segments: [...only!.handle.segments] });
+    }
   }
 
-  /** A chain that this subtask was restored from, whole and alone: it goes on with it. */
-  adopt(handle: KeyedStateHandle): void {
-    const { uid, state, segments } = handle;
-    this.#chains.set(chainKey(uid, state), { uid, state, segments: [...segments] });
+  /** The operators are built: what none of them asked for is carried on. */
+  restored(): void {
+    for (const store of this.#backend.stores().values()) store.restoreRest();
+    for (const { uid, state, table } of this.#tables()) {
+      if (table.isUpgraded) this.#chains.delete(chainKey(uid, state));
+    }
   }
 
   /** A segment did not reach its place: nothing may build on the chains as they are. */
@@ -81,19 +119,17 @@ export class StateSnapshots {
 
   freeze(checkpoint: CheckpointId): FrozenState {
     const parts: Part[] = [];
-    for (const [uid, store] of this.#stores) {
-      for (const [state, table] of store.tables()) {
-        const chain = this.#chain(uid, state);
-        if (table.size === 0) {
-          table.freeze("full");
-          chain.segments = [];
-        } else if (chain.segments.length === 0 || table.changes > 0) {
-          const kind = this.#kindOf(chain);
-          const header = { uid, state, kind, maxParallelism: this.#maxParallelism };
-          parts.push({ chain, kind, bytes: writeSegment(header, table.freeze(kind)) });
-        }
+    for (const { uid, state, table } of this.#tables()) {
+      const chain = this.#chain(uid, state);
+      if (table.size === 0) {
+        table.freeze("full");
+        chain.segments = [];
+      } else if (chain.segments.length === 0 || table.changes > 0 || !this.#incremental) {
+        const kind = this.#kindOf(chain);
+        parts.push({ chain, kind, bytes: this.#segment({ uid, state, kind }, table) });
       }
     }
+    this.#backend.sealed(checkpoint);
     const file = this.#place(checkpoint, parts);
     const keyed = [...this.#chains.values()]
       .filter((chain) => chain.segments.length > 0)
@@ -111,22 +147,35 @@ export class StateSnapshots {
     };
   }
 
+  #segment(of: Pick<SegmentHeader, "uid" | "state" | "kind">, table: BackendTable): Uint8Array {
+    const { schema } = table;
+    const { holds, version, ttl } = schema;
+    const isPlain = holds === plainSchema.holds && version === plainSchema.version && !ttl;
+    const header = { ...of, maxParallelism: this.#maxParallelism, ...(!isPlain && { schema }) };
+    const entries = table.freeze(of.kind);
+    return this.#backend.freezesInOrder
+      ? writeOrderedSegment(header, entries)
+      : writeSegment(header, entries);
+  }
+
   /** Appends the parts to their chains, inline or as ranges of one file. */
   #place(checkpoint: CheckpointId, parts: readonly Part[]): FrozenState["file"] {
     for (const { chain, kind } of parts) if (kind === "full") chain.segments = [];
     const total = sum(parts.map((part) => part.bytes.length));
-    const isInline =
+    const isSmall =
       total <= this.#inlineThreshold &&
       total + this.#inlineBytes() <= inlineThresholdsMax * this.#inlineThreshold;
+    const isInline = isSmall || this.#storage === "inline";
     if (isInline) {
       for (const { chain, bytes } of parts) chain.segments.push({ kind: "inline", bytes });
       return undefined;
     }
     const path = snapshotPath(this.#job, checkpoint, this.#attempt, this.#task);
-    const file = new Uint8Array(total);
+    // A large state is one part, and not worth copying.
+    const file = parts.length === 1 ? parts[0]!.bytes : new Uint8Array(total);
     let offset = 0;
     for (const { chain, bytes } of parts) {
-      file.set(bytes, offset);
+      if (file !== bytes) file.set(bytes, offset);
       chain.segments.push({ kind: "file", path, offset, length: bytes.length });
       offset += bytes.length;
     }
@@ -135,13 +184,19 @@ export class StateSnapshots {
 
   #kindOf(chain: Chain): "full" | "delta" {
     const [base, ...deltas] = chain.segments.map(lengthOf);
-    if (base === undefined || deltas.length >= deltaChainMax) return "full";
+    if (!this.#incremental || base === undefined || deltas.length >= deltaChainMax) return "full";
     return sum(deltas) > Math.max(base, this.#inlineThreshold) ? "full" : "delta";
   }
 
   #inlineBytes(): number {
     const segments = [...this.#chains.values()].flatMap((chain) => chain.segments);
     return sum(segments.map((segment) => (segment.kind === "inline" ? segment.bytes.length : 0)));
+  }
+
+  *#tables(): Generator<{ uid: string; state: string; table: BackendTable }> {
+    for (const [uid, store] of this.#backend.stores()) {
+      for (const [state, table] of store.tables()) yield { uid, state, table };
+    }
   }
 
   #chain(uid: string, state: string): Chain {
@@ -153,6 +208,8 @@ export class StateSnapshots {
     return chain;
   }
 }
+
+const keyOf = ({ uid, state }: KeyedStateHandle): string => chainKey(uid, state);
 
 const chainKey = (uid: string, state: string): string => `${uid}\n${state}`;
 

@@ -28,14 +28,20 @@ import type {
   TaskDeployment,
 } from "../format/messages.ts";
 import { channelKey } from "../format/plan.ts";
+import type { SqlDatabase } from "../format/sql.ts";
+import { StateRows } from "../operators/state/sqlite-rows.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { loadState } from "./shell/state-files.ts";
 import { type SubtaskEnv, TaskRun } from "./shell/task-run.ts";
+import { holdsState } from "./state-backend.ts";
 import { Task } from "./task.ts";
 
 /** Milliseconds between the alarms by which a running subtask notices that it was evicted. */
 const watchInterval = 10_000;
+
+/** Milliseconds for which the state of a cancelled attempt stays in its object. */
+const rowsKeptFor = 60 * 60_000;
 
 /** What is known of the attempt without memory. */
 interface StoredAttempt {
@@ -82,13 +88,18 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       this.#run = undefined;
       this.#store({ attempt, active: { job, task } });
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
-      const restored = await loadState(this.env.BUCKET, deployment);
+      const database = this.#database();
+      const restored = await loadState(
+        this.env.BUCKET,
+        deployment,
+        holdsState(deployment, database),
+      );
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
       if (this.#stored?.attempt !== attempt || this.#stored.active === undefined) {
         return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       }
       this.#run = new TaskRun(
-        new Task(deployment, program.graph, restored, millis(Date.now())),
+        new Task(deployment, program.graph, restored, millis(Date.now()), database),
         this.env,
       );
       return { kind: "deployed" };
@@ -126,7 +137,12 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       this.#run?.over();
       this.#run = undefined;
       this.#store({ attempt });
-      await this.ctx.storage.deleteAlarm();
+      // The next attempt may begin with the rows; where none comes, nothing is left behind.
+      if (StateRows.exist(this.#database())) {
+        await this.ctx.storage.setAlarm(Date.now() + rowsKeptFor);
+      } else {
+        await this.ctx.storage.deleteAlarm();
+      }
     }
 
     async open({ attempt, channel }: OpenChannel): Promise<OpenOutcome> {
@@ -152,7 +168,7 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
 
     override async alarm(): Promise<void> {
       const stored = this.#stored;
-      if (stored?.active === undefined) return;
+      if (stored?.active === undefined) return StateRows.drop(this.#database());
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
       const { attempt } = stored;
@@ -185,6 +201,14 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       return run !== undefined && !run.isOver && run.task.deployment.attempt === attempt
         ? run
         : undefined;
+    }
+
+    #database(): SqlDatabase {
+      const { storage } = this.ctx;
+      return {
+        exec: (query, ...bindings) => storage.sql.exec(query, ...bindings).toArray(),
+        transaction: (work) => storage.transactionSync(work),
+      };
     }
 
     #store(record: StoredAttempt): void {

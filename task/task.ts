@@ -2,14 +2,22 @@
 // and snapshots out. Every event is a method; each returns what the shell must do.
 //   A1. Events run one at a time to completion; nothing of this file waits.
 //   A2. A frame is settled only after everything it caused is in the state or in the outbox.
-//   A3. At a barrier, in one step: pending rows leave before it, it leaves on every channel, the
-//       state is frozen. No row is processed in between.
+//   A3. At a barrier, in one step: pending rows are put before it on every channel, the state is
+//       frozen, and where it overtakes, what it overtook is kept (channel-state.ts). No row is
+//       processed in between.
 //   A4. Once failed or cancelled it does nothing more; a later attempt is another Task.
+//   A5. A snapshot is acknowledged once it is whole. A newer checkpoint or an abort ends one that is
+//       not; segments that its file would have held are then written again (S2).
+//   A6. Where barriers may overtake, an event processes one frame from the inbox at most, and none
+//       when others have for `turnMax`, until `tick` begins the next turn. In between the shell
+//       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
 
 import { decodeBatch } from "../format/batch.ts";
-import { decodeFrame } from "../format/frame.ts";
+import { decodeFrames } from "../format/channel-state.ts";
+import { atOnce, type Barrier, decodeFrame, never } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
+import { inlineSnapshotBytesMax } from "../format/limits.ts";
 import type {
   CheckpointAck,
   CheckpointDecline,
@@ -18,21 +26,27 @@ import type {
   TaskFailure,
   TaskMetrics,
 } from "../format/messages.ts";
+import { snapshotPath } from "../format/paths.ts";
 import { type Channel, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
-import type { KeyedStateHandle, OperatorStateHandle } from "../format/state-handle.ts";
+import type { ChannelStateHandle, OperatorStateHandle } from "../format/state-handle.ts";
+import type { SqlDatabase } from "../format/sql.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import { type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
 import { RowBatch } from "../operators/row-batch.ts";
-import { MemoryStateStore } from "../operators/state/memory.ts";
+import type { StateBackend } from "../operators/state/backend.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { JobGraph } from "../stream/graph.ts";
-import { readSegment } from "../format/segment.ts";
-import { Aligner } from "./alignment.ts";
+import { Aligner, type Overtaking } from "./alignment.ts";
 import { Chain, nodeOf } from "./chain.ts";
+import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { Inbox, type ReceiveOutcome } from "./inbox.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import { forward, HashPartitioner, RebalancePartitioner } from "./partitioner.ts";
-import { StateSnapshots } from "./state-snapshots.ts";
+import { stateBackendOf } from "./state-backend.ts";
+import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
+
+/** Milliseconds of work after which a task waits for `tick`, where barriers may overtake. */
+const turnMax = 20;
 
 export type TaskEffect =
   /** Open a session on this output; `reopened` tells how it went. */
@@ -65,11 +79,24 @@ export interface SnapshotFile {
 /** A restored state with its bytes at hand. */
 export interface RestoredState {
   readonly checkpoint: CheckpointId;
-  readonly keyed: readonly {
-    readonly handle: KeyedStateHandle;
-    readonly segments: readonly Uint8Array[];
-  }[];
+  readonly keyed: readonly RestoredKeyedState[];
   readonly operator: readonly OperatorStateHandle[];
+  /** Of `channelsOf` the deployment. */
+  readonly channels: readonly {
+    readonly handle: ChannelStateHandle;
+    readonly bytes: Uint8Array;
+  }[];
+}
+
+/** A snapshot that is frozen and not acknowledged. */
+interface OpenSnapshot {
+  readonly barrier: Barrier;
+  readonly frozen: FrozenState;
+  readonly operator: readonly OperatorStateHandle[];
+  readonly channels: ChannelCapture;
+  readonly frozenAt: Millis;
+  readonly firstBarrierAt: number;
+  lastBarrierAt: Millis;
 }
 
 export class Task {
@@ -81,12 +108,17 @@ export class Task {
   readonly #outbox: Outbox;
   readonly #chain: Chain;
   readonly #source: TopicSource | undefined;
+  readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
   #phase: "deployed" | "running" | "over" = "deployed";
   #now: Millis;
   #effects: TaskEffect[] = [];
   /** Highest checkpoint that was triggered here; a repeated call changes nothing. */
   #lastTriggered = 0;
+  #snapshot: OpenSnapshot | undefined;
+  /** When the turn began (A6); undefined where the task has nothing to pause from. */
+  #turn: Millis | undefined;
+  #hasProcessed = false;
   #recordsIn = 0;
   #bytesIn = 0;
 
@@ -95,6 +127,8 @@ export class Task {
     graph: JobGraph,
     restored: RestoredState | undefined,
     now: Millis,
+    /** Of the object this runs in; the sqlite backend needs it. */
+    database?: SqlDatabase,
   ) {
     const { plan, task, config, job, attempt } = deployment;
     const vertex = vertexOf(plan, task.vertex);
@@ -109,6 +143,8 @@ export class Task {
       outgoingEdges(deployment, graph, this.#outputs),
       config.bufferTimeout,
     );
+    const isHeld = restored?.keyed.some(({ segments }) => segments === "held") === true;
+    this.#backend = stateBackendOf(deployment, database, isHeld);
     this.#snapshots = new StateSnapshots({
       job,
       attempt,
@@ -116,31 +152,38 @@ export class Task {
       range: rangeOfSubtask(task.index, vertex.parallelism, maxParallelism),
       maxParallelism,
       inlineThreshold: config.checkpointing.inlineThreshold,
+      incremental: config.checkpointing.incremental,
+      storage: config.checkpointing.storage,
+      backend: this.#backend,
     });
+    this.#snapshots.restore(restored?.keyed ?? []);
     const edgePosition = new Map(
       plan.edges
         .filter((edge) => edge.from === vertex.id)
         .map((edge, position) => [edge.id, position]),
     );
-    const stores = new Map<string, MemoryStateStore>();
     this.#chain = new Chain({
       graph,
       plan,
       vertex,
       contextOf: (node) => {
-        const state = new MemoryStateStore(maxParallelism);
-        stores.set(node.uid, state);
-        this.#snapshots.add(node.uid, state);
-        this.#restoreKeyed(node.uid, state, restored);
         const subtask = { index: task.index, parallelism: vertex.parallelism };
-        return { uid: node.uid, state, subtask };
+        const state = this.#backend.store(node.uid);
+        return { uid: node.uid, state, subtask, now: () => this.#now };
       },
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
     });
+    this.#snapshots.restored();
+    this.#backend.check();
     if (restored !== undefined) {
       for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);
     }
     this.#source = vertex.source && sourceOf(deployment, vertex.source.partitions, restored);
+    for (const { handle, bytes } of restored?.channels ?? []) {
+      const isInput = handle.end === "input";
+      const at = positionOf(handle, isInput ? this.#inputs : this.#outputs);
+      (isInput ? this.#inbox : this.#outbox).restore(at, decodeFrames(bytes));
+    }
   }
 
   get deployment(): TaskDeployment {
@@ -160,9 +203,14 @@ export class Task {
     return { recordsIn: this.#recordsIn, recordsOut, bytesIn: this.#bytesIn, bytesOut };
   }
 
-  /** When `tick` is due, for rows that wait in a buffer. */
+  /** When `tick` is due: for rows in a buffer, a barrier that is to overtake, or the next turn. */
   get wakeAt(): number | undefined {
-    return this.#phase === "running" ? this.#outbox.flushAt : undefined;
+    if (!this.#isRunning()) return undefined;
+    if (this.#turn !== undefined) return this.#turn;
+    const { flushAt = never, holdsBarrier } = this.#outbox;
+    const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
+    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt);
+    return at === never ? undefined : at;
   }
 
   table(name: string): TableOperator | undefined {
@@ -203,6 +251,7 @@ export class Task {
   ): { readonly outcome: ReceiveOutcome; readonly effects: TaskEffect[] } {
     const outcome = this.#inbox.receive(channel, seq, frame);
     const effects = this.#event(now, () => {
+      if (outcome.kind === "accepted") this.#received(channel, frame);
       if (outcome.kind !== "gap") return;
       const message = `Channel ${channel} delivered frame ${seq}, ${outcome.expected} was expected.`;
       this.#fail(new Error(message));
@@ -245,17 +294,28 @@ export class Task {
   /** Of a source: the barrier enters the stream here, between two batches. Repeatable. */
   trigger(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
-      if (this.#isRunning() && checkpoint > this.#lastTriggered) this.#checkpoint(checkpoint, 0);
+      if (this.#isRunning() && checkpoint > this.#lastTriggered) {
+        const { alignedTimeout } = this.#deployment.config.checkpointing;
+        const overtakesAt = this.#mayOvertake ? this.#now + alignedTimeout : never;
+        this.#checkpoint({ checkpoint, overtakesAt }, this.#now);
+      }
       this.#lastTriggered = Math.max(this.#lastTriggered, checkpoint);
     });
   }
 
   notifyComplete(checkpoint: CheckpointId): void {
-    if (this.#phase !== "over") this.#chain.commit(checkpoint);
+    if (this.#phase === "over") return;
+    this.#chain.commit(checkpoint);
+    this.#backend.completed(checkpoint);
   }
 
   notifyAborted(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
-    return this.#event(now, () => this.#aligner.onAborted(checkpoint));
+    return this.#event(now, () => {
+      this.#aligner.onAborted(checkpoint);
+      if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
+        this.#abandonSnapshot();
+      }
+    });
   }
 
   /** A file of a snapshot did not reach R2. */
@@ -265,6 +325,7 @@ export class Task {
 
   tick(now: Millis): TaskEffect[] {
     return this.#event(now, () => {
+      this.#turn = undefined;
       const due = this.#outbox.flushAt;
       if (due !== undefined && now >= due) this.#outbox.flush();
     });
@@ -275,9 +336,11 @@ export class Task {
   #event(now: Millis, step: () => void): TaskEffect[] {
     if (this.#phase === "over") return [];
     this.#now = now;
+    this.#hasProcessed = false;
     try {
       step();
       if (this.#isRunning()) this.#pump();
+      if (this.#isRunning()) this.#backend.check();
     } catch (error) {
       this.#fail(error);
     }
@@ -288,8 +351,9 @@ export class Task {
 
   /** Takes input as long as there is some and the outputs have room. */
   #pump(): void {
+    this.#overtake();
     this.#push();
-    while (this.#isRunning() && !this.#outbox.hasBacklog && this.#step()) this.#push();
+    while (this.#isItsTurn && !this.#outbox.hasBacklog && this.#step()) this.#push();
     if (this.#source === undefined || !this.#isRunning()) return;
     for (const { partition, from } of this.#source.wanted()) {
       this.#effects.push({ kind: "read", partition, from });
@@ -298,6 +362,8 @@ export class Task {
 
   #push(): void {
     for (const push of this.#outbox.take()) this.#effects.push({ kind: "push", ...push });
+    // The barrier may have left with them.
+    this.#acknowledge();
   }
 
   #step(): boolean {
@@ -315,15 +381,17 @@ export class Task {
         this.#recordsIn += batch.length;
         this.#bytesIn += frame.rows.length;
         this.#chain.process(batch);
+        this.#hasProcessed = true;
+        if (this.#mayOvertake) this.#turn ??= this.#now;
         break;
       }
       case "barrier":
-        this.#onBarrier(channel, frame.checkpoint);
+        this.#onBarrier(channel, frame);
         break;
       default:
         frame satisfies never;
     }
-    this.#effects.push({ kind: "release", channel, seq });
+    if (seq !== undefined) this.#effects.push({ kind: "release", channel, seq });
     return true;
   }
 
@@ -337,57 +405,127 @@ export class Task {
     return true;
   }
 
-  #onBarrier(channel: number, checkpoint: CheckpointId): void {
-    const outcome = this.#aligner.onBarrier(channel, checkpoint, this.#now);
-    if (outcome.kind === "ignored") return;
-    if (outcome.superseded !== undefined) {
-      const { attempt, task } = this.#deployment;
-      const reason = `Its barriers were overtaken by those of checkpoint ${checkpoint}.`;
-      const decline = { attempt, task, checkpoint: outcome.superseded, reason };
-      this.#effects.push({ kind: "decline", decline });
+  /** Looks at a frame as it comes: what waits before it does not keep a barrier from being seen. */
+  #received(channel: number, bytes: Uint8Array): void {
+    const frame = decodeFrame(bytes);
+    const open = this.#snapshot;
+    if (frame.kind === "data") return open?.channels.received(channel, bytes);
+    this.#aligner.announce(channel, frame, this.#now);
+    if (open === undefined || frame.checkpoint < open.barrier.checkpoint) return;
+    if (frame.checkpoint > open.barrier.checkpoint) {
+      this.#abandonSnapshot();
+      return this.#decline(open.barrier.checkpoint, frame.checkpoint);
     }
-    if (outcome.kind === "aligned") this.#checkpoint(checkpoint, outcome.duration);
+    open.channels.barrierCame(channel);
+    open.lastBarrierAt = this.#now;
   }
 
-  #checkpoint(checkpoint: CheckpointId, alignment: number): void {
-    this.#outbox.broadcastBarrier(checkpoint);
-    this.#chain.prepareCommit(checkpoint);
-    const frozen = this.#snapshots.freeze(checkpoint);
-    const operator =
-      this.#source === undefined ? [] : [sourceState(this.#deployment, this.#source.snapshot())];
-    const operatorBytes = operator.reduce((total, state) => total + state.bytes.length, 0);
-    const { attempt, task } = this.#deployment;
+  #onBarrier(channel: number, barrier: Barrier): void {
+    const outcome = this.#aligner.onBarrier(channel, barrier.checkpoint, this.#now);
+    if (outcome.kind === "ignored") return;
+    if (outcome.superseded !== undefined) this.#decline(outcome.superseded, barrier.checkpoint);
+    if (outcome.kind === "aligned") this.#checkpoint(barrier, this.#now - outcome.duration);
+  }
+
+  /** Lets the barriers overtake whose time has come: what waits here, and what waits to leave. */
+  #overtake(): void {
+    const overtaking = this.#aligner.overtake(this.#now);
+    if (overtaking !== undefined) this.#checkpointUnaligned(overtaking);
+    const open = this.#snapshot;
+    if (open !== undefined && this.#now >= open.barrier.overtakesAt) this.#overtakeOutputs(open);
+  }
+
+  #checkpointUnaligned(overtaking: Overtaking): void {
+    const { checkpoint, startedAt, open, missing, superseded } = overtaking;
+    if (superseded !== undefined) this.#decline(superseded, checkpoint);
+    const channels = new ChannelCapture(missing);
+    for (const channel of open) channels.waiting(channel, this.#inbox.ahead(channel, checkpoint));
+    this.#checkpoint({ checkpoint, overtakesAt: atOnce }, startedAt, channels);
+  }
+
+  #checkpoint(barrier: Barrier, firstBarrierAt: number, channels = new ChannelCapture()): void {
+    this.#abandonSnapshot();
+    this.#outbox.broadcastBarrier(barrier);
+    this.#chain.prepareCommit(barrier.checkpoint);
+    const open: OpenSnapshot = {
+      barrier,
+      frozen: this.#snapshots.freeze(barrier.checkpoint),
+      operator:
+        this.#source === undefined ? [] : [sourceState(this.#deployment, this.#source.snapshot())],
+      channels,
+      frozenAt: this.#now,
+      firstBarrierAt,
+      lastBarrierAt: this.#now,
+    };
+    this.#snapshot = open;
+    if (this.#now >= barrier.overtakesAt) this.#overtakeOutputs(open);
+    this.#acknowledge();
+  }
+
+  #overtakeOutputs({ channels }: OpenSnapshot): void {
+    for (const { channel, frames } of this.#outbox.overtake()) channels.overtaken(channel, frames);
+  }
+
+  /** Hands the snapshot over once it is whole. */
+  #acknowledge(): void {
+    const open = this.#snapshot;
+    if (open === undefined || !open.channels.hasAllBarriers) return;
+    const { barrier, frozen, operator, channels, frozenAt } = open;
+    // A barrier that will never overtake leaves nothing behind; nothing is to be waited for.
+    if (barrier.overtakesAt !== never && this.#outbox.holdsBarrier) return;
+    this.#snapshot = undefined;
+    const { attempt, task, job, config } = this.#deployment;
+    const { checkpoint } = barrier;
+    const { storage, inlineThreshold } = config.checkpointing;
+    const placed = placeChannels(channels.channels, {
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      file: frozen.file,
+      path: snapshotPath(job, checkpoint, attempt, task),
+      inlineThreshold: storage === "inline" ? Infinity : inlineThreshold,
+    });
+    const { handles, file } = placed;
+    const more = operator.reduce((total, state) => total + state.bytes.length, placed.bytes);
+    const stateBytes = frozen.stateBytes + more;
+    if (storage === "inline" && stateBytes > inlineSnapshotBytesMax) {
+      // The next one is full, and without the deltas of this one it may fit.
+      this.#snapshots.lost();
+      const reason =
+        `Its snapshot is ${stateBytes} bytes, and with checkpointing.storage "inline" that of a ` +
+        `subtask may be ${inlineSnapshotBytesMax}. Set it to "r2".`;
+      this.#effects.push({ kind: "decline", decline: { attempt, task, checkpoint, reason } });
+      return;
+    }
     this.#effects.push({
       kind: "snapshot",
-      file: frozen.file,
+      file,
       ack: {
         attempt,
         checkpoint,
         task,
-        state: { keyed: frozen.keyed, operator },
-        // The shell, which has the clock, fills in how long freezing and storing took.
+        state: { keyed: frozen.keyed, operator, ...(handles.length > 0 && { channels: handles }) },
+        // The shell, which has the clock, adds how long freezing and storing took.
         metrics: {
-          alignment,
+          alignment: open.lastBarrierAt - open.firstBarrierAt,
           syncDuration: 0,
-          asyncDuration: 0,
-          bytes: frozen.bytes + operatorBytes,
-          stateBytes: frozen.stateBytes + operatorBytes,
+          asyncDuration: this.#now - frozenAt,
+          bytes: frozen.bytes + more,
+          stateBytes,
         },
       },
     });
   }
 
-  #restoreKeyed(uid: string, store: MemoryStateStore, restored: RestoredState | undefined): void {
-    const { plan, task } = this.#deployment;
-    const vertex = vertexOf(plan, task.vertex);
-    const range = rangeOfSubtask(task.index, vertex.parallelism, plan.maxParallelism);
-    const own = restored?.keyed.filter(({ handle }) => handle.uid === uid) ?? [];
-    for (const { handle, segments } of own) {
-      const table = store.table(handle.state);
-      for (const bytes of segments) table.restore(readSegment(bytes).entries(range));
-      const { first, last } = handle.range;
-      if (first === range.first && last === range.last) this.#snapshots.adopt(handle);
-    }
+  #abandonSnapshot(): void {
+    if (this.#snapshot?.frozen.file !== undefined) this.#snapshots.lost();
+    this.#snapshot = undefined;
+  }
+
+  #decline(checkpoint: CheckpointId, newer: CheckpointId): void {
+    const { attempt, task } = this.#deployment;
+    const reason = `Its barriers were overtaken by those of checkpoint ${newer}.`;
+    const decline = { attempt, task, checkpoint, reason, isSuperseded: true as const };
+    this.#effects.push({ kind: "decline", decline });
   }
 
   #fail(error: unknown): void {
@@ -401,6 +539,17 @@ export class Task {
 
   #isRunning(): boolean {
     return this.#phase === "running";
+  }
+
+  /** A clock may stand still within an event, so it is looked at between two of them. */
+  get #isItsTurn(): boolean {
+    if (this.#turn === undefined) return true;
+    return !this.#hasProcessed && this.#now < this.#turn + turnMax;
+  }
+
+  get #mayOvertake(): boolean {
+    const { unaligned, mode } = this.#deployment.config.checkpointing;
+    return unaligned && mode === "EXACTLY_ONCE";
   }
 }
 

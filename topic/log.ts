@@ -9,14 +9,10 @@ import type { Offset } from "../format/ids.ts";
 import { offset } from "../format/ids.ts";
 import { frameBytesMax } from "../format/limits.ts";
 import type { AppendOutcome, PartitionInfo, StoredBatch, TopicAppend } from "../format/messages.ts";
+import type { SqlDatabase, SqlValue } from "../format/sql.ts";
 
-export type SqlValue = string | number | null | ArrayBuffer | Uint8Array;
-
-/** One SQLite database. Reads see earlier writes; `transaction` keeps all of its writes or none. */
-export interface LogStorage {
-  exec(query: string, ...bindings: SqlValue[]): Readonly<Record<string, SqlValue>>[];
-  transaction<T>(work: () => T): T;
-}
+export type LogStorage = SqlDatabase;
+export type { SqlValue };
 
 /** Batches of one read, however small they are. */
 export const readBatchesMax = 1_000;

@@ -1,6 +1,7 @@
 // What a deployment offers: its programs by name and the topics they read.
 //   C1. A name means one thing: two programs, or two topics that differ, may not share one.
 
+import type { RestartConfig } from "../format/config.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import type { Topic } from "../stream/topic.ts";
 import { HttpError } from "./errors.ts";
@@ -8,11 +9,14 @@ import { HttpError } from "./errors.ts";
 export interface Catalog {
   readonly programs: ReadonlyMap<string, JobDefinition>;
   readonly topics: ReadonlyMap<string, Topic<unknown>>;
+  /** Of jobs that do not say themselves what follows a failure. */
+  readonly restart?: RestartConfig;
 }
 
 export function catalogOf(
   jobs: readonly JobDefinition[],
   topics: readonly Topic<unknown>[],
+  restart?: RestartConfig,
 ): Catalog {
   const programs = new Map<string, JobDefinition>();
   for (const job of jobs) {
@@ -33,7 +37,7 @@ export function catalogOf(
     }
     byName.set(topic.name, topic);
   }
-  return { programs, topics: byName };
+  return { programs, topics: byName, ...(restart !== undefined && { restart }) };
 }
 
 /** What `names` holds under `name`, or a 404 that lists what there is. */

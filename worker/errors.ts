@@ -39,6 +39,7 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return (
     ("retryable" in error && error.retryable === true) ||
+    ("durableObjectReset" in error && error.durableObjectReset === true) ||
     ("overloaded" in error && error.overloaded === true)
   );
 }

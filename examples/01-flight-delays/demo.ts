@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { execute } from "../../local/command-line.ts";
 import { flightBodies } from "./flights.ts";
 import { LocalJob, type Recovery } from "./local-job.ts";
 import { commandOf, type Options, usage } from "./options.ts";
@@ -48,7 +49,7 @@ async function measure(run: Run): Promise<Result> {
     producer.send(flightBodies(rows, { rowsPerBody })),
   ]);
   const expected = await delaysByOrigin(rows);
-  await everythingCounted(run, flightsIn(expected));
+  await watch.counts(flightsIn(expected), { standstill, signal: run.signal });
   const seconds = (Date.now() - begunAt) / 1_000;
 
   const records = await until(() => job.records(), { what: "An answer", signal: run.signal });
@@ -99,21 +100,6 @@ async function killOnTheWay(run: Run, rowsPerBody: number): Promise<Recovery[]> 
   return recoveries;
 }
 
-/** Resolves when the table holds `flights` in a checkpoint completed since, or grows no more. */
-async function everythingCounted({ watch, signal }: Run, flights: number): Promise<void> {
-  const sentAt = watch.lastCompleted ?? 0;
-  let counted = watch.counted;
-  let grownAt = Date.now();
-  await until(
-    () => {
-      if (watch.counted !== counted) [counted, grownAt] = [watch.counted, Date.now()];
-      const isCounted = counted >= flights && (watch.table.checkpoint ?? 0) > sentAt;
-      return isCounted || Date.now() - grownAt > standstill || undefined;
-    },
-    { what: "The end of counting", within: Infinity, signal },
-  );
-}
-
 async function demo(options: Options, interrupted: AbortSignal): Promise<boolean> {
   const home = fileURLToPath(new URL("../../.tidemark/", import.meta.url));
   await mkdir(home, { recursive: true });
@@ -124,7 +110,7 @@ async function demo(options: Options, interrupted: AbortSignal): Promise<boolean
   const progress = new Progress(options.rows);
   let job: LocalJob | undefined;
   try {
-    job = await LocalJob.start(directory, signal);
+    job = await LocalJob.start({ directory, signal });
     const [watch, producer] = [new Watch(), new Producer(job, signal)];
     const look = (): void => progress.show({ sent: producer.rows, watch });
     const result = await Promise.race([
@@ -177,27 +163,4 @@ async function lastOf(directory: string): Promise<string> {
   return lines === "" ? "" : `\nThe runtime's log ends so:\n${lines}`;
 }
 
-const command = commandOf(process.argv.slice(2));
-switch (command.kind) {
-  case "help":
-    console.log(usage);
-    break;
-  case "refused":
-    console.error(`${command.reason}\nSee npm run demo -- --help`);
-    process.exitCode = 2;
-    break;
-  case "run": {
-    const interruption = new AbortController();
-    // Not once: npm may hand on a signal that the terminal has sent to everyone.
-    for (const name of ["SIGINT", "SIGTERM"] as const) {
-      process.on(name, () => interruption.abort(new Error(`It was ended by ${name}.`)));
-    }
-    try {
-      const isExact = await demo(command.options, interruption.signal);
-      process.exitCode = isExact ? 0 : 1;
-    } catch (error) {
-      console.error(`The demo failed. ${(error as Error).message}`);
-      process.exitCode = 1;
-    }
-  }
-}
+await execute(commandOf(process.argv.slice(2)), { script: "demo", usage, run: demo });

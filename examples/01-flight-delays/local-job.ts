@@ -5,20 +5,18 @@
 
 import { fileURLToPath } from "node:url";
 
-import { type Runtime, startRuntime } from "../../local/runtime.ts";
+import { type EvictableObject, type Runtime, startRuntime } from "../../local/runtime.ts";
 import { ask } from "./http.ts";
 import type { DelaysRow } from "./reference.ts";
-import { until } from "./until.ts";
+import { pause, until } from "./until.ts";
 
-const config = fileURLToPath(new URL("../../wrangler.toml", import.meta.url));
+const deployment = fileURLToPath(new URL("../../wrangler.toml", import.meta.url));
 
 /** How the job is started, in Flink's words; see `POST /jars/:id/run`. */
-const runRequest = {
-  parallelism: 4,
-  flinkConfiguration: {
-    "execution.checkpointing.interval": "1 s",
-    "restart-strategy.fixed-delay.delay": "100 ms",
-  },
+const parallelism = 4;
+const flinkConfiguration: Readonly<Record<string, string>> = {
+  "execution.checkpointing.interval": "1 s",
+  "restart-strategy.exponential-delay.initial-backoff": "100 ms",
 };
 
 /** Milliseconds that one answer may take. */
@@ -30,12 +28,16 @@ export interface CheckpointStatistics {
   readonly latest: {
     readonly restored: { readonly id: number; readonly restore_timestamp: number } | null;
   };
-  readonly history: readonly {
-    readonly id: number;
-    readonly status: "IN_PROGRESS" | "COMPLETED" | "FAILED";
-    readonly trigger_timestamp: number;
-    readonly checkpointed_size: number;
-  }[];
+  readonly history: readonly CheckpointEntry[];
+}
+
+export interface CheckpointEntry {
+  readonly id: number;
+  readonly status: "IN_PROGRESS" | "COMPLETED" | "FAILED";
+  readonly trigger_timestamp: number;
+  /** When the last subtask acknowledged it. */
+  readonly latest_ack_timestamp: number;
+  readonly checkpointed_size: number;
 }
 
 /** Committed rows: those of one completed checkpoint, null before the first. */
@@ -52,34 +54,54 @@ export interface Recovery {
   readonly seconds: number;
 }
 
+export interface LocalJobOptions {
+  /** Where the runtime keeps its state. */
+  readonly directory: string;
+  /** The `wrangler.toml` to run; the repository's where absent. */
+  readonly config?: string;
+  /** In place of the demo's; by Flink's keys. */
+  readonly flinkConfiguration?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
 export class LocalJob {
   readonly url: string;
   readonly id: string;
   readonly directory: string;
+  readonly #config: string;
   readonly #signal: AbortSignal;
   #runtime: Promise<Runtime>;
   #runningSince = Date.now();
 
-  private constructor(runtime: Runtime, id: string, directory: string, signal: AbortSignal) {
+  private constructor(
+    runtime: Runtime,
+    id: string,
+    { directory, config, signal }: Omit<Required<LocalJobOptions>, "flinkConfiguration">,
+  ) {
     this.url = runtime.url;
     this.id = id;
     this.directory = directory;
+    this.#config = config;
     this.#signal = signal;
     this.#runtime = Promise.resolve(runtime);
   }
 
-  /** Starts a runtime with its state in `directory`, and the job on it. */
-  static async start(directory: string, signal: AbortSignal): Promise<LocalJob> {
+  /** Starts a runtime, and the job on it. */
+  static async start(options: LocalJobOptions): Promise<LocalJob> {
+    const { directory, config = deployment, signal } = options;
     const runtime = await startRuntime({ config, directory });
     const answer = await ask(`${runtime.url}/jars/flight-delays/run`, {
       method: "POST",
-      body: JSON.stringify(runRequest),
+      body: JSON.stringify({
+        parallelism,
+        flinkConfiguration: options.flinkConfiguration ?? flinkConfiguration,
+      }),
       signal,
       timeout: answerTimeout,
     });
     if (answer.kind === "away") throw new Error(`The job was not started: ${answer.problem}`);
     const { jobid } = answer.body as { jobid: string };
-    return new LocalJob(runtime, jobid, directory, signal);
+    return new LocalJob(runtime, jobid, { directory, config, signal });
   }
 
   /** Resolves once the runtime takes requests: at once, unless it was killed. */
@@ -88,17 +110,35 @@ export class LocalJob {
   }
 
   /**
-   * Kills the runtime without warning, starts it again on the same state and port, and watches the
-   * job recover. The recovery is from a checkpoint of the run that was killed.
+   * Kills the runtime without warning, lets `downtime` milliseconds pass, and starts it again on the
+   * same state and port.
    */
-  async crash(): Promise<Recovery> {
-    const runtime = await this.#runtime;
-    const killedAt = Date.now();
+  async restart(downtime = 0): Promise<void> {
     const { directory } = this;
+    const config = this.#config;
     const port = Number(new URL(this.url).port);
-    this.#runtime = runtime.kill().then(() => startRuntime({ config, directory, port }));
+    const runtime = await this.#runtime;
+    this.#runtime = (async () => {
+      await runtime.kill();
+      await pause(downtime, this.#signal);
+      return await startRuntime({ config, directory, port });
+    })();
     await this.#runtime;
     this.#runningSince = Date.now();
+  }
+
+  /** Ends one object of the runtime as the platform ends an idle one. @throws Error if it cannot */
+  async evict(object: EvictableObject): Promise<void> {
+    await (await this.#runtime).evict(object);
+  }
+
+  /**
+   * Restarts the runtime and watches the job recover. The recovery is from a checkpoint of the run
+   * that was killed.
+   */
+  async crash(): Promise<Recovery> {
+    const killedAt = Date.now();
+    await this.restart();
     return await until(
       async () => {
         const statistics = await this.checkpoints();
@@ -126,26 +166,26 @@ export class LocalJob {
   }
 
   checkpoints(): Promise<CheckpointStatistics | undefined> {
-    return this.#get<CheckpointStatistics>(`/jobs/${this.id}/checkpoints`);
+    return this.get<CheckpointStatistics>(`/jobs/${this.id}/checkpoints`);
   }
 
   table(): Promise<DelaysTable | undefined> {
-    return this.#get<DelaysTable>(`/jobs/${this.id}/tables/delays-by-origin`);
+    return this.get<DelaysTable>(`/jobs/${this.id}/tables/delays-by-origin`);
   }
 
   /** Records in the topic. */
   async records(): Promise<number | undefined> {
     type Topic = { readonly partitions: readonly { readonly next: number }[] };
-    const topic = await this.#get<Topic>("/topics/flights");
+    const topic = await this.get<Topic>("/topics/flights");
     return topic?.partitions.reduce((total, { next }) => total + next, 0);
   }
 
   /** @throws Error with the job's last exception, when it has ended */
   async assertRunning(): Promise<void> {
-    const job = await this.#get<{ readonly state: string }>(`/jobs/${this.id}`);
+    const job = await this.get<{ readonly state: string }>(`/jobs/${this.id}`);
     if (job === undefined || !["FAILED", "CANCELED", "FINISHED"].includes(job.state)) return;
     type Exceptions = { exceptionHistory: { entries: { stacktrace: string }[] } };
-    const last = await this.#get<Exceptions>(`/jobs/${this.id}/exceptions`).then(
+    const last = await this.get<Exceptions>(`/jobs/${this.id}/exceptions`).then(
       (exceptions) => exceptions?.exceptionHistory.entries[0]?.stacktrace,
       (error: unknown) => `why is not known, because ${String(error)}`,
     );
@@ -156,7 +196,8 @@ export class LocalJob {
     await (await this.#runtime).stop();
   }
 
-  async #get<T>(path: string): Promise<T | undefined> {
+  /** The answer to a GET; undefined where there is none just now (K2). */
+  async get<T>(path: string): Promise<T | undefined> {
     await this.up();
     const request = { signal: this.#signal, timeout: answerTimeout };
     const answer = await ask(this.url + path, request);

@@ -2,6 +2,7 @@
 
 import { parseArgs } from "node:util";
 
+import { type Command, commandFrom, wholeNumber } from "../../local/command-line.ts";
 import { flightsMax } from "./flights.ts";
 
 export interface Options {
@@ -10,11 +11,6 @@ export interface Options {
   readonly keep: boolean;
   readonly json: boolean;
 }
-
-export type Command =
-  | { readonly kind: "run"; readonly options: Options }
-  | { readonly kind: "help" }
-  | { readonly kind: "refused"; readonly reason: string };
 
 export const usage = `Usage: npm run demo -- [options]
 
@@ -35,8 +31,8 @@ const killsMax = 100;
 /** Rows of a stretch between two kills, at least: enough to be killed in the middle of. */
 const stretchRowsMin = 100;
 
-export function commandOf(args: readonly string[]): Command {
-  try {
+export const commandOf = (args: readonly string[]): Command<Options> =>
+  commandFrom(() => {
     const { values } = parseArgs({
       args: [...args],
       options: {
@@ -47,25 +43,12 @@ export function commandOf(args: readonly string[]): Command {
         help: { type: "boolean", short: "h", default: false },
       },
     });
-    if (values.help) return { kind: "help" };
+    if (values.help) return "help";
     const rows = wholeNumber("--rows", values.rows, { least: 1, most: flightsMax });
     const kills = wholeNumber("--kill", values.kill, { least: 0, most: killsMax });
     const rowsMin = kills === 0 ? 1 : stretchRowsMin * (kills + 1);
     if (rows < rowsMin) {
       throw new RangeError(`--kill ${kills} needs --rows ${rowsMin} or more, got ${rows}.`);
     }
-    return { kind: "run", options: { rows, kills, keep: values.keep, json: values.json } };
-  } catch (error) {
-    return { kind: "refused", reason: (error as Error).message };
-  }
-}
-
-function wholeNumber(
-  name: string,
-  text: string,
-  { least, most }: { readonly least: number; readonly most: number },
-): number {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (value >= least && value <= most) return value;
-  throw new RangeError(`${name} is "${text}"; it must be a whole number from ${least} to ${most}.`);
-}
+    return { rows, kills, keep: values.keep, json: values.json };
+  });

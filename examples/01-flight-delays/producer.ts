@@ -5,15 +5,28 @@
 
 import type { FlightBody } from "./flights.ts";
 import { ask } from "./http.ts";
-import type { LocalJob } from "./local-job.ts";
 import { pause } from "./until.ts";
 
-const requestsInFlight = 4;
+const requestsInFlightDefault = 4;
 
 /** Milliseconds that one try may take, all tries of one body, and between two. */
 const tryTimeout = 20_000;
 const bodyTimeout = 60_000;
 const retryDelay = 100;
+
+/** Where the topic is. */
+export interface Server {
+  readonly url: string;
+  /** Resolves once the server takes requests. */
+  up(): Promise<void>;
+}
+
+/** How a body came to be accepted. */
+interface Accepted {
+  readonly tries: number;
+  /** It had been kept by an earlier request. */
+  readonly duplicate: boolean;
+}
 
 export class Producer {
   /** Accepted so far. */
@@ -22,18 +35,24 @@ export class Producer {
   /** Bodies that had to be sent again, and those of them that had been kept the first time. */
   repeated = 0;
   duplicates = 0;
-  readonly #job: LocalJob;
+  readonly #server: Server;
   readonly #signal: AbortSignal;
+  readonly #requestsInFlight: number;
   #limit = Infinity;
   #limitMoved = Promise.withResolvers<void>();
 
-  constructor(job: LocalJob, signal: AbortSignal) {
-    this.#job = job;
+  constructor(
+    server: Server,
+    signal: AbortSignal,
+    { requestsInFlight = requestsInFlightDefault }: { readonly requestsInFlight?: number } = {},
+  ) {
+    this.#server = server;
+    this.#requestsInFlight = requestsInFlight;
     this.#signal = signal;
   }
 
   async send(bodies: AsyncIterable<FlightBody>): Promise<void> {
-    const senders = Array.from({ length: requestsInFlight }, async () => {
+    const senders = Array.from({ length: this.#requestsInFlight }, async () => {
       for await (const body of bodies) {
         while (body.position >= this.#limit) await this.#limitMoved.promise;
         await this.#sendOne(body);
@@ -49,10 +68,20 @@ export class Producer {
     this.#limitMoved = Promise.withResolvers<void>();
   }
 
-  async #sendOne({ position, rows, ndjson }: FlightBody): Promise<void> {
+  async #sendOne(body: FlightBody): Promise<void> {
+    const { tries, duplicate } = await this.deliver(body);
+    this.rows += body.rows;
+    this.bytes += body.ndjson.length;
+    if (tries > 1) this.repeated += 1;
+    if (duplicate) this.duplicates += 1;
+  }
+
+  /** Sends one body until it is accepted; sent already or just now, it counts once (P1). */
+  async deliver({ position, ndjson }: FlightBody): Promise<Accepted> {
     let problem: string | undefined;
-    for (const deadline = Date.now() + bodyTimeout; Date.now() < deadline;) {
-      const answer = await ask(`${this.#job.url}/topics/flights/records`, {
+    const deadline = Date.now() + bodyTimeout;
+    for (let tries = 1; Date.now() < deadline; tries++) {
+      const answer = await ask(`${this.#server.url}/topics/flights/records`, {
         method: "POST",
         headers: {
           "Content-Type": "application/x-ndjson",
@@ -63,16 +92,12 @@ export class Producer {
         timeout: tryTimeout,
       });
       if (answer.kind === "answer") {
-        this.rows += rows;
-        this.bytes += ndjson.length;
-        if (problem !== undefined) this.repeated += 1;
-        if ((answer.body as { duplicate: boolean }).duplicate) this.duplicates += 1;
-        return;
+        return { tries, duplicate: (answer.body as { duplicate: boolean }).duplicate };
       }
       problem = answer.problem;
       // No connections to a port that nobody listens on: on the loopback device a client can be
       // given that very port, connect to itself, and keep the server from coming back.
-      await this.#job.up();
+      await this.#server.up();
       await pause(retryDelay, this.#signal);
     }
     const seconds = bodyTimeout / 1_000;

@@ -108,11 +108,16 @@ export function page(result: Result): string {
         `recovery     ${fixed(took)} s from SIGKILL, by way of checkpoint ${restored}, to checkpoint ${completed} completed`,
     ),
   ];
-  if (differences.length === 0) return [...lines, "exactly once: yes"].join("\n");
+  return [...lines, ...verdict(differences)].join("\n");
+}
+
+/** Whether it was exactly once, and otherwise what differs, as lines. */
+export function verdict(differences: readonly string[]): string[] {
+  if (differences.length === 0) return ["exactly once: yes"];
   const shown = differences.slice(0, differencesShown).map((difference) => `  ${difference}`);
   const more = differences.length - shown.length;
   const heading = `exactly once: no, ${whole(differences.length)} differences`;
-  return [...lines, heading, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join("\n");
+  return [heading, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])];
 }
 
 function worstAirports({ rows, table }: Result): string[] {
@@ -151,6 +156,6 @@ export function summary({ rows, seconds, recoveries, ...result }: Result): objec
   };
 }
 
-const whole = (value: number): string => Math.round(value).toLocaleString("en");
-const fixed = (value: number): string => value.toFixed(1);
+export const whole = (value: number): string => Math.round(value).toLocaleString("en");
+export const fixed = (value: number): string => value.toFixed(1);
 const megabytes = (bytes: number): string => `${fixed(bytes / 1e6)} MB`;

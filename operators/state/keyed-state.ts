@@ -1,10 +1,13 @@
 // Keyed state as operators see it: named tables from key to value, one key's entry at a time.
 // Backends stand behind this interface and share one conformance suite.
 //   K1. A value read is the value last put, whatever checkpoints came between.
-//   K2. Values may be changed in place if `put` is called before the next barrier.
+//   K2. Values may be changed in place if `put` is called before the next barrier, and before the
+//       next batch.
 //   K3. A removed key leaves nothing behind in a full snapshot.
+//   K4. Of a nested table the keys are pairs, and the group of a pair is that of its first half.
 
 import type { Key } from "../../format/key.ts";
+import type { StateSchema } from "./schema.ts";
 
 export interface StateTable<V> {
   get(key: Key): V | undefined;
@@ -12,10 +15,16 @@ export interface StateTable<V> {
   remove(key: Key): void;
   /** Keys held. */
   readonly size: number;
+  /** All entries, in no order. Valid until the next change. */
   entries(): Iterable<[Key, V]>;
+  /** Of a nested table: the second halves of the pairs that begin with `key`, with their values, as
+   * they are now. */
+  under(key: Key): [Key, V][];
+  /** Looks at the next `limit` entries, going round, and drops what the schema says has expired. */
+  sweep(limit: number): void;
 }
 
 export interface KeyedStateStore {
-  /** The table of that name; the same one at every call. */
-  table<V>(name: string): StateTable<V>;
+  /** The table of that name; the same one at every call. The first call's schema counts. */
+  table<V>(name: string, schema?: StateSchema<V>): StateTable<V>;
 }

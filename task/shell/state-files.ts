@@ -4,6 +4,8 @@ import { intersectRanges, rangeOfSubtask } from "../../format/key-groups.ts";
 import type { TaskDeployment } from "../../format/messages.ts";
 import { vertexOf } from "../../format/plan.ts";
 import type { BytesHandle } from "../../format/state-handle.ts";
+import { channelsOf } from "../channel-state.ts";
+import type { RestoredKeyedState } from "../state-snapshots.ts";
 import type { RestoredState, SnapshotFile } from "../task.ts";
 
 /** Stores a file under its own key; keys are never used twice, so an existing one is an error. */
@@ -12,28 +14,42 @@ export async function storeFile(bucket: R2Bucket, file: SnapshotFile): Promise<v
   if (created === null) throw new Error(`${file.path} exists already.`);
 }
 
-/** The parts of the deployment's checkpoint that this subtask owns, with their bytes. */
+/**
+ * The parts of the deployment's checkpoint that this subtask owns, with their bytes; `isHeld` leaves
+ * keyed state in the object that has it.
+ */
 export async function loadState(
   bucket: R2Bucket,
-  { restore, plan, task }: TaskDeployment,
+  deployment: TaskDeployment,
+  isHeld: boolean,
 ): Promise<RestoredState | undefined> {
+  const { restore, plan, task } = deployment;
   if (restore === undefined) return undefined;
   const { parallelism } = vertexOf(plan, task.vertex);
   const own = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
   const handles = restore.states
     .flatMap((state) => state.keyed)
     .filter((handle) => intersectRanges(handle.range, own) !== undefined);
-  const keyed = [];
+  const keyed: RestoredKeyedState[] = [];
   // One after the other: a subtask may hold six connections, and memory for one file.
   for (const handle of handles) {
+    if (isHeld) {
+      keyed.push({ handle, segments: "held" });
+      continue;
+    }
     const segments = [];
     for (const segment of handle.segments) segments.push(await loadBytes(bucket, segment));
     keyed.push({ handle, segments });
+  }
+  const channels = [];
+  for (const handle of channelsOf(deployment)) {
+    channels.push({ handle, bytes: await loadBytes(bucket, handle.frames) });
   }
   return {
     checkpoint: restore.checkpoint,
     keyed,
     operator: restore.states.flatMap((state) => state.operator),
+    channels,
   };
 }
 

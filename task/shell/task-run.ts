@@ -47,7 +47,7 @@ export class TaskRun {
   readonly #waiters = new Map<string, Waiter[]>();
   readonly #lostFiles = new Set<string>();
   #stored: Promise<void> = Promise.resolve();
-  #flushTimer: number | null = null;
+  #tick: { readonly at: number; readonly timer: number } | undefined;
   #isOver = false;
 
   constructor(task: Task, env: SubtaskEnv) {
@@ -75,7 +75,7 @@ export class TaskRun {
   handle(event: (now: Millis) => readonly TaskEffect[]): void {
     if (this.#isOver) return;
     for (const effect of event(millis(Date.now()))) this.#perform(effect);
-    this.#armFlush();
+    this.#armTick();
   }
 
   session(channel: number): ChannelSession & RpcTarget {
@@ -104,7 +104,7 @@ export class TaskRun {
     if (this.#isOver) return;
     this.#isOver = true;
     this.task.stop();
-    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#tick?.timer ?? null);
     for (const sender of this.#senders) sender.close();
     this.#readers?.close();
     const error = new Error("This attempt is over.");
@@ -149,7 +149,7 @@ export class TaskRun {
   }
 
   async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
-    const frozenAt = Date.now();
+    const handedOverAt = Date.now();
     if (file !== undefined) this.#stored = this.#stored.then(() => this.#store(file));
     await this.#stored;
     if (this.#isOver) return;
@@ -164,7 +164,8 @@ export class TaskRun {
           reason: `State file ${lost} was not stored.`,
         });
       }
-      const metrics = { ...ack.metrics, asyncDuration: Date.now() - frozenAt };
+      const asyncDuration = ack.metrics.asyncDuration + Date.now() - handedOverAt;
+      const metrics = { ...ack.metrics, asyncDuration };
       return coordinator.acknowledge({ ...ack, metrics });
     });
   }
@@ -199,16 +200,17 @@ export class TaskRun {
     }
   }
 
-  #armFlush(): void {
+  /** One timer, for the earliest time that the core asked for. */
+  #armTick(): void {
     const at = this.task.wakeAt;
-    if (at === undefined || this.#flushTimer !== null || this.#isOver) return;
-    this.#flushTimer = setTimeout(
-      () => {
-        this.#flushTimer = null;
-        this.handle((now) => this.task.tick(now));
-      },
-      Math.max(0, at - Date.now()),
-    );
+    if (this.#isOver || at === undefined || (this.#tick !== undefined && this.#tick.at <= at))
+      return;
+    clearTimeout(this.#tick?.timer ?? null);
+    const ring = (): void => {
+      this.#tick = undefined;
+      this.handle((now) => this.task.tick(now));
+    };
+    this.#tick = { at, timer: setTimeout(ring, Math.max(0, at - Date.now())) };
   }
 
   #fail(message: string): void {

@@ -26,11 +26,13 @@ import type {
   TaskDeployment,
 } from "../../format/messages.ts";
 import { channelKey, tasksOf } from "../../format/plan.ts";
-import { filesOf } from "../../format/state-handle.ts";
+import { decodeFrames } from "../../format/channel-state.ts";
+import { type BytesHandle, filesOf } from "../../format/state-handle.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import { type Effect, Job, type JobRecord } from "../../coordinator/job.ts";
 import { planOf } from "../../coordinator/plan.ts";
 import type { JobDefinition } from "../../stream/job.ts";
+import { channelsOf } from "../../task/channel-state.ts";
 import { type RestoredState, Task, type TaskEffect } from "../../task/task.ts";
 
 /** mulberry32: small, seedable, good enough to draw worlds with. */
@@ -62,6 +64,8 @@ export interface ClusterOptions {
   readonly seed: number;
   readonly definition: JobDefinition;
   readonly parallelism?: number;
+  /** Milliseconds of virtual time for which a subtask of that operator does nothing else, per row. */
+  readonly rowCost?: Readonly<Record<string, number>>;
   /** Probability per second of virtual time of each kind of fault; none where absent. */
   readonly faults?: {
     readonly crashSubtask?: number;
@@ -83,6 +87,8 @@ interface SubtaskNode {
   reading: number;
   lostFiles: Set<string>;
   wake: number | undefined;
+  /** Until then it computes; what reaches it waits. */
+  busyUntil: number;
 }
 
 interface Session {
@@ -108,12 +114,14 @@ export class Cluster {
   now = 1_000_000;
   completed = 0;
   attempts = 0;
+  /** Frames of channel state in acknowledgements, and in deployments that restored them. */
+  readonly channelFrames = { captured: 0, restored: 0, restores: 0 };
   faultsOn = true;
   readonly #definition: JobDefinition;
   readonly #faults: NonNullable<ClusterOptions["faults"]>;
+  readonly #rowCost: NonNullable<ClusterOptions["rowCost"]>;
   readonly #nodes = new Map<TaskKey, SubtaskNode>();
-  #queue: { at: number; order: number; run: () => void }[] = [];
-  #order = 0;
+  #queue: { at: number; run: () => void }[] = [];
   #job: Job | undefined;
   #coordinatorIncarnation = 0;
   #record: JobRecord | undefined;
@@ -124,6 +132,7 @@ export class Cluster {
     this.prng = new Prng(options.seed);
     this.#definition = options.definition;
     this.#faults = options.faults ?? {};
+    this.#rowCost = options.rowCost ?? {};
     const { graph } = options.definition;
     const config = {
       ...graph.config,
@@ -141,6 +150,7 @@ export class Cluster {
         reading: 0,
         lostFiles: new Set(),
         wake: undefined,
+        busyUntil: 0,
       });
     }
     for (const vertex of plan.vertices) {
@@ -162,6 +172,11 @@ export class Cluster {
     return this.#record!;
   }
 
+  /** Ended checkpoints, newest first. */
+  get history(): readonly CheckpointRecord[] {
+    return this.#history;
+  }
+
   append(topic: string, partition: number, rows: readonly unknown[]): void {
     const batches = this.#partition(topic, partition);
     const last = batches.at(-1);
@@ -174,7 +189,6 @@ export class Cluster {
     const end = this.now + forMs;
     while (this.#queue.length > 0) {
       if (until?.() === true) return true;
-      this.#queue.sort((a, b) => a.at - b.at || a.order - b.order);
       const next = this.#queue[0]!;
       if (next.at > end) break;
       this.#queue.shift();
@@ -214,6 +228,7 @@ export class Cluster {
     node.sessions = [];
     node.waiters = [];
     node.wake = undefined;
+    node.busyUntil = 0;
     // The watch alarm.
     if (node.stored?.isActive === true) {
       const { attempt } = node.stored;
@@ -266,7 +281,15 @@ export class Cluster {
   }
 
   #later(delay: number, run: () => void): void {
-    this.#queue.push({ at: this.now + delay, order: this.#order++, run });
+    // What is due at the same time runs in the order in which it was asked for.
+    const at = this.now + delay;
+    let [low, high] = [0, this.#queue.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#queue[middle]!.at <= at) low = middle + 1;
+      else high = middle;
+    }
+    this.#queue.splice(low, 0, { at, run });
   }
 
   #latency(): number {
@@ -341,9 +364,18 @@ export class Cluster {
       });
     this.#later(this.#latency(), () => {
       if (this.faultsOn && this.prng.chance(0.002)) return back(silent);
-      const result = work(this.#nodes.get(taskKey(task))!);
-      back((job) => answer(job, result));
+      const node = this.#nodes.get(taskKey(task))!;
+      this.#whenFree(node, () => {
+        const result = work(node);
+        back((job) => answer(job, result));
+      });
     });
+  }
+
+  /** A subtask does one thing at a time: what reaches it while it computes waits, in order. */
+  #whenFree(node: SubtaskNode, run: () => void): void {
+    if (node.busyUntil <= this.now) return run();
+    this.#later(node.busyUntil - this.now, () => this.#whenFree(node, run));
   }
 
   #perform(effect: Effect): void {
@@ -527,28 +559,39 @@ export class Cluster {
     return { kind: "deployed" };
   }
 
-  #load({ restore }: TaskDeployment): RestoredState | undefined {
+  #load(deployment: TaskDeployment): RestoredState | undefined {
+    const { restore } = deployment;
     if (restore === undefined) return undefined;
     const keyed = restore.states.flatMap((state) =>
       state.keyed.map((handle) => ({
         handle,
-        segments: handle.segments.map((segment) => {
-          if (segment.kind === "inline") return segment.bytes;
-          const file = this.files.get(segment.path);
-          if (file === undefined) {
-            throw new Error(
-              `Restore needs ${segment.path}, ${this.deleted.has(segment.path) ? "deleted" : "never stored"}.`,
-            );
-          }
-          return file.subarray(segment.offset, segment.offset + segment.length);
-        }),
+        segments: handle.segments.map((segment) => this.#bytesOf(segment)),
       })),
     );
+    const channels = channelsOf(deployment).map((handle) => ({
+      handle,
+      bytes: this.#bytesOf(handle.frames),
+    }));
+    const frames = channels.reduce((sum, { bytes }) => sum + decodeFrames(bytes).length, 0);
+    this.channelFrames.restored += frames;
+    if (frames > 0) this.channelFrames.restores++;
     return {
       checkpoint: restore.checkpoint,
       keyed,
       operator: restore.states.flatMap((state) => state.operator),
+      channels,
     };
+  }
+
+  #bytesOf(handle: BytesHandle): Uint8Array {
+    if (handle.kind === "inline") return handle.bytes;
+    const { path, offset, length } = handle;
+    const file = this.files.get(path);
+    if (file === undefined) {
+      const fate = this.deleted.has(path) ? "deleted" : "never stored";
+      throw new Error(`Restore needs ${path}, ${fate}.`);
+    }
+    return file.subarray(offset, offset + length);
   }
 
   #end(node: SubtaskNode): void {
@@ -570,16 +613,32 @@ export class Cluster {
   #taskEvent(node: SubtaskNode, event: (now: Millis) => readonly TaskEffect[]): void {
     const { task } = node;
     if (task === undefined) return;
-    for (const effect of event(this.#time())) this.#performTask(node, task, effect);
+    const rows = task.metrics.recordsIn;
+    const effects = event(this.#time());
+    const cost = (task.metrics.recordsIn - rows) * this.#costOf(node);
+    if (cost === 0) return this.#afterEvent(node, task, effects);
+    node.busyUntil = this.now + cost;
+    this.#later(cost, () => {
+      if (node.task === task) this.#afterEvent(node, task, effects);
+    });
+  }
+
+  #afterEvent(node: SubtaskNode, task: Task, effects: readonly TaskEffect[]): void {
+    for (const effect of effects) this.#performTask(node, task, effect);
     const at = task.wakeAt;
-    if (at !== undefined && node.wake === undefined) {
-      node.wake = at;
-      this.#later(Math.max(0, at - this.now), () => {
-        if (node.task !== task) return;
+    if (at === undefined || (node.wake !== undefined && node.wake <= at)) return;
+    node.wake = at;
+    this.#later(Math.max(0, at - this.now), () =>
+      this.#whenFree(node, () => {
+        if (node.task !== task || node.wake !== at) return;
         node.wake = undefined;
         this.#taskEvent(node, (now) => task.tick(now));
-      });
-    }
+      }),
+    );
+  }
+
+  #costOf(node: SubtaskNode): number {
+    return Math.max(0, ...this.#vertexUids(node).map((uid) => this.#rowCost[uid] ?? 0));
   }
 
   #performTask(node: SubtaskNode, task: Task, effect: TaskEffect): void {
@@ -638,8 +697,11 @@ export class Cluster {
       };
       this.#later(this.#latency(), () => {
         if (node.task !== task) return;
-        node.sessions[channel] = session;
-        this.#taskEvent(node, (now) => task.reopened(channel, expected, now));
+        this.#whenFree(node, () => {
+          if (node.task !== task) return;
+          node.sessions[channel] = session;
+          this.#taskEvent(node, (now) => task.reopened(channel, expected, now));
+        });
       });
     });
   }
@@ -653,8 +715,11 @@ export class Cluster {
     this.#later(this.#latency(), () => {
       if (task === undefined || sender.task !== task || sender.sessions[channel] !== session)
         return;
-      sender.sessions[channel] = undefined;
-      this.#taskEvent(sender, (now) => task.disconnected(channel, now));
+      this.#whenFree(sender, () => {
+        if (sender.task !== task || sender.sessions[channel] !== session) return;
+        sender.sessions[channel] = undefined;
+        this.#taskEvent(sender, (now) => task.disconnected(channel, now));
+      });
     });
   }
 
@@ -662,15 +727,16 @@ export class Cluster {
     const session = node.sessions[channel];
     if (session === undefined) return;
     session.arrivesAt = Math.max(session.arrivesAt, this.now + this.#latency());
-    this.#later(session.arrivesAt - this.now, () => {
+    const arrives = (): void => {
       if (!session.delivers || session.receiver.task !== session.receiverTask)
         return this.#cut(session);
       this.#taskEvent(
         session.receiver,
         (now) => session.receiverTask.receive(session.input, seq, frame, now).effects,
       );
-      this.#whenSettled(session, seq, node, task);
-    });
+      this.#whenFree(session.receiver, () => this.#whenSettled(session, seq, node, task));
+    };
+    this.#later(session.arrivesAt - this.now, () => this.#whenFree(session.receiver, arrives));
   }
 
   #awaitSettled(node: SubtaskNode, task: Task, channel: number, seq: Seq): void {
@@ -685,10 +751,12 @@ export class Cluster {
 
   #whenSettled(session: Session, seq: Seq, node: SubtaskNode, task: Task): void {
     const done = (): void =>
-      this.#later(this.#latency(), () => {
-        if (session.isCut || node.task !== task) return;
-        this.#taskEvent(node, (now) => task.settled(session.channel, seq, now));
-      });
+      this.#later(this.#latency(), () =>
+        this.#whenFree(node, () => {
+          if (session.isCut || node.task !== task) return;
+          this.#taskEvent(node, (now) => task.settled(session.channel, seq, now));
+        }),
+      );
     if (session.receiver.task !== session.receiverTask) return;
     if (session.receiverTask.isSettled(session.input, seq)) done();
     else session.receiver.waiters.push({ channel: session.input, seq, done });
@@ -710,9 +778,12 @@ export class Cluster {
       );
       if (batches.length === 0 && waited < 20)
         return this.#read(node, task, partition, from, waited + 1);
-      this.#taskEvent(node, (now) =>
-        task.sourceBatches(partition, batches.slice(0, 1 + this.prng.below(12)), now),
-      );
+      this.#whenFree(node, () => {
+        if (node.task !== task) return;
+        this.#taskEvent(node, (now) =>
+          task.sourceBatches(partition, batches.slice(0, 1 + this.prng.below(12)), now),
+        );
+      });
     });
   }
 
@@ -723,6 +794,13 @@ export class Cluster {
     ack: CheckpointAck,
   ): void {
     const { incarnation } = node;
+    for (const { frames } of ack.state.channels ?? []) {
+      const bytes =
+        frames.kind === "inline"
+          ? frames.bytes
+          : file!.bytes.subarray(frames.offset, frames.offset + frames.length);
+      this.channelFrames.captured += decodeFrames(bytes).length;
+    }
     this.#later(this.#latency(), () => {
       // A zombie goes on writing: the put happens although the object was replaced.
       if (file !== undefined) {

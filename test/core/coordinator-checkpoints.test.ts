@@ -5,15 +5,16 @@ import { describe, expect, test } from "vitest";
 
 import { Checkpoints, emptyLedger, historyMax } from "../../coordinator/checkpoints.ts";
 import { collectable } from "../../coordinator/retention.ts";
-import { decideRestart } from "../../coordinator/restart.ts";
 import {
   attempt,
+  type CheckpointId,
   checkpointId,
   jobIdFrom,
   millis,
   type TaskId,
   taskKey,
 } from "../../format/ids.ts";
+import { inlineManifestBytesMax } from "../../format/limits.ts";
 import { decodeManifest } from "../../format/manifest.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
 import { manifestPath, snapshotPath } from "../../format/paths.ts";
@@ -268,6 +269,17 @@ describe("abort", () => {
     expect(driver.retained).toEqual([second_]);
   });
 
+  test("CheckpointFailureManagerTest: one whose place a newer one took is not counted", () => {
+    const driver = running({ maxConcurrent: 2, tolerableFailures: 0 });
+    driver.advance(2 * second);
+    const [low] = driver.record.checkpoints.open;
+    const task = driver.tasks[2]!;
+    const decline = { attempt: driver.attempt, checkpoint: low!.id, task, reason: "overtaken" };
+    driver.event((job, now) => job.declined({ ...decline, isSuperseded: true }, now));
+    expect(driver.record.phase).toBe("RUNNING");
+    expect(driver.all("notifyAborted")).toMatchObject([{ checkpoint: low!.id }]);
+  });
+
   test("CheckpointFailureManagerTest: only more failures in a row than tolerated fail the job", () => {
     const driver = running({ tolerableFailures: 2 });
     for (let failed = 0; failed < 2; failed++) {
@@ -282,7 +294,11 @@ describe("abort", () => {
     expect(driver.record).toMatchObject({ phase: "RUNNING", failures: [] });
     driver.trigger();
     driver.decline();
-    expect(driver.record).toMatchObject({ phase: "RESTARTING", attempt: 1, restarts: 1 });
+    expect(driver.record).toMatchObject({
+      phase: "RESTARTING",
+      attempt: 1,
+      restartHistory: { restarts: 1 },
+    });
     expect(driver.record.failures).toMatchObject([{ name: "CheckpointFailed" }]);
     expect(driver.record.failures[0]?.message).toMatch(/^More than 2 checkpoints in a row failed/);
   });
@@ -513,6 +529,112 @@ describe("retention", () => {
     expect(driver.all("publish")).toEqual([]);
   });
 
+  describe("two that are being published", () => {
+    const publishing = (): { driver: JobDriver; low: CheckpointId; high: CheckpointId } => {
+      const driver = running({ maxConcurrent: 2 });
+      driver.complete();
+      driver.advance(2 * second);
+      const [low, high] = driver.record.checkpoints.open.map(({ id }) => id);
+      driver.ackAll(low);
+      driver.ackAll(high);
+      expect(driver.requests("publish").map(({ candidate }) => candidate.id)).toEqual([low, high]);
+      driver.take();
+      return { driver, low: low!, high: high! };
+    };
+
+    test("complete in their order", () => {
+      const { driver, low, high } = publishing();
+      driver.answerAll("publish");
+      expect(driver.all("notifyComplete").map(({ checkpoint }) => checkpoint)).toEqual([low, high]);
+      expect(driver.job.overview().counts).toMatchObject({ completed: 3, failed: 0 });
+    });
+
+    test("the later one first: the earlier is over, and its manifest goes (K3)", () => {
+      const { driver, low, high } = publishing();
+      const [first, second] = driver.requests("publish");
+      driver.answer(second!);
+      driver.answer(first!);
+      expect(driver.all("notifyComplete")).toMatchObject([{ checkpoint: high }]);
+      expect(driver.all("notifyAborted")).toMatchObject([{ checkpoint: low }]);
+      expect(driver.retained).toEqual([high]);
+      driver.complete();
+      expect(driver.manifests()).toHaveLength(1);
+    });
+
+    test.each([
+      ["both", [0, 1], "high"],
+      ["the earlier", [0], "low"],
+      ["the later", [1], "high"],
+      ["neither", [], "none"],
+    ] as const)("survive a crash of the coordinator: %s had landed", (_, landed, latest) => {
+      const { driver, low, high } = publishing();
+      const before = driver.retained;
+      const requests = driver.requests("publish");
+      for (const at of landed) {
+        const { candidate, bytes } = requests[at]!;
+        driver.bucket.set(candidate.path, bytes);
+      }
+      driver.reload();
+      expect(driver.requests("probeManifest").map(({ candidate }) => candidate.id)).toEqual([
+        low,
+        high,
+      ]);
+      driver.answerAll("probeManifest");
+      const expected = { high: [high], low: [low], none: before }[latest];
+      expect(driver.retained).toEqual(expected);
+      expect(driver.record.checkpoints).toMatchObject({ open: [], publishing: [] });
+      expect(driver.record.phase).toBe("RUNNING");
+      const next = driver.complete();
+      expect(driver.retained).toEqual([next]);
+      expect(driver.manifests()).toHaveLength(1);
+    });
+  });
+
+  test("CheckpointCoordinatorTriggeringTest: after a short one at the interval, after a long one after the pause", () => {
+    const driver = running({ interval: 10 * second, minPause: 4 * second });
+    const triggered: number[] = [];
+    const wait = (): void => {
+      driver.trigger();
+      triggered.push(driver.record.checkpoints.open[0]!.triggeredAt);
+    };
+    const finish = (after: number): void => {
+      driver.advance(after);
+      driver.ackAll();
+      driver.answerAll("publish");
+    };
+    wait();
+    finish(1 * second);
+    wait();
+    finish(9 * second);
+    wait();
+    finish(6 * second);
+    wait();
+    expect(triggered.map((at, n) => at - (triggered[n - 1] ?? at))).toEqual([
+      0,
+      10 * second,
+      13 * second,
+      10 * second,
+    ]);
+  });
+
+  test("in the coordinator: one that is too large fails, says so, and the next may fit", () => {
+    const driver = running({ storage: "inline", tolerableFailures: 1 });
+    driver.trigger();
+    for (const task of driver.tasks) {
+      const ack = driver.ackOf(task);
+      const metrics = { ...ack.metrics, stateBytes: inlineManifestBytesMax / 4 + 1 };
+      driver.event((job, now) => job.acknowledged({ ...ack, metrics }, now));
+    }
+    expect(driver.all("publish")).toEqual([]);
+    expect(driver.job.overview().latest.failed?.outcome).toMatchObject({
+      message:
+        'Its state is 16777220 bytes, and with checkpointing.storage "inline" the coordinator ' +
+        'takes 16777216. Set it to "r2".',
+    });
+    expect(driver.record.phase).toBe("RUNNING");
+    expect(driver.complete({ full: true })).toBe(driver.last);
+  });
+
   test("what a replaced attempt writes late is collected by the next one", () => {
     const driver = running();
     driver.complete({ full: true });
@@ -579,21 +701,5 @@ describe("collectable", () => {
     const paths = [path(1), path(2), path(3), "jobs/other/chk-1/_metadata", "savepoints/1"];
     const reachable = new Set([path(1)]);
     expect(collectable({ job, reachable, upTo: checkpointId(2) }, paths)).toEqual([path(2)]);
-  });
-});
-
-describe("decideRestart", () => {
-  const fixed = { strategy: "fixed-delay", attempts: 2, delay: 700 } as const;
-  const now = millis(1_000);
-
-  test("FixedDelayRestartBackoffTimeStrategyTest: so many times, so long after", () => {
-    expect(decideRestart(fixed, 0, now)).toEqual({ kind: "restart", at: 1_700 });
-    expect(decideRestart(fixed, 1, now)).toEqual({ kind: "restart", at: 1_700 });
-    expect(decideRestart(fixed, 2, now).kind).toBe("giveUp");
-    expect(decideRestart({ ...fixed, attempts: 0 }, 0, now).kind).toBe("giveUp");
-  });
-
-  test("NoRestartBackoffTimeStrategyTest: never", () => {
-    expect(decideRestart({ ...fixed, strategy: "none" }, 0, now).kind).toBe("giveUp");
   });
 });

@@ -117,7 +117,11 @@ describe("failure and restart", () => {
     const driver = running();
     driver.fail(driver.tasks[3]!);
     expect(driver.all("cancelTasks")).toMatchObject([{ attempt: 1, tasks: driver.tasks }]);
-    expect(driver.record).toMatchObject({ phase: "RESTARTING", attempt: 1, restarts: 1 });
+    expect(driver.record).toMatchObject({
+      phase: "RESTARTING",
+      attempt: 1,
+      restartHistory: { restarts: 1 },
+    });
     expect(driver.record.failures).toMatchObject([{ task: driver.tasks[3], message: "boom" }]);
     driver.advance(499);
     expect(driver.all("deploy")).toEqual([]);
@@ -156,13 +160,13 @@ describe("failure and restart", () => {
     const driver = running();
     for (const task of driver.tasks) driver.fail(task);
     expect(driver.record.failures).toHaveLength(1);
-    expect(driver.record.restarts).toBe(1);
+    expect(driver.record.restartHistory.restarts).toBe(1);
     expect(driver.all("cancelTasks")).toHaveLength(1);
     driver.advance(second);
     driver.fail(driver.tasks[0]!, attempt(1));
-    expect(driver.record.restarts).toBe(1);
+    expect(driver.record.restartHistory.restarts).toBe(1);
     driver.fail(driver.tasks[0]!, attempt(2));
-    expect(driver.record.restarts).toBe(2);
+    expect(driver.record.restartHistory.restarts).toBe(2);
   });
 
   test("FixedDelayRestartBackoffTimeStrategyTest: as many restarts as allowed, then FAILED", () => {
@@ -452,16 +456,54 @@ describe("cancellation", () => {
     expect([...driver.bucket.keys()]).toEqual([]);
   });
 
-  test("a failed job keeps what it can be looked into with, and nothing else", () => {
-    const driver = running({ restart: { strategy: "none" } });
+  test.each([
+    ["NO_EXTERNALIZED_CHECKPOINTS", { cancelled: false, failed: false }],
+    ["DELETE_ON_CANCELLATION", { cancelled: false, failed: true }],
+    ["RETAIN_ON_CANCELLATION", { cancelled: true, failed: true }],
+  ] as const)(
+    "CheckpointPropertiesTest: with %s, what is kept of the job that ended: %o",
+    (retention, kept) => {
+      const ends = {
+        cancelled: (driver: JobDriver) => void driver.cancel(),
+        failed: (driver: JobDriver) => driver.fail(),
+      };
+      for (const [end, how] of Object.entries(ends)) {
+        const driver = running({
+          checkpointing: { retention, retained: 2 },
+          restart: { strategy: "none" },
+        });
+        const ids = [driver.complete(), driver.complete(), driver.complete()];
+        driver.trigger();
+        driver.ack(driver.tasks[0]!);
+        how(driver);
+        driver.advance(120 * second);
+        const stay = kept[end as keyof typeof kept] ? [ids[2], ids[1]] : [];
+        expect(driver.retained).toEqual(stay);
+        const files = driver.record.checkpoints.retained.flatMap((entry) => entry.files);
+        expect([...driver.bucket.keys()].sort()).toEqual([...new Set(files)].sort());
+        expect(driver.manifests()).toHaveLength(stay.length);
+        const listed = driver.job
+          .overview()
+          .history.filter(({ outcome }) => outcome.kind === "completed" && !outcome.discarded);
+        expect(listed.map(({ id }) => id)).toEqual(stay);
+        expect(driver.job.nextWakeAt()).toBeUndefined();
+      }
+    },
+  );
+
+  test("what a failed restore could not read stays, whatever is retained otherwise", () => {
+    const checkpointing = { retention: "NO_EXTERNALIZED_CHECKPOINTS" } as const;
+    const driver = running({ checkpointing });
     const id = driver.complete();
-    driver.trigger();
-    driver.ack(driver.tasks[0]!);
     driver.fail();
+    driver.advance(second);
+    const [request] = driver.requests("loadManifest");
+    driver.event((job, now) =>
+      job.manifestFailed(request!.attempt, { damaged: true, message: "It is damaged." }, now),
+    );
+    driver.reload();
     expect(driver.record.phase).toBe("FAILED");
     expect(driver.retained).toEqual([id]);
-    const kept = driver.record.checkpoints.retained.flatMap(({ files }) => files);
-    expect([...driver.bucket.keys()].sort()).toEqual([...kept].sort());
   });
 });
 
@@ -518,7 +560,11 @@ describe("a coordinator that lost its memory (JobManagerHAProcessFailureRecovery
     const driver = new JobDriver();
     const stale = driver.requests("deploy");
     driver.reload();
-    expect(driver.record).toMatchObject({ attempt: 2, phase: "INITIALIZING", restarts: 0 });
+    expect(driver.record).toMatchObject({
+      attempt: 2,
+      phase: "INITIALIZING",
+      restartHistory: { restarts: 0 },
+    });
     for (const request of stale) driver.answer(request);
     expect(driver.all("start")).toEqual([]);
     driver.deployAll();

@@ -82,6 +82,11 @@ const scenario = fc.record({
     maxConcurrent: fc.constantFrom(1, 1, 2, 3),
     tolerableFailures: fc.constantFrom(0, 1, 5),
     retained: fc.constantFrom(1, 2, 3),
+    retention: fc.constantFrom(
+      "NO_EXTERNALIZED_CHECKPOINTS" as const,
+      "DELETE_ON_CANCELLATION" as const,
+      "RETAIN_ON_CANCELLATION" as const,
+    ),
   }),
   restart: fc.record({ attempts: fc.constantFrom(0, 2, 1_000), delay: fc.constantFrom(0, 700) }),
   warm: fc.boolean(),
@@ -192,7 +197,7 @@ function heal(driver: JobDriver): void {
       if (driver.inFlight.includes(request)) driver.answer(request);
     }
     const { open } = driver.record.checkpoints;
-    if (open.length > 0 && driver.record.checkpoints.publishing === undefined) {
+    if (open.length > 0 && driver.record.checkpoints.publishing.length === 0) {
       driver.ackAll(open.at(-1)!.id);
     }
     driver.advance(250);

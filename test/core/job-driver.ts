@@ -61,7 +61,8 @@ export const twoByTwo: ExecutionPlan = {
 
 export interface DriverOptions {
   readonly checkpointing?: Partial<CheckpointConfig>;
-  readonly restart?: Partial<RestartConfig>;
+  /** Of the fixed-delay strategy, unless it names another: then whole. */
+  readonly restart?: { readonly attempts?: number; readonly delay?: number } | RestartConfig;
 }
 
 const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
@@ -76,10 +77,19 @@ const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
     maxConcurrent: 1,
     tolerableFailures: 0,
     retained: 1,
+    retention: "DELETE_ON_CANCELLATION",
+    storage: "r2",
     inlineThreshold: 0,
+    incremental: true,
+    unaligned: false,
+    alignedTimeout: 0,
     ...checkpointing,
   },
-  restart: { strategy: "fixed-delay", attempts: 3, delay: 500, ...restart },
+  state: { backend: "memory", memoryBudget: 64 * 1024 * 1024, localRecovery: false },
+  restart:
+    restart !== undefined && "strategy" in restart
+      ? restart
+      : { strategy: "fixed-delay", attempts: 3, delay: 500, ...restart },
 });
 
 /** What the world does by itself; everything else waits in `inFlight`. */

@@ -140,12 +140,12 @@ export class Witness {
         const { id } = effect.candidate;
         const acks = this.#setOf(this.#acknowledged, `${attempt} ${id}`);
         this.#must(sameSet([...acks], taskKeysOf(this.#plan)), "K2: published without all");
-        this.#must(checkpoints.publishing?.candidate.id === id, "the candidate is stored");
+        this.#must(isPublishing(checkpoints, id), "the candidate is stored");
         this.#published.add(id);
         return;
       }
       case "probeManifest":
-        return this.#must(checkpoints.publishing?.candidate.id === effect.candidate.id, "J6");
+        return this.#must(isPublishing(checkpoints, effect.candidate.id), "J6");
       case "notifyComplete": {
         const { checkpoint } = effect;
         const latest = checkpoints.retained[0];
@@ -218,15 +218,14 @@ export class Witness {
   #ledger(
     before: CheckpointLedger,
     after: CheckpointLedger,
-    { phase }: JobRecord,
+    { phase, isBeyondRestart }: JobRecord,
     now: number,
   ): void {
     this.#must(after.nextId >= before.nextId, "K1: ids are never taken back");
     const open = new Set(after.open.map((entry) => entry.id));
     if (before.open.some((entry) => !open.has(entry.id))) this.#lastEndAt = now;
-    const { publishing } = after;
     this.#must(
-      publishing === undefined || open.has(publishing.candidate.id),
+      after.publishing.every(({ candidate }) => open.has(candidate.id)),
       "publishes a dead one",
     );
     const ids = after.retained.map((entry) => entry.id);
@@ -236,7 +235,15 @@ export class Witness {
     );
     this.#must(ids.length <= this.#config.checkpointing.retained, "too many are retained");
     const had = before.retained.length > 0;
-    this.#must(!had || ids.length > 0 || phase === "CANCELED", "K5: none is retained");
+    this.#must(!had || ids.length > 0 || isTerminal(phase), "K5: none is retained");
+    if (had && isTerminal(phase)) {
+      const { retention } = this.#config.checkpointing;
+      const stays =
+        phase === "CANCELED"
+          ? retention === "RETAIN_ON_CANCELLATION"
+          : retention !== "NO_EXTERNALIZED_CHECKPOINTS" || isBeyondRestart === true;
+      this.#must(ids.length > 0 === stays, `retention: ${ids.length} kept in ${phase}`);
+    }
     const oldIds = new Set(before.retained.map((entry) => entry.id));
     for (const entry of after.retained.filter(({ id }) => !oldIds.has(id))) {
       this.#must(this.#published.has(entry.id), "K2: completed out of nowhere");
@@ -260,6 +267,9 @@ export class Witness {
     if (!holds) throw new Error(`Invariant broken: ${rule}`);
   }
 }
+
+const isPublishing = ({ publishing }: CheckpointLedger, id: CheckpointId): boolean =>
+  publishing.some(({ candidate }) => candidate.id === id);
 
 const sameSet = (left: readonly string[], right: readonly string[]): boolean =>
   left.length === right.length && new Set([...left, ...right]).size === left.length;

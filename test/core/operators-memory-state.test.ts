@@ -1,31 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { readSegment, writeSegment, type SegmentEntry } from "../../format/segment.ts";
-import { MemoryStateStore } from "../../operators/state/memory.ts";
-import { keyedStateSuite } from "./keyed-state-suite.ts";
-
-// Through the bytes of a segment, as at a real barrier.
-keyedStateSuite({
-  name: "memory",
-  open(maxParallelism, from = []) {
-    const store = new MemoryStateStore(maxParallelism);
-    for (const frozen of from) {
-      for (const [name, entries] of frozen) store.table(name).restore(entries);
-    }
-    return {
-      store,
-      freeze(kind) {
-        const frozen = new Map<string, readonly SegmentEntry[]>();
-        for (const [state, table] of store.tables()) {
-          const header = { uid: "op", state, kind, maxParallelism };
-          const segment = readSegment(writeSegment(header, table.freeze(kind)));
-          frozen.set(state, [...segment.entries()]);
-        }
-        return frozen;
-      },
-    };
-  },
-});
+import { MiB } from "../../format/limits.ts";
+import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
+import { StateError } from "tidemark";
 
 test("the bookkeeping between freezes is bounded by what is held and what was frozen", () => {
   const table = new MemoryStateStore(128).table<number>("t");
@@ -42,4 +19,29 @@ test("the bookkeeping between freezes is bounded by what is held and what was fr
   table.put("held", 3);
   expect(table.changes).toBe(1);
   expect(table.freeze("delta")).toMatchObject([{ key: "held", value: 3 }]);
+});
+
+describe("the memory budget", () => {
+  const row = (n: number) => ({ id: `row-${n}`, n, tags: ["a", "b"] });
+
+  test("follows what is held, and is exceeded with an error that says what to do", () => {
+    const backend = new MemoryStateBackend({ maxParallelism: 128, budget: 1 * MiB });
+    backend.store("small").table("t").put("a", 1);
+    const table = backend.store("large").table<object>("rows");
+    let n = 0;
+    for (; backend.bytes <= MiB; n++) table.put(`key-${n}`, row(n));
+    expect(n).toBeGreaterThan(1_500);
+    expect(n).toBeLessThan(8_000);
+    expect(() => backend.check()).toThrow(StateError);
+    expect(() => backend.check()).toThrow(
+      /takes about 1\.0 MiB, .*\(state\.memoryBudget\) is 1\.0 MiB\. Operator "large" holds .*parallelism.*"sqlite"/,
+    );
+    for (let i = 0; i < n; i += 2) {
+      table.put(`key-${i}`, row(i)); // the same again adds nothing
+      table.remove(`key-${i}`);
+    }
+    backend.check();
+    for (let i = 1; i < n; i += 2) table.remove(`key-${i}`);
+    expect(backend.bytes).toBe(backend.store("small").bytes);
+  });
 });

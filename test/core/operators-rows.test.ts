@@ -34,7 +34,7 @@ interface Row {
 const row = (k: Key, n: number): Row => ({ k, n });
 
 function context(state = new MemoryStateStore(128)): OperatorContext & { state: MemoryStateStore } {
-  return { uid: "op", state, subtask: { index: 0, parallelism: 1 } };
+  return { uid: "op", state, subtask: { index: 0, parallelism: 1 }, now: () => 0 };
 }
 
 const keyed = (spec: OperatorSpec, ctx = context()): Operator =>
@@ -197,6 +197,8 @@ describe("aggregate", () => {
       remove: (key) => inner.remove(key),
       size: 0,
       entries: () => inner.entries(),
+      under: (key) => inner.under(key),
+      sweep: (limit) => inner.sweep(limit),
     };
     const state = { table: () => counted } as unknown as MemoryStateStore;
     rowsOf(keyed({ kind: "aggregate", aggregates: { n: count() } }, context(state)), [

@@ -1,5 +1,7 @@
 // Options in code and Flink's keys: defaults, units, limits, and what is refused in which words.
 
+import { readFileSync } from "node:fs";
+
 import { describe, expect, test } from "vitest";
 
 import { applyFlinkConfiguration, ConfigError, jobConfig, type JobOptions } from "tidemark";
@@ -30,27 +32,30 @@ describe("options", () => {
         maxConcurrent: 1,
         tolerableFailures: 0,
         retained: 1,
+        retention: "NO_EXTERNALIZED_CHECKPOINTS",
+        storage: "r2",
         inlineThreshold: 20_480,
+        incremental: true,
+        unaligned: false,
+        alignedTimeout: 0,
       },
-      restart: { strategy: "none", attempts: 2_147_483_647, delay: 1_000 },
+      state: { backend: "memory", memoryBudget: 64 * 1024 * 1024, localRecovery: false },
+      restart: { strategy: "none" },
+      restartIsImplied: true,
     });
   });
 
-  test.each([
-    [undefined, undefined, "none"],
-    ["1s", undefined, "fixed-delay"],
-    ["1s", { strategy: "none" }, "none"],
-    ["1s", { attempts: 3 }, "fixed-delay"],
-    [undefined, { attempts: 3 }, "fixed-delay"],
-    [undefined, { strategy: "fixed-delay" }, "fixed-delay"],
-  ] as const)(
-    "with checkpoints every %s and restart %o, restart by %s",
-    (interval, restart, is) => {
-      const checkpointing = interval === undefined ? {} : { interval };
-      const config = jobConfig({ checkpointing, ...(restart === undefined ? {} : { restart }) });
-      expect(config.restart.strategy).toBe(is);
-    },
-  );
+  test("of a restart strategy are filled in, and the choice is remembered", () => {
+    const config = jobConfig({ restart: { strategy: "failure-rate", maxFailures: 5 } });
+    expect(config.restart).toEqual({
+      strategy: "failure-rate",
+      maxFailures: 5,
+      interval: 60_000,
+      delay: 1_000,
+    });
+    expect(config).not.toHaveProperty("restartIsImplied");
+    expect(jobConfig(untyped({ restart: { strategy: "Disable" } })).restart.strategy).toBe("none");
+  });
 
   test.each([
     [250, 250],
@@ -94,7 +99,35 @@ describe("options", () => {
       { checkpointing: { mode: "AT_MOST_ONCE" } },
       'checkpointing.mode is "AT_MOST_ONCE"; allowed: EXACTLY_ONCE, AT_LEAST_ONCE.',
     ],
-    [{ checkpointing: { maxConcurrent: 2 } }, "checkpointing.maxConcurrent is 2; allowed: 1."],
+    [
+      { checkpointing: { maxConcurrent: 0 } },
+      "checkpointing.maxConcurrent is 0; allowed: a whole number from 1 to 100.",
+    ],
+    [
+      { checkpointing: { retention: "RETAIN" } },
+      'checkpointing.retention is "RETAIN"; allowed: NO_EXTERNALIZED_CHECKPOINTS, ' +
+        "DELETE_ON_CANCELLATION, RETAIN_ON_CANCELLATION.",
+    ],
+    [
+      { checkpointing: { storage: "s3" } },
+      'checkpointing.storage is "s3"; allowed: r2, filesystem, inline, jobmanager.',
+    ],
+    [
+      { checkpointing: { incremental: 1 } },
+      "checkpointing.incremental is 1; allowed: true, false.",
+    ],
+    [
+      { checkpointing: { unaligned: true, mode: "AT_LEAST_ONCE" } },
+      "checkpointing.unaligned is true; allowed: false while checkpointing.mode is AT_LEAST_ONCE.",
+    ],
+    [
+      { checkpointing: { unaligned: true, maxConcurrent: 2 } },
+      "checkpointing.unaligned is true; allowed: false while checkpointing.maxConcurrent is 2.",
+    ],
+    [
+      { state: { backend: "forst" } },
+      'state.backend is "forst"; allowed: memory, hashmap, sqlite, rocksdb.',
+    ],
     [
       { checkpointing: { inlineThreshold: "2 mb" } },
       'checkpointing.inlineThreshold is "2 mb"; allowed: a number of bytes or a text such as ' +
@@ -106,7 +139,29 @@ describe("options", () => {
     ],
     [
       { restart: { strategy: "always" } },
-      'restart.strategy is "always"; allowed: fixed-delay, none, off, disable.',
+      'restart.strategy is "always"; allowed: fixed-delay, failure-rate, exponential-delay, none, ' +
+        "off, disable.",
+    ],
+    [
+      { restart: { attempts: 3 } },
+      "restart.strategy is undefined; allowed: fixed-delay, failure-rate, exponential-delay, " +
+        "none, off, disable.",
+    ],
+    [
+      { restart: { strategy: "exponential-delay", multiplier: 0.9 } },
+      "restart.multiplier is 0.9; allowed: a number from 1 to 1000.",
+    ],
+    [
+      { restart: { strategy: "exponential-delay", jitter: "a lot" } },
+      'restart.jitter is "a lot"; allowed: a number from 0 to 1.',
+    ],
+    [
+      { restart: { strategy: "exponential-delay", jitter: "" } },
+      'restart.jitter is ""; allowed: a number from 0 to 1.',
+    ],
+    [
+      { restart: { strategy: "exponential-delay", initialBackoff: "2 min" } },
+      "restart.initialBackoff is 120000; allowed: up to restart.maxBackoff, which is 60000 ms.",
     ],
     [
       { maxParallelism: 32_769 },
@@ -133,8 +188,14 @@ describe("options", () => {
       'Unknown setting "checkpointing.every". Known: parallelism, maxParallelism, bufferTimeout, ' +
         "checkpointing.interval, checkpointing.mode, checkpointing.timeout, " +
         "checkpointing.minPause, checkpointing.maxConcurrent, checkpointing.tolerableFailures, " +
-        "checkpointing.retained, checkpointing.inlineThreshold, restart.strategy, " +
-        "restart.attempts, restart.delay.",
+        "checkpointing.retained, checkpointing.retention, checkpointing.storage, " +
+        "checkpointing.inlineThreshold, checkpointing.incremental, checkpointing.unaligned, " +
+        "checkpointing.alignedTimeout, state.backend, state.memoryBudget, state.localRecovery, " +
+        "restart.strategy.",
+    );
+    const strange = untyped({ restart: { strategy: "fixed-delay", initialBackoff: "1 s" } });
+    expect(refusalOf(() => jobConfig(strange)).message).toMatch(
+      /^Unknown setting "restart\.initialBackoff"\. .* restart\.strategy, restart\.attempts, restart\.delay\.$/,
     );
     expect(refusalOf(() => jobConfig(untyped({ checkpointing: "1s" }))).code).toBe(
       "UNKNOWN_SETTING",
@@ -152,10 +213,17 @@ describe("Flink's keys", () => {
       "execution.checkpointing.mode": "at_least_once",
       "execution.checkpointing.timeout": "1 min",
       "execution.checkpointing.min-pause": "500 ms",
-      "execution.checkpointing.max-concurrent-checkpoints": "1",
+      "execution.checkpointing.max-concurrent-checkpoints": "2",
       "execution.checkpointing.tolerable-failed-checkpoints": "3",
       "execution.checkpointing.num-retained": "2",
+      "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+      "execution.checkpointing.storage": "jobmanager",
       "execution.checkpointing.data-inline-threshold": "20 kb",
+      "execution.checkpointing.incremental": "false",
+      "execution.checkpointing.unaligned.enabled": "FALSE",
+      "execution.checkpointing.aligned-checkpoint-timeout": "10 s",
+      "state.backend.type": "hashmap",
+      "execution.state-recovery.from-local": "false",
       "restart-strategy.type": "fixed-delay",
       "restart-strategy.fixed-delay.attempts": "5",
       "restart-strategy.fixed-delay.delay": "10 s",
@@ -170,14 +238,110 @@ describe("Flink's keys", () => {
           mode: "AT_LEAST_ONCE",
           timeout: "1 min",
           minPause: "500 ms",
-          maxConcurrent: 1,
+          maxConcurrent: 2,
           tolerableFailures: 3,
           retained: 2,
+          retention: "RETAIN_ON_CANCELLATION",
+          storage: "inline",
           inlineThreshold: "20 kb",
+          incremental: false,
+          unaligned: false,
+          alignedTimeout: "10 s",
         },
+        state: { backend: "memory", memoryBudget: 64 * 1024 * 1024, localRecovery: false },
         restart: { strategy: "fixed-delay", attempts: 5, delay: "10 s" },
       }),
     );
+  });
+
+  test.each([
+    [
+      {
+        "restart-strategy.type": "failure-rate",
+        "restart-strategy.failure-rate.max-failures-per-interval": "4",
+        "restart-strategy.failure-rate.failure-rate-interval": "5 min",
+        "restart-strategy.failure-rate.delay": "3 s",
+      },
+      { strategy: "failure-rate", maxFailures: 4, interval: "5 min", delay: "3 s" },
+    ],
+    [
+      {
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "2 s",
+        "restart-strategy.exponential-delay.max-backoff": "2 min",
+        "restart-strategy.exponential-delay.backoff-multiplier": "1.2",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "10 min",
+        "restart-strategy.exponential-delay.jitter-factor": "0.5",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": "9",
+      },
+      {
+        strategy: "exponential-delay",
+        initialBackoff: "2 s",
+        maxBackoff: "2 min",
+        multiplier: 1.2,
+        resetThreshold: "10 min",
+        jitter: 0.5,
+        attempts: 9,
+      },
+    ],
+  ] as const)("set every restart strategy: $1.strategy", (entries, restart) => {
+    expect(applyFlinkConfiguration(jobConfig(), entries)).toEqual(jobConfig({ restart }));
+  });
+
+  test("are taken under their old names as well", () => {
+    const config = applyFlinkConfiguration(jobConfig(), {
+      "state.checkpoints.num-retained": "4",
+      "state.checkpoint-storage": "filesystem",
+      "state.backend.incremental": "false",
+      "state.backend": "hashmap",
+      "execution.checkpointing.alignment-timeout": "1 s",
+      "restart-strategy": "off",
+      // Both names are fine as long as they agree.
+      "state.backend.local-recovery": "false",
+      "execution.checkpointing.local-backup.enabled": "false",
+    });
+    expect(config.checkpointing).toMatchObject({ retained: 4, storage: "r2", incremental: false });
+    expect(config.checkpointing.alignedTimeout).toBe(1_000);
+    expect(config.restart).toEqual({ strategy: "none" });
+  });
+
+  test.each([
+    ["execution.checkpointing.unaligned.enabled", "true"],
+    ["state.backend.type", "rocksdb"],
+    ["execution.state-recovery.from-local", "true"],
+  ])(
+    "that ask for what is not built are refused, and have their effect once it is: %s",
+    (key, value) => {
+      const without = jobConfig();
+      let refused: ConfigError | undefined;
+      let config = without;
+      try {
+        config = applyFlinkConfiguration(without, { [key]: value });
+      } catch (error) {
+        refused = error as ConfigError;
+      }
+      if (refused === undefined) return expect(config).not.toEqual(without);
+      expect(refused).toMatchObject({ code: "NOT_BUILT", key });
+      expect(refused.message).toMatch(
+        / is (true|"sqlite"), which Tidemark cannot do yet\. Leave it out\.$/,
+      );
+    },
+  );
+
+  test("and options are all in README.md", () => {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const known = (configure: () => unknown): string[] =>
+      refusalOf(configure)
+        .message.replace(/.*Known: /, "")
+        .replace(/\.$/, "")
+        .split(", ");
+    for (const option of known(() => jobConfig(untyped({ unheard: "of" })))) {
+      expect(readme).toContain(`\`${option}\``);
+    }
+    const keys = known(() => applyFlinkConfiguration(jobConfig(), { unheard: "of" }));
+    for (const key of keys.filter((each) => each.startsWith("restart-strategy."))) {
+      expect(readme).toContain(`.${key.split(".").at(-1)}\``);
+    }
   });
 
   test("leave the rest, and the base itself, as they were", () => {
@@ -191,39 +355,63 @@ describe("Flink's keys", () => {
     expect(base).toEqual(before);
   });
 
-  test("turn restarts on with checkpoints, unless they say otherwise", () => {
-    const interval = { "execution.checkpointing.interval": "1 s" };
-    const restartOf = (entries: Record<string, string>, options?: JobOptions): string =>
-      applyFlinkConfiguration(jobConfig(options), entries).restart.strategy;
-    expect(restartOf(interval)).toBe("fixed-delay");
-    expect(restartOf({ ...interval, "restart-strategy.type": "off" })).toBe("none");
-    expect(
-      restartOf(interval, { checkpointing: { interval: 100 }, restart: { strategy: "none" } }),
-    ).toBe("none");
-  });
-
   test("are refused where unknown, with the list of the known", () => {
     const refusal = refusalOf(() =>
-      applyFlinkConfiguration(jobConfig(), { "state.backend.type": "rocksdb" }),
+      applyFlinkConfiguration(jobConfig(), { "state.changelog.enabled": "true" }),
     );
-    expect(refusal.key).toBe("state.backend.type");
+    expect(refusal.key).toBe("state.changelog.enabled");
     expect(refusal.message).toMatch(
-      /^Unknown setting "state\.backend\.type"\. Known: parallelism\.default, .*restart-strategy\.fixed-delay\.delay\.$/,
+      /^Unknown setting "state\.changelog\.enabled"\. Known: parallelism\.default, .*restart-strategy\.fixed-delay\.delay/,
     );
   });
 
   test("name themselves, not the option, in a refusal", () => {
     const refusal = refusalOf(() =>
       applyFlinkConfiguration(jobConfig(), {
-        "execution.checkpointing.max-concurrent-checkpoints": "2",
+        "execution.checkpointing.max-concurrent-checkpoints": "none",
       }),
     );
     expect(refusal.message).toBe(
-      'execution.checkpointing.max-concurrent-checkpoints is "2"; allowed: 1.',
+      'execution.checkpointing.max-concurrent-checkpoints is "none"; ' +
+        "allowed: a whole number from 1 to 100.",
     );
     const tooWide = { "parallelism.default": "129" };
     expect(refusalOf(() => applyFlinkConfiguration(jobConfig(), tooWide)).key).toBe(
       "parallelism.default",
     );
+  });
+
+  test.each([
+    [
+      { "state.backend": "memory", "state.backend.type": "rocksdb" },
+      "state.backend.type",
+      'is "rocksdb"; allowed: what state.backend says, which is the same setting.',
+    ],
+    [
+      { "restart-strategy.fixed-delay.delay": "1 s" },
+      "restart-strategy.fixed-delay.delay",
+      "is 1000; allowed: settings of the restart strategy, which is none. " +
+        "Set restart-strategy.type to fixed-delay, or leave this out.",
+    ],
+    [
+      {
+        "execution.checkpointing.unaligned": "true",
+        "execution.checkpointing.mode": "AT_LEAST_ONCE",
+      },
+      "execution.checkpointing.unaligned",
+      "is true; allowed: false while execution.checkpointing.mode is AT_LEAST_ONCE.",
+    ],
+    [
+      {
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.max-backoff": "500 ms",
+      },
+      "restart-strategy.exponential-delay.initial-backoff",
+      "is 1000; allowed: up to restart-strategy.exponential-delay.max-backoff, which is 500 ms.",
+    ],
+  ])("that do not go together are refused: %j", (entries, key, message) => {
+    const refusal = refusalOf(() => applyFlinkConfiguration(jobConfig(), entries));
+    expect(refusal.message).toBe(`${key} ${message}`);
+    expect(refusal).toMatchObject({ key, code: "BAD_VALUE" });
   });
 });

@@ -29,13 +29,6 @@ describe("Aligner, exactly once", () => {
     expect(aligner.onBarrier(0, id(2), at)).toEqual({ kind: "aligned", duration: 0 });
   });
 
-  it("a newer barrier on the only channel aligns at once and names what it ended", () => {
-    const aligner = new Aligner(2, "AT_LEAST_ONCE");
-    aligner.onBarrier(0, id(1), at);
-    expect(aligner.onBarrier(0, id(2), at)).toEqual({ kind: "waiting", superseded: 1 });
-    expect(aligner.onBarrier(1, id(1), at)).toEqual({ kind: "ignored" });
-  });
-
   it("barriers of an aborted or finished checkpoint are dropped (B4)", () => {
     const aligner = new Aligner(2, "EXACTLY_ONCE");
     aligner.onBarrier(0, id(1), at);
@@ -47,11 +40,24 @@ describe("Aligner, exactly once", () => {
     expect(aligner.onBarrier(0, id(2), at)).toEqual({ kind: "ignored" });
   });
 
-  it("the abortion of another checkpoint does not end the alignment", () => {
+  it.each([4, 6])("the abortion of %i does not end the alignment of 5", (other) => {
     const aligner = new Aligner(2, "EXACTLY_ONCE");
     aligner.onBarrier(0, id(5), at);
-    aligner.onAborted(id(4));
+    aligner.onAborted(id(other));
     expect(aligner.isBlocked(0)).toBe(true);
+    expect(aligner.onBarrier(1, id(5), at).kind).toBe("aligned");
+    expect(aligner.onBarrier(0, id(6), at).kind).toBe(other === 6 ? "ignored" : "waiting");
+    aligner.onBarrier(0, id(7), at);
+    expect(aligner.onBarrier(1, id(7), at).kind).toBe("aligned");
+  });
+
+  it("overlapping checkpoints align one after the other: a blocked channel keeps the next barrier", () => {
+    const aligner = new Aligner(2, "EXACTLY_ONCE");
+    aligner.onBarrier(0, id(1), at);
+    expect(aligner.isBlocked(0)).toBe(true);
+    expect(aligner.onBarrier(1, id(1), at).kind).toBe("aligned");
+    expect(aligner.onBarrier(0, id(2), at)).toEqual({ kind: "waiting" });
+    expect(aligner.onBarrier(1, id(2), at).kind).toBe("aligned");
   });
 });
 
@@ -61,6 +67,64 @@ describe("Aligner, at least once", () => {
     expect(aligner.onBarrier(0, id(1), at).kind).toBe("waiting");
     expect(aligner.isBlocked(0)).toBe(false);
     expect(aligner.onBarrier(1, id(1), at).kind).toBe("aligned");
+  });
+
+  it("CheckpointBarrierTrackerTest: overlapping checkpoints are counted each by itself (B1)", () => {
+    const aligner = new Aligner(3, "AT_LEAST_ONCE");
+    const barrier = (channel: number, checkpoint: number, now: number) =>
+      aligner.onBarrier(channel, id(checkpoint), millis(now));
+    const waiting = { kind: "waiting" };
+    expect(barrier(0, 1, 10)).toEqual(waiting);
+    expect(barrier(0, 2, 20)).toEqual(waiting);
+    expect(barrier(1, 1, 30)).toEqual(waiting);
+    expect(barrier(0, 3, 40)).toEqual(waiting);
+    expect(barrier(2, 1, 50)).toEqual({ kind: "aligned", duration: 40 });
+    expect(barrier(2, 2, 60)).toEqual(waiting);
+    expect(barrier(1, 2, 70)).toEqual({ kind: "aligned", duration: 50 });
+    expect(barrier(1, 3, 80)).toEqual(waiting);
+    expect(barrier(2, 3, 90)).toEqual({ kind: "aligned", duration: 50 });
+  });
+
+  it("CheckpointBarrierTrackerTest: one that is whole ends the older ones, which lost a barrier", () => {
+    const aligner = new Aligner(2, "AT_LEAST_ONCE");
+    for (const checkpoint of [1, 2, 3]) aligner.onBarrier(0, id(checkpoint), at);
+    expect(aligner.onBarrier(1, id(3), at).kind).toBe("aligned");
+    for (const checkpoint of [1, 2, 3]) {
+      expect(aligner.onBarrier(1, id(checkpoint), at)).toEqual({ kind: "ignored" });
+    }
+  });
+
+  it("CheckpointBarrierTrackerTest: an abort ends that one alone, and it never becomes whole (B4)", () => {
+    const aligner = new Aligner(2, "AT_LEAST_ONCE");
+    for (const checkpoint of [1, 2, 3]) aligner.onBarrier(0, id(checkpoint), at);
+    aligner.onAborted(id(2));
+    expect(aligner.onBarrier(1, id(1), at).kind).toBe("aligned");
+    expect(aligner.onBarrier(1, id(2), at)).toEqual({ kind: "ignored" });
+    expect(aligner.onBarrier(1, id(3), at).kind).toBe("aligned");
+  });
+
+  it("a repeated barrier of one channel counts once, and one input needs no counting", () => {
+    const two = new Aligner(2, "AT_LEAST_ONCE");
+    two.onBarrier(0, id(1), at);
+    expect(two.onBarrier(0, id(1), at)).toEqual({ kind: "waiting" });
+    const one = new Aligner(1, "AT_LEAST_ONCE");
+    expect(one.onBarrier(0, id(1), at)).toEqual({ kind: "aligned", duration: 0 });
+    expect(one.onBarrier(0, id(2), at)).toEqual({ kind: "aligned", duration: 0 });
+  });
+
+  it("CheckpointBarrierTrackerTest: any interleaving of channels that lose nothing aligns every id in order", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(3), { maxLength: 200 }), (order) => {
+        const aligner = new Aligner(4, "AT_LEAST_ONCE");
+        const last = [0, 0, 0, 0];
+        const aligned: number[] = [];
+        for (const channel of order) {
+          const next = ++last[channel]!;
+          if (aligner.onBarrier(channel, id(next), at).kind === "aligned") aligned.push(next);
+        }
+        expect(aligned).toEqual(Array.from({ length: Math.min(...last) }, (_, n) => n + 1));
+      }),
+    );
   });
 });
 

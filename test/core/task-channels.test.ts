@@ -143,7 +143,7 @@ describe("a channel over sessions that break", () => {
             const item = inbox.next(() => false);
             if (item === undefined) return;
             processed.push(item.frame);
-            if (awaited.has(item.seq)) settle(item.seq);
+            if (item.seq !== undefined && awaited.has(item.seq)) settle(item.seq);
           };
 
           open();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeRows } from "../../format/batch.ts";
-import { decodeFrame } from "../../format/frame.ts";
+import { decodeFrame, never } from "../../format/frame.ts";
 import { checkpointId, millis, seq } from "../../format/ids.ts";
 import type { Key } from "../../format/key.ts";
 import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts";
@@ -39,7 +39,7 @@ describe("Outbox", () => {
   it("a barrier follows every row emitted before it, on every channel (O1)", () => {
     const outbox = open([{ channels: [0, 1], partitioner: new RebalancePartitioner(2, 0) }]);
     outbox.emit(0, new RowBatch([1, 2, 3]), now);
-    outbox.broadcastBarrier(checkpointId(7));
+    outbox.broadcastBarrier({ checkpoint: checkpointId(7), overtakesAt: never });
     outbox.emit(0, new RowBatch([4]), now);
     outbox.flush();
     expect(sent(outbox)).toEqual([

@@ -1,25 +1,33 @@
 import { describe, expect, it } from "vitest";
+import type { CheckpointConfig } from "../../format/config.ts";
 import { attempt, type CheckpointId, checkpointId, jobIdFrom } from "../../format/ids.ts";
 import { rangeOfSubtask } from "../../format/key-groups.ts";
 import { deltaChainMax } from "../../format/limits.ts";
 import { readSegment } from "../../format/segment.ts";
-import { MemoryStateStore } from "../../operators/state/memory.ts";
+import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
 import { type FrozenState, StateSnapshots } from "../../task/state-snapshots.ts";
 
 const range = rangeOfSubtask(0, 1, 128);
 
 /** A subtask's snapshots with a bucket beside them, and what a restore of the last one gives. */
-function subtask(inlineThreshold: number) {
-  const options = { range, maxParallelism: 128, inlineThreshold };
+function subtask(
+  inlineThreshold: number,
+  incremental = true,
+  storage: CheckpointConfig["storage"] = "r2",
+) {
+  const backend = new MemoryStateBackend({ maxParallelism: 128, budget: Infinity });
   const snapshots = new StateSnapshots({
     job: jobIdFrom(new Uint8Array(16)),
     attempt: attempt(1),
     task: { vertex: "v", index: 0 },
-    ...options,
+    range,
+    maxParallelism: 128,
+    inlineThreshold,
+    incremental,
+    storage,
+    backend,
   });
-  const store = new MemoryStateStore(128);
-  snapshots.add("sum", store);
-  const table = store.table<number>("accumulators");
+  const table = backend.store("sum").table<number>("accumulators");
   const files = new Map<string, Uint8Array>();
   let checkpoint = 0;
   let last: FrozenState | undefined;
@@ -110,6 +118,61 @@ describe("StateSnapshots", () => {
       freeze();
       expect(kinds().length).toBeLessThanOrEqual(deltaChainMax + 1);
     }
+  });
+
+  it("the bytes of a checkpoint follow the keys that changed, not the state's size", () => {
+    const bytesOf = (keys: number, changed: number, incremental: boolean): number => {
+      const { table, freeze } = subtask(0, incremental);
+      for (let n = 0; n < keys; n++) table.put(`key-${n}`, n);
+      freeze();
+      for (let n = 0; n < changed; n++) table.put(`key-${n * 7}`, -n);
+      return freeze().bytes;
+    };
+    const figures = [10_000, 100_000].map((keys) => ({
+      full: bytesOf(keys, 1, false),
+      of10: bytesOf(keys, 10, true),
+      of100: bytesOf(keys, 100, true),
+      of1000: bytesOf(keys, 1_000, true),
+    }));
+    const [small, large] = figures as [(typeof figures)[0], (typeof figures)[0]];
+    // Ten times the state: ten times as much without deltas, and the same with them.
+    expect(large.full / small.full).toBeGreaterThan(6);
+    for (const of of ["of10", "of100", "of1000"] as const) {
+      expect(Math.abs(large[of] / small[of] - 1)).toBeLessThan(0.05);
+    }
+    expect(large.of1000).toBeGreaterThan(1.5 * large.of100);
+    expect(large.of10).toBeLessThan(large.full / 200);
+    console.info(`bytes per checkpoint: ${JSON.stringify(figures)}`);
+  });
+
+  it("without increments every snapshot is full, and names no earlier file", () => {
+    const { table, freeze, restored, kinds } = subtask(0, false);
+    const paths = new Set<string>();
+    for (let n = 0; n < 5; n++) {
+      // Nothing changes in the last two rounds.
+      if (n < 3) table.put(`key-${n}`, n);
+      const { keyed, file } = freeze();
+      expect(kinds()).toEqual([`file chk-${n + 1}`]);
+      expect(keyed.flatMap(({ segments }) => segments)).toMatchObject([{ path: file?.path }]);
+      paths.add(file!.path);
+    }
+    expect(paths.size).toBe(5);
+    expect(restored()).toEqual({ "key-0": 0, "key-1": 1, "key-2": 2 });
+  });
+
+  it("with inline storage nothing goes into a file, and chains stay as short as otherwise", () => {
+    const { table, freeze, restored, kinds } = subtask(100, true, "inline");
+    const expected: Record<string, number> = {};
+    for (let n = 0; n < 3_000; n++) table.put(`key-${n}`, (expected[`key-${n}`] = n));
+    const { stateBytes } = freeze();
+    for (let round = 0; round < 40; round++) {
+      for (let n = 0; n < 500; n++) table.put(`key-${n}`, (expected[`key-${n}`] = -round));
+      const frozen = freeze();
+      expect(frozen.file).toBeUndefined();
+      expect(frozen.stateBytes).toBeLessThan(2.5 * stateBytes);
+    }
+    expect(kinds().every((kind) => kind.startsWith("inline "))).toBe(true);
+    expect(restored()).toEqual(expected);
   });
 
   it("after a segment was lost the next one is full (S2)", () => {

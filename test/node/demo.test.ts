@@ -1,24 +1,10 @@
-// The demo as a user runs it: a process, its output and its exit code.
-
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
+// The demo as a user runs it.
 
 import { expect, test } from "vitest";
 
-const demo = fileURLToPath(new URL("../../examples/01-flight-delays/demo.ts", import.meta.url));
+import { run as runScript } from "./run.ts";
 
-interface Ended {
-  readonly code: number | string | null | undefined;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const run = (...args: string[]): Promise<Ended> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [demo, ...args], (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : error.code, stdout, stderr });
-    });
-  });
+const run = (...args: string[]) => runScript("examples/01-flight-delays/demo.ts", args);
 
 test("200,000 flights are counted exactly through three kills", async () => {
   const { code, stdout, stderr } = await run("--rows", "200000", "--kill", "3", "--json");

@@ -1,4 +1,5 @@
-// The Worker that test/workerd runs must be bound as the deployed one is, or its tests prove little.
+// The Workers of test/workerd and test/chaos must be bound as the deployed one is, or they prove
+// little.
 
 import type { Unstable_Config } from "wrangler";
 

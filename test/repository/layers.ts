@@ -36,7 +36,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders that may import anything: nothing of ours is built on them. */
-const outside = ["bench", "dashboard", "examples", "local", "scripts", "test"];
+const outside = ["bench", "dashboard", "examples", "local", "scripts", "sim", "test"];
 
 const entryPoints = ["tidemark", "tidemark/worker"];
 

@@ -1,12 +1,16 @@
 // Compile-time checks of what the stream API infers and refuses. Never run: tsc is the test.
 
 import {
+  aggregatingState,
   avg,
   count,
   countIf,
   defineJob,
+  listState,
+  mapState,
   max,
   min,
+  reducingState,
   rows,
   sum,
   table,
@@ -180,3 +184,38 @@ defineJob("a", () => {}, { checkpointing: { interval: "2 weeks" } });
 defineJob("a", () => {}, { checkpointing: { every: "1s" } });
 // @ts-expect-error one of two modes
 defineJob("a", () => {}, { checkpointing: { mode: "AT_MOST_ONCE" } });
+
+// States of process functions: each kind gives what it holds.
+byOrigin.process(
+  {
+    state: {
+      list: listState<number>({ ttl: "1 h" }),
+      map: mapState<[string, number], Flight>(),
+      worst: reducingState((a: number, b: number) => Math.max(a, b)),
+      mean: aggregatingState(avg((f: Flight) => f.delay)),
+      plain: valueState<string>({ version: 2, migrate: (old) => String(old) }),
+    },
+    emits: rows<number>(),
+    process(f, { state }) {
+      expectType<readonly number[]>().of(state.list.get(), true);
+      expectType<Flight | undefined>().of(state.map.get(["a", 1]), true);
+      expectType<number | undefined>().of(state.worst.get(), true);
+      expectType<number | undefined>().of(state.mean.get(), true);
+      expectType<string | undefined>().of(state.plain.get(), true);
+      state.mean.add(f);
+      // @ts-expect-error the aggregate takes flights
+      state.mean.add(f.delay);
+      // @ts-expect-error no such element
+      state.list.add("late");
+      // @ts-expect-error the map has pairs as keys
+      state.map.set("a", f);
+      // @ts-expect-error a list has no value to set
+      state.list.set(1);
+    },
+  },
+  { uid: "kinds" },
+);
+// @ts-expect-error no unit of time
+valueState<number>({ ttl: "1 fortnight" });
+// @ts-expect-error the values are numbers
+valueState<number>({ version: 2, migrate: (old) => String(old) });

@@ -5,9 +5,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { planOf } from "../../coordinator/plan.ts";
-import { encodeRows } from "../../format/batch.ts";
+import { decodeRows, encodeRows } from "../../format/batch.ts";
 import type { CheckpointingMode, JobConfig } from "../../format/config.ts";
-import { encodeBarrier, encodeData } from "../../format/frame.ts";
+import { decodeFrames } from "../../format/channel-state.ts";
+import { atOnce, decodeFrame, encodeBarrier, encodeData, never } from "../../format/frame.ts";
 import { attempt, checkpointId, jobIdFrom, seq } from "../../format/ids.ts";
 import type { ChannelSession, CheckpointAck } from "../../format/messages.ts";
 import { type Channel, inputChannels, vertexOf } from "../../format/plan.ts";
@@ -35,8 +36,8 @@ class Sender {
     return this.#push(encodeData(encodeRows(numbers)));
   }
 
-  barrier(checkpoint: number): Pushed {
-    return this.#push(encodeBarrier(checkpointId(checkpoint)));
+  barrier(checkpoint: number, overtakesAt = never): Pushed {
+    return this.#push(encodeBarrier(checkpointId(checkpoint), overtakesAt));
   }
 
   #push(frame: Uint8Array): Pushed {
@@ -49,7 +50,10 @@ class Sender {
 }
 
 /** The task that sums, deployed and started, with a sender for each of its two inputs. */
-async function summingTask(mode: CheckpointingMode): Promise<{
+async function summingTask(
+  mode: CheckpointingMode,
+  { unaligned = false } = {},
+): Promise<{
   fast: Sender;
   slow: Sender;
   ackOf: (checkpoint: number) => Promise<CheckpointAck>;
@@ -60,7 +64,10 @@ async function summingTask(mode: CheckpointingMode): Promise<{
   const job = jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
   const { graph } = evenOdd;
   const { checkpointing } = graph.config;
-  const config: JobConfig = { ...graph.config, checkpointing: { ...checkpointing, mode } };
+  const config: JobConfig = {
+    ...graph.config,
+    checkpointing: { ...checkpointing, mode, unaligned },
+  };
   const plan = planOf(graph, config);
   const first = attempt(1);
   const task = {
@@ -115,6 +122,16 @@ function sumsIn(ack: CheckpointAck): Record<string, ParitySum> {
   }
   return Object.fromEntries(rows);
 }
+
+/** The rows in the snapshot that the task had not processed. */
+const onTheirWay = (ack: CheckpointAck): number[] =>
+  (ack.state.channels ?? []).flatMap(({ frames }) => {
+    if (frames.kind !== "inline") throw new Error("The state of these tests is inline.");
+    return decodeFrames(frames.bytes).flatMap((bytes) => {
+      const frame = decodeFrame(bytes);
+      return frame.kind === "data" ? (decodeRows(frame.rows) as number[]) : [];
+    });
+  });
 
 describe("alignment of two sources at different speeds", () => {
   test("holds the rows behind a barrier and counts those before the late one", async () => {
@@ -196,5 +213,37 @@ describe("alignment of two sources at different speeds", () => {
     });
     await until("checkpoint 1 is declined", () => declined().includes(1));
     expect(hasAcked(1)).toBe(false);
+  });
+});
+
+describe("barriers that overtake", () => {
+  test("keep what waits in the inbox and what comes before the late one", async () => {
+    const { fast, slow, ackOf, hasAcked } = await summingTask("EXACTLY_ONCE", { unaligned: true });
+    // These keep it busy for longer than a turn, and what comes meanwhile waits.
+    const zeros = Array.from({ length: 60_000 }, () => 0);
+    const busy = Array.from({ length: 4 }, () => fast.rows(...zeros));
+    const before = [...busy, ...Array.from({ length: 100 }, (_, n) => fast.rows(2 * n))];
+    const barrier = fast.barrier(1, atOnce);
+    const behind = fast.rows(1);
+    // The task holds nothing back, and waits for the barrier of the slow source.
+    await Promise.all([...before, barrier, behind].map(({ settled }) => settled));
+    await slow.rows(2, 4).settled;
+    expect(hasAcked(1)).toBe(false);
+    await slow.barrier(1, atOnce).settled;
+
+    const ack = await ackOf(1);
+    const kept = onTheirWay(ack);
+    const { even, odd } = sumsIn(ack);
+    expect(kept.slice(-2)).toEqual([2, 4]);
+    expect(kept.length).toBeGreaterThan(2);
+    expect((even?.rows ?? 0) + kept.length).toBe(240_102);
+    expect((even?.sum ?? 0) + kept.reduce((total, n) => total + n, 0)).toBe(9_900 + 6);
+    expect(odd).toBeUndefined();
+
+    await Promise.all([slow.barrier(2, atOnce).settled, fast.barrier(2, atOnce).settled]);
+    expect(sumsIn(await ackOf(2))).toEqual({
+      even: { key: "even", sum: 9_906, rows: 240_102 },
+      odd: { key: "odd", sum: 1, rows: 1 },
+    });
   });
 });

@@ -45,6 +45,8 @@ export const seen = {
   declines: [] as CheckpointDecline[],
   /** Paths whose upload was begun. */
   puts: [] as string[],
+  /** Paths that were read. */
+  gets: [] as string[],
 };
 
 export const heal = (): void => void Object.assign(faults, off);
@@ -77,6 +79,12 @@ export const faultyBucket = (bucket: R2Bucket): R2Bucket =>
     get(target, name) {
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== "function") return value;
+      if (name === "get") {
+        return (path: string, options: R2GetOptions) => {
+          seen.gets.push(path);
+          return target.get(path, options);
+        };
+      }
       if (name !== "put") return value.bind(target) as unknown;
       return (path: string, bytes: Uint8Array, options: R2PutOptions) => {
         const put = (): Promise<Stored> => target.put(path, bytes, options);

@@ -53,6 +53,22 @@ describe("in mid-stream", () => {
     await expect.poll(() => job.files()).toEqual([]);
   });
 
+  test("also with unaligned checkpoints", { timeout: 60_000 }, async () => {
+    const { job, producer, stop } = await streaming({
+      "execution.checkpointing.unaligned.enabled": "true",
+      "execution.checkpointing.data-inline-threshold": "0 b",
+    });
+    for (const title of ["events/0", "step/1", "tally/0"]) {
+      const task = await job.task(title);
+      await recovers(job, () => killSubtask(job.id, task));
+    }
+    await recovers(job, abortAllDurableObjects);
+    await stop();
+    await job.settlesAt("tallies", producer.expected);
+    await job.cancel();
+    await expect.poll(() => job.files()).toEqual([]);
+  });
+
   test("a lost partition, dispatcher or coordinator costs no attempt", async () => {
     const { job, producer, stop } = await streaming();
     const harms = [

@@ -21,7 +21,8 @@ import { type RunRequest, runRequestOf } from "../run-request.ts";
 
 const runBodyBytesMax = 64 * KiB;
 
-export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
+export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
+  const { programs } = catalog;
   const routes = new Hono<{ Bindings: Env }>();
 
   routes.get("/jars", (c) => {
@@ -39,7 +40,7 @@ export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
     const program = known("program", programs, c.req.param("id"));
     const body = await bodyOf(c.req.raw, { bytesMax: runBodyBytesMax });
     const request = runRequestOf(program.name, new TextDecoder().decode(body), c.req.query());
-    const config = configOf(program, request);
+    const config = configOf(program, request, catalog);
     const plan = planOf(program.graph, config);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
     const now = millis(Date.now());
@@ -65,17 +66,18 @@ export function jarRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
   return routes;
 }
 
-/** The program's configuration under the request's. A parallelism of its own wins over the map's. */
+/** The program's configuration under the request's, above the deployment's. A parallelism of its own wins over the map's. */
 function configOf(
   { graph }: JobDefinition,
   { parallelism, flinkConfiguration }: RunRequest,
+  deployment: Pick<Catalog, "restart">,
 ): JobConfig {
   const settings = {
     ...flinkConfiguration,
     ...(parallelism !== undefined && { "parallelism.default": String(parallelism) }),
   };
   try {
-    const config = applyFlinkConfiguration(graph.config, settings);
+    const config = applyFlinkConfiguration(graph.config, settings, deployment);
     for (const node of graph.nodes) {
       if (node.parallelism !== undefined) checkParallelism(node.parallelism, config.maxParallelism);
     }

@@ -1,0 +1,164 @@
+// One value as bytes, where values are stored one by one and most are small: a tag, then the payload.
+//   C1. What is read equals what was written, as in value.ts; what has no short form goes its way.
+// Numbers, strings, booleans and short arrays of them are most of what state holds; they take a few
+// bytes and no parser.
+
+import { FormatError } from "./format-error.ts";
+import { decodeValue, encodeValue } from "./value.ts";
+
+// Part of what objects store: never renumber.
+const tag = {
+  any: 0,
+  int32: 1,
+  float64: 2,
+  text: 3,
+  true: 4,
+  false: 5,
+  null: 6,
+  undefined: 7,
+  array: 8,
+} as const;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Arrays within arrays that have a short form. */
+const depthMax = 4;
+const lengthMax = 255;
+
+// Reused for every value: its bytes are copied out at the end.
+let scratch = new Uint8Array(1_024);
+let view = new DataView(scratch.buffer);
+let end = 0;
+
+/** @throws ValueNotSerialisableError for what cannot be carried exactly */
+export function encodeCell(value: unknown): Uint8Array<ArrayBuffer> {
+  end = 0;
+  if (write(value, 0)) return scratch.slice(0, end);
+  const bytes = encodeValue(value, "state");
+  const cell = new Uint8Array(1 + bytes.length);
+  cell[0] = tag.any;
+  cell.set(bytes, 1);
+  return cell;
+}
+
+/** The value `encodeCell` was given. @throws FormatError when the bytes are not its work */
+export function decodeCell(bytes: Uint8Array): unknown {
+  if (bytes[0] === tag.any) return decodeValue(bytes.subarray(1));
+  const at = new Reader(bytes);
+  const value = at.value();
+  if (at.offset === bytes.length) return value;
+  throw new FormatError("content", `Expected a value of ${bytes.length} bytes, read ${at.offset}`);
+}
+
+/** Whether the value has a short form, and then writes it. */
+function write(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case "number":
+      reserve(9);
+      if ((value | 0) === value && !Object.is(value, -0)) {
+        scratch[end] = tag.int32;
+        view.setInt32(end + 1, value, true);
+        end += 5;
+      } else {
+        scratch[end] = tag.float64;
+        view.setFloat64(end + 1, value, true);
+        end += 9;
+      }
+      return true;
+    case "string": {
+      if (!value.isWellFormed()) return false;
+      reserve(5 + 3 * value.length);
+      const { written } = encoder.encodeInto(value, scratch.subarray(end + 5));
+      scratch[end] = tag.text;
+      view.setUint32(end + 1, written, true);
+      end += 5 + written;
+      return true;
+    }
+    case "boolean":
+      return writeTag(value ? tag.true : tag.false);
+    case "undefined":
+      return writeTag(tag.undefined);
+    case "object":
+      if (value === null) return writeTag(tag.null);
+      return Array.isArray(value) && writeArray(value, depth);
+    default:
+      return false;
+  }
+}
+
+function writeTag(of: number): true {
+  reserve(1);
+  scratch[end++] = of;
+  return true;
+}
+
+function writeArray(array: readonly unknown[], depth: number): boolean {
+  const { length } = array;
+  if (depth === depthMax || length > lengthMax) return false;
+  if (Object.getPrototypeOf(array) !== Array.prototype) return false;
+  // Holes and named properties are nothing that has a short form.
+  if (Object.keys(array).length !== length) return false;
+  reserve(2);
+  scratch[end] = tag.array;
+  scratch[end + 1] = length;
+  end += 2;
+  for (let i = 0; i < length; i++) {
+    if (!(i in array) || !write(array[i], depth + 1)) return false;
+  }
+  return true;
+}
+
+function reserve(bytes: number): void {
+  if (end + bytes <= scratch.length) return;
+  const larger = new Uint8Array(2 * (end + bytes));
+  larger.set(scratch.subarray(0, end));
+  scratch = larger;
+  view = new DataView(scratch.buffer);
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  value(): unknown {
+    switch (this.#bytes[this.offset++]) {
+      case tag.int32:
+        return this.#view.getInt32(this.#past(4), true);
+      case tag.float64:
+        return this.#view.getFloat64(this.#past(8), true);
+      case tag.text: {
+        const length = this.#view.getUint32(this.#past(4), true);
+        const from = this.#past(length);
+        return decoder.decode(this.#bytes.subarray(from, from + length));
+      }
+      case tag.true:
+        return true;
+      case tag.false:
+        return false;
+      case tag.null:
+        return null;
+      case tag.undefined:
+        return undefined;
+      case tag.array:
+        return Array.from({ length: this.#bytes[this.#past(1)]! }, () => this.value());
+      default:
+        throw new FormatError("content", `Expected the tag of a value at ${this.offset - 1}`);
+    }
+  }
+
+  /** Moves past so many bytes and answers where they began. */
+  #past(bytes: number): number {
+    const from = this.offset;
+    if (from + bytes > this.#bytes.length) {
+      throw new FormatError("length", `Expected ${bytes} more bytes of a value at ${from}`);
+    }
+    this.offset += bytes;
+    return from;
+  }
+}

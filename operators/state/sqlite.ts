@@ -1,0 +1,500 @@
+// The `sqlite` backend of keyed state: rows in the object's own SQLite behind a write-back cache, for
+// state beyond memory. `sqlite-rows.ts` has the rows and their versions.
+//   Q1. The cache holds at most its budget, but for one batch of evictions; what was asked for last
+//       stays longest, about.
+//   Q2. A changed entry is written when it is evicted, with others, or at the barrier: never one by
+//       one as records come.
+//   Q3. After the flush of a barrier rows and cache agree, so what is frozen is read from the rows.
+
+import { ownText } from "../../format/column.ts";
+import { decodeCell, encodeCell } from "../../format/cell.ts";
+import type { CheckpointId } from "../../format/ids.ts";
+import { keyId, type Key, type KeyId } from "../../format/key.ts";
+import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
+import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
+import type { SqlDatabase } from "../../format/sql.ts";
+import type {
+  BackendStore,
+  BackendTable,
+  FreezeKind,
+  StateBackend,
+  StateSource,
+} from "./backend.ts";
+import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
+import { approximateBytes } from "./size.ts";
+import {
+  boundsOf,
+  groupOfRow,
+  keyOfRow,
+  pairBounds,
+  rowKey,
+  type Row,
+  type RowsOwner,
+  StateRows,
+  type StoredTable,
+} from "./sqlite-rows.ts";
+
+/** Bytes of a cached entry beside its key and value: two map slots, the entry, the clock's slot. */
+const cachedOverhead = 192;
+/** Rows that a restore writes in one statement batch. */
+const restoreRows = 1_024;
+/** Most tables of one subtask: their number takes two bytes of every row. */
+const tablesMax = 65_535;
+
+interface Cached {
+  readonly table: SqliteStateTable<unknown>;
+  readonly id: KeyId;
+  readonly key: Key;
+  /** Undefined where the entry is absent: that is known, and worth remembering. */
+  value: unknown;
+  isPresent: boolean;
+  /** Whether the newest row has a value. */
+  isStored: boolean;
+  isDirty: boolean;
+  /** Asked for since the clock's hand passed. */
+  isRecent: boolean;
+  bytes: number;
+}
+
+export interface SqliteStateOptions extends RowsOwner {
+  readonly database: SqlDatabase;
+  /** Bytes that cached entries may take, as estimated. */
+  readonly budget: number;
+  /** The checkpoint to begin at; 0 for none. */
+  readonly checkpoint: number;
+  /** Whether the rows hold that checkpoint: then they are rolled back to it, else emptied. */
+  readonly isHeld: boolean;
+}
+
+/** All keyed state of one subtask, in SQLite. */
+export class SqliteStateBackend implements StateBackend {
+  readonly freezesInOrder = true;
+  readonly maxParallelism: number;
+  readonly rows: StateRows;
+  readonly #budget: number;
+  readonly #stores = new Map<string, SqliteStateStore>();
+  readonly #known: StoredTable[];
+  /** Every cached entry, in the order in which the clock's hand comes to them. */
+  readonly #clock = new Set<Cached>();
+  readonly #dirty = new Set<Cached>();
+  #bytes = 0;
+
+  constructor(options: SqliteStateOptions) {
+    const { database, budget, checkpoint, isHeld, range, maxParallelism } = options;
+    this.maxParallelism = maxParallelism;
+    this.#budget = budget;
+    this.rows = new StateRows(database, { range, maxParallelism }, checkpoint, isHeld);
+    this.#known = this.rows.tables();
+    for (const { uid } of this.#known) this.store(uid);
+  }
+
+  /** Bytes that cached entries take, about. */
+  get cachedBytes(): number {
+    return this.#bytes;
+  }
+
+  store(uid: string): SqliteStateStore {
+    let store = this.#stores.get(uid);
+    if (store === undefined) {
+      store = new SqliteStateStore(this, uid);
+      this.#stores.set(uid, store);
+    }
+    return store;
+  }
+
+  stores(): ReadonlyMap<string, SqliteStateStore> {
+    return this.#stores;
+  }
+
+  sealed(checkpoint: CheckpointId): void {
+    this.flush();
+    this.rows.sealed(checkpoint);
+  }
+
+  completed(checkpoint: CheckpointId): void {
+    this.rows.completed(checkpoint);
+  }
+
+  check(): void {
+    // What does not fit the cache is in its rows.
+  }
+
+  // Of the tables.
+
+  /** The tables of an operator that have rows. */
+  knownOf(uid: string): StoredTable[] {
+    return this.#known.filter((table) => table.uid === uid);
+  }
+
+  remember(uid: string, state: string, schema: StoredSchema): StoredTable {
+    const at = this.#known.findIndex((table) => table.uid === uid && table.state === state);
+    const id = at === -1 ? this.#known.length + 1 : this.#known[at]!.id;
+    if (id > tablesMax) throw new RangeError(`A subtask has at most ${tablesMax} states.`);
+    const table = { id, uid, state, schema };
+    this.#known.splice(at === -1 ? this.#known.length : at, 1, table);
+    this.rows.putTable(table);
+    return table;
+  }
+
+  /** An entry has come into the cache. */
+  cached(entry: Cached): void {
+    this.#clock.add(entry);
+    this.resized(entry);
+    if (this.#bytes > this.#budget) this.#evict(entry);
+  }
+
+  /** An entry has another value. */
+  resized(entry: Cached): void {
+    const bytes = cachedOverhead + approximateBytes(entry.id) + approximateBytes(entry.value);
+    this.#bytes += bytes - entry.bytes;
+    entry.bytes = bytes;
+  }
+
+  dirtied(entry: Cached): void {
+    entry.isDirty = true;
+    this.#dirty.add(entry);
+    if (this.#bytes > this.#budget) this.#evict(entry);
+  }
+
+  /** The entry is as its rows are, after all. */
+  cleaned(entry: Cached): void {
+    entry.isDirty = false;
+    this.#dirty.delete(entry);
+  }
+
+  flush(): void {
+    this.#write([...this.#dirty]);
+  }
+
+  /** Makes room by a good deal, so that it is not needed soon again. `inUse` stays. */
+  #evict(inUse: Cached): void {
+    const target = this.#budget - this.#budget / 8;
+    const evicted: Cached[] = [];
+    // Set aside: the hand would come by it for ever, were it all that is left.
+    this.#clock.delete(inUse);
+    // Each entry comes by twice at most: the first time takes its mark, the second the entry.
+    for (const entry of this.#clock) {
+      if (this.#bytes <= target) break;
+      this.#clock.delete(entry);
+      if (entry.isRecent) {
+        entry.isRecent = false;
+        this.#clock.add(entry);
+        continue;
+      }
+      this.#bytes -= entry.bytes;
+      if (entry.isDirty) evicted.push(entry);
+      entry.table.forget(entry);
+    }
+    this.#clock.add(inUse);
+    this.#write(evicted);
+  }
+
+  #write(entries: readonly Cached[]): void {
+    this.rows.write(
+      entries.map((entry) => ({
+        k: entry.table.rowKey(entry.key),
+        v: entry.isPresent ? encodeCell(entry.value) : null,
+      })),
+    );
+    for (const entry of entries) {
+      this.cleaned(entry);
+      entry.isStored = entry.isPresent;
+    }
+  }
+}
+
+/** The keyed state of one operator of one subtask. */
+export class SqliteStateStore implements BackendStore {
+  readonly #backend: SqliteStateBackend;
+  readonly #uid: string;
+  readonly #tables = new Map<string, SqliteStateTable<unknown>>();
+  readonly #sources = new Map<string, readonly StateSource[]>();
+
+  constructor(backend: SqliteStateBackend, uid: string) {
+    this.#backend = backend;
+    this.#uid = uid;
+  }
+
+  table<V>(name: string, schema?: StateSchema<V>): SqliteStateTable<V> {
+    let table = this.#tables.get(name);
+    if (table === undefined) {
+      table = this.#open(name, schema ?? schemaOf());
+      this.#tables.set(name, table);
+    }
+    return table as unknown as SqliteStateTable<V>;
+  }
+
+  tables(): ReadonlyMap<string, SqliteStateTable<unknown>> {
+    return this.#tables;
+  }
+
+  restore(name: string, sources: readonly StateSource[]): void {
+    this.#sources.set(name, sources);
+  }
+
+  restoreRest(): void {
+    for (const [name, sources] of this.#sources) {
+      this.table(name, schemaOf(sources[0]?.segments[0]?.header.schema));
+    }
+    this.#sources.clear();
+    for (const { state, schema } of this.#backend.knownOf(this.#uid)) {
+      this.table(state, schemaOf(schema));
+    }
+  }
+
+  #open(name: string, schema: StateSchema<unknown>): SqliteStateTable<unknown> {
+    const place = { uid: this.#uid, state: name };
+    const known = this.#backend.knownOf(this.#uid).find(({ state }) => state === name);
+    const from = known?.schema ?? schema.stored;
+    const mustMigrate = mustUpgrade(place, from, schema);
+    const { id } = this.#backend.remember(this.#uid, name, schema.stored);
+    const table = new SqliteStateTable(this.#backend, id, schema);
+    for (const source of this.#sources.get(name) ?? []) table.restoreFrom(place, source);
+    table.recount();
+    if (mustMigrate) table.upgrade(from);
+    return table;
+  }
+}
+
+export class SqliteStateTable<V> implements BackendTable {
+  readonly #backend: SqliteStateBackend;
+  readonly #table: number;
+  readonly #schema: StateSchema<V>;
+  readonly #cached = new Map<KeyId, Cached>();
+  /** Of a nested table: what is cached by the first half of its keys. */
+  readonly #under: Map<KeyId, Set<Cached>> | undefined;
+  #sweeping: Generator<{ k: Uint8Array; v: Uint8Array }> | undefined;
+  #sweepingCached: Iterator<Cached> | undefined;
+  #size = 0;
+  #changes = 0;
+  #isUpgraded = false;
+
+  constructor(backend: SqliteStateBackend, table: number, schema: StateSchema<V>) {
+    this.#backend = backend;
+    this.#table = table;
+    this.#schema = schema;
+    this.#under = schema.stored.holds === "map" ? new Map() : undefined;
+  }
+
+  get schema(): StoredSchema {
+    return this.#schema.stored;
+  }
+
+  get isUpgraded(): boolean {
+    return this.#isUpgraded;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get changes(): number {
+    return this.#changes;
+  }
+
+  get(key: Key): V | undefined {
+    return this.#load(key).value as V | undefined;
+  }
+
+  put(key: Key, value: V): void {
+    const entry = this.#load(key);
+    if (!entry.isPresent) this.#size++;
+    entry.isPresent = true;
+    entry.value = value;
+    this.#backend.resized(entry);
+    this.#changed(entry);
+  }
+
+  remove(key: Key): void {
+    const entry = this.#load(key);
+    if (!entry.isPresent) return;
+    this.#size--;
+    entry.isPresent = false;
+    entry.value = undefined;
+    this.#backend.resized(entry);
+    // What has no row needs none to be gone.
+    if (entry.isStored) this.#changed(entry);
+    else this.#backend.cleaned(entry);
+  }
+
+  *entries(): Generator<[Key, V]> {
+    this.#backend.flush();
+    for (const { k, v } of this.#backend.rows.scan(...boundsOf(this.#table))) {
+      yield [keyOfRow(k), decodeCell(v) as V];
+    }
+  }
+
+  under(key: Key): [Key, V][] {
+    const bounds = pairBounds(this.#table, this.#groupOf(key), key);
+    const entries: [Key, V][] = [];
+    const cached = this.#under?.get(keyId(key)) ?? [];
+    for (const { key: pair, value, isPresent } of cached) {
+      if (isPresent) entries.push([secondOf(pair), value as V]);
+    }
+    for (const { k, v } of this.#backend.rows.scan(...bounds)) {
+      const pair = keyOfRow(k);
+      if (!this.#cached.has(keyId(pair))) entries.push([secondOf(pair), decodeCell(v) as V]);
+    }
+    return entries;
+  }
+
+  sweep(limit: number): void {
+    const { live } = this.#schema;
+    if (live === undefined) return;
+    for (let i = 0; i < limit; i++) {
+      this.#sweepingCached ??= this.#cached.values();
+      const next = this.#sweepingCached.next();
+      if (next.done === true) {
+        this.#sweepingCached = undefined;
+        break;
+      }
+      if (next.value.isPresent) this.#outlive(next.value.key, next.value.value as V);
+    }
+    for (let i = 0; i < limit; i++) {
+      this.#sweeping ??= this.#backend.rows.scan(...boundsOf(this.#table));
+      const next = this.#sweeping.next();
+      if (next.done === true) {
+        this.#sweeping = undefined;
+        break;
+      }
+      // What was read ahead may have been written since: what looks expired is read again.
+      const key = keyOfRow(next.value.k);
+      const read = decodeCell(next.value.v) as V;
+      if (this.#cached.has(keyId(key)) || live(read) === read) continue;
+      const current = this.get(key);
+      if (current !== undefined) this.#outlive(key, current);
+    }
+  }
+
+  freeze(kind: FreezeKind): Iterable<SegmentEntry> {
+    this.#backend.flush();
+    this.#changes = 0;
+    if (kind === "full") this.#isUpgraded = false;
+    return kind === "full" ? this.#all() : this.#delta();
+  }
+
+  // Of the backend and the store.
+
+  rowKey(key: Key): Uint8Array {
+    const first = this.#under === undefined ? key : (key as readonly Key[])[0]!;
+    return rowKey(this.#table, this.#groupOf(first), key);
+  }
+
+  /** The entry leaves the cache. */
+  forget(entry: Cached): void {
+    this.#cached.delete(entry.id);
+    if (this.#under === undefined) return;
+    const first = keyId((entry.key as readonly Key[])[0]!);
+    const members = this.#under.get(first)!;
+    members.delete(entry);
+    if (members.size === 0) this.#under.delete(first);
+  }
+
+  restoreFrom(
+    place: { readonly uid: string; readonly state: string },
+    { segments, range }: StateSource,
+  ): void {
+    let rows: Row[] = [];
+    const write = (): void => {
+      this.#backend.rows.restore(rows);
+      rows = [];
+    };
+    for (const segment of segments) {
+      const from = segment.header.schema ?? plainSchema;
+      const mustMigrate = mustUpgrade(place, from, this.#schema);
+      if (mustMigrate) this.#isUpgraded = true;
+      for (const entry of segment.entries(range)) {
+        const stored = "deleted" in entry ? undefined : entry.value;
+        const isGone = "deleted" in entry;
+        const value = mustMigrate && !isGone ? this.#schema.upgrade(stored, from) : stored;
+        const isLeft = !isGone && (!mustMigrate || value !== undefined);
+        const k = rowKey(this.#table, entry.group, entry.key);
+        rows.push({ k, v: isLeft ? encodeCell(value) : null });
+        if (rows.length === restoreRows) write();
+      }
+    }
+    write();
+  }
+
+  recount(): void {
+    this.#size = this.#backend.rows.count(this.#table);
+  }
+
+  /** Upgrades what the rows hold. */
+  upgrade(from: StoredSchema): void {
+    this.#isUpgraded = true;
+    for (const [key, stored] of this.entries()) {
+      const value = this.#schema.upgrade(stored, from);
+      if (value === undefined) this.remove(key);
+      else this.put(key, value);
+    }
+  }
+
+  *#all(): Generator<SegmentEntry> {
+    const { live } = this.#schema;
+    for (const { k, v } of this.#backend.rows.scan(...boundsOf(this.#table))) {
+      const stored = decodeCell(v) as V;
+      const value = live === undefined ? stored : live(stored);
+      if (live !== undefined && value === undefined) continue;
+      yield { group: groupOfRow(k), key: keyOfRow(k), value };
+    }
+  }
+
+  *#delta(): Generator<SegmentEntry> {
+    for (const { k, v } of this.#backend.rows.written(this.#table)) {
+      const of = { group: groupOfRow(k), key: keyOfRow(k) };
+      yield v === null ? { ...of, deleted: true } : { ...of, value: decodeCell(v) };
+    }
+  }
+
+  #outlive(key: Key, value: V): void {
+    const left = this.#schema.live?.(value);
+    if (left === undefined) this.remove(key);
+    else if (left !== value) this.put(key, left);
+  }
+
+  #load(key: Key): Cached {
+    const id = keyId(key);
+    const known = this.#cached.get(id);
+    if (known !== undefined) {
+      known.isRecent = true;
+      return known;
+    }
+    const stored = this.#backend.rows.get(this.rowKey(key));
+    const isPresent = stored !== undefined;
+    const entry: Cached = {
+      table: this as unknown as SqliteStateTable<unknown>,
+      id: owned(id),
+      key: owned(key),
+      value: isPresent ? decodeCell(stored) : undefined,
+      isPresent,
+      isStored: isPresent,
+      isDirty: false,
+      isRecent: true,
+      bytes: 0,
+    };
+    this.#cached.set(entry.id, entry);
+    if (this.#under !== undefined) {
+      const first = keyId((key as readonly Key[])[0]!);
+      const members = this.#under.get(first);
+      if (members === undefined) this.#under.set(owned(first), new Set([entry]));
+      else members.add(entry);
+    }
+    this.#backend.cached(entry);
+    return entry;
+  }
+
+  #changed(entry: Cached): void {
+    this.#changes++;
+    this.#backend.dirtied(entry);
+  }
+
+  #groupOf(first: Key): KeyGroup {
+    return keyGroupOf(first, this.#backend.maxParallelism);
+  }
+}
+
+const secondOf = (pair: Key): Key => (pair as readonly Key[])[1]!;
+
+// A key that is kept must not keep the text of the batch it came in.
+const owned = <K extends Key>(key: K): K => (typeof key === "string" ? (ownText(key) as K) : key);

@@ -1,0 +1,153 @@
+// What is on its way over a subtask's channels when it freezes its state while barriers overtake
+// rows: which of it goes into the snapshot, and whose it is after a restore.
+//   Y1. The cut of a subtask is the step in which its state is frozen and its barriers are put ahead
+//       of all that has not left.
+//   Y2. A frame that had left before its sender's cut, and that its receiver had not processed at
+//       its own, is the receiver's: it waits in the inbox at the cut, or comes later but before the
+//       barrier of its channel.
+//   Y3. A frame that had not left at its sender's cut is the sender's, barrier or no barrier in
+//       front of it: its receiver gets it behind the barrier.
+//   Y4. So every frame made before its sender's cut is in exactly one of: the receiver's state, the
+//       receiver's channel state, the sender's channel state. A frame made after it is in none.
+//   Y5. The snapshot is whole once the barrier of every channel has come, and has left every output.
+//   Y6. After a restore the receiver's frames are processed before any other of their channel, and
+//       the sender's leave before any other: the order of a channel is what it was.
+
+import { encodeFrames } from "../format/channel-state.ts";
+import type { TaskDeployment } from "../format/messages.ts";
+import { type Channel, vertexOf } from "../format/plan.ts";
+import type { ChannelStateHandle } from "../format/state-handle.ts";
+
+export interface CapturedChannel {
+  readonly end: ChannelStateHandle["end"];
+  /** Position among the task's inputs or outputs. */
+  readonly channel: number;
+  readonly frames: readonly Uint8Array[];
+}
+
+/** The channel state of one snapshot, while it is gathered. */
+export class ChannelCapture {
+  readonly #inputs = new Map<number, Uint8Array[]>();
+  readonly #outputs = new Map<number, readonly Uint8Array[]>();
+  /** Inputs whose barrier has not come. */
+  readonly #missing: Set<number>;
+
+  constructor(missing: Iterable<number> = []) {
+    this.#missing = new Set(missing);
+  }
+
+  /** Y5, as far as the inputs go. */
+  get hasAllBarriers(): boolean {
+    return this.#missing.size === 0;
+  }
+
+  get channels(): CapturedChannel[] {
+    return [
+      ...Array.from(this.#inputs, ([channel, frames]) => ({
+        end: "input" as const,
+        channel,
+        frames,
+      })),
+      ...Array.from(this.#outputs, ([channel, frames]) => ({
+        end: "output" as const,
+        channel,
+        frames,
+      })),
+    ];
+  }
+
+  /** These wait in the inbox at the cut (Y2). */
+  waiting(input: number, frames: readonly Uint8Array[]): void {
+    if (frames.length > 0) this.#inputs.set(input, [...frames]);
+  }
+
+  /** A data frame came after the cut. */
+  received(input: number, frame: Uint8Array): void {
+    if (!this.#missing.has(input)) return;
+    const frames = this.#inputs.get(input);
+    if (frames === undefined) this.#inputs.set(input, [frame]);
+    else frames.push(frame);
+  }
+
+  barrierCame(input: number): void {
+    this.#missing.delete(input);
+  }
+
+  /** These were overtaken before they had left (Y3). */
+  overtaken(output: number, frames: readonly Uint8Array[]): void {
+    this.#outputs.set(output, frames);
+  }
+}
+
+/** Where captured frames are put: beside the state in its file, or inline where both are small. */
+export function placeChannels(
+  captured: readonly CapturedChannel[],
+  options: {
+    readonly inputs: readonly Channel[];
+    readonly outputs: readonly Channel[];
+    /** The file of the state, where it has one. */
+    readonly file: { readonly path: string; readonly bytes: Uint8Array } | undefined;
+    /** The file to write where there is none yet. */
+    readonly path: string;
+    readonly inlineThreshold: number;
+  },
+): {
+  readonly handles: ChannelStateHandle[];
+  readonly file: { readonly path: string; readonly bytes: Uint8Array } | undefined;
+  readonly bytes: number;
+} {
+  const { inputs, outputs, path, inlineThreshold } = options;
+  const sealed = captured.map(({ end, channel, frames }) => {
+    const { edge, from, to } = (end === "input" ? inputs : outputs)[channel]!;
+    const bytes = encodeFrames(frames);
+    return { end, edge, from: from.index, to: to.index, bytes };
+  });
+  const bytes = sealed.reduce((sum, one) => sum + one.bytes.length, 0);
+  if (bytes === 0 || (options.file === undefined && bytes <= inlineThreshold)) {
+    const handles = sealed.map(({ bytes: inline, ...of }) => ({
+      ...of,
+      frames: { kind: "inline" as const, bytes: inline },
+    }));
+    return { handles, file: options.file, bytes };
+  }
+  const state = options.file?.bytes ?? new Uint8Array();
+  const file = { path: options.file?.path ?? path, bytes: new Uint8Array(state.length + bytes) };
+  file.bytes.set(state);
+  let offset = state.length;
+  const handles = sealed.map(({ bytes: part, ...of }) => {
+    file.bytes.set(part, offset);
+    const frames = { kind: "file" as const, path: file.path, offset, length: part.length };
+    offset += part.length;
+    return { ...of, frames };
+  });
+  return { handles, file, bytes };
+}
+
+/**
+ * The channel state that a subtask takes over from the checkpoint it starts from. Throws where the
+ * vertex has another parallelism now: the frames of one channel cannot be dealt out to others yet.
+ */
+export function channelsOf({ restore, plan, task }: TaskDeployment): ChannelStateHandle[] {
+  if (restore === undefined) return [];
+  const { states, checkpoint } = restore;
+  const all = states.flatMap((state) => state.channels ?? []);
+  const { parallelism, name } = vertexOf(plan, task.vertex);
+  if (all.length > 0 && states.length !== parallelism) {
+    throw new Error(
+      `Checkpoint ${checkpoint} is unaligned: it holds rows that were on their way between ` +
+        `subtasks, and "${name}" had ${states.length} of them, not ${parallelism}. ` +
+        `Start from it with the parallelism it was taken with.`,
+    );
+  }
+  return all.filter(({ end, from, to }) => (end === "input" ? to : from) === task.index);
+}
+
+/** The position of a handle's channel among the task's own. */
+export function positionOf(handle: ChannelStateHandle, channels: readonly Channel[]): number {
+  const { edge, from, to } = handle;
+  const at = channels.findIndex(
+    (one) => one.edge === edge && one.from.index === from && one.to.index === to,
+  );
+  if (at !== -1) return at;
+  throw new Error(`The job has no channel ${edge}:${from}>${to}, of which the snapshot has rows.`);
+}

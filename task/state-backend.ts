@@ -1,0 +1,45 @@
+// Which backend holds a subtask's state, and whether it can go on from what is in its object.
+//   L1. Rows are gone back to only where they hold exactly the checkpoint that is restored, for the
+//       key groups that are owned now; else they are emptied and everything is read from segments.
+
+import { rangeOfSubtask } from "../format/key-groups.ts";
+import type { TaskDeployment } from "../format/messages.ts";
+import { vertexOf } from "../format/plan.ts";
+import type { SqlDatabase } from "../format/sql.ts";
+import type { StateBackend } from "../operators/state/backend.ts";
+import { MemoryStateBackend } from "../operators/state/memory.ts";
+import { SqliteStateBackend } from "../operators/state/sqlite.ts";
+import { type RowsOwner, StateRows } from "../operators/state/sqlite-rows.ts";
+
+function ownerOf({ plan, task }: TaskDeployment): RowsOwner {
+  const { maxParallelism } = plan;
+  const { parallelism } = vertexOf(plan, task.vertex);
+  return { range: rangeOfSubtask(task.index, parallelism, maxParallelism), maxParallelism };
+}
+
+/** Whether the keyed state of the deployment's checkpoint is in the database. */
+export function holdsState(deployment: TaskDeployment, database: SqlDatabase): boolean {
+  const { config, restore } = deployment;
+  if (config.state.backend !== "sqlite" || restore === undefined) return false;
+  return StateRows.hold(database, ownerOf(deployment), restore.checkpoint);
+}
+
+/** `isHeld`: what `holdsState` said. */
+export function stateBackendOf(
+  deployment: TaskDeployment,
+  database: SqlDatabase | undefined,
+  isHeld: boolean,
+): StateBackend {
+  const { config, restore } = deployment;
+  const budget = config.state.memoryBudget;
+  const owner = ownerOf(deployment);
+  switch (config.state.backend) {
+    case "memory":
+      return new MemoryStateBackend({ maxParallelism: owner.maxParallelism, budget });
+    case "sqlite": {
+      if (database === undefined) throw new Error("The sqlite backend needs a database.");
+      const checkpoint = restore?.checkpoint ?? 0;
+      return new SqliteStateBackend({ ...owner, database, budget, checkpoint, isHeld });
+    }
+  }
+}

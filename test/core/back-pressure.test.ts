@@ -1,0 +1,85 @@
+// A job whose last operator is 20 times slower than its source, on the virtual clock: how long
+// checkpoints take while every window and inbox is full.
+
+import { describe, expect, it } from "vitest";
+import { count, defineJob, table, topic } from "../../stream/index.ts";
+import { Cluster, Prng } from "./cluster.ts";
+
+interface Tick {
+  readonly user: string;
+}
+
+const sourceCost = 0.1;
+const sinkCost = 20 * sourceCost;
+const batches = 400;
+const rowsPerBatch = 40;
+
+type Checkpointing = { readonly unaligned?: boolean; readonly alignedTimeout?: number };
+
+/** Durations, in virtual ms, of the checkpoints that completed while the source had input left. */
+function durations(checkpointing: Checkpointing): number[] {
+  const definition = defineJob(
+    "pressed",
+    (env) => {
+      env
+        .from(topic<Tick>("ticks", { partitions: 2 }), { uid: "ticks" })
+        .rebalance()
+        .map((tick) => tick, { uid: "relay" })
+        .keyBy((tick) => tick.user)
+        .aggregate({ n: count() }, { uid: "slow" })
+        .to(table("users"), { uid: "out" });
+    },
+    {
+      parallelism: 2,
+      bufferTimeout: 0,
+      checkpointing: { interval: 100, timeout: "1 h", retained: 1, ...checkpointing },
+    },
+  );
+  const cluster = new Cluster({
+    seed: 1,
+    definition,
+    rowCost: { ticks: sourceCost, slow: sinkCost },
+  });
+  const prng = new Prng(1);
+  for (let at = 0; at < batches; at++) {
+    const rows = Array.from({ length: rowsPerBatch }, () => ({ user: `u${prng.below(50)}` }));
+    cluster.append("ticks", at % 2, rows);
+  }
+  const counted = (): number =>
+    cluster
+      .table("users", "latest")
+      .reduce((sum: number, row) => sum + (row as { n: number }).n, 0);
+  const taken = new Map<number, number>();
+  while (counted() < 0.8 * batches * rowsPerBatch) {
+    cluster.run(500);
+    for (const { id, triggered, acks, outcome } of cluster.history) {
+      if (outcome.kind !== "completed") continue;
+      taken.set(id, Math.max(...acks.map((ack) => ack.at)) - triggered);
+    }
+  }
+  return [...taken.values()];
+}
+
+const mean = (numbers: readonly number[]): number =>
+  numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+
+const shown = (name: string, all: readonly number[]): string =>
+  `${name}: ${all.length} checkpoints, mean ${Math.round(mean(all))} ms, longest ${Math.max(...all)} ms`;
+
+describe("checkpoints under back pressure, sink 20 times slower than the source", () => {
+  const aligned = durations({});
+  const unaligned = durations({ unaligned: true });
+  const switching = durations({ unaligned: true, alignedTimeout: 100 });
+
+  it("unaligned ones take bounded time while aligned ones wait for the rows before them", () => {
+    console.log([shown("aligned", aligned), shown("unaligned", unaligned)].join("\n"));
+    expect(mean(aligned)).toBeGreaterThan(3 * mean(unaligned));
+    expect(unaligned.length).toBeGreaterThan(3 * aligned.length);
+  });
+
+  it("aligned ones that switch take little longer than their timeout", () => {
+    console.log(shown("aligned for 100 ms", switching));
+    expect(Math.max(...switching)).toBeLessThan(100 + 2 * Math.max(...unaligned));
+    expect(mean(aligned)).toBeGreaterThan(3 * mean(switching));
+  });
+});
