@@ -65,6 +65,10 @@ class CurrentRow
   readonly #expiring: readonly StateTable<unknown>[];
   key: Key = "";
   #emitted: unknown[] = [];
+  // A property, so that `{ emit }` may be taken out of the context.
+  readonly emit = (row: unknown): void => {
+    this.#emitted.push(row);
+  };
 
   constructor(descriptors: StateDescriptors, ctx: Pick<OperatorContext, "uid" | "state" | "now">) {
     this.uid = ctx.uid;
@@ -74,10 +78,6 @@ class CurrentRow
     );
     this.state = Object.fromEntries(bound.map(([name, { state }]) => [name, state]));
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
-  }
-
-  emit(row: unknown): void {
-    this.#emitted.push(row);
   }
 
   takeEmitted(): unknown[] {

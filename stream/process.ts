@@ -17,7 +17,7 @@ export interface ProcessContext<K, R, S extends StateDescriptors> {
   readonly state: {
     readonly [Name in keyof S]: StateOf<S[Name]>;
   };
-  emit(row: R): void;
+  readonly emit: (row: R) => void;
 }
 
 /**

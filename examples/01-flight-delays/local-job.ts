@@ -90,18 +90,23 @@ export class LocalJob {
   static async start(options: LocalJobOptions): Promise<LocalJob> {
     const { directory, config = deployment, signal } = options;
     const runtime = await startRuntime({ config, directory });
-    const answer = await ask(`${runtime.url}/jars/flight-delays/run`, {
-      method: "POST",
-      body: JSON.stringify({
-        parallelism,
-        flinkConfiguration: options.flinkConfiguration ?? flinkConfiguration,
-      }),
-      signal,
-      timeout: answerTimeout,
-    });
-    if (answer.kind === "away") throw new Error(`The job was not started: ${answer.problem}`);
-    const { jobid } = answer.body as { jobid: string };
-    return new LocalJob(runtime, jobid, { directory, config, signal });
+    try {
+      const answer = await ask(`${runtime.url}/jars/flight-delays/run`, {
+        method: "POST",
+        body: JSON.stringify({
+          parallelism,
+          flinkConfiguration: options.flinkConfiguration ?? flinkConfiguration,
+        }),
+        signal,
+        timeout: answerTimeout,
+      });
+      if (answer.kind === "away") throw new Error(`The job was not started: ${answer.problem}`);
+      const { jobid } = answer.body as { jobid: string };
+      return new LocalJob(runtime, jobid, { directory, config, signal });
+    } catch (error) {
+      await runtime.stop();
+      throw error;
+    }
   }
 
   /** Resolves once the runtime takes requests: at once, unless it was killed. */

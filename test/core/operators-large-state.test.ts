@@ -1,5 +1,5 @@
 // State far over the cache of the `sqlite` backend. Two million keys, which is what the design
-// promises, take half a minute: run them by
+// promises, take some 80 seconds on two busy cores, so CI runs a twentieth. All of them:
 //   TIDEMARK_KEYS=2000000 npx vitest run --project core test/core/operators-large-state.test.ts
 
 import { expect, test } from "vitest";

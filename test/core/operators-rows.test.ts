@@ -218,6 +218,15 @@ describe("aggregate", () => {
   });
 });
 
+test("process: emit may be taken out of the context", () => {
+  const fn = {
+    state: {},
+    emits: rows<number>(),
+    process: (row: Row, { emit }: { emit: (n: number) => void }) => emit(row.n),
+  };
+  expect(rowsOf(keyed({ kind: "process", fn }), [row("a", 1), row("b", 2)])).toEqual([1, 2]);
+});
+
 describe("process", () => {
   const { graph } = defineJob("changes", (env) => {
     env
