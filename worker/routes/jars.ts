@@ -9,6 +9,7 @@ import type { JobConfig } from "../../format/config.ts";
 import { jobIdFrom, millis } from "../../format/ids.ts";
 import { checkParallelism } from "../../format/key-groups.ts";
 import { KiB } from "../../format/limits.ts";
+import type { JobSubmission } from "../../format/messages.ts";
 import { tasksOf } from "../../format/plan.ts";
 import { applyFlinkConfiguration } from "../../stream/config.ts";
 import { ConfigError } from "../../stream/errors.ts";
@@ -16,7 +17,7 @@ import type { JobDefinition } from "../../stream/job.ts";
 import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
-import { HttpError } from "../errors.ts";
+import { HttpError, isTransient } from "../errors.ts";
 import { type RunRequest, runRequestOf } from "../run-request.ts";
 
 const runBodyBytesMax = 64 * KiB;
@@ -43,27 +44,39 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
     const config = configOf(program, request, catalog);
     const plan = planOf(program.graph, config);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
-    const now = millis(Date.now());
-    const registered = await dispatcher(c.env).register({
-      job,
-      program: program.name,
-      phase: "INITIALIZING",
-      startTime: now,
-      endTime: -1,
-      lastModification: now,
-      tasks: { total: tasksOf(plan).length, running: 0 },
-    });
-    if (registered.kind === "taken") {
+    await started(c.env, { job, plan, config }).catch((error: unknown) => {
+      // Without the id a repetition would be a second job, should the first have been started.
+      if (!isTransient(error)) throw error;
       throw new HttpError(
-        409,
-        `Job ${job} is a run of "${registered.program}"; choose another jobId.`,
+        503,
+        `Job ${job} may not have been started; repeat with "jobId": "${job}".`,
       );
-    }
-    await coordinator(c.env, job).submit({ job, plan, config });
+    });
     return c.json({ jobid: job });
   });
 
   return routes;
+}
+
+/** Lists the job, then submits it, so that none runs unlisted. Repeatable under the same id. */
+async function started(env: Env, { job, plan, config }: JobSubmission): Promise<void> {
+  const now = millis(Date.now());
+  const registered = await dispatcher(env).register({
+    job,
+    program: plan.program,
+    phase: "INITIALIZING",
+    startTime: now,
+    endTime: -1,
+    lastModification: now,
+    tasks: { total: tasksOf(plan).length, running: 0 },
+  });
+  if (registered.kind === "taken") {
+    throw new HttpError(
+      409,
+      `Job ${job} is a run of "${registered.program}"; choose another jobId.`,
+    );
+  }
+  await coordinator(env, job).submit({ job, plan, config });
 }
 
 /** The program's configuration under the request's, above the deployment's. A parallelism of its own wins over the map's. */
