@@ -3,7 +3,8 @@
 
 import { describe, expect, it } from "vitest";
 import { count, defineJob, table, topic } from "../../stream/index.ts";
-import { Cluster, Prng } from "./cluster.ts";
+import { Prng } from "../../sim/prng.ts";
+import { Cluster } from "./cluster.ts";
 
 interface Tick {
   readonly user: string;

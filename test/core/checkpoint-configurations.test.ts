@@ -3,7 +3,8 @@
 import { describe, expect, it } from "vitest";
 
 import { count, defineJob, type JobDefinition, type JobOptions, sum, table, topic } from "tidemark";
-import { Cluster, type ClusterOptions, Prng } from "./cluster.ts";
+import { Prng } from "../../sim/prng.ts";
+import { Cluster, type ClusterOptions } from "./cluster.ts";
 
 interface Click {
   readonly user: string;

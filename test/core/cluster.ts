@@ -31,34 +31,10 @@ import { type BytesHandle, filesOf } from "../../format/state-handle.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import { type Effect, Job, type JobRecord } from "../../coordinator/job.ts";
 import { planOf } from "../../coordinator/plan.ts";
+import { Prng } from "../../sim/prng.ts";
 import type { JobDefinition } from "../../stream/job.ts";
 import { channelsOf } from "../../task/channel-state.ts";
 import { type RestoredState, Task, type TaskEffect } from "../../task/task.ts";
-
-/** mulberry32: small, seedable, good enough to draw worlds with. */
-export class Prng {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  }
-
-  below(n: number): number {
-    return Math.floor(this.next() * n);
-  }
-
-  chance(p: number): boolean {
-    return this.next() < p;
-  }
-}
 
 export interface ClusterOptions {
   readonly seed: number;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { avg, count, countIf, defineJob, max, sum, table, topic } from "../../stream/index.ts";
 import type { JobDefinition } from "../../stream/job.ts";
-import { Cluster, Prng } from "./cluster.ts";
+import { Prng } from "../../sim/prng.ts";
+import { Cluster } from "./cluster.ts";
 
 interface Click {
   readonly user: string;
