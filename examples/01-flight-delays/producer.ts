@@ -1,4 +1,4 @@
-// Streams flights into the topic, as any HTTP client would.
+// Streams flights into the topic over HTTP, like every client.
 //   P1. A body goes under one Idempotency-Key until it is accepted, so a kill, which may swallow
 //       the request or only its answer, loses nothing and doubles nothing.
 //   P2. Bodies are accepted in no particular order.

@@ -3,8 +3,7 @@
 //   E1. A stub is not used again after an error: every opening asks for a new one.
 //   E2. Answers of an earlier session are ignored, but for frames it settled.
 
-import { seq, type Seq } from "../../format/ids.ts";
-import { objectName } from "../../format/ids.ts";
+import { objectName, seq, type Seq } from "../../format/ids.ts";
 import { sessionAgeMax } from "../../format/limits.ts";
 import type {
   ChannelSession,
@@ -12,8 +11,7 @@ import type {
   SubtaskApi,
   TaskDeployment,
 } from "../../format/messages.ts";
-import { type Channel, channelKey } from "../../format/plan.ts";
-import { taskKey } from "../../format/ids.ts";
+import type { Channel } from "../../format/plan.ts";
 
 export interface ChannelEvents {
   opened(expected: Seq): void;
@@ -114,10 +112,5 @@ export class ChannelSender {
   #drop(): void {
     this.#session?.[Symbol.dispose]?.();
     this.#session = undefined;
-  }
-
-  /** For messages about the channel. */
-  get title(): string {
-    return `${channelKey(this.#channel)} to ${taskKey(this.#channel.to)}`;
   }
 }
