@@ -117,6 +117,8 @@ export class Coordinator
     this.#handle((job, at) => job.taskFailed(failure, at));
   }
 
+  async active(): Promise<void> {}
+
   override async alarm(): Promise<void> {
     this.#alarmAt = undefined;
     const job = this.#job;

@@ -31,7 +31,13 @@ export type AttemptOutcome =
 export type DeployOutcome =
   | { readonly kind: "deployed" }
   | { readonly kind: "stale"; readonly current: Attempt }
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "refused"; readonly reason: string; readonly fault?: DeployFault };
+
+/**
+ * What trying again does not mend. `damagedState`: a file of the checkpoint is missing, or is not what
+ * was written. `otherCode`: this object runs another version of the program.
+ */
+export type DeployFault = "damagedState" | "otherCode";
 
 /** What a subtask has done in this attempt, for people and dashboards. */
 export interface TaskMetrics {
@@ -41,8 +47,26 @@ export interface TaskMetrics {
   readonly bytesOut: number;
 }
 
+/** Whether a subtask has anything to do or to save. */
+export interface TaskActivity {
+  /** Nothing is under way here; of a source: it has read to the end of its partitions. */
+  readonly isIdle: boolean;
+  /** The checkpoint since whose barrier nothing was processed; absent where something was. */
+  readonly cleanSince?: CheckpointId;
+}
+
 export type HeartbeatOutcome =
-  { readonly kind: "ok"; readonly metrics: TaskMetrics } | Exclude<AttemptOutcome, { kind: "ok" }>;
+  | { readonly kind: "ok"; readonly metrics: TaskMetrics; readonly activity: TaskActivity }
+  | Exclude<AttemptOutcome, { kind: "ok" }>;
+
+/**
+ * The answer to `rest`. `resting`: the subtask holds no session and no timer, can be rebuilt from its
+ * own storage, and calls `active` before anything new leaves it. `busy`: it goes on.
+ */
+export type RestOutcome =
+  | { readonly kind: "resting" }
+  | { readonly kind: "busy" }
+  | Exclude<AttemptOutcome, { kind: "ok" }>;
 
 export interface OpenChannel {
   readonly attempt: Attempt;
@@ -102,6 +126,8 @@ export interface TaskFailure {
   readonly name: string;
   readonly message: string;
   readonly stack?: string;
+  /** A resting subtask woke up in another version of the program. */
+  readonly fault?: Extract<DeployFault, "otherCode">;
 }
 
 /** A page of a table: committed rows, or with `latest` those of the running epoch. */
@@ -128,6 +154,10 @@ export interface SubtaskApi {
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome>;
   notifyAborted(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;
   heartbeat(attempt: Attempt): Promise<HeartbeatOutcome>;
+  /** The checkpoint is complete and everybody was idle: let go of whatever keeps objects awake. */
+  rest(attempt: Attempt, checkpoint: CheckpointId): Promise<RestOutcome>;
+  /** From a topic partition to a source that subscribed: there is something to read. */
+  appended(attempt: Attempt, partition: number): Promise<AttemptOutcome>;
   /** Ends the attempt and forgets everything. */
   cancel(attempt: Attempt): Promise<void>;
   open(request: OpenChannel): Promise<OpenOutcome>;
@@ -139,6 +169,8 @@ export interface CoordinatorTaskApi {
   acknowledge(ack: CheckpointAck): Promise<void>;
   decline(decline: CheckpointDecline): Promise<void>;
   taskFailed(failure: TaskFailure): Promise<void>;
+  /** A resting subtask has something to process. Returns once the coordinator is sure to go on. */
+  active(attempt: Attempt, task: TaskId): Promise<void>;
 }
 
 /** A submission that the Worker has validated. */
@@ -204,9 +236,19 @@ export interface TopicReader {
   read(from: Offset): Promise<StoredBatch[]>;
 }
 
+/** A source at the end of a partition, to be called (`appended`) when the log has grown past `from`. */
+export interface TopicSubscription {
+  readonly job: JobId;
+  readonly task: TaskId;
+  readonly attempt: Attempt;
+  readonly from: Offset;
+}
+
 /** The calls that a `TopicPartition` answers. */
 export interface TopicPartitionApi {
   append(request: TopicAppend): Promise<AppendOutcome>;
   openReader(): Promise<TopicReader>;
+  /** Durable, and good for one call. `behind`: there is something to read already. */
+  subscribe(subscription: TopicSubscription): Promise<"subscribed" | "behind">;
   info(): Promise<PartitionInfo>;
 }

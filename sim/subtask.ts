@@ -127,7 +127,7 @@ export class SubtaskInstance extends Instance<State> {
   heartbeat(attempt: Attempt): HeartbeatOutcome {
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return outcome;
-    return { kind: "ok", metrics: this.#run!.task.metrics };
+    return { kind: "ok", metrics: this.#run!.task.metrics, activity: { isIdle: false } };
   }
 
   cancel(attempt: Attempt): void {

@@ -22,6 +22,7 @@ import type {
   HeartbeatOutcome,
   OpenChannel,
   OpenOutcome,
+  RestOutcome,
   SubtaskApi,
   TableAnswer,
   TableQuery,
@@ -129,7 +130,16 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       const run = this.#runOf(attempt);
       if (outcome.kind !== "ok" || run === undefined)
         return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
-      return { kind: "ok", metrics: run.task.metrics };
+      return { kind: "ok", metrics: run.task.metrics, activity: { isIdle: false } };
+    }
+
+    async rest(attempt: Attempt): Promise<RestOutcome> {
+      const outcome = this.#within(attempt, () => {});
+      return outcome.kind === "ok" ? { kind: "busy" } : outcome;
+    }
+
+    async appended(attempt: Attempt): Promise<AttemptOutcome> {
+      return this.#within(attempt, () => {});
     }
 
     async cancel(attempt: Attempt): Promise<void> {

@@ -48,6 +48,10 @@ export class TopicPartition extends DurableObject implements TopicPartitionApi {
     });
   }
 
+  async subscribe(): Promise<"subscribed" | "behind"> {
+    return "behind";
+  }
+
   async info(): Promise<PartitionInfo> {
     const { name } = this.ctx.id;
     if (name === undefined) throw new Error("A topic partition is reached by name, never by id.");

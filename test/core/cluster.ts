@@ -488,6 +488,7 @@ export class Cluster {
     return {
       kind: "ok",
       metrics: metrics ?? { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 },
+      activity: { isIdle: false },
     };
   }
 

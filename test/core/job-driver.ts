@@ -309,7 +309,11 @@ export class JobDriver {
         );
       case "heartbeat":
       case "notify":
-        return this.answerHeartbeat(request, { kind: "ok", metrics: noMetrics });
+        return this.answerHeartbeat(request, {
+          kind: "ok",
+          metrics: noMetrics,
+          activity: { isIdle: false },
+        });
       case "cancelTasks":
         return this.event((job, now) => job.tasksCancelled(request.attempt, [request.task], now));
       case "publish":

@@ -66,6 +66,7 @@ class World {
       },
       info: async () => log.info(0),
       openReader: () => Promise.reject(new Error("unused")),
+      subscribe: () => Promise.reject(new Error("unused")),
     };
   }
 }
