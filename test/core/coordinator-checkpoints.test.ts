@@ -155,7 +155,7 @@ describe("acknowledgement", () => {
     );
   });
 
-  test("subtasks hear of completion when the manifest is there and recorded (J3)", () => {
+  test("StreamCheckpointNotifierITCase: subtasks hear of completion when the manifest is there and recorded (J3)", () => {
     const driver = running();
     const id = driver.trigger();
     driver.ackAll();

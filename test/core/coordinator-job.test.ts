@@ -281,7 +281,7 @@ describe("damaged checkpoints", () => {
     expect(driver.record.failures[0]?.message).toContain("A restart would fail in the same way.");
   });
 
-  test("the manifest of something else is a damaged one", () => {
+  test("CheckpointMetadataLoadingTest: the manifest of something else is a damaged one", () => {
     const driver = withTwo();
     const [request] = driver.requests("loadManifest");
     driver.bucket.set(
@@ -617,7 +617,7 @@ describe("a coordinator that lost its memory (JobManagerHAProcessFailureRecovery
     expect(driver.job.nextWakeAt()).toBeUndefined();
   });
 
-  test("ids and attempts only grow, whatever is lost", () => {
+  test("CheckpointIDCounterTest: ids and attempts only grow, whatever is lost", () => {
     const driver = running({ restart: { attempts: 100 } });
     const ids: number[] = [];
     for (let round = 0; round < 5; round++) {

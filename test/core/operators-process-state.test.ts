@@ -193,6 +193,17 @@ describe.each(stateBackends)("on $name", ({ open }) => {
       );
     });
 
+    test("MapStateNullValueCheckpointingITCase: an entry may hold null, and keeps it", () => {
+      const nullable = { notes: mapState<string, string | null>() };
+      const first = harness(nullable);
+      first.at("a", ({ state: { notes } }) => notes.set("x", null));
+      const second = harness(nullable, first.snapshot());
+      second.at("a", ({ state: { notes } }) => {
+        expect([notes.has("x"), notes.get("x"), notes.get("y")]).toEqual([true, null, undefined]);
+        expect([...notes.entries()]).toEqual([["x", null]]);
+      });
+    });
+
     test("whose last entry goes leaves no trace, and clear removes all", () => {
       const one = harness(state);
       one.at("a", ({ state: { visits } }) => {
@@ -260,7 +271,7 @@ describe.each(stateBackends)("on $name", ({ open }) => {
       expect(one.size("last")).toBe(0);
     });
 
-    test("keep their time over a snapshot and a restore", () => {
+    test("HeapAsyncSnapshotTtlStateTest: keep their time over a snapshot and a restore", () => {
       const state = {
         last: valueState({ default: 0, ttl: 1_000 }),
         list: listState<number>({ ttl: 1_000 }),

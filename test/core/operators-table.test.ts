@@ -30,7 +30,7 @@ const shown = (table: TableOperator, mode: TableRead): Record<string, number> =>
   Object.fromEntries([...table.entries(mode)].map(([key, row]) => [key, (row as Row).n]));
 
 describe("a table", () => {
-  test("shows the latest row at once, and as committed only what a checkpoint holds", () => {
+  test("TwoPhaseCommitSinkFunctionTest: shows the latest row at once, and as committed only what a checkpoint holds", () => {
     const { table } = opened();
     write(table, { key: "a", n: 1 });
     expect(table.read("latest", "a")).toEqual({ key: "a", n: 1 });
@@ -47,7 +47,7 @@ describe("a table", () => {
     expect(shown(table, "latest")).toEqual({ a: 3, b: 4 });
   });
 
-  test("T3: an aborted checkpoint's rows become final with the next that completes", () => {
+  test("T3, SinkV2CommitterOperatorTest: an aborted checkpoint's rows become final with the next that completes", () => {
     const { table } = opened();
     write(table, { key: "a", n: 1 });
     table.prepareCommit(checkpointId(1));
@@ -58,7 +58,7 @@ describe("a table", () => {
     expect(shown(table, "committed")).toEqual({ a: 2 });
   });
 
-  test("commits once, however often and late it is told", () => {
+  test("StreamCheckpointNotifierITCase: commits once, however often and late it is told", () => {
     const { table } = opened();
     table.prepareCommit(checkpointId(1));
     table.prepareCommit(checkpointId(3));

@@ -78,7 +78,7 @@ describe("StateSnapshots", () => {
     expect([rows["key-1"], rows["key-2"], rows["new"]]).toEqual([-1, undefined, 7]);
   });
 
-  it("writes nothing where nothing changed", () => {
+  it("StateHandleReuseITCase: writes nothing where nothing changed, and names the same bytes again", () => {
     const { table, freeze, kinds } = subtask(0);
     table.put("a", 1);
     freeze();

@@ -160,7 +160,7 @@ describe("CreditWindow, overtaken", () => {
   });
 });
 
-describe("channel state in bytes", () => {
+describe("channel state in bytes (ChannelStateSerializerImplTest)", () => {
   it("frames come back as they were, from any place in a file; a changed byte is found (C1)", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 40 })), fc.nat(), (frames, at) => {
@@ -330,7 +330,7 @@ describe("a subtask whose barriers overtake", () => {
     expect(feed.acks).toHaveLength(1);
   });
 
-  it("processes restored rows first, and sends restored ones first", () => {
+  it("SequentialChannelStateReaderImplTest: processes restored rows first, and sends restored ones first", () => {
     const before = new Feed(started(deploymentOf("sum")).task);
     before.push(0, data(1), 0).push(0, data(2)).push(1, data(3));
     before.push(0, encodeBarrier(id(1), atOnce)).push(1, encodeBarrier(id(1), atOnce));
@@ -359,6 +359,29 @@ describe("a subtask whose barriers overtake", () => {
     expect(feed.acks).toHaveLength(1);
     // Nothing refers to the file that was never stored.
     for (const path of filesOf(feed.acks[0]!.state)) expect(path).toContain("/chk-2/");
+  });
+
+  // UnalignedCheckpointFailureHandlingITCase
+  it("after its file was lost the next checkpoint stands alone", () => {
+    const config = { unaligned: true, inlineThreshold: 0 };
+    const feed = new Feed(started(deploymentOf("sum", config)).task);
+    const checkpoint = (n: number): void => {
+      const barrier = encodeBarrier(id(n), atOnce);
+      const at = n * 100;
+      feed.push(0, data(1), at).push(0, data(2), at + 20);
+      feed
+        .push(0, barrier, at + 20)
+        .push(1, barrier, at + 20)
+        .drain(at + 40);
+    };
+    checkpoint(1);
+    feed.task.snapshotLost();
+    checkpoint(2);
+    checkpoint(3);
+    const [lost, ...kept] = feed.acks.map(({ state }) => filesOf(state));
+    expect(lost).not.toEqual([]);
+    for (const path of kept.flat()) expect(path).not.toContain("/chk-1/");
+    expect(feed.acks.map(({ state }) => state.channels?.length ?? 0)).toEqual([1, 1, 1]);
   });
 
   it("a newer barrier ends the capture and declines it", () => {

@@ -133,7 +133,7 @@ const onTheirWay = (ack: CheckpointAck): number[] =>
     });
   });
 
-describe("alignment of two sources at different speeds", () => {
+describe("alignment of two sources at different speeds (CoStreamCheckpointingITCase)", () => {
   test("holds the rows behind a barrier and counts those before the late one", async () => {
     const { fast, slow, ackOf, hasAcked } = await summingTask("EXACTLY_ONCE");
     await fast.rows(1, 2, 3, 4).settled;

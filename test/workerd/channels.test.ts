@@ -155,7 +155,7 @@ describe("a receiver that does not keep up", () => {
     },
   );
 
-  test("makes the source behind it read again what it had read ahead at the barrier", async () => {
+  test("SourceOperatorTest, NumberSequenceSourceITCase: makes the source behind it read again what it had read ahead at the barrier", async () => {
     const gate = new Gate();
     const turns = new Map<ChannelSession, Promise<void>>();
     let held = 0;

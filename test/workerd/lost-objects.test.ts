@@ -25,6 +25,7 @@ async function recovers(job: TestJob, harm: () => Promise<void>): Promise<void> 
 }
 
 describe("in mid-stream", () => {
+  // StreamCheckpointingITCase, StateCheckpointedITCase
   test("any subtask may be lost, and every record counts once", { timeout: 60_000 }, async () => {
     const { job, producer, stop } = await streaming();
 
@@ -44,6 +45,7 @@ describe("in mid-stream", () => {
     await expect.poll(() => job.files()).toEqual([]);
   });
 
+  // FastFailuresITCase
   test("every object may be lost at once, again and again", { timeout: 60_000 }, async () => {
     const { job, producer, stop } = await streaming();
     for (let round = 0; round < 4; round++) await recovers(job, abortAllDurableObjects);

@@ -46,7 +46,7 @@ describe("values that JSON cannot carry", () => {
 
 describe("every operator", () => {
   test(
-    "in one job that crashes at each of its subtasks is exact",
+    "UdfStreamOperatorCheckpointingITCase: in one job that crashes at each of its subtasks is exact",
     { timeout: 60_000 },
     async () => {
       const job = await run("everything");
@@ -98,7 +98,7 @@ describe("every operator", () => {
     },
   );
 
-  test("whose function throws fails the attempt until it does not", async () => {
+  test("SimpleRecoveryITCase: whose function throws fails the attempt until it does not", async () => {
     const job = await run("moody");
     onTestFinished(() => job.cancel());
     await send("moody", [1, 2, 3]);

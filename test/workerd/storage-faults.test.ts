@@ -62,7 +62,7 @@ async function holdUpload(): Promise<{ readonly release: () => Promise<void> }> 
   };
 }
 
-describe("a state file", () => {
+describe("a state file (StreamTaskTest, AsyncCheckpointRunnableTest)", () => {
   test.each([
     ["is not stored", fails],
     ["is stored but reported as failed", succeedsAndFails],
@@ -90,7 +90,7 @@ describe("a state file", () => {
     await isSound(stream);
   });
 
-  test("of an attempt that is over leaves no orphan", async () => {
+  test("TaskCheckpointingBehaviourTest: of an attempt that is over leaves no orphan", async () => {
     const stream = await streaming(stateInFiles);
     const { job } = stream;
     const { release } = await holdUpload();
