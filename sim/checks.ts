@@ -1,8 +1,8 @@
 // What must hold, watched from outside: by what is in the bucket, what became durable, and what
 // readers are shown; never by what a core says of itself.
 //   X1. Every manifest that comes to stand is a consistent cut: exactly the records below the source
-//       offsets in it are in the states it names, each once (at least once in that mode; where
-//       barriers overtook rows, at most once, the others being in its channels).
+//       offsets in it are in the states it names or in its channels, each once (at least once in
+//       that mode).
 //   X2. It is of one attempt: what it adds was acknowledged under its own attempt.
 //   X3. A checkpoint is complete once its manifest stands and its record is durable, and not before;
 //       a reader of committed rows is shown exactly the rows of a complete one, and never an older
@@ -11,27 +11,27 @@
 //       retained any more. No key is ever written twice.
 //   X5. Ids of checkpoints and attempts, as recorded durably, only grow.
 
-import { type JobRecord } from "../coordinator/job.ts";
-import type { CheckpointAck } from "../format/messages.ts";
+import type { TopicOffsets } from "../connectors/topic-source.ts";
+import type { JobRecord } from "../coordinator/job.ts";
 import type { Attempt, CheckpointId, TaskKey } from "../format/ids.ts";
-import { keyId } from "../format/key.ts";
 import { rangeHas } from "../format/key-groups.ts";
 import { decodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
-import { readSegment, type SegmentEntry } from "../format/segment.ts";
-import type { BytesHandle, KeyedStateHandle } from "../format/state-handle.ts";
+import type { CheckpointAck } from "../format/messages.ts";
 import { checkpointOfPath } from "../format/paths.ts";
+import type { ExecutionPlan } from "../format/plan.ts";
+import type { TaskStateHandle } from "../format/state-handle.ts";
 import { decodeValue } from "../format/value.ts";
-import type { TopicOffsets } from "../connectors/topic-source.ts";
 import {
+  arriving,
   difference,
-  excess,
-  keyText,
-  type Reference,
-  referenceOf,
+  type Held,
+  References,
   type StateView,
+  type UnderWay,
   type View,
   viewOf,
 } from "./reference.ts";
+import { isSame, Snapshots } from "./snapshots.ts";
 import { sourceUid, type Topology } from "./topology.ts";
 import type { Topics } from "./topics.ts";
 
@@ -40,7 +40,6 @@ export class Violation extends Error {}
 
 /** What a manifest was found to hold. */
 interface Cut {
-  readonly manifest: Manifest;
   readonly files: ReadonlySet<string>;
   /** Rows of each table by the subtask that holds them. */
   readonly tables: ReadonlyMap<string, StateView>;
@@ -52,25 +51,36 @@ const must = (holds: boolean, rule: () => string): void => {
 
 export class Checks {
   readonly #topology: Topology;
-  readonly #topics: Topics;
+  readonly #plan: ExecutionPlan;
   readonly #atLeast: boolean;
+  readonly #references: References;
+  readonly #snapshots = new Snapshots({
+    bytesOf: (path) => this.#files.get(path)!,
+    view: (state) => this.view(state),
+  });
   readonly #cuts = new Map<CheckpointId, Cut>();
   readonly #complete = new Set<CheckpointId>();
   readonly #written = new Set<string>();
-  readonly #acks = new Map<string, Set<string>>();
-  readonly #segments = new Map<string, readonly SegmentEntry[]>();
+  readonly #acks = new Map<string, CheckpointAck[]>();
   readonly #views = new Map<string, (value: unknown) => View>();
   /** What each reader of a table was shown last. */
   readonly #shown = new Map<TaskKey, CheckpointId>();
   #files: ReadonlyMap<string, Uint8Array> = new Map();
   #record: JobRecord | undefined;
-  /** The reference over all there is, once nothing more arrives. */
-  #all: Reference | undefined;
 
-  constructor(topology: Topology, topics: Topics, mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE") {
+  constructor(world: {
+    readonly topology: Topology;
+    readonly plan: ExecutionPlan;
+    readonly topics: Topics;
+    readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
+  }) {
+    const { topology, plan, topics, mode } = world;
     this.#topology = topology;
-    this.#topics = topics;
+    this.#plan = plan;
     this.#atLeast = mode === "AT_LEAST_ONCE";
+    this.#references = new References(topology, (source, partition) =>
+      topics.items(`topic-${source}`, partition),
+    );
   }
 
   watch(files: ReadonlyMap<string, Uint8Array>): void {
@@ -136,11 +146,11 @@ export class Checks {
 
   // What subtasks say on their way out.
 
-  acknowledging({ attempt, checkpoint, task, state }: CheckpointAck): void {
-    const key = `${checkpoint} ${task.vertex}/${task.index}`;
-    const acks = this.#acks.get(key) ?? new Set<string>();
-    acks.add(`${attempt} ${stateText(state)}`);
-    this.#acks.set(key, acks);
+  acknowledging(ack: CheckpointAck): void {
+    const key = ackKey(ack.checkpoint, `${ack.task.vertex}/${ack.task.index}`);
+    const acks = this.#acks.get(key);
+    if (acks === undefined) this.#acks.set(key, [ack]);
+    else acks.push(ack);
   }
 
   // What readers are shown.
@@ -168,8 +178,7 @@ export class Checks {
 
   /** What tables show in the end, all subtasks together. */
   final(table: string, rows: StateView): string | undefined {
-    this.#all ??= this.#whole();
-    return difference(rows, this.#all.tables.get(table)!, this.#atLeast);
+    return difference(rows, this.#references.whole().tables.get(table)!, this.#atLeast);
   }
 
   view(state: string): (value: unknown) => View {
@@ -207,110 +216,70 @@ export class Checks {
     // may record it.
     for (const file of files) if (!this.#files.has(file)) return;
     const offsets: TopicOffsets[] = this.#topology.sources.map(() => []);
-    const found = new Map<string, StateView>();
+    const found = new Map<string, ReadonlyMap<string, Held>>();
     const tables = new Map<string, StateView>();
-    for (const { task, state } of tasks) {
-      const acks = this.#acks.get(`${checkpoint} ${task}`);
-      const isAcknowledged = acks?.has(`${attempt} ${stateText(state)}`) === true;
-      must(isAcknowledged, () => `X2: ${task} did not say that in attempt ${attempt}`);
+    const underWay: UnderWay[] = [];
+    for (const { task, state: named } of tasks) {
+      const state = this.#acknowledged(named, task, checkpoint, attempt);
       for (const { uid, bytes } of state.operator) {
         const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === uid);
         offsets[source] = [...offsets[source]!, ...(decodeValue(bytes) as TopicOffsets)];
       }
       for (const handle of state.keyed) {
         const name = `${handle.uid}/${handle.state}`;
-        const views = this.#viewsOf(name, handle, checkpoint);
-        const all = found.get(name) ?? new Map<string, View>();
-        for (const [key, view] of views) {
-          must(
-            !all.has(key),
-            () => `X1: checkpoint ${checkpoint}: two subtasks hold ${name} ${key}`,
-          );
-          all.set(key, view);
-        }
-        found.set(name, all);
+        const own = this.#snapshots.state(task, handle, (group) => {
+          if (!rangeHas(handle.range, group)) {
+            throw new Violation(`X1: checkpoint ${checkpoint}: ${name} holds another's key`);
+          }
+        });
+        found.set(name, joined(found.get(name), own, `checkpoint ${checkpoint}: ${name}`));
         if (handle.state !== "rows") continue;
         const at = Number(handle.uid.slice("out-".length));
-        tables.set(`${task} table-${at}`, views);
+        tables.set(`${task} table-${at}`, own);
+      }
+      for (const handle of state.channels ?? []) {
+        const { toUid } = this.#plan.edges.find((edge) => edge.id === handle.edge)!;
+        underWay.push({ uid: toUid, rows: this.#snapshots.rows(handle) });
       }
     }
-    const expected = this.#reference(offsets);
-    if (tasks.some(({ state }) => state.channels !== undefined)) {
-      // Rows of this cut are in channels, too: the states must not hold more than the reference.
-      // That nothing is missing shows after the restores from it, and in the end.
-      for (const [name, views] of found) {
-        const wrong = excess(views, expected.states.get(name) ?? new Map());
-        must(wrong === undefined, () => `X1: checkpoint ${checkpoint}: state ${name}: ${wrong}`);
-      }
-      this.#cuts.set(checkpoint, { manifest, files, tables });
-      return;
-    }
+    const expected = this.#references.below(offsets);
+    const cut = underWay.length === 0 ? found : arriving(this.#topology, found, underWay);
     for (const [name, state] of expected.states) {
-      const wrong = difference(found.get(name) ?? new Map(), state, this.#atLeast);
+      const wrong = difference(cut.get(name) ?? new Map<string, View>(), state, this.#atLeast);
       must(wrong === undefined, () => `X1: checkpoint ${checkpoint}: state ${name}: ${wrong}`);
     }
-    this.#cuts.set(checkpoint, { manifest, files, tables });
+    this.#cuts.set(checkpoint, { files, tables });
   }
 
-  #viewsOf(name: string, handle: KeyedStateHandle, checkpoint: CheckpointId): StateView {
-    const view = this.view(name);
-    const entries = new Map<unknown, [string, unknown]>();
-    for (const segment of handle.segments) {
-      for (const entry of this.#entries(segment, checkpoint)) {
-        must(
-          rangeHas(handle.range, entry.group),
-          () => `X1: ${name} holds a key of another subtask`,
-        );
-        if ("deleted" in entry) entries.delete(keyId(entry.key));
-        else entries.set(keyId(entry.key), [keyText(entry.key), entry.value]);
-      }
+  /** As it was acknowledged, which is what the manifest must say. */
+  #acknowledged(
+    named: TaskStateHandle,
+    task: TaskKey,
+    checkpoint: CheckpointId,
+    attempt: Attempt,
+  ): TaskStateHandle {
+    const acks = this.#acks.get(ackKey(checkpoint, task)) ?? [];
+    const ack = acks.find((one) => one.attempt === attempt && isSame(one.state, named));
+    if (ack === undefined) {
+      throw new Violation(`X2: ${task} did not say that in attempt ${attempt}`);
     }
-    return new Map([...entries.values()].map(([key, value]) => [key, view(value)]));
-  }
-
-  #entries(handle: BytesHandle, checkpoint: CheckpointId): readonly SegmentEntry[] {
-    if (handle.kind === "inline") return [...readSegment(handle.bytes).entries()];
-    const { path, offset, length } = handle;
-    const key = `${path} ${offset}`;
-    let entries = this.#segments.get(key);
-    if (entries === undefined) {
-      const file = this.#files.get(path);
-      if (file === undefined)
-        throw new Violation(`X4: checkpoint ${checkpoint} needs ${path}, gone`);
-      entries = [...readSegment(file.subarray(offset, offset + length)).entries()];
-      this.#segments.set(key, entries);
-    }
-    return entries;
-  }
-
-  #reference(offsets: readonly TopicOffsets[]): Reference {
-    const records = this.#topology.sources.map((_, source) =>
-      offsets[source]!.flatMap(({ partition, next }) =>
-        this.#topics.items(`topic-${source}`, partition, next),
-      ),
-    );
-    return referenceOf(this.#topology, records);
-  }
-
-  #whole(): Reference {
-    const records = this.#topology.sources.map(({ partitions }, source) =>
-      Array.from({ length: partitions }, (_, partition) =>
-        this.#topics.items(`topic-${source}`, partition),
-      ).flat(),
-    );
-    return referenceOf(this.#topology, records);
+    return ack.state;
   }
 }
 
-const text = new TextDecoder();
+const ackKey = (checkpoint: CheckpointId, task: string): string => `${checkpoint} ${task}`;
 
-/** Enough of a state to tell it from any other snapshot of the same subtask. */
-function stateText({ keyed, operator, channels = [] }: CheckpointAck["state"]): string {
-  const segments = keyed.map(
-    ({ uid, state, segments: chain }) =>
-      `${uid}/${state} ${chain.map((one) => (one.kind === "file" ? `${one.path}@${one.offset}` : one.bytes.length)).join(" ")}`,
-  );
-  const offsets = operator.map(({ uid, bytes }) => `${uid} ${text.decode(bytes)}`);
-  const frames = channels.map(({ end, edge, from, to }) => `${end} ${edge} ${from} ${to}`);
-  return [...segments, ...offsets, ...frames].join("; ");
+/** What two subtasks hold of one state. */
+function joined(
+  all: ReadonlyMap<string, Held> | undefined,
+  own: ReadonlyMap<string, Held>,
+  what: string,
+): ReadonlyMap<string, Held> {
+  if (all === undefined || all.size === 0) return own;
+  const both = new Map(all);
+  for (const [key, held] of own) {
+    must(!both.has(key), () => `X1: ${what}: two subtasks hold ${key}`);
+    both.set(key, held);
+  }
+  return both;
 }

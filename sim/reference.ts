@@ -3,6 +3,8 @@
 //   R1. A view of a value says all that is to be equal in exactly-once worlds, and nothing that
 //       depends on how rows were batched.
 //   R2. The weight of a value is how many rows it stands for: with repetition it can only be more.
+//   R3. What rows under way make of states is said here, too: a cut with rows in its channels is what
+//       it will be once these have arrived.
 
 import type { Key } from "../format/key.ts";
 import {
@@ -17,6 +19,7 @@ import {
   type Stat,
   stageUid,
   statOf,
+  type StageShape,
   type StepShape,
   stepFunctions,
   tableName,
@@ -29,7 +32,19 @@ export interface View {
 }
 
 /** By key, as `keyText` writes it. */
-export type StateView = Map<string, View>;
+export type StateView = ReadonlyMap<string, View>;
+
+/** An entry of a state as a snapshot holds it. */
+export interface Held extends View {
+  readonly key: Key;
+  readonly value: unknown;
+}
+
+/** Rows in a channel, and the operator that they are on their way to. */
+export interface UnderWay {
+  readonly uid: string;
+  readonly rows: readonly unknown[];
+}
 
 export interface Reference {
   /** By `uid/state`; tables by the uid of their sink. */
@@ -54,7 +69,20 @@ const partsView = (parts: Parts, updates: number | undefined): View => {
   };
 };
 
+const oddView = (n: number): View => ({ text: String(n), weight: 0 });
+
 const itemView = ({ id, k, v }: Item): View => ({ text: `${id} ${k} ${v}`, weight: 1 });
+
+/** What an aggregate holds of a key, as the row it emits. */
+function statHeld(key: Key, value: unknown): Stat {
+  const [n, sum, top, ids] = value as [number, number, number, number];
+  return { key, n, sum, top, ids };
+}
+
+function groupHeld(key: Key, value: unknown): Group {
+  const [parts, updates] = value as [Parts, number];
+  return { key, parts, updates };
+}
 
 /** Whether the first stage emits once per row; else how many rows the second gets is nobody's. */
 const isCounted = ({ stages }: Topology): boolean => stages[0]?.kind !== "aggregate";
@@ -75,10 +103,7 @@ export function viewOf(topology: Topology, state: string): (value: unknown) => V
   if (table?.of === "second") return ofGroup;
   switch (state) {
     case `${stageUid(1)}/accumulators`:
-      return (value) => {
-        const [n, sum, top, ids] = value as [number, number, number, number];
-        return statView({ n, sum, top, ids });
-      };
+      return (value) => statView(statHeld(0, value));
     case `${stageUid(1)}/reduced`:
     case `${stageUid(1)}/total`:
       return ofStat;
@@ -88,12 +113,9 @@ export function viewOf(topology: Topology, state: string): (value: unknown) => V
         return { text: ids.join(" "), weight: ids.length };
       };
     case `${stageUid(1)}/odd`:
-      return (value) => ({ text: String(value), weight: 0 });
+      return (value) => oddView(value as number);
     case `${stageUid(2)}/accumulators`:
-      return (value) => {
-        const [parts, updates] = value as [Parts, number];
-        return partsView(parts, counts(updates));
-      };
+      return (value) => ofGroup(groupHeld(0, value));
     case `${stageUid(2)}/reduced`:
     case `${stageUid(2)}/group`:
       return ofGroup;
@@ -102,31 +124,96 @@ export function viewOf(topology: Topology, state: string): (value: unknown) => V
   }
 }
 
-/** What all states and tables are after exactly these records, by source. */
-export function referenceOf(topology: Topology, records: readonly (readonly Item[])[]): Reference {
-  const items = records.flatMap((own, source) =>
-    own.flatMap((item) =>
-      applied(topology.sources[source]!.steps, [item]).flatMap((each) =>
-        applied(topology.steps, [each]),
+/** An item behind all steps, with what is asked of it for every cut. */
+interface Arrived {
+  readonly item: Item;
+  readonly id: string;
+  readonly view: View;
+  readonly key: string;
+  readonly stat: Stat;
+}
+
+/** The plain runs over the records of one world. */
+export class References {
+  readonly #topology: Topology;
+  /** All records there are of a partition, in order. */
+  readonly #records: (source: number, partition: number) => readonly Item[];
+  /** What became of each record, by source, partition and offset. */
+  readonly #arrived: readonly (readonly (readonly Arrived[])[][])[];
+  #last: { readonly offsets: string; readonly reference: Reference } | undefined;
+
+  constructor(topology: Topology, records: (source: number, partition: number) => readonly Item[]) {
+    this.#topology = topology;
+    this.#records = records;
+    this.#arrived = topology.sources.map(({ partitions }) =>
+      Array.from({ length: partitions }, () => []),
+    );
+  }
+
+  /** What all states and tables are after exactly the records below these offsets. */
+  below(offsets: readonly (readonly PartitionOffset[])[]): Reference {
+    const text = offsets.map((own) => own.map((one) => `${one.partition}:${one.next}`)).join(";");
+    if (this.#last?.offsets !== text) {
+      this.#last = { offsets: text, reference: referenceOf(this.#topology, this.#below(offsets)) };
+    }
+    return this.#last.reference;
+  }
+
+  /** And after all records there are. */
+  whole(): Reference {
+    return this.below(
+      this.#topology.sources.map(({ partitions }, source) =>
+        Array.from({ length: partitions }, (_, partition) => {
+          return { partition, next: this.#records(source, partition).length };
+        }),
       ),
-    ),
-  );
+    );
+  }
+
+  *#below(offsets: readonly (readonly PartitionOffset[])[]): Generator<Arrived> {
+    for (const [source, own] of offsets.entries()) {
+      for (const { partition, next } of own) {
+        const records = this.#records(source, partition);
+        const arrived = this.#arrived[source]![partition]!;
+        while (arrived.length < Math.min(next, records.length)) {
+          const { steps } = this.#topology.sources[source]!;
+          const items = behindSteps(this.#topology, applied(steps, [records[arrived.length]!]));
+          arrived.push(items.map((item) => arrivedOf(this.#topology, item)));
+        }
+        for (let at = 0; at < next; at++) yield* arrived[at]!;
+      }
+    }
+  }
+}
+
+interface PartitionOffset {
+  readonly partition: number;
+  readonly next: number;
+}
+
+const behindSteps = (topology: Topology, items: readonly Item[]): readonly Item[] =>
+  applied(topology.steps, items);
+
+function arrivedOf({ key: shape }: Topology, item: Item): Arrived {
+  const key = keyOfItem(shape)(item);
+  const stat = statOf(key, item);
+  return { item, id: keyText(item.id), view: itemView(item), key: keyText(key), stat };
+}
+
+function referenceOf(topology: Topology, arrived: Iterable<Arrived>): Reference {
   const [one, two] = topology.stages;
-  const keyOf = keyOfItem(topology.key);
+  const items = new Map<string, View>();
   const stats = new Map<string, Stat>();
   const seen = new Map<string, number[]>();
-  if (one !== undefined) {
-    for (const item of items) {
-      const key = keyOf(item);
-      const text = keyText(key);
-      const before = stats.get(text);
-      const own = statOf(key, item);
-      stats.set(text, before === undefined ? own : joined(before, own));
-      if (one.kind !== "process") continue;
-      const ids = seen.get(text);
-      if (ids === undefined) seen.set(text, [item.id]);
-      else ids.push(item.id);
-    }
+  for (const { item, id, view, key, stat } of arrived) {
+    items.set(id, view);
+    if (one === undefined) continue;
+    const before = stats.get(key);
+    stats.set(key, before === undefined ? stat : joined(before, stat));
+    if (one.kind !== "process") continue;
+    const ids = seen.get(key);
+    if (ids === undefined) seen.set(key, [item.id]);
+    else ids.push(item.id);
   }
   const groups = new Map<string, Group>();
   if (two !== undefined) {
@@ -137,40 +224,154 @@ export function referenceOf(topology: Topology, records: readonly (readonly Item
       groups.set(keyText(key), after);
     }
   }
+  return viewsOf(topology, { items, stats, seen, groups });
+}
 
+interface Results {
+  readonly items: StateView;
+  readonly stats: ReadonlyMap<string, Stat>;
+  readonly seen: ReadonlyMap<string, readonly number[]>;
+  readonly groups: ReadonlyMap<string, Group>;
+}
+
+function viewsOf(topology: Topology, { items, stats, seen, groups }: Results): Reference {
+  const [one, two] = topology.stages;
   const statViews = mapped(stats, statView);
   const groupViews = mapped(groups, ({ parts, updates }) =>
     partsView(parts, isCounted(topology) ? updates : undefined),
   );
   const states = new Map<string, StateView>();
-  if (one?.kind === "aggregate") states.set(`${stageUid(1)}/accumulators`, statViews);
-  if (one?.kind === "reduce") states.set(`${stageUid(1)}/reduced`, statViews);
+  if (one !== undefined) states.set(firstState(one), statViews);
   if (one?.kind === "process") {
-    states.set(`${stageUid(1)}/total`, statViews);
-    const ids = viewOf(topology, `${stageUid(1)}/seen`);
-    states.set(`${stageUid(1)}/seen`, mapped(seen, ids));
-    const odd = new Map([...stats].filter(([, { n }]) => n % 2 === 1));
+    states.set(`${stageUid(1)}/seen`, mapped(seen, viewOf(topology, `${stageUid(1)}/seen`)));
     states.set(
       `${stageUid(1)}/odd`,
-      mapped(odd, ({ n }) => ({ text: String(n), weight: 0 })),
+      mapped(new Map([...stats].filter(([, { n }]) => n % 2 === 1)), ({ n }) => oddView(n)),
     );
   }
-  const second = { aggregate: "accumulators", reduce: "reduced", process: "group" };
-  if (two !== undefined) states.set(`${stageUid(2)}/${second[two.kind]}`, groupViews);
-
+  if (two !== undefined) states.set(secondState(two), groupViews);
   const tables = new Map<string, StateView>();
   topology.tables.forEach(({ of }, at) => {
-    const views =
-      of === "first"
-        ? statViews
-        : of === "second"
-          ? groupViews
-          : new Map(items.map((item) => [keyText(item.id), itemView(item)]));
+    const views = of === "first" ? statViews : of === "second" ? groupViews : items;
     tables.set(tableName(at), views);
     states.set(`out-${at}/rows`, views);
   });
   return { states, tables };
 }
+
+const firstState = ({ kind }: StageShape): string => {
+  const names = { aggregate: "accumulators", reduce: "reduced", process: "total" };
+  return `${stageUid(1)}/${names[kind]}`;
+};
+
+const secondState = ({ kind }: StageShape): string => {
+  const names = { aggregate: "accumulators", reduce: "reduced", process: "group" };
+  return `${stageUid(2)}/${names[kind]}`;
+};
+
+/** What the states of a cut will be once the rows in its channels have arrived. */
+export function arriving(
+  topology: Topology,
+  found: ReadonlyMap<string, ReadonlyMap<string, Held>>,
+  underWay: readonly UnderWay[],
+): ReadonlyMap<string, StateView> {
+  const [one, two] = topology.stages;
+  const goingTo = <T>(uid: string): T[] =>
+    underWay.flatMap((channel) => (channel.uid === uid ? (channel.rows as readonly T[]) : []));
+  const heldIn = (state: string): readonly Held[] => [...(found.get(state)?.values() ?? [])];
+
+  // Items in front of a step go on through it and all behind it.
+  const items = [
+    ...topology.sources.flatMap(({ steps }, source) =>
+      steps.flatMap((_, at) =>
+        behindSteps(topology, applied(steps.slice(at), goingTo<Item>(`before-${source}-${at}`))),
+      ),
+    ),
+    ...topology.steps.flatMap((_, at) =>
+      applied(topology.steps.slice(at), goingTo<Item>(`after-${at}`)),
+    ),
+  ];
+
+  const stats = new Map<string, Stat>();
+  const seen = new Map<string, number[]>();
+  const groups = new Map<string, Group>();
+  /** Keys of the first stage that get further rows, and how many. */
+  const grown = new Map<string, number>();
+  if (one !== undefined) {
+    for (const { key, value } of heldIn(firstState(one))) {
+      const stat = one.kind === "aggregate" ? statHeld(key, value) : (value as Stat);
+      stats.set(keyText(key), stat);
+    }
+    for (const { key, value } of heldIn(`${stageUid(1)}/seen`)) {
+      seen.set(keyText(key), [...(value as readonly number[])]);
+    }
+    const before = [
+      ...items,
+      ...goingTo<Item>("to-stat"),
+      ...(one.kind === "reduce" ? [] : goingTo<Item>(stageUid(1))),
+    ].map((item) => ({ stat: statOf(keyOfItem(topology.key)(item), item), id: item.id }));
+    const single = one.kind === "reduce" ? goingTo<Stat>(stageUid(1)) : [];
+    for (const { stat, id } of [...before, ...single.map((stat) => ({ stat, id: 0 }))]) {
+      const key = keyText(stat.key);
+      const held = stats.get(key);
+      stats.set(key, held === undefined ? stat : joined(held, stat));
+      grown.set(key, (grown.get(key) ?? 0) + 1);
+      if (one.kind === "process") seen.set(key, [...(seen.get(key) ?? []), id]);
+    }
+  }
+  const results = [...grown].map(([key, rows]) => ({ stat: stats.get(key)!, rows }));
+
+  const grownGroups = new Set<string>();
+  if (two !== undefined) {
+    for (const { key, value } of heldIn(secondState(two))) {
+      const group = two.kind === "aggregate" ? groupHeld(key, value) : (value as Group);
+      groups.set(keyText(key), group);
+    }
+    const add = (key: Key, parts: Parts, updates: number): void => {
+      const text = keyText(key);
+      const held = groups.get(text) ?? { parts: {}, updates: 0 };
+      const both = { parts: latest(held.parts, parts), updates: held.updates + updates };
+      groups.set(text, { key, ...both });
+      grownGroups.add(text);
+    };
+    const isReduce = two.kind === "reduce";
+    const coming = [...goingTo<Stat>("to-group"), ...(isReduce ? [] : goingTo<Stat>(stageUid(2)))];
+    for (const stat of coming) add(groupOf(stat.key), partsOf(stat), 1);
+    for (const group of isReduce ? goingTo<Group>(stageUid(2)) : []) {
+      add(group.key, group.parts, group.updates);
+    }
+    for (const { stat, rows } of results) add(groupOf(stat.key), partsOf(stat), rows);
+  }
+
+  const { states } = viewsOf(topology, { items: new Map(), stats, seen, groups });
+  const all = new Map(states);
+  // What a process keeps beside its total is as it was found, but where rows arrive.
+  const odd = `${stageUid(1)}/odd`;
+  if (one?.kind === "process") {
+    const kept = [...(found.get(odd) ?? [])].filter(([key]) => !grown.has(key));
+    const made = [...states.get(odd)!].filter(([key]) => grown.has(key));
+    all.set(odd, new Map([...kept, ...made]));
+  }
+  topology.tables.forEach(({ of }, at) => {
+    const state = `out-${at}/rows`;
+    const rows = new Map<string, unknown>();
+    for (const { key, value } of heldIn(state)) rows.set(keyText(key), value);
+    for (const row of goingTo<Item | Stat | Group>(`out-${at}`)) {
+      const key = keyText("id" in row ? row.id : row.key);
+      const held = rows.get(key) as Item | Stat | Group | undefined;
+      if (held === undefined || newness(row) > newness(held)) rows.set(key, row);
+    }
+    if (of === "items") for (const item of items) rows.set(keyText(item.id), item);
+    if (of === "first") for (const key of grown.keys()) rows.set(key, stats.get(key));
+    if (of === "second") for (const key of grownGroups) rows.set(key, groups.get(key));
+    all.set(state, mapped(rows, viewOf(topology, state)));
+  });
+  return all;
+}
+
+/** Of two rows of one key in one table, the later one has more of this. */
+const newness = (row: Item | Stat | Group): number =>
+  "n" in row ? row.n : "updates" in row ? row.updates : 0;
 
 const applied = (steps: readonly StepShape[], items: readonly Item[]): readonly Item[] =>
   steps.reduce<readonly Item[]>((before, { kind }) => {
@@ -200,17 +401,6 @@ export function difference(
   if (atLeast) return undefined;
   for (const [key, { text }] of found) {
     if (!expected.has(key)) return `key ${key} has ${text}, expected nothing`;
-  }
-  return undefined;
-}
-
-/** The first key that stands for more rows than expected, or undefined where there is none. */
-export function excess(found: StateView, expected: StateView): string | undefined {
-  for (const [key, { text, weight }] of found) {
-    const most = expected.get(key);
-    if (weight > (most?.weight ?? 0)) {
-      return `key ${key} has ${text}, expected at most ${most === undefined ? "nothing" : most.text}`;
-    }
   }
   return undefined;
 }

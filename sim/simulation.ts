@@ -16,7 +16,7 @@ import { Faults } from "./faults.ts";
 import type { Scene } from "./host.ts";
 import { call } from "./network.ts";
 import { Prng } from "./prng.ts";
-import { keyText, type StateView } from "./reference.ts";
+import { keyText, type StateView, type View } from "./reference.ts";
 import { SubtaskHost } from "./subtask.ts";
 import { definitionOf, tableName } from "./topology.ts";
 import { Topics } from "./topics.ts";
@@ -96,11 +96,12 @@ class Simulation {
     };
     const scene = this.#scene;
     this.#topics = new Topics(scene);
-    this.#checks = new Checks(topology, this.#topics, options.checkpointing.mode);
-    this.#bucket = new Bucket(scene, this.#checks);
-    this.#checks.watch(this.#bucket.files);
     const definition = definitionOf(topology, options);
     const plan = planOf(definition.graph);
+    const { mode } = options.checkpointing;
+    this.#checks = new Checks({ topology, plan, topics: this.#topics, mode });
+    this.#bucket = new Bucket(scene, this.#checks);
+    this.#checks.watch(this.#bucket.files);
     const deployment = (): Deployment => this.#deployment;
     this.#coordinator = new CoordinatorHost(scene, deployment);
     for (const task of tasksOf(plan)) {
@@ -238,7 +239,7 @@ class Simulation {
   }
 
   #rowsView(table: string, host: SubtaskHost): StateView {
-    const rows: StateView = new Map();
+    const rows = new Map<string, View>();
     const operator = host.awake?.run?.task.table(table);
     if (operator === undefined) return rows;
     const view = this.#checks.view(`out-${table.slice("table-".length)}/rows`);
@@ -255,7 +256,7 @@ class Simulation {
       if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
       if (completed < wanted) return "checkpoints do not complete";
       for (const { table } of this.#readers) {
-        const rows: StateView = new Map();
+        const rows = new Map<string, View>();
         for (const reader of this.#readers) {
           if (reader.table !== table) continue;
           for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);

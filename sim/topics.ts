@@ -34,9 +34,9 @@ export class Topics {
     for (const wake of waiting) wake();
   }
 
-  /** The records of a partition, up to an offset or all. */
-  items(topic: string, partition: number, upTo?: number): readonly Item[] {
-    return this.#partition(topic, partition).items.slice(0, upTo);
+  /** The records of a partition so far; grows. */
+  items(topic: string, partition: number): readonly Item[] {
+    return this.#partition(topic, partition).items;
   }
 
   /** Answers with some batches from `from` on, or with none after a while. */

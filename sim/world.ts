@@ -34,17 +34,18 @@ export function drawWorld(seed: number): World {
   // Neighbouring seeds begin alike; a few steps in, they no longer do.
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
-  const isLarge = prng.chance(0.08);
-  const topology = drawTopology(prng, isLarge);
-  const duration = prng.between(300, isLarge ? 4_000 : 1_200);
+  const size = drawSize(prng);
+  const topology = drawTopology(prng, size);
+  const [shortest, longest] = sizes[size].duration;
+  const duration = prng.between(shortest, longest);
   return {
     seed,
     topology,
     options: drawOptions(prng),
-    arrivals: drawArrivals(prng, topology, duration, isLarge),
+    arrivals: drawArrivals(prng, topology, duration, size),
     faults: drawFaults(prng),
     duration,
-    readEvery: prng.pick([20, 50, 200]),
+    readEvery: prng.pick([30, 60, 200]),
     ending: prng.chance(0.1)
       ? "cancelled under faults"
       : prng.chance(0.4)
@@ -53,31 +54,70 @@ export function drawWorld(seed: number): World {
   };
 }
 
-function drawTopology(prng: Prng, isLarge: boolean): Topology {
-  const most = isLarge ? 4 : 2;
-  const parallelism = (): number => prng.between(1, most);
+/** How much there is of everything, from the least to the most. */
+const sizes = {
+  small: {
+    duration: [150, 600],
+    sources: [1, 1, 1, 2],
+    partitions: 2,
+    parallelism: [1, 1, 2],
+    batches: [2, 14],
+    rows: [1, 3, 6],
+    extras: 0.15,
+  },
+  medium: {
+    duration: [300, 1_200],
+    sources: [1, 1, 2, 2, 2],
+    partitions: 3,
+    parallelism: [1, 2],
+    batches: [5, 45],
+    rows: [2, 5, 12],
+    extras: 0.4,
+  },
+  large: {
+    duration: [300, 4_000],
+    sources: [1, 1, 2, 2, 3],
+    partitions: 4,
+    parallelism: [1, 2, 3, 4],
+    batches: [5, 150],
+    rows: [3, 12, 40],
+    extras: 0.4,
+  },
+} as const;
+
+type Size = keyof typeof sizes;
+
+/** What is to be found is mostly found in small worlds, of which more fit into a second. */
+function drawSize(prng: Prng): Size {
+  const at = prng.next();
+  return at < 0.8 ? "small" : at < 0.96 ? "medium" : "large";
+}
+
+function drawTopology(prng: Prng, size: Size): Topology {
+  const { sources: counts, partitions, extras, ...most } = sizes[size];
+  const parallelism = (): number => prng.pick(most.parallelism);
   const step = (): StepShape => ({
     kind: prng.pick<StepKind>(["map", "filter", "flatMap"]),
     parallelism: parallelism(),
   });
-  const sources = Array.from({ length: prng.pick([1, 1, 2, 2, isLarge ? 3 : 2]) }, () => ({
-    partitions: prng.between(1, isLarge ? 4 : 3),
+  const sources = Array.from({ length: prng.pick(counts) }, () => ({
+    partitions: prng.between(1, partitions),
     parallelism: parallelism(),
-    steps: prng.chance(0.3) ? [step()] : [],
+    steps: prng.chance(0.75 * extras) ? [step()] : [],
   }));
   const stageCount = prng.pick([0, 1, 1, 1, 2]);
   const stages = Array.from({ length: stageCount }, () => ({
     kind: prng.pick<StageKind>(["aggregate", "reduce", "process"]),
     parallelism: parallelism(),
   }));
-  const rebalance = prng.chance(0.25);
+  const rebalance = prng.chance(0.6 * extras);
   const shows = (["items", "first", "second"] as const).slice(0, stageCount + 1);
   const tables = [{ of: shows.at(-1)!, parallelism: parallelism() }];
-  if (prng.chance(0.2)) tables.push({ of: prng.pick(shows), parallelism: parallelism() });
+  if (prng.chance(extras / 2)) tables.push({ of: prng.pick(shows), parallelism: parallelism() });
   return {
     sources,
     rebalance,
-    steps: rebalance || prng.chance(0.4) ? [step()] : [],
+    steps: rebalance || prng.chance(extras) ? [step()] : [],
     key: prng.pick<KeyShape>(["text", "text", "number", "tuple"]),
     stages,
     tables,
@@ -114,14 +154,10 @@ function drawOptions(prng: Prng): World["options"] {
   };
 }
 
-function drawArrivals(
-  prng: Prng,
-  { sources }: Topology,
-  duration: number,
-  isLarge: boolean,
-): Arrival[] {
-  const batches = prng.between(5, isLarge ? 150 : 45);
-  const rowsMost = prng.pick(isLarge ? [3, 12, 40] : [2, 5, 12]);
+function drawArrivals(prng: Prng, { sources }: Topology, duration: number, size: Size): Arrival[] {
+  const [fewest, most] = sizes[size].batches;
+  const batches = prng.between(fewest, most);
+  const rowsMost = prng.pick(sizes[size].rows);
   const keys = prng.pick([1, 3, 8, 20]);
   const isSkewed = prng.chance(0.3);
   const burst = prng.pick([0, 0.3, 0.8]);
