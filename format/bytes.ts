@@ -22,7 +22,28 @@ export function aligned(offset: number): number {
 
 // Every method takes its room first and looks at the buffer after, as taking room may replace it.
 
-/** Writes forward into a buffer that grows. The views it hands out are good until the next call. */
+interface Scratch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView;
+}
+
+// Buffers of finished writers, for the next ones: allocating them was more work than most of what is
+// written. More than one, because writers are nested.
+const spare: Scratch[] = [];
+const spareMax = 4;
+const spareBytesMax = 64 * 1_024;
+
+function scratchOf(capacity: number): Scratch {
+  const kept = spare.pop();
+  if (kept !== undefined && kept.bytes.length >= capacity) return kept;
+  const bytes = new Uint8Array(aligned(Math.max(capacity, 1_024)));
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
+/**
+ * Writes forward into a buffer that grows. The views it hands out are good until the next call, and
+ * the writer itself until `finish`.
+ */
 export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
@@ -30,8 +51,7 @@ export class ByteWriter {
 
   /** @param capacity bytes to expect; a good guess saves copies, a bad one costs them */
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(aligned(capacity));
-    this.#view = new DataView(this.#bytes.buffer);
+    ({ bytes: this.#bytes, view: this.#view } = scratchOf(capacity));
   }
 
   get length(): number {
@@ -64,19 +84,20 @@ export class ByteWriter {
   }
 
   align(): void {
-    this.#take(aligned(this.#length) - this.#length);
+    const padding = aligned(this.#length) - this.#length;
+    if (padding > 0) this.#zeroed(padding);
   }
 
   /** Room for `length` bytes, zeroed, for the caller to fill. */
   room(length: number): Uint8Array {
-    const at = this.#take(length);
+    const at = this.#zeroed(length);
     return this.#bytes.subarray(at, at + length);
   }
 
   /** Room for `length` elements, aligned and zeroed, for the caller to fill. */
   typedRoom<T>(type: TypedArrayType<T>, length: number): T {
     this.align();
-    const at = this.#take(length * type.BYTES_PER_ELEMENT);
+    const at = this.#zeroed(length * type.BYTES_PER_ELEMENT);
     return new type(this.#bytes.buffer, at, length);
   }
 
@@ -88,9 +109,20 @@ export class ByteWriter {
     return written;
   }
 
-  /** A copy of what was written, no larger than that. */
+  /** A copy of what was written, no larger than that. The last call. */
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#length);
+    const written = this.#bytes.slice(0, this.#length);
+    if (this.#bytes.length <= spareBytesMax && spare.length < spareMax) {
+      spare.push({ bytes: this.#bytes, view: this.#view });
+    }
+    return written;
+  }
+
+  /** What a buffer was used for before may stand in it. */
+  #zeroed(length: number): number {
+    const at = this.#take(length);
+    this.#bytes.fill(0, at, at + length);
+    return at;
   }
 
   #take(length: number): number {

@@ -26,9 +26,6 @@ import { drawWorld, type World } from "./world.ts";
 const recoveryMax = 180_000;
 const endMax = 240_000;
 
-/** Checkpoints that must complete after the faults. */
-const checkpointsAfter = 2;
-
 export interface WorldResult {
   readonly seed: number;
   /** What went wrong; undefined where nothing did. */
@@ -250,8 +247,8 @@ class Simulation {
   // What must come true.
 
   #recovers(): void {
-    const wanted = this.#checks.completed + checkpointsAfter;
-    const reason = this.#waitFor(recoveryMax, 100, () => {
+    const wanted = this.#checks.completed + this.#world.checkpointsAfter;
+    const reason = this.#waitFor(recoveryMax, 50, () => {
       const { record, completed } = this.#checks;
       if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
       if (completed < wanted) return "checkpoints do not complete";

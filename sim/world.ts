@@ -24,6 +24,8 @@ export interface World {
   readonly faults: FaultRates;
   /** Milliseconds with faults. */
   readonly duration: number;
+  /** Checkpoints that must complete after the faults. */
+  readonly checkpointsAfter: number;
   /** Milliseconds between two reads of the tables. */
   readonly readEvery: number;
   /** Whether the job is cancelled in the end, and when it is cancelled in the midst of faults. */
@@ -43,8 +45,9 @@ export function drawWorld(seed: number): World {
     topology,
     options: drawOptions(prng),
     arrivals: drawArrivals(prng, topology, duration, size),
-    faults: drawFaults(prng),
+    faults: drawFaults(prng, size),
     duration,
+    checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
     ending: prng.chance(0.1)
       ? "cancelled under faults"
@@ -75,11 +78,11 @@ const sizes = {
     extras: 0.4,
   },
   large: {
-    duration: [300, 4_000],
+    duration: [300, 3_000],
     sources: [1, 1, 2, 2, 3],
     partitions: 4,
     parallelism: [1, 2, 3, 4],
-    batches: [5, 150],
+    batches: [5, 100],
     rows: [3, 12, 40],
     extras: 0.4,
   },
@@ -90,7 +93,7 @@ type Size = keyof typeof sizes;
 /** What is to be found is mostly found in small worlds, of which more fit into a second. */
 function drawSize(prng: Prng): Size {
   const at = prng.next();
-  return at < 0.8 ? "small" : at < 0.96 ? "medium" : "large";
+  return at < 0.82 ? "small" : at < 0.97 ? "medium" : "large";
 }
 
 function drawTopology(prng: Prng, size: Size): Topology {
@@ -173,18 +176,20 @@ function drawArrivals(prng: Prng, { sources }: Topology, duration: number, size:
   });
 }
 
-function drawFaults(prng: Prng): FaultRates {
+function drawFaults(prng: Prng, size: Size): FaultRates {
   // Each kind for itself: some worlds have one, some have all, a few have none.
   const rate = (...rates: readonly number[]): number => (prng.chance(0.5) ? 0 : prng.pick(rates));
+  // What little happens in a small world gives as many occasions to die as in a larger one.
+  const death = size === "small" ? 3 : 1;
   return {
     slow: rate(0.02, 0.1, 0.3),
     drop: rate(0.002, 0.01, 0.03),
     duplicate: rate(0.01, 0.05),
     dropFrame: rate(0.002, 0.01),
     cut: rate(0.005, 0.03, 0.1),
-    crashSubtask: rate(0.0005, 0.002, 0.005),
-    crashCoordinator: rate(0.002, 0.01, 0.03),
-    crashAll: rate(0.3, 1),
+    crashSubtask: death * rate(0.0005, 0.002, 0.005),
+    crashCoordinator: death * rate(0.002, 0.01, 0.03),
+    crashAll: death * rate(0.3, 1),
     zombie: rate(0.3, 0.8),
     slowWrite: rate(0.1, 0.5),
     bucketError: rate(0.01, 0.05, 0.2),

@@ -36,17 +36,16 @@ function ofObject(value: object, depth: number): number {
     return 32 + reference * length + (samples === 0 ? 0 : (sampled / samples) * length);
   }
   if (value instanceof Map || value instanceof Set) return ofCollection(value, depth);
+  const names = Object.keys(value);
+  const sampled = Math.min(names.length, 4 * sampleMax);
+  if (sampled === 0) return 32;
   let bytes = 32;
-  let fields = 0;
-  let all = 0;
-  for (const name in value) {
-    if (!Object.hasOwn(value, name)) continue;
-    all++;
-    if (fields >= 4 * sampleMax) continue;
-    fields++;
-    bytes += reference + approximateBytes((value as Record<string, unknown>)[name], depth + 1);
+  for (let at = 0; at < sampled; at++) {
+    const field = (value as Record<string, unknown>)[names[at]!];
+    bytes +=
+      reference + (typeof field === "number" ? reference : approximateBytes(field, depth + 1));
   }
-  return fields === 0 ? bytes : (bytes * all) / fields;
+  return (bytes * names.length) / sampled;
 }
 
 function ofCollection(
