@@ -32,7 +32,7 @@ import type {
   TaskStatus,
 } from "../format/job-status.ts";
 import { heartbeatInterval, inlineManifestBytesMax } from "../format/limits.ts";
-import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
+import { encodeManifest, type Manifest, manifestFiles, statesOf } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
   CheckpointAck,
@@ -602,9 +602,7 @@ export class Job {
     const deployments = this.#tasks.all.map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
-      const states = manifest.tasks
-        .filter((entry) => entry.task.startsWith(`${task.vertex}/`))
-        .map((entry) => entry.state);
+      const states = statesOf(manifest, task.vertex);
       return { ...deployment, restore: { checkpoint: manifest.checkpoint, states } };
     });
     this.#effects.push({ kind: "deploy", deployments });

@@ -53,6 +53,12 @@ export interface TaskId {
 export type TaskKey = Branded<string, "TaskKey">;
 export const taskKey = (task: TaskId): TaskKey => `${task.vertex}/${task.index}` as TaskKey;
 
+/** The inverse of `taskKey`; ids of vertices contain no slash. */
+export function parseTaskKey(key: TaskKey): TaskId {
+  const slash = key.lastIndexOf("/");
+  return { vertex: key.slice(0, slash), index: Number(key.slice(slash + 1)) };
+}
+
 /** Names of the Durable Objects: what `getByName` is called with. */
 export const objectName = {
   /** One per deployment. */

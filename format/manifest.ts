@@ -3,7 +3,14 @@
 //   F2. A manifest names every file it needs, and nothing else does.
 
 import { seal, unseal } from "./envelope.ts";
-import type { Attempt, CheckpointId, JobId, Millis, TaskKey } from "./ids.ts";
+import {
+  type Attempt,
+  type CheckpointId,
+  type JobId,
+  type Millis,
+  parseTaskKey,
+  type TaskKey,
+} from "./ids.ts";
 import { filesOf, type TaskStateHandle } from "./state-handle.ts";
 import { decodeValue, encodeValue } from "./value.ts";
 
@@ -29,3 +36,13 @@ export const decodeManifest = (bytes: Uint8Array): Manifest =>
 
 export const manifestFiles = (manifest: Manifest): string[] =>
   manifest.tasks.flatMap((entry) => filesOf(entry.state));
+
+/** The states of a vertex's subtasks in the order of their indices. */
+export const statesOf = (manifest: Manifest, vertex: string): TaskStateHandle[] =>
+  manifest.tasks
+    .flatMap(({ task, state }) => {
+      const { vertex: of, index } = parseTaskKey(task);
+      return of === vertex ? [{ index, state }] : [];
+    })
+    .sort((a, b) => a.index - b.index)
+    .map(({ state }) => state);

@@ -15,7 +15,7 @@ export interface TaskDeployment {
   readonly task: TaskId;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
-  /** The state of every subtask of the vertex at the checkpoint to start from. */
+  /** The state of every subtask of the vertex at the checkpoint to start from, by their indices. */
   readonly restore?: {
     readonly checkpoint: CheckpointId;
     readonly states: readonly TaskStateHandle[];

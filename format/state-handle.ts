@@ -2,6 +2,7 @@
 // stands in manifests.
 
 import type { KeyGroupRange } from "./key-groups.ts";
+import type { StoredSchema } from "./segment.ts";
 
 /** Bytes inside the acknowledgement, or a range of a file in R2. */
 export type BytesHandle =
@@ -21,10 +22,22 @@ export interface KeyedStateHandle {
   readonly segments: readonly BytesHandle[];
 }
 
-/** State of an operator that has no key, such as a source's offsets: one encoded value. */
+/**
+ * Who takes over what of a state that no key owns. `split`: the elements of all subtasks are dealt out
+ * again, each to one. `union`: every subtask takes all of them. `broadcast`: all held the same, and
+ * every subtask takes one copy.
+ */
+export type Redistribution = "split" | "union" | "broadcast";
+
+/** One state of one subtask that no key owns, such as a source's offsets (operator-state.ts). */
 export interface OperatorStateHandle {
   readonly uid: string;
-  readonly bytes: Uint8Array;
+  readonly state: string;
+  readonly redistribution: Redistribution;
+  readonly schema: StoredSchema;
+  /** How many there are; never none. */
+  readonly elements: number;
+  readonly bytes: BytesHandle;
 }
 
 /** Rows on their way over one channel at the moment of the snapshot (channel-state.ts). */
@@ -47,7 +60,12 @@ export interface TaskStateHandle {
 }
 
 /** Paths of the files that `state` needs. */
-export const filesOf = ({ keyed, channels = [] }: TaskStateHandle): string[] =>
-  [...keyed.flatMap((state) => state.segments), ...channels.map((state) => state.frames)].flatMap(
-    (bytes) => (bytes.kind === "file" ? [bytes.path] : []),
-  );
+export const filesOf = ({ keyed, operator, channels = [] }: TaskStateHandle): string[] =>
+  [
+    ...keyed.flatMap((state) => state.segments),
+    ...operator.map((state) => state.bytes),
+    ...channels.map((state) => state.frames),
+  ].flatMap((bytes) => (bytes.kind === "file" ? [bytes.path] : []));
+
+export const lengthOf = (bytes: BytesHandle): number =>
+  bytes.kind === "inline" ? bytes.bytes.length : bytes.length;

@@ -3,6 +3,7 @@
 
 import type { CheckpointId } from "../format/ids.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
+import type { OperatorStateStore } from "./state/operator-state.ts";
 
 /** Rows on their way through a chain. `rows()` costs the objects once; later readers share them. */
 export interface RecordBatch {
@@ -19,6 +20,8 @@ export interface OperatorContext {
   readonly uid: string;
   /** Keyed state of this operator; only keyed operators may ask for any. */
   readonly state: KeyedStateStore;
+  /** State of this operator that no key owns. */
+  readonly operatorState: OperatorStateStore;
   readonly subtask: { readonly index: number; readonly parallelism: number };
   /** Processing time in milliseconds; stands still during a batch. */
   now(): number;

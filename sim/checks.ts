@@ -20,7 +20,6 @@ import type { CheckpointAck } from "../format/messages.ts";
 import { checkpointOfPath } from "../format/paths.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { TaskStateHandle } from "../format/state-handle.ts";
-import { decodeValue } from "../format/value.ts";
 import {
   arriving,
   difference,
@@ -221,9 +220,10 @@ export class Checks {
     const underWay: UnderWay[] = [];
     for (const { task, state: named } of tasks) {
       const state = this.#acknowledged(named, task, checkpoint, attempt);
-      for (const { uid, bytes } of state.operator) {
-        const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === uid);
-        offsets[source] = [...offsets[source]!, ...(decodeValue(bytes) as TopicOffsets)];
+      for (const handle of state.operator) {
+        const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === handle.uid);
+        const elements = this.#snapshots.elements(handle) as TopicOffsets;
+        offsets[source] = [...offsets[source]!, ...elements];
       }
       for (const handle of state.keyed) {
         const name = `${handle.uid}/${handle.state}`;

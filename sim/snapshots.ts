@@ -8,11 +8,13 @@ import { decodeFrames } from "../format/channel-state.ts";
 import { decodeFrame } from "../format/frame.ts";
 import { keyId, type KeyId } from "../format/key.ts";
 import type { KeyGroup } from "../format/key-groups.ts";
+import { decodeElements } from "../format/operator-state.ts";
 import { readSegment } from "../format/segment.ts";
 import type {
   BytesHandle,
   ChannelStateHandle,
   KeyedStateHandle,
+  OperatorStateHandle,
   TaskStateHandle,
 } from "../format/state-handle.ts";
 import { type Held, keyText, type View } from "./reference.ts";
@@ -84,6 +86,11 @@ export class Snapshots {
     });
   }
 
+  /** The elements of a state that no key owns. */
+  elements({ bytes }: OperatorStateHandle): unknown[] {
+    return decodeElements(this.#bytes(bytes));
+  }
+
   #bytes(handle: BytesHandle): Uint8Array {
     if (handle.kind === "inline") return handle.bytes;
     const { path, offset, length } = handle;
@@ -126,7 +133,8 @@ export function isSame(left: TaskStateHandle, right: TaskStateHandle): boolean {
       );
     }) &&
     areSame(left.operator, right.operator, (one, other) => {
-      return one.uid === other.uid && areSameBytes(one.bytes, other.bytes);
+      const isNamed = one.uid === other.uid && one.state === other.state;
+      return isNamed && isSamePlace(one.bytes, other.bytes);
     }) &&
     areSame(left.channels ?? [], right.channels ?? [], (one, other) => {
       return (

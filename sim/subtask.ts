@@ -23,6 +23,7 @@ import type {
 import { type Channel, channelKey, vertexOf } from "../format/plan.ts";
 import type { BytesHandle } from "../format/state-handle.ts";
 import { channelsOf } from "../task/channel-state.ts";
+import { sharesOf } from "../task/operator-state.ts";
 import { type RestoredState, Task } from "../task/task.ts";
 import type { Opening } from "./channels.ts";
 import type { Deployment } from "./deployment.ts";
@@ -214,9 +215,11 @@ export class SubtaskInstance extends Instance<State> {
     const handles = restore.states
       .flatMap((state) => state.keyed)
       .filter((handle) => intersectRanges(handle.range, own) !== undefined);
+    const shares = sharesOf(deployment);
     const channels = channelsOf(deployment);
     const segments = [
       ...handles.flatMap((handle) => handle.segments),
+      ...shares.map(({ handle }) => handle.bytes),
       ...channels.map((handle) => handle.frames),
     ];
     const read: Uint8Array[] = [];
@@ -229,7 +232,7 @@ export class SubtaskInstance extends Instance<State> {
           at += handle.segments.length;
           return { handle, segments: read.slice(from, at) };
         });
-        const operator = restore.states.flatMap((state) => state.operator);
+        const operator = shares.map((share) => ({ ...share, bytes: read[at++]! }));
         return on.loaded({
           checkpoint: restore.checkpoint,
           keyed,

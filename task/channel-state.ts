@@ -17,6 +17,7 @@ import { encodeFrames } from "../format/channel-state.ts";
 import type { TaskDeployment } from "../format/messages.ts";
 import { type Channel, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
+import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 
 export interface CapturedChannel {
   readonly end: ChannelStateHandle["end"];
@@ -86,41 +87,26 @@ export function placeChannels(
     readonly inputs: readonly Channel[];
     readonly outputs: readonly Channel[];
     /** The file of the state, where it has one. */
-    readonly file: { readonly path: string; readonly bytes: Uint8Array } | undefined;
+    readonly file: SnapshotFile | undefined;
     /** The file to write where there is none yet. */
     readonly path: string;
     readonly inlineThreshold: number;
   },
 ): {
   readonly handles: ChannelStateHandle[];
-  readonly file: { readonly path: string; readonly bytes: Uint8Array } | undefined;
+  readonly file: SnapshotFile | undefined;
   readonly bytes: number;
 } {
   const { inputs, outputs, path, inlineThreshold } = options;
-  const sealed = captured.map(({ end, channel, frames }) => {
+  const parts = captured.map(({ frames }) => encodeFrames(frames));
+  const bytes = bytesOf(parts);
+  const isInline = options.file === undefined && bytes <= inlineThreshold;
+  const { handles, file } = place(parts, { isInline, file: options.file, path });
+  const placed = captured.map(({ end, channel }, at) => {
     const { edge, from, to } = (end === "input" ? inputs : outputs)[channel]!;
-    const bytes = encodeFrames(frames);
-    return { end, edge, from: from.index, to: to.index, bytes };
+    return { end, edge, from: from.index, to: to.index, frames: handles[at]! };
   });
-  const bytes = sealed.reduce((sum, one) => sum + one.bytes.length, 0);
-  if (bytes === 0 || (options.file === undefined && bytes <= inlineThreshold)) {
-    const handles = sealed.map(({ bytes: inline, ...of }) => ({
-      ...of,
-      frames: { kind: "inline" as const, bytes: inline },
-    }));
-    return { handles, file: options.file, bytes };
-  }
-  const state = options.file?.bytes ?? new Uint8Array();
-  const file = { path: options.file?.path ?? path, bytes: new Uint8Array(state.length + bytes) };
-  file.bytes.set(state);
-  let offset = state.length;
-  const handles = sealed.map(({ bytes: part, ...of }) => {
-    file.bytes.set(part, offset);
-    const frames = { kind: "file" as const, path: file.path, offset, length: part.length };
-    offset += part.length;
-    return { ...of, frames };
-  });
-  return { handles, file, bytes };
+  return { handles: placed, file, bytes };
 }
 
 /**

@@ -19,8 +19,9 @@ import {
   writeOrderedSegment,
   writeSegment,
 } from "../format/segment.ts";
-import type { BytesHandle, KeyedStateHandle } from "../format/state-handle.ts";
+import { type BytesHandle, type KeyedStateHandle, lengthOf } from "../format/state-handle.ts";
 import type { BackendTable, StateBackend } from "../operators/state/backend.ts";
+import type { SnapshotFile } from "./snapshot-file.ts";
 
 /** A state to begin with. */
 export interface RestoredKeyedState {
@@ -33,7 +34,7 @@ export interface FrozenState {
   /** Chains of every table that holds anything. */
   readonly keyed: readonly KeyedStateHandle[];
   /** What must be in R2 before the handles count. */
-  readonly file: { readonly path: string; readonly bytes: Uint8Array } | undefined;
+  readonly file: SnapshotFile | undefined;
   /** Bytes that this snapshot added, and bytes of all it refers to. */
   readonly bytes: number;
   readonly stateBytes: number;
@@ -212,9 +213,6 @@ export class StateSnapshots {
 const keyOf = ({ uid, state }: KeyedStateHandle): string => chainKey(uid, state);
 
 const chainKey = (uid: string, state: string): string => `${uid}\n${state}`;
-
-const lengthOf = (segment: BytesHandle): number =>
-  segment.kind === "inline" ? segment.bytes.length : segment.length;
 
 const sum = (numbers: readonly number[]): number =>
   numbers.reduce((left, right) => left + right, 0);

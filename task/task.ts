@@ -28,12 +28,12 @@ import type {
 } from "../format/messages.ts";
 import { snapshotPath } from "../format/paths.ts";
 import { type Channel, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
-import type { ChannelStateHandle, OperatorStateHandle } from "../format/state-handle.ts";
+import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
-import { decodeValue, encodeValue } from "../format/value.ts";
 import { type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
+import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
@@ -41,7 +41,13 @@ import { Chain, nodeOf } from "./chain.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { Inbox, type ReceiveOutcome } from "./inbox.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
+import {
+  OperatorStates,
+  type FrozenOperatorState,
+  type RestoredOperatorState,
+} from "./operator-state.ts";
 import { forward, HashPartitioner, RebalancePartitioner } from "./partitioner.ts";
+import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 import { stateBackendOf } from "./state-backend.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
 
@@ -71,16 +77,12 @@ export type TaskEffect =
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
   | { readonly kind: "fail"; readonly failure: TaskFailure };
 
-export interface SnapshotFile {
-  readonly path: string;
-  readonly bytes: Uint8Array;
-}
-
 /** A restored state with its bytes at hand. */
 export interface RestoredState {
   readonly checkpoint: CheckpointId;
   readonly keyed: readonly RestoredKeyedState[];
-  readonly operator: readonly OperatorStateHandle[];
+  /** Of `sharesOf` the deployment. */
+  readonly operator: readonly RestoredOperatorState[];
   /** Of `channelsOf` the deployment. */
   readonly channels: readonly {
     readonly handle: ChannelStateHandle;
@@ -92,7 +94,7 @@ export interface RestoredState {
 interface OpenSnapshot {
   readonly barrier: Barrier;
   readonly frozen: FrozenState;
-  readonly operator: readonly OperatorStateHandle[];
+  readonly operator: readonly FrozenOperatorState[];
   readonly channels: ChannelCapture;
   readonly frozenAt: Millis;
   readonly firstBarrierAt: number;
@@ -110,6 +112,7 @@ export class Task {
   readonly #source: TopicSource | undefined;
   readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
+  readonly #operatorStates: OperatorStates;
   #phase: "deployed" | "running" | "over" = "deployed";
   #now: Millis;
   #effects: TaskEffect[] = [];
@@ -157,6 +160,7 @@ export class Task {
       backend: this.#backend,
     });
     this.#snapshots.restore(restored?.keyed ?? []);
+    this.#operatorStates = new OperatorStates(restored?.operator ?? []);
     const edgePosition = new Map(
       plan.edges
         .filter((edge) => edge.from === vertex.id)
@@ -168,17 +172,20 @@ export class Task {
       vertex,
       contextOf: (node) => {
         const subtask = { index: task.index, parallelism: vertex.parallelism };
-        const state = this.#backend.store(node.uid);
-        return { uid: node.uid, state, subtask, now: () => this.#now };
+        const { uid } = node;
+        const state = this.#backend.store(uid);
+        const operatorState = this.#operatorStates.store(uid);
+        return { uid, state, operatorState, subtask, now: () => this.#now };
       },
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
     });
+    this.#source = vertex.source && this.#sourceOf(vertex.operators[0]!, vertex.source.partitions);
     this.#snapshots.restored();
-    this.#backend.check();
+    this.#operatorStates.restored();
+    this.#checkMemory();
     if (restored !== undefined) {
       for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);
     }
-    this.#source = vertex.source && sourceOf(deployment, vertex.source.partitions, restored);
     for (const { handle, bytes } of restored?.channels ?? []) {
       const isInput = handle.end === "input";
       const at = positionOf(handle, isInput ? this.#inputs : this.#outputs);
@@ -340,7 +347,7 @@ export class Task {
     try {
       step();
       if (this.#isRunning()) this.#pump();
-      if (this.#isRunning()) this.#backend.check();
+      if (this.#isRunning()) this.#checkMemory();
     } catch (error) {
       this.#fail(error);
     }
@@ -450,8 +457,7 @@ export class Task {
     const open: OpenSnapshot = {
       barrier,
       frozen: this.#snapshots.freeze(barrier.checkpoint),
-      operator:
-        this.#source === undefined ? [] : [sourceState(this.#deployment, this.#source.snapshot())],
+      operator: this.#operatorStates.freeze(),
       channels,
       frozenAt: this.#now,
       firstBarrierAt,
@@ -477,15 +483,20 @@ export class Task {
     const { attempt, task, job, config } = this.#deployment;
     const { checkpoint } = barrier;
     const { storage, inlineThreshold } = config.checkpointing;
+    const path = snapshotPath(job, checkpoint, attempt, task);
+    const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
+    const parts = operator.map((state) => state.bytes);
+    const isInline = bytesOf(parts) <= inlineMax;
+    const states = place(parts, { isInline, file: frozen.file, path });
     const placed = placeChannels(channels.channels, {
       inputs: this.#inputs,
       outputs: this.#outputs,
-      file: frozen.file,
-      path: snapshotPath(job, checkpoint, attempt, task),
-      inlineThreshold: storage === "inline" ? Infinity : inlineThreshold,
+      file: states.file,
+      path,
+      inlineThreshold: inlineMax,
     });
     const { handles, file } = placed;
-    const more = operator.reduce((total, state) => total + state.bytes.length, placed.bytes);
+    const more = bytesOf(parts) + placed.bytes;
     const stateBytes = frozen.stateBytes + more;
     if (storage === "inline" && stateBytes > inlineSnapshotBytesMax) {
       // The next one is full, and without the deltas of this one it may fit.
@@ -503,7 +514,11 @@ export class Task {
         attempt,
         checkpoint,
         task,
-        state: { keyed: frozen.keyed, operator, ...(handles.length > 0 && { channels: handles }) },
+        state: {
+          keyed: frozen.keyed,
+          operator: operator.map(({ handle }, at) => ({ ...handle, bytes: states.handles[at]! })),
+          ...(handles.length > 0 && { channels: handles }),
+        },
         // The shell, which has the clock, adds how long freezing and storing took.
         metrics: {
           alignment: open.lastBarrierAt - open.firstBarrierAt,
@@ -535,6 +550,30 @@ export class Task {
     const failure = { attempt, task, name, message, ...(stack !== undefined && { stack }) };
     // What was to be sent or stored is not: an attempt that fails leaves no half step behind.
     this.#effects = [{ kind: "fail", failure }];
+  }
+
+  /** The source at the head of the chain; its offsets are a state like any other. */
+  #sourceOf(uid: string, partitions: number): TopicSource {
+    const { plan, task } = this.#deployment;
+    const restored = this.#operatorStates.store(uid).register("offsets", {
+      redistribution: "union",
+      schema: plainElements,
+      elements: () => source.snapshot(),
+      bytes: () => 0,
+    });
+    const source = new TopicSource({
+      partitions,
+      index: task.index,
+      parallelism: vertexOf(plan, task.vertex).parallelism,
+      restored: restored as TopicOffsets,
+    });
+    return source;
+  }
+
+  #checkMemory(): void {
+    this.#backend.check();
+    const { memoryBudget } = this.#deployment.config.state;
+    this.#operatorStates.check(memoryBudget - this.#backend.bytes);
   }
 
   #isRunning(): boolean {
@@ -576,23 +615,3 @@ function outgoingEdges(
       return { channels, partitioner: new HashPartitioner(options) };
     });
 }
-
-const sourceOf = (
-  { plan, task }: TaskDeployment,
-  partitions: number,
-  restored: RestoredState | undefined,
-): TopicSource =>
-  new TopicSource({
-    partitions,
-    index: task.index,
-    parallelism: vertexOf(plan, task.vertex).parallelism,
-    restored: restored?.operator.flatMap((state) => decodeValue(state.bytes) as TopicOffsets) ?? [],
-  });
-
-const sourceState = (
-  { plan, task }: TaskDeployment,
-  offsets: TopicOffsets,
-): OperatorStateHandle => ({
-  uid: vertexOf(plan, task.vertex).operators[0]!,
-  bytes: encodeValue(offsets),
-});

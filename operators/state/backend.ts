@@ -50,6 +50,8 @@ export interface StateBackend {
   readonly freezesInOrder: boolean;
   /** The store of an operator; the same one at every call. */
   store(uid: string): BackendStore;
+  /** Bytes of the memory budget that are taken; 0 where state beyond it has another place. */
+  readonly bytes: number;
   stores(): ReadonlyMap<string, BackendStore>;
   /** Every table was frozen for this checkpoint. */
   sealed(checkpoint: CheckpointId): void;

@@ -5,8 +5,10 @@ import type { TaskDeployment } from "../../format/messages.ts";
 import { vertexOf } from "../../format/plan.ts";
 import type { BytesHandle } from "../../format/state-handle.ts";
 import { channelsOf } from "../channel-state.ts";
+import { sharesOf } from "../operator-state.ts";
+import type { SnapshotFile } from "../snapshot-file.ts";
 import type { RestoredKeyedState } from "../state-snapshots.ts";
-import type { RestoredState, SnapshotFile } from "../task.ts";
+import type { RestoredState } from "../task.ts";
 
 /** Stores a file under its own key; keys are never used twice, so an existing one is an error. */
 export async function storeFile(bucket: R2Bucket, file: SnapshotFile): Promise<void> {
@@ -41,6 +43,10 @@ export async function loadState(
     for (const segment of handle.segments) segments.push(await loadBytes(bucket, segment));
     keyed.push({ handle, segments });
   }
+  const operator = [];
+  for (const share of sharesOf(deployment)) {
+    operator.push({ ...share, bytes: await loadBytes(bucket, share.handle.bytes) });
+  }
   const channels = [];
   for (const handle of channelsOf(deployment)) {
     channels.push({ handle, bytes: await loadBytes(bucket, handle.frames) });
@@ -48,7 +54,7 @@ export async function loadState(
   return {
     checkpoint: restore.checkpoint,
     keyed,
-    operator: restore.states.flatMap((state) => state.operator),
+    operator,
     channels,
   };
 }

@@ -17,7 +17,8 @@ import type {
 } from "../../format/messages.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
-import type { SnapshotFile, Task, TaskEffect } from "../task.ts";
+import type { SnapshotFile } from "../snapshot-file.ts";
+import type { Task, TaskEffect } from "../task.ts";
 import { ChannelSender } from "./channel-sender.ts";
 import { storeFile } from "./state-files.ts";
 import { TopicReaders } from "./topic-readers.ts";

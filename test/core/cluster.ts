@@ -34,6 +34,7 @@ import { planOf } from "../../coordinator/plan.ts";
 import { Prng } from "../../sim/prng.ts";
 import type { JobDefinition } from "../../stream/job.ts";
 import { channelsOf } from "../../task/channel-state.ts";
+import { sharesOf } from "../../task/operator-state.ts";
 import { type RestoredState, Task, type TaskEffect } from "../../task/task.ts";
 
 export interface ClusterOptions {
@@ -555,7 +556,10 @@ export class Cluster {
     return {
       checkpoint: restore.checkpoint,
       keyed,
-      operator: restore.states.flatMap((state) => state.operator),
+      operator: sharesOf(deployment).map((share) => ({
+        ...share,
+        bytes: this.#bytesOf(share.handle.bytes),
+      })),
       channels,
     };
   }

@@ -10,6 +10,7 @@ import { checkpointId } from "../../format/ids.ts";
 import { createOperator } from "../../operators/create.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import type { StateBackend } from "../../operators/state/backend.ts";
+import { OperatorStates } from "../../task/operator-state.ts";
 import { stateBackends } from "./state-backends.ts";
 import {
   aggregatingState,
@@ -49,6 +50,7 @@ class Harness<S extends StateDescriptors> {
     const ctx = {
       uid: "op",
       state: store,
+      operatorState: new OperatorStates([]).store("op"),
       subtask: { index: 0, parallelism: 1 },
       now: () => this.now,
     };

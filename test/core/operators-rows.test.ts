@@ -7,6 +7,7 @@ import type { Key } from "../../format/key.ts";
 import { createOperator } from "../../operators/create.ts";
 import type { Operator, OperatorContext, RecordBatch } from "../../operators/operator.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
+import { OperatorStates } from "../../task/operator-state.ts";
 import type { StateTable } from "../../operators/state/keyed-state.ts";
 import { MemoryStateStore } from "../../operators/state/memory.ts";
 import {
@@ -34,7 +35,8 @@ interface Row {
 const row = (k: Key, n: number): Row => ({ k, n });
 
 function context(state = new MemoryStateStore(128)): OperatorContext & { state: MemoryStateStore } {
-  return { uid: "op", state, subtask: { index: 0, parallelism: 1 }, now: () => 0 };
+  const operatorState = new OperatorStates([]).store("op");
+  return { uid: "op", state, operatorState, subtask: { index: 0, parallelism: 1 }, now: () => 0 };
 }
 
 const keyed = (spec: OperatorSpec, ctx = context()): Operator =>

@@ -26,6 +26,7 @@ import { filesOf, type TaskStateHandle } from "../../format/state-handle.ts";
 import { count, defineJob, table, topic } from "../../stream/index.ts";
 import { Aligner } from "../../task/alignment.ts";
 import { channelsOf, placeChannels } from "../../task/channel-state.ts";
+import { sharesOf } from "../../task/operator-state.ts";
 import { CreditWindow } from "../../task/credit-window.ts";
 import { Task, type TaskEffect } from "../../task/task.ts";
 
@@ -245,7 +246,10 @@ function started(deployment: TaskDeployment, now = 0): { task: Task; effects: Ta
       handle,
       segments: handle.segments.map((one) => (one as { bytes: Uint8Array }).bytes),
     })),
-    operator: deployment.restore.states[0]!.operator,
+    operator: sharesOf(deployment).map((share) => ({
+      ...share,
+      bytes: (share.handle.bytes as { bytes: Uint8Array }).bytes,
+    })),
     channels: channelsOf(deployment).map((handle) => ({
       handle,
       bytes: (handle.frames as { bytes: Uint8Array }).bytes,
