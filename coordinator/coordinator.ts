@@ -29,7 +29,9 @@ import type {
 } from "../format/messages.ts";
 import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
-import { type Effect, isTerminal, Job, type JobRecord, type Silence } from "./job.ts";
+import type { Effect, Silence } from "./effects.ts";
+import { Job } from "./job.ts";
+import { isTerminal, type JobRecord } from "./job-record.ts";
 import {
   BucketStore,
   type CheckpointStore,

@@ -6,8 +6,20 @@
 import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { TaskPhase } from "../format/job-status.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
-import type { TaskMetrics } from "../format/messages.ts";
+import type { JobPhase, TaskMetrics } from "../format/messages.ts";
 import { type ExecutionPlan, tasksOf } from "../format/plan.ts";
+
+/** What a coordinator that lost its memory takes its subtasks to be. */
+const phaseOfTasks = {
+  INITIALIZING: "CREATED",
+  RUNNING: "RUNNING",
+  RESTARTING: "CREATED",
+  FAILING: "CANCELING",
+  FAILED: "FAILED",
+  CANCELLING: "CANCELING",
+  CANCELED: "CANCELED",
+  FINISHED: "FINISHED",
+} as const satisfies Record<JobPhase, TaskPhase>;
 
 export interface SubtaskState {
   readonly task: TaskId;
@@ -20,7 +32,8 @@ export interface SubtaskState {
 export class Subtasks {
   readonly #states = new Map<TaskKey, SubtaskState>();
 
-  constructor(plan: ExecutionPlan, phase: TaskPhase) {
+  constructor(plan: ExecutionPlan, jobPhase: JobPhase) {
+    const phase = phaseOfTasks[jobPhase];
     for (const task of tasksOf(plan)) this.#states.set(taskKey(task), { task, phase });
   }
 

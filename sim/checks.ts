@@ -12,7 +12,7 @@
 //   X5. Ids of checkpoints and attempts, as recorded durably, only grow.
 
 import type { TopicOffsets } from "../connectors/topic-source.ts";
-import type { JobRecord } from "../coordinator/job.ts";
+import type { JobRecord } from "../coordinator/job-record.ts";
 import type { Attempt, CheckpointId, TaskKey } from "../format/ids.ts";
 import { rangeHas } from "../format/key-groups.ts";
 import { decodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";

@@ -16,7 +16,9 @@ import type {
   JobSubmission,
 } from "../format/messages.ts";
 import { collectable } from "../coordinator/retention.ts";
-import { type Effect, isTerminal, Job, type JobRecord, type Silence } from "../coordinator/job.ts";
+import type { Effect, Silence } from "../coordinator/effects.ts";
+import { Job } from "../coordinator/job.ts";
+import { isTerminal, type JobRecord } from "../coordinator/job-record.ts";
 import type { Deployment } from "./deployment.ts";
 import { Host, Instance, type Scene } from "./host.ts";
 import { call } from "./network.ts";

@@ -39,11 +39,12 @@ export const mutations: readonly Mutation[] = [
     name: "commit before the manifest",
     edits: [
       {
-        file: "coordinator/job.ts",
-        from: `    this.#effects.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });`,
+        file: "coordinator/checkpointing.ts",
+        from: `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });`,
         to:
-          `    this.#effects.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });\n` +
-          `    this.#effects.push({ kind: "notifyComplete", attempt, checkpoint, tasks: this.#tasks.all });`,
+          `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });\n` +
+          `    const { all: tasks } = this.#state.tasks;\n` +
+          `    this.#state.push({ kind: "notifyComplete", attempt, checkpoint, tasks });`,
       },
     ],
   },
@@ -76,16 +77,16 @@ export const mutations: readonly Mutation[] = [
     name: "zombie manifest wins",
     edits: [
       {
-        file: "coordinator/job.ts",
-        from: `    if (!this.#isRunning(attempt) || !this.#checkpoints.isOpen(candidate.id)) {`,
-        to: `    if (!this.#checkpoints.isOpen(candidate.id)) {`,
+        file: "coordinator/checkpointing.ts",
+        from: `    if (!isRunning || !checkpoints.isOpen(candidate.id)) {`,
+        to: `    if (!checkpoints.isOpen(candidate.id)) {`,
       },
       {
-        file: "coordinator/job.ts",
-        from: `      this.#checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+        file: "coordinator/checkpointing.ts",
+        from: `      checkpoints.abort(id, reason, now, { counted: false });\n    }`,
         to:
-          `      if (this.#checkpoints.isPublishing(id)) continue;\n` +
-          `      this.#checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+          `      if (checkpoints.isPublishing(id)) continue;\n` +
+          `      checkpoints.abort(id, reason, now, { counted: false });\n    }`,
       },
     ],
   },
@@ -143,9 +144,9 @@ export const mutations: readonly Mutation[] = [
     name: "effects before they are durable",
     edits: [
       {
-        file: "coordinator/job.ts",
-        from: `    return [{ kind: "persist", record: this.#record, ...this.#checkpoints.takeChanges() }, ...out];`,
-        to: `    return [...out, { kind: "persist", record: this.#record, ...this.#checkpoints.takeChanges() }];`,
+        file: "coordinator/job-state.ts",
+        from: `    return [{ kind: "persist", record: this.#record, ...this.checkpoints.takeChanges() }, ...out];`,
+        to: `    return [...out, { kind: "persist", record: this.#record, ...this.checkpoints.takeChanges() }];`,
       },
     ],
   },
@@ -188,8 +189,8 @@ export const mutations: readonly Mutation[] = [
     name: "failed deletions forgotten",
     edits: [
       {
-        file: "coordinator/job.ts",
-        from: `    this.#checkpoints.littered(latest.id);`,
+        file: "coordinator/checkpointing.ts",
+        from: `    checkpoints.littered(latest.id);`,
         to: `    void latest.id;`,
       },
     ],

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { isTerminal } from "../../coordinator/job.ts";
+import { isTerminal } from "../../coordinator/job-record.ts";
 import { attempt as attemptOf, checkpointId } from "../../format/ids.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
 import { JobDriver, type Request } from "./job-driver.ts";

@@ -5,7 +5,9 @@
 //   W3. Every effect is shown to the witness before it is carried out.
 
 import type { RetainedCheckpoint } from "../../coordinator/checkpoints.ts";
-import { type Effect, Job, type JobRecord } from "../../coordinator/job.ts";
+import type { Effect } from "../../coordinator/effects.ts";
+import { Job } from "../../coordinator/job.ts";
+import type { JobRecord } from "../../coordinator/job-record.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
 import {

@@ -5,7 +5,8 @@
 //   W2. What an effect relies on must have been persisted before it, in the same step or earlier.
 
 import type { CheckpointLedger } from "../../coordinator/checkpoints.ts";
-import { type Effect, isTerminal, type JobRecord, jobTransitions } from "../../coordinator/job.ts";
+import type { Effect } from "../../coordinator/effects.ts";
+import { isTerminal, type JobRecord, jobTransitions } from "../../coordinator/job-record.ts";
 import type { JobConfig } from "../../format/config.ts";
 import {
   type Attempt,

@@ -1,0 +1,251 @@
+// The checkpoints of a job as they are run: triggered, acknowledged, published, completed, aborted,
+// and what the bucket holds for nobody. What counts when is decided in checkpoints.ts.
+//   J3. Subtasks hear of completion only after the manifest is durable and recorded.
+//   J6. Checkpoints are open only while the job is RUNNING: whatever ends an attempt ends them, also
+//       the one that is being published. Its manifest then counts for nothing, being in no ledger.
+
+import {
+  type CheckpointId,
+  checkpointId,
+  type Millis,
+  taskKey,
+} from "../format/ids.ts";
+import { inlineManifestBytesMax } from "../format/limits.ts";
+import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
+import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";
+import { manifestPath } from "../format/paths.ts";
+import { sourceTasksOf } from "../format/plan.ts";
+import type { RetainedCheckpoint } from "./checkpoints.ts";
+import { isTerminal } from "./job-record.ts";
+import type { JobState } from "./job-state.ts";
+import { collectable } from "./retention.ts";
+
+/** Milliseconds after which an ended job's files are looked for once more. No write takes so long. */
+const sweepRetry = 60_000;
+
+/** What became of a manifest's write. `exists`: another stands under its name. `unknown`: who knows. */
+export type PublishOutcome =
+  { readonly kind: "created" } | { readonly kind: "exists" | "unknown"; readonly message: string };
+
+export class Checkpointing {
+  readonly #state: JobState;
+  /** More checkpoints in a row have failed than are tolerated. */
+  readonly #onIntolerable: (message: string, now: Millis) => void;
+  #sweptAt = 0;
+
+  constructor(state: JobState, onIntolerable: (message: string, now: Millis) => void) {
+    this.#state = state;
+    this.#onIntolerable = onIntolerable;
+  }
+
+  /** When `tick` is due; undefined where there is nothing to wait for. */
+  wakeTimes(): number[] {
+    const { record, checkpoints } = this.#state;
+    if (isTerminal(record.phase)) {
+      return checkpoints.ledger.litterUpTo === undefined ? [] : [this.#sweptAt + sweepRetry];
+    }
+    if (record.phase !== "RUNNING") return [];
+    return [checkpoints.nextTriggerAt(), checkpoints.nextExpiryAt()].filter(
+      (time) => time !== undefined,
+    );
+  }
+
+  expire(now: Millis): void {
+    const { record, checkpoints } = this.#state;
+    const { timeout } = record.config.checkpointing;
+    for (const id of checkpoints.expired(now)) {
+      this.abort(id, `It expired: it was not complete within ${timeout} ms.`, now);
+    }
+  }
+
+  triggerDue(now: Millis): void {
+    const { record, checkpoints } = this.#state;
+    if (record.phase !== "RUNNING") return;
+    const due = checkpoints.nextTriggerAt();
+    if (due !== undefined && now >= due) this.#trigger(now);
+  }
+
+  sweepDue(now: Millis): void {
+    const isDue = now >= this.#sweptAt + sweepRetry;
+    if (isTerminal(this.#state.record.phase) && isDue) this.sweep(now);
+  }
+
+  acknowledged(ack: CheckpointAck, now: Millis): void {
+    const outcome = this.#state.checkpoints.acknowledge(ack, now);
+    if (outcome.kind === "complete") this.#publish(ack.checkpoint, outcome.acks, now);
+  }
+
+  declined(decline: CheckpointDecline, now: Millis): void {
+    const reason = `Declined by ${taskKey(decline.task)}: ${decline.reason}`;
+    this.abort(decline.checkpoint, reason, now, { counted: decline.isSuperseded !== true });
+  }
+
+  published(
+    candidate: RetainedCheckpoint,
+    outcome: PublishOutcome,
+    now: Millis,
+    { isRunning }: { readonly isRunning: boolean },
+  ): void {
+    const { checkpoints, record } = this.#state;
+    if (!isRunning || !checkpoints.isOpen(candidate.id)) {
+      // It was given up meanwhile, and its manifest has come to stand where nobody looks for it.
+      checkpoints.littered(candidate.id);
+      this.#state.changed();
+      if (isTerminal(record.phase)) this.sweep(now);
+    } else if (outcome.kind === "created") {
+      this.#complete(candidate, now);
+    } else {
+      this.abort(candidate.id, `Its manifest was not written: ${outcome.message}`, now);
+    }
+  }
+
+  /** After a reload: open checkpoints end, unless a manifest was being written; that is looked up. */
+  resume(now: Millis): void {
+    const { checkpoints, record } = this.#state;
+    // Whether the last deletions were carried out is not known any more. Not worth a write of its
+    // own: whoever reloads before the next one says so again.
+    this.#litteredToLatest();
+    for (const { id } of record.checkpoints.open) {
+      if (!checkpoints.isPublishing(id)) this.#interrupt(id, now);
+    }
+    for (const { candidate } of record.checkpoints.publishing) {
+      this.#state.push({ kind: "probeManifest", candidate });
+    }
+  }
+
+  recovered(candidate: RetainedCheckpoint, exists: boolean, now: Millis): void {
+    if (!this.#state.checkpoints.isPublishing(candidate.id)) return;
+    if (exists) this.#complete(candidate, now);
+    else this.#interrupt(candidate.id, now);
+  }
+
+  /** A checkpoint failed. */
+  abort(id: CheckpointId, reason: string, now: Millis, { counted } = { counted: true }): void {
+    const { checkpoints, record } = this.#state;
+    if (!checkpoints.abort(id, reason, now, { counted })) return;
+    this.#notifyAborted(id);
+    if (!checkpoints.toleranceExceeded) return;
+    const { tolerableFailures } = record.config.checkpointing;
+    const message = `More than ${tolerableFailures} checkpoints in a row failed; the last: ${reason}`;
+    this.#onIntolerable(message, now);
+  }
+
+  /** The attempt has ended, and nobody is left to be told. */
+  abandonAll(reason: string, now: Millis): void {
+    const { checkpoints } = this.#state;
+    for (const { id } of checkpoints.ledger.open) {
+      checkpoints.abort(id, reason, now, { counted: false });
+    }
+    this.#state.changed();
+  }
+
+  /** Has the bucket cleared of what no retained checkpoint reaches, where there may be any. */
+  sweep(now: Millis, upTo = this.#state.checkpoints.ledger.nextId - 1): void {
+    const { checkpoints } = this.#state;
+    if (checkpoints.ledger.litterUpTo === undefined) return;
+    this.#sweptAt = now;
+    checkpoints.sweeping();
+    const reachable = this.#reachable();
+    this.#state.push({ kind: "sweep", reachable, upTo: checkpointId(upTo) });
+  }
+
+  /** An ended job is swept twice: what was on its way when it ended may arrive behind the first. */
+  swept(upTo: CheckpointId): void {
+    const { checkpoints, record } = this.#state;
+    const { phase, entered } = record;
+    const isEarly = isTerminal(phase) && this.#sweptAt < (entered[phase] ?? 0) + sweepRetry;
+    if (isEarly || checkpoints.ledger.litterUpTo === undefined) return;
+    checkpoints.swept(upTo);
+    this.#state.changed();
+  }
+
+  notDeleted(): void {
+    this.#litteredToLatest();
+    this.#state.changed();
+  }
+
+  #trigger(now: Millis): void {
+    const { record, checkpoints, tasks } = this.#state;
+    const { attempt, plan } = record;
+    const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now);
+    this.#state.changed();
+    this.#state.push({ kind: "trigger", attempt, checkpoint, tasks: sourceTasksOf(plan) });
+  }
+
+  #publish(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): void {
+    const { job, plan, attempt, config } = this.#state.record;
+    const bytes = acks.reduce((total, { metrics }) => total + metrics.stateBytes, 0);
+    if (config.checkpointing.storage === "inline" && bytes > inlineManifestBytesMax) {
+      const reason =
+        `Its state is ${bytes} bytes, and with checkpointing.storage "inline" the coordinator ` +
+        `takes ${inlineManifestBytesMax}. Set it to "r2".`;
+      return this.abort(checkpoint, reason, now);
+    }
+    const manifest: Manifest = {
+      job,
+      program: plan.program,
+      fingerprint: plan.fingerprint,
+      checkpoint,
+      attempt,
+      completedAt: now,
+      maxParallelism: plan.maxParallelism,
+      tasks: acks.map((ack) => ({ task: taskKey(ack.task), state: ack.state })),
+    };
+    const path = manifestPath(job, checkpoint);
+    const files = [...new Set([path, ...manifestFiles(manifest)])];
+    const candidate: RetainedCheckpoint = { id: checkpoint, attempt, path, files };
+    this.#state.checkpoints.publishing(candidate);
+    this.#state.changed();
+    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });
+  }
+
+  #complete(candidate: RetainedCheckpoint, now: Millis): void {
+    const { checkpoints, tasks, record } = this.#state;
+    const { subsumed, overtaken } = checkpoints.completed(candidate, now);
+    this.#state.changed();
+    const { attempt, job } = record;
+    const all = tasks.all;
+    this.#state.push({ kind: "notifyComplete", attempt, checkpoint: candidate.id, tasks: all });
+    for (const checkpoint of overtaken) {
+      this.#state.push({ kind: "notifyAborted", attempt, checkpoint, tasks: all });
+    }
+    // Where every checkpoint completes, the ledger knows all files there are. After a failure the
+    // bucket is listed: who wrote what is then known to nobody.
+    if (checkpoints.ledger.litterUpTo !== undefined) {
+      // What this one pushed out is for this sweep to find; an earlier one that ends now did not.
+      checkpoints.littered(candidate.id);
+      return this.sweep(now, candidate.id);
+    }
+    const files = new Set(subsumed.flatMap((entry) => entry.files));
+    const reachable = new Set(this.#reachable());
+    const paths = collectable({ job, reachable, upTo: candidate.id }, files);
+    if (paths.length > 0) this.#state.push({ kind: "deleteFiles", paths });
+  }
+
+  /** A checkpoint is over because the coordinator was; that is no failure of the job's. */
+  #interrupt(id: CheckpointId, now: Millis): void {
+    const reason = "The coordinator was restarted before it was complete.";
+    const isOver = this.#state.checkpoints.abort(id, reason, now, { counted: false });
+    if (isOver) this.#notifyAborted(id);
+  }
+
+  #notifyAborted(checkpoint: CheckpointId): void {
+    const { record, tasks } = this.#state;
+    const { attempt } = record;
+    this.#state.changed();
+    this.#state.push({ kind: "notifyAborted", attempt, checkpoint, tasks: tasks.all });
+  }
+
+  /** What the latest checkpoint pushed out of the retained may not have gone. */
+  #litteredToLatest(): void {
+    const { checkpoints } = this.#state;
+    const { latest } = checkpoints;
+    if (latest === undefined) return;
+    checkpoints.littered(latest.id);
+  }
+
+  #reachable(): string[] {
+    const { retained } = this.#state.checkpoints.ledger;
+    return [...new Set(retained.flatMap((entry) => entry.files))];
+  }
+}

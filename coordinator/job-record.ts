@@ -1,0 +1,53 @@
+// What of a job outlives its coordinator's memory, and the phases it goes through.
+
+import type { JobConfig } from "../format/config.ts";
+import type { Attempt, CheckpointId, JobId, Millis } from "../format/ids.ts";
+import type { AttemptFailure } from "../format/job-status.ts";
+import type { JobPhase } from "../format/messages.ts";
+import type { ExecutionPlan } from "../format/plan.ts";
+import type { CheckpointLedger } from "./checkpoints.ts";
+import type { RestartHistory } from "./restart.ts";
+
+/** Which phase may follow which. */
+export const jobTransitions = {
+  INITIALIZING: ["RUNNING", "RESTARTING", "FAILING", "CANCELLING"],
+  RUNNING: ["RESTARTING", "FAILING", "CANCELLING"],
+  RESTARTING: ["RUNNING", "RESTARTING", "FAILING", "CANCELLING"],
+  FAILING: ["FAILED"],
+  CANCELLING: ["CANCELED"],
+  FAILED: [],
+  CANCELED: [],
+  FINISHED: [],
+} as const satisfies Record<JobPhase, readonly JobPhase[]>;
+
+export const isTerminal = (phase: JobPhase): boolean => jobTransitions[phase].length === 0;
+
+/** Whether the job is on its way to a terminal phase. */
+export const isEnding = (phase: JobPhase): boolean => phase === "CANCELLING" || phase === "FAILING";
+
+export interface JobRecord {
+  readonly job: JobId;
+  readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
+  readonly phase: JobPhase;
+  readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
+  readonly attempt: Attempt;
+  readonly attemptStarted: Millis;
+  /** What its restart strategy remembers. */
+  readonly restartHistory: RestartHistory;
+  /** When the next attempt begins; absent once it has begun. */
+  readonly restartAt?: Millis;
+  readonly failures: readonly AttemptFailure[];
+  /** It ended with a failure that no restart could have avoided: its checkpoints stay. */
+  readonly isBeyondRestart?: true;
+  readonly checkpoints: CheckpointLedger;
+  readonly lastRestored?: {
+    readonly id: CheckpointId;
+    readonly at: Millis;
+    readonly path: string;
+  };
+  readonly startTime: Millis;
+  readonly lastModification: Millis;
+  /** The `lastModification` that the dispatcher knows. */
+  readonly announced: number;
+}

@@ -1,0 +1,65 @@
+// What a job looks like from outside: the answers to whoever asks, from its record and from what is
+// believed of its subtasks.
+
+import type {
+  CheckpointOverview,
+  CheckpointRecord,
+  CompletedCheckpoint,
+  FailedCheckpoint,
+  JobDetails,
+  TaskStatus,
+} from "../format/job-status.ts";
+import type { JobSummary } from "../format/messages.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { isTerminal, type JobRecord } from "./job-record.ts";
+import type { Subtasks } from "./subtasks.ts";
+
+export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
+  const { job, plan, phase, startTime, lastModification, entered } = record;
+  return {
+    job,
+    program: plan.program,
+    phase,
+    startTime,
+    endTime: isTerminal(phase) ? (entered[phase] ?? -1) : -1,
+    lastModification,
+    tasks: { total: tasks.all.length, running: tasks.inPhase("RUNNING").length },
+  };
+}
+
+export function detailsOf(record: JobRecord, subtasks: Subtasks): JobDetails {
+  const { attempt, plan, config, entered, failures, phase, attemptStarted } = record;
+  const ended = isTerminal(phase) ? entered[phase] : undefined;
+  const tasks = subtasks.states.map((state): TaskStatus => ({
+    task: state.task,
+    phase: state.phase,
+    ...(state.phase !== "CREATED" && { started: attemptStarted }),
+    ...(ended !== undefined && { ended }),
+    ...(state.metrics !== undefined && { metrics: state.metrics }),
+  }));
+  const summary = summaryOf(record, subtasks);
+  return { summary, attempt, plan, config, entered, tasks, failures };
+}
+
+export function overviewOf(record: JobRecord, checkpoints: Checkpoints): CheckpointOverview {
+  const { plan, lastRestored } = record;
+  const { history, ledger } = checkpoints;
+  const completed = history.find(isCompleted);
+  const failed = history.find(isFailed);
+  return {
+    plan,
+    counts: { ...ledger.counts, pending: ledger.open.length },
+    latest: {
+      ...(completed !== undefined && { completed }),
+      ...(failed !== undefined && { failed }),
+      ...(lastRestored !== undefined && { restored: lastRestored }),
+    },
+    history,
+  };
+}
+
+const isCompleted = (record: CheckpointRecord): record is CompletedCheckpoint =>
+  record.outcome.kind === "completed";
+
+const isFailed = (record: CheckpointRecord): record is FailedCheckpoint =>
+  record.outcome.kind === "failed";
