@@ -82,6 +82,17 @@ export class Bucket {
     this.#operation(from, "list", () => [...this.files.keys()], on);
   }
 
+  /** Stands somewhere else, where it is seen as here. */
+  placed(path: string, bytes: Uint8Array): void {
+    this.files.set(path, bytes);
+    this.#watch.created(path, bytes);
+  }
+
+  removed(path: string): void {
+    this.files.delete(path);
+    this.#watch.deleted(path);
+  }
+
   #operation<T>(
     from: Instance<unknown>,
     title: string,

@@ -52,6 +52,7 @@ export class Checks {
   readonly #topology: Topology;
   readonly #plan: ExecutionPlan;
   readonly #atLeast: boolean;
+  readonly #isInline: boolean;
   readonly #references: References;
   readonly #snapshots = new Snapshots({
     bytesOf: (path) => this.#files.get(path)!,
@@ -71,12 +72,16 @@ export class Checks {
     readonly topology: Topology;
     readonly plan: ExecutionPlan;
     readonly topics: Topics;
-    readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
+    readonly checkpointing: {
+      readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
+      readonly storage: "inline" | "r2";
+    };
   }) {
-    const { topology, plan, topics, mode } = world;
+    const { topology, plan, topics, checkpointing } = world;
     this.#topology = topology;
     this.#plan = plan;
-    this.#atLeast = mode === "AT_LEAST_ONCE";
+    this.#atLeast = checkpointing.mode === "AT_LEAST_ONCE";
+    this.#isInline = checkpointing.storage === "inline";
     this.#references = new References(topology, (source, partition) =>
       topics.items(`topic-${source}`, partition),
     );
@@ -101,6 +106,7 @@ export class Checks {
     must(!this.#written.has(path), () => `X4: ${path} is written a second time`);
     this.#written.add(path);
     if (path.endsWith("_metadata")) this.#cut(path, decodeManifest(bytes));
+    else must(!this.#isInline, () => `X4: ${path} is written, and all is to be in manifests`);
   }
 
   deleted(path: string): void {

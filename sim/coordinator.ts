@@ -21,6 +21,7 @@ import { Job } from "../coordinator/job.ts";
 import { isTerminal, type JobRecord } from "../coordinator/job-record.ts";
 import type { Deployment } from "./deployment.ts";
 import { Host, Instance, type Scene } from "./host.ts";
+import { type Manifests, ManifestRows, type ManifestStore } from "./manifest-rows.ts";
 import { call } from "./network.ts";
 import type { SubtaskInstance } from "./subtask.ts";
 
@@ -30,12 +31,17 @@ const deleteBatch = 3;
 interface JobState {
   readonly record: JobRecord;
   readonly history: readonly CheckpointRecord[];
+  /** Those that are kept here. */
+  readonly manifests: Manifests;
 }
+
+const noManifests: Manifests = new Map();
 
 type State = JobState | undefined;
 
 export class CoordinatorHost extends Host<State, CoordinatorInstance> {
   readonly deployment: () => Deployment;
+  #seen = noManifests;
 
   constructor(scene: Scene, deployment: () => Deployment) {
     super("coordinator", scene, undefined);
@@ -51,7 +57,15 @@ export class CoordinatorHost extends Host<State, CoordinatorInstance> {
   }
 
   protected override onDurable(stored: State): void {
-    if (stored !== undefined) this.deployment().checks.recorded(stored.record);
+    if (stored === undefined) return;
+    const { bucket, checks } = this.deployment();
+    const { manifests } = stored;
+    if (manifests !== this.#seen) {
+      for (const path of this.#seen.keys()) if (!manifests.has(path)) bucket.removed(path);
+      for (const [path, bytes] of manifests) if (!this.#seen.has(path)) bucket.placed(path, bytes);
+      this.#seen = manifests;
+    }
+    checks.recorded(stored.record);
   }
 }
 
@@ -107,13 +121,15 @@ export class CoordinatorInstance extends Instance<State> {
   }
 
   #performOne(effect: Effect): void {
-    const { bucket, checks } = this.#deployment;
+    const { checks } = this.#deployment;
+    const store = this.#store;
     switch (effect.kind) {
       case "persist": {
         const { record, ended, forgotten } = effect;
         const gone = new Set([...forgotten, ...ended.map((entry) => entry.id)]);
         const kept = (this.#stored?.history ?? []).filter((entry) => !gone.has(entry.id));
-        this.#stored = { record, history: [...kept, ...ended] };
+        const manifests = this.#stored?.manifests ?? noManifests;
+        this.#stored = { record, history: [...kept, ...ended], manifests };
         return this.#write();
       }
       case "loadManifest": {
@@ -121,7 +137,7 @@ export class CoordinatorInstance extends Instance<State> {
         const fail = (damaged: boolean, message: string): void =>
           this.handle((job, now) => job.manifestFailed(attempt, { damaged, message }, now));
         return this.send(() =>
-          bucket.get(this, checkpoint.path, {
+          store.get(this, checkpoint.path, {
             done: (bytes) => {
               if (bytes === undefined) {
                 checks.missing(checkpoint.path, attempt);
@@ -173,7 +189,7 @@ export class CoordinatorInstance extends Instance<State> {
         const recovered = (exists: boolean): void =>
           this.handle((job, now) => job.recovered(candidate, exists, now));
         return this.send(() =>
-          bucket.get(this, candidate.path, {
+          store.get(this, candidate.path, {
             done: (bytes) => recovered(bytes !== undefined),
             failed: () => recovered(false),
           }),
@@ -215,7 +231,7 @@ export class CoordinatorInstance extends Instance<State> {
         const { job } = this.#stored!.record;
         const reachable = new Set(effect.reachable);
         return this.send(() =>
-          bucket.list(this, {
+          store.list(this, {
             done: (paths) =>
               this.#delete(collectable({ job, reachable, upTo: effect.upTo }, paths), {
                 done: () => this.handle((current, now) => current.swept(effect.upTo, now)),
@@ -242,9 +258,9 @@ export class CoordinatorInstance extends Instance<State> {
 
   /** As `coordinator/manifest-store.ts` does it: what was answered is made unambiguous. */
   #publish(path: string, bytes: Uint8Array, tell: (outcome: Published) => void): void {
-    const { bucket } = this.#deployment;
+    const store = this.#store;
     const look = (): void =>
-      bucket.get(this, path, {
+      store.get(this, path, {
         done: (found) => {
           if (found === undefined) tell({ kind: "unknown", message: "R2 error" });
           else if (found === bytes) tell({ kind: "created" });
@@ -252,7 +268,7 @@ export class CoordinatorInstance extends Instance<State> {
         },
         failed: () => tell({ kind: "unknown", message: "R2 error" }),
       });
-    bucket.create(this, path, bytes, {
+    store.create(this, path, bytes, {
       done: (isCreated) => (isCreated ? tell({ kind: "created" }) : look()),
       failed: look,
     });
@@ -263,10 +279,22 @@ export class CoordinatorInstance extends Instance<State> {
     on: { readonly done: () => void; readonly failed: () => void },
   ): void {
     if (paths.length === 0) return on.done();
-    this.#deployment.bucket.delete(this, paths.slice(0, deleteBatch), {
+    this.#store.delete(this, paths.slice(0, deleteBatch), {
       done: () => this.#delete(paths.slice(deleteBatch), on),
       failed: on.failed,
     });
+  }
+
+  /** Where manifests are, as the job is configured. */
+  get #store(): ManifestStore {
+    if (this.#job?.config.checkpointing.storage !== "inline") return this.#deployment.bucket;
+    return new ManifestRows(
+      () => this.#stored?.manifests ?? noManifests,
+      (manifests) => {
+        this.#stored = { ...this.#stored!, manifests };
+        this.#write();
+      },
+    );
   }
 
   #ask<T extends AttemptOutcome | HeartbeatOutcome>(

@@ -30,6 +30,8 @@ export interface FaultRates {
   readonly slowBucket: number;
   /** Alarms that are late, fire twice, or fail once and are tried again. */
   readonly alarm: number;
+  /** Rows at which the user's code throws. */
+  readonly userError: number;
   /** Turns of subtasks that come late: what makes rows wait in inboxes and outboxes. */
   readonly slowTurn: number;
   /** Milliseconds by which an object's clock may be off. */
@@ -50,6 +52,7 @@ export const noFaults: FaultRates = {
   bucketError: 0,
   slowBucket: 0,
   alarm: 0,
+  userError: 0,
   slowTurn: 0,
   skew: 0,
 };

@@ -65,6 +65,8 @@ export abstract class Host<S, I extends Instance<S>> {
   protected abstract onAlarm(instance: I): void;
   /** Something has become durable. */
   protected onDurable(_stored: S): void {}
+  /** Writes after that one are lost. */
+  protected onCrash(_landed: number): void {}
 
   get durable(): S {
     return this.#durable.value;
@@ -114,6 +116,12 @@ export abstract class Host<S, I extends Instance<S>> {
     });
   }
 
+  /** Something beside the value is written with this event; answers its place among the writes. */
+  touch(): number {
+    this.write(this.#written);
+    return this.#lastWrite.order;
+  }
+
   /** Does it once everything written so far is durable. */
   gate(act: () => void): void {
     const { order } = this.#lastWrite;
@@ -141,6 +149,7 @@ export abstract class Host<S, I extends Instance<S>> {
     const old = this.#instance;
     const { order } = this.#lastWrite;
     const lost = order - this.#landed;
+    this.onCrash(this.#landed);
     this.#epoch++;
     this.#written = this.#durable;
     this.#lastWrite = { turn: -1, order, stored: this.#durable };

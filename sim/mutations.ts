@@ -186,6 +186,26 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "rows of a failed attempt kept",
+    edits: [
+      {
+        file: "operators/state/sqlite-rows.ts",
+        from: `db.exec("DELETE FROM state_fresh WHERE since >= ?", checkpoint);`,
+        to: `db.exec("DELETE FROM state_fresh WHERE since > ?", checkpoint);`,
+      },
+    ],
+  },
+  {
+    name: "failures without end",
+    edits: [
+      {
+        file: "coordinator/restart.ts",
+        from: `  const recent = [...history.recent.filter((at) => now - at <= interval), now];`,
+        to: `  const recent = [...history.recent.filter((at) => now - at <= interval), now].slice(-1);`,
+      },
+    ],
+  },
+  {
     name: "failed deletions forgotten",
     edits: [
       {

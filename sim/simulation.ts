@@ -2,9 +2,11 @@
 //   P1. Safety: while faults happen, input arrives and tables are read, and no check may fail.
 //   P2. Liveness: without faults, within bounded virtual time, the job runs, checkpoints complete,
 //       the tables are what the reference says, and no orphan is in the bucket.
-//   P3. The end: a job that is cancelled ends, its subtasks stop, and it leaves nothing behind.
+//   P3. The end: a job that is cancelled ends, its subtasks stop, and it leaves nothing behind. So
+//       does one whose restart strategy is spent, and no other fails.
 
 import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import type { JobPhase } from "../format/messages.ts";
 import { tasksOf, vertexOf } from "../format/plan.ts";
 import { planOf } from "../coordinator/plan.ts";
 import { Bucket } from "./bucket.ts";
@@ -30,6 +32,8 @@ export interface WorldResult {
   readonly seed: number;
   /** What went wrong; undefined where nothing did. */
   readonly failure?: string;
+  /** How the job ended; undefined where it was not even submitted. */
+  readonly phase: JobPhase | undefined;
   readonly checkpoints: number;
   readonly attempts: number;
   readonly events: number;
@@ -93,10 +97,12 @@ class Simulation {
     };
     const scene = this.#scene;
     this.#topics = new Topics(scene);
-    const definition = definitionOf(topology, options);
+    const definition = definitionOf(topology, options, () => {
+      if (this.#faults.strikes("userError")) throw new Error("This row is too much for me.");
+    });
     const plan = planOf(definition.graph);
-    const { mode } = options.checkpointing;
-    this.#checks = new Checks({ topology, plan, topics: this.#topics, mode });
+    const { checkpointing } = options;
+    this.#checks = new Checks({ topology, plan, topics: this.#topics, checkpointing });
     this.#bucket = new Bucket(scene, this.#checks);
     this.#checks.watch(this.#bucket.files);
     const deployment = (): Deployment => this.#deployment;
@@ -124,6 +130,7 @@ class Simulation {
 
   get figures(): Omit<WorldResult, "seed" | "failure"> {
     return {
+      phase: this.#checks.record?.phase,
       checkpoints: this.#checks.completed,
       attempts: this.#checks.record?.attempt ?? 0,
       events: this.#clock.events,
@@ -145,9 +152,9 @@ class Simulation {
     }
     this.#clock.run(duration);
     this.#heal();
-    this.#recovers();
-    if (ending === "running") return;
-    this.#cancel();
+    const end = this.#recovers();
+    if (end === "running" && ending === "running") return;
+    if (end === "running") this.#cancel();
     this.#ends();
   }
 
@@ -246,10 +253,12 @@ class Simulation {
 
   // What must come true.
 
-  #recovers(): void {
+  /** Or has failed for good, where its restart strategy says so. */
+  #recovers(): "running" | "failed" {
     const wanted = this.#checks.completed + this.#world.checkpointsAfter;
     const reason = this.#waitFor(recoveryMax, 50, () => {
       const { record, completed } = this.#checks;
+      if (this.#isSpent()) return undefined;
       if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
       if (completed < wanted) return "checkpoints do not complete";
       for (const { table } of this.#readers) {
@@ -267,12 +276,32 @@ class Simulation {
     });
     for (const reader of this.#readers) this.#read(reader);
     if (reason !== undefined) throw new Violation(`P2: after ${recoveryMax} ms, ${reason}`);
+    return this.#isSpent() ? "failed" : "running";
+  }
+
+  /** It has failed, and was restarted as often as its strategy may allow. */
+  #isSpent(): boolean {
+    const { record } = this.#checks;
+    if (record?.phase !== "FAILING" && record?.phase !== "FAILED") return false;
+    const { restart } = this.#world.options;
+    const restarts = record.attempt - 1;
+    switch (restart.strategy) {
+      case "none":
+        return restarts === 0;
+      case "failure-rate":
+        return restarts >= (restart.maxFailures ?? 1);
+      case "fixed-delay":
+        return restarts === restart.attempts;
+      case "exponential-delay":
+        return restarts >= (restart.attempts ?? Number.POSITIVE_INFINITY);
+    }
   }
 
   #ends(): void {
     const reason = this.#waitFor(endMax, 1_000, () => {
       const { record } = this.#checks;
-      if (record !== undefined && record.phase !== "CANCELED") return `it is ${record.phase}`;
+      const isOver = record?.phase === "FAILED" ? this.#isSpent() : record?.phase === "CANCELED";
+      if (record !== undefined && !isOver) return `it is ${record.phase}`;
       for (const host of this.#subtasks.values()) {
         if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
       }
@@ -283,7 +312,8 @@ class Simulation {
       const [file] = this.#checks.unreachable();
       return file === undefined ? undefined : `${file} is left behind`;
     });
-    if (reason !== undefined) throw new Violation(`P3: ${endMax} ms after the cancel, ${reason}`);
+    if (reason !== undefined)
+      throw new Violation(`P3: ${endMax} ms after it was to end, ${reason}`);
   }
 
   /** Why it has not come true within that time; undefined where it has. */

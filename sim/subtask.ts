@@ -21,11 +21,14 @@ import type {
   TaskFailure,
 } from "../format/messages.ts";
 import { type Channel, channelKey, vertexOf } from "../format/plan.ts";
+import type { SqlDatabase } from "../format/sql.ts";
 import type { BytesHandle } from "../format/state-handle.ts";
 import { channelsOf } from "../task/channel-state.ts";
 import { sharesOf } from "../task/operator-state.ts";
+import { holdsState } from "../task/state-backend.ts";
 import { type RestoredState, Task } from "../task/task.ts";
 import type { Opening } from "./channels.ts";
+import { Database } from "./database.ts";
 import type { Deployment } from "./deployment.ts";
 import { Host, Instance, type Scene } from "./host.ts";
 import { call } from "./network.ts";
@@ -44,6 +47,7 @@ type State = StoredAttempt | undefined;
 export class SubtaskHost extends Host<State, SubtaskInstance> {
   readonly id: TaskId;
   readonly deployment: () => Deployment;
+  #database: Database | undefined;
 
   constructor(id: TaskId, title: string, scene: Scene, deployment: () => Deployment) {
     super(title, scene, undefined);
@@ -58,9 +62,19 @@ export class SubtaskHost extends Host<State, SubtaskInstance> {
   protected override onAlarm(instance: SubtaskInstance): void {
     instance.alarm();
   }
+
+  protected override onCrash(landed: number): void {
+    this.#database?.crash(landed);
+  }
+
+  get database(): SqlDatabase {
+    this.#database ??= new Database(() => this.touch());
+    return this.#database;
+  }
 }
 
 export class SubtaskInstance extends Instance<State> {
+  readonly #host: SubtaskHost;
   readonly #deployment: Deployment;
   readonly #id: TaskId;
   #stored: State;
@@ -68,6 +82,7 @@ export class SubtaskInstance extends Instance<State> {
 
   constructor(host: SubtaskHost, stored: State) {
     super(host);
+    this.#host = host;
     this.#deployment = host.deployment();
     this.#id = host.id;
     this.#stored = stored;
@@ -91,14 +106,17 @@ export class SubtaskInstance extends Instance<State> {
     this.#run?.over();
     this.#run = undefined;
     this.#store({ attempt, isActive: true }, this.host.time + watchInterval);
-    this.#load(deployment, {
+    const isInRows = deployment.config.state.backend === "sqlite";
+    const database = isInRows ? this.#host.database : undefined;
+    const isHeld = database !== undefined && holdsState(deployment, database);
+    this.#load(deployment, isHeld, {
       loaded: (restored) => {
         if (this.isDead) return;
         if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
           return reply({ kind: "stale", current: this.#stored?.attempt ?? attempt });
         }
         const { definition } = this.#deployment;
-        const task = new Task(deployment, definition.graph, restored, this.#now());
+        const task = new Task(deployment, definition.graph, restored, this.#now(), database);
         this.#run = new TaskRun(this, task, this.#deployment);
         reply({ kind: "deployed" });
       },
@@ -200,9 +218,10 @@ export class SubtaskInstance extends Instance<State> {
     this.write({ value, ...(alarm !== undefined && { alarm }) });
   }
 
-  /** As `task/shell/state-files.ts` does it: one read after the other. */
+  /** As `task/shell/state-files.ts` does it: one read after the other, and none of what is held. */
   #load(
     deployment: TaskDeployment,
+    isHeld: boolean,
     on: {
       readonly loaded: (state: RestoredState | undefined) => void;
       readonly failed: (reason: string) => void;
@@ -218,7 +237,7 @@ export class SubtaskInstance extends Instance<State> {
     const shares = sharesOf(deployment);
     const channels = channelsOf(deployment);
     const segments = [
-      ...handles.flatMap((handle) => handle.segments),
+      ...(isHeld ? [] : handles.flatMap((handle) => handle.segments)),
       ...shares.map(({ handle }) => handle.bytes),
       ...channels.map((handle) => handle.frames),
     ];
@@ -228,6 +247,7 @@ export class SubtaskInstance extends Instance<State> {
       if (segment === undefined) {
         let at = 0;
         const keyed = handles.map((handle) => {
+          if (isHeld) return { handle, segments: "held" as const };
           const from = at;
           at += handle.segments.length;
           return { handle, segments: read.slice(from, at) };

@@ -164,7 +164,12 @@ const latestParts: Aggregate<Stat, Parts, Parts> = {
   result: (held) => held,
 };
 
-export const definitionOf = (topology: Topology, options: JobOptions): JobDefinition =>
+/** `stumble` is called by the code of single rows, and may throw. */
+export const definitionOf = (
+  topology: Topology,
+  options: JobOptions,
+  stumble: () => void,
+): JobDefinition =>
   defineJob(
     "world",
     (env) => {
@@ -172,15 +177,15 @@ export const definitionOf = (topology: Topology, options: JobOptions): JobDefini
         stepped(
           env.from(topic<Item>(`topic-${at}`, { partitions }), { uid: sourceUid(at), parallelism }),
           steps,
-          `before-${at}`,
+          { name: `before-${at}`, stumble },
         ),
       );
       const [first, ...others] = streams;
       let items = others.length === 0 ? first! : first!.union(...others);
       if (topology.rebalance) items = items.rebalance();
-      items = stepped(items, topology.steps, "after");
+      items = stepped(items, topology.steps, { name: "after", stumble });
       const [one, two] = topology.stages;
-      const stats = one && firstStage(items, topology.key, one);
+      const stats = one && firstStage(items, topology.key, one, stumble);
       const grouped = stats && two && secondStage(stats, two);
       topology.tables.forEach(({ of, parallelism }, at) => {
         const to = { uid: `out-${at}`, parallelism };
@@ -196,13 +201,19 @@ export const definitionOf = (topology: Topology, options: JobOptions): JobDefini
 function stepped(
   stream: DataStream<Item>,
   steps: readonly StepShape[],
-  name: string,
+  { name, stumble }: { readonly name: string; readonly stumble: () => void },
 ): DataStream<Item> {
+  const careless =
+    <T>(run: (item: Item) => T) =>
+    (item: Item): T => {
+      stumble();
+      return run(item);
+    };
   return steps.reduce((before, { kind, parallelism }, at) => {
     const options = { uid: `${name}-${at}`, parallelism };
-    if (kind === "map") return before.map(stepFunctions.map, options);
-    if (kind === "filter") return before.filter(stepFunctions.filter, options);
-    return before.flatMap(stepFunctions.flatMap, options);
+    if (kind === "map") return before.map(careless(stepFunctions.map), options);
+    if (kind === "filter") return before.filter(careless(stepFunctions.filter), options);
+    return before.flatMap(careless(stepFunctions.flatMap), options);
   }, stream);
 }
 
@@ -210,9 +221,13 @@ function firstStage(
   items: DataStream<Item>,
   shape: KeyShape,
   { kind, parallelism }: StageShape,
+  stumble: () => void,
 ): DataStream<Stat> {
   const options = { uid: stageUid(1), parallelism };
-  const keyOf = keyOfItem(shape);
+  const keyOf = (item: Item): Key => {
+    stumble();
+    return keyOfItem(shape)(item);
+  };
   switch (kind) {
     case "aggregate":
       return items
@@ -234,6 +249,7 @@ function firstStage(
           },
           emits: rows<Stat>(),
           process(item, ctx) {
+            stumble();
             const { total, seen, odd } = ctx.state;
             const one = statOf(ctx.key, item);
             const before = total.get();

@@ -1,7 +1,7 @@
 // A world, drawn from its seed: what the job looks like, how it is configured, what it is fed, and
 // what goes wrong. Most are small, so that many fit into a second; some are not.
 
-import type { JobOptions } from "../stream/config.ts";
+import type { JobOptions, RestartOptions } from "../stream/config.ts";
 import type { FaultRates } from "./faults.ts";
 import { Prng } from "./prng.ts";
 import type { KeyShape, StageKind, StepKind, StepShape, Topology } from "./topology.ts";
@@ -18,7 +18,11 @@ export interface World {
   readonly seed: number;
   readonly topology: Topology;
   readonly options: JobOptions & {
-    readonly checkpointing: { readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE" };
+    readonly checkpointing: {
+      readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
+      readonly storage: "inline" | "r2";
+    };
+    readonly restart: RestartOptions;
   };
   readonly arrivals: readonly Arrival[];
   readonly faults: FaultRates;
@@ -37,15 +41,20 @@ export function drawWorld(seed: number): World {
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
   const size = drawSize(prng);
+  const options = drawOptions(prng);
   const topology = drawTopology(prng, size);
   const [shortest, longest] = sizes[size].duration;
   const duration = prng.between(shortest, longest);
   return {
     seed,
     topology,
-    options: drawOptions(prng),
+    options,
     arrivals: drawArrivals(prng, topology, duration, size),
-    faults: drawFaults(prng, size),
+    faults: {
+      ...drawFaults(prng, size),
+      // A zombie has no storage to play: the platform takes it away.
+      ...(options.state?.backend === "sqlite" && { zombie: 0 }),
+    },
     duration,
     checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
@@ -143,17 +152,37 @@ function drawOptions(prng: Prng): World["options"] {
       maxConcurrent: !unaligned && prng.chance(0.25) ? 2 : 1,
       retention: prng.chance(0.2) ? "RETAIN_ON_CANCELLATION" : "NO_EXTERNALIZED_CHECKPOINTS",
       incremental: prng.chance(0.85),
+      storage: prng.chance(0.08) ? "inline" : "r2",
       timeout: prng.pick([300, 1_000, 2_000, 10_000]),
       minPause: prng.pick([0, 0, 20, 100]),
       tolerableFailures: isTolerant ? 1_000 : prng.below(4),
       retained: prng.pick([1, 1, 2, 3]),
       inlineThreshold: prng.pick([0, 0, 300, 2_000, 20_480]),
     },
-    restart: {
-      strategy: "fixed-delay",
-      attempts: 1_000_000,
-      delay: prng.pick([0, 20, 100, 500]),
-    },
+    state: { backend: prng.chance(0.04) ? "sqlite" : "memory" },
+    restart: drawRestart(prng),
+  };
+}
+
+/** Most jobs start again however often they fail: what ends early finds little. */
+function drawRestart(prng: Prng): RestartOptions {
+  const delay = prng.pick([0, 20, 100, 500]);
+  const kind = prng.next();
+  if (kind < 0.75) return { strategy: "fixed-delay", attempts: 1_000_000, delay };
+  if (kind < 0.8) return { strategy: "fixed-delay", attempts: prng.below(4), delay };
+  if (kind < 0.83) return { strategy: "none" };
+  if (kind < 0.9) {
+    const maxFailures = prng.pick([1, 3, 1_000]);
+    return { strategy: "failure-rate", maxFailures, interval: prng.pick([200, 2_000]), delay };
+  }
+  return {
+    strategy: "exponential-delay",
+    initialBackoff: prng.pick([10, 50]),
+    maxBackoff: prng.pick([200, 1_000]),
+    multiplier: prng.pick([1, 1.5, 2]),
+    resetThreshold: prng.pick([500, 5_000]),
+    jitter: prng.pick([0, 0.3]),
+    attempts: prng.pick([3, 1_000_000, 1_000_000]),
   };
 }
 
@@ -195,6 +224,7 @@ function drawFaults(prng: Prng, size: Size): FaultRates {
     bucketError: rate(0.01, 0.05, 0.2),
     slowBucket: rate(0.02, 0.1),
     alarm: rate(0.05, 0.3),
+    userError: prng.chance(0.15) ? prng.pick([0.002, 0.01, 0.05]) : 0,
     slowTurn: rate(0.1, 0.7),
     skew: rate(5, 50, 1_000),
   };
