@@ -196,12 +196,12 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "failures without end",
+    name: "one restart too many",
     edits: [
       {
         file: "coordinator/restart.ts",
-        from: `  const recent = [...history.recent.filter((at) => now - at <= interval), now];`,
-        to: `  const recent = [...history.recent.filter((at) => now - at <= interval), now].slice(-1);`,
+        from: `  if (restarts < attempts) return restart(now + delay, history);`,
+        to: `  if (restarts <= attempts) return restart(now + delay, history);`,
       },
     ],
   },

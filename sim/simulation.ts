@@ -4,6 +4,7 @@
 //       the tables are what the reference says, and no orphan is in the bucket.
 //   P3. The end: a job that is cancelled ends, its subtasks stop, and it leaves nothing behind. So
 //       does one whose restart strategy is spent, and no other fails.
+//   P4. No job starts again more often than its strategy allows.
 
 import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { JobPhase } from "../format/messages.ts";
@@ -153,6 +154,7 @@ class Simulation {
     this.#clock.run(duration);
     this.#heal();
     const end = this.#recovers();
+    this.#restartsAreAllowed();
     if (end === "running" && ending === "running") return;
     if (end === "running") this.#cancel();
     this.#ends();
@@ -277,6 +279,18 @@ class Simulation {
     for (const reader of this.#readers) this.#read(reader);
     if (reason !== undefined) throw new Violation(`P2: after ${recoveryMax} ms, ${reason}`);
     return this.#isSpent() ? "failed" : "running";
+  }
+
+  #restartsAreAllowed(): void {
+    const { restart } = this.#world.options;
+    const restarts = (this.#checks.record?.attempt ?? 1) - 1;
+    const most =
+      restart.strategy === "none"
+        ? 0
+        : restart.strategy === "fixed-delay"
+          ? (restart.attempts ?? 1)
+          : Number.POSITIVE_INFINITY;
+    if (restarts > most) throw new Violation(`P4: ${restarts} restarts, ${most} allowed`);
   }
 
   /** It has failed, and was restarted as often as its strategy may allow. */
