@@ -67,6 +67,7 @@ export class Checks {
   readonly #shown = new Map<TaskKey, CheckpointId>();
   #files: ReadonlyMap<string, Uint8Array> = new Map();
   #record: JobRecord | undefined;
+  #restarts = 0;
 
   constructor(world: {
     readonly topology: Topology;
@@ -93,6 +94,14 @@ export class Checks {
 
   get completed(): number {
     return this.#complete.size;
+  }
+
+  /**
+   * Restarts that followed a failure. A coordinator that dies while it deploys begins another attempt
+   * too, and that is none.
+   */
+  get restarts(): number {
+    return this.#restarts;
   }
 
   /** As of the last durable write. */
@@ -126,7 +135,8 @@ export class Checks {
   recorded(record: JobRecord): void {
     const before = this.#record;
     this.#record = record;
-    const { attempt, checkpoints } = record;
+    const { attempt, checkpoints, phase } = record;
+    if (phase === "RESTARTING" && before?.phase !== phase) this.#restarts++;
     must(attempt >= (before?.attempt ?? 0), () => `X5: attempt ${attempt} after a later one`);
     const spent = before?.checkpoints.nextId ?? 0;
     must(

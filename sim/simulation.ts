@@ -9,6 +9,7 @@
 import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { JobPhase } from "../format/messages.ts";
 import { tasksOf, vertexOf } from "../format/plan.ts";
+import type { RestartOptions } from "../stream/config.ts";
 import { planOf } from "../coordinator/plan.ts";
 import { Bucket } from "./bucket.ts";
 import { Checks, Violation } from "./checks.ts";
@@ -154,7 +155,9 @@ class Simulation {
     this.#clock.run(duration);
     this.#heal();
     const end = this.#recovers();
-    this.#restartsAreAllowed();
+    const { restarts } = this.#checks;
+    const { most } = restartsOf(this.#world.options.restart);
+    if (restarts > most) throw new Violation(`P4: ${restarts} restarts, and ${most} are allowed`);
     if (end === "running" && ending === "running") return;
     if (end === "running") this.#cancel();
     this.#ends();
@@ -281,34 +284,11 @@ class Simulation {
     return this.#isSpent() ? "failed" : "running";
   }
 
-  #restartsAreAllowed(): void {
-    const { restart } = this.#world.options;
-    const restarts = (this.#checks.record?.attempt ?? 1) - 1;
-    const most =
-      restart.strategy === "none"
-        ? 0
-        : restart.strategy === "fixed-delay"
-          ? (restart.attempts ?? 1)
-          : Number.POSITIVE_INFINITY;
-    if (restarts > most) throw new Violation(`P4: ${restarts} restarts, ${most} allowed`);
-  }
-
   /** It has failed, and was restarted as often as its strategy may allow. */
   #isSpent(): boolean {
     const { record } = this.#checks;
     if (record?.phase !== "FAILING" && record?.phase !== "FAILED") return false;
-    const { restart } = this.#world.options;
-    const restarts = record.attempt - 1;
-    switch (restart.strategy) {
-      case "none":
-        return restarts === 0;
-      case "failure-rate":
-        return restarts >= (restart.maxFailures ?? 1);
-      case "fixed-delay":
-        return restarts === restart.attempts;
-      case "exponential-delay":
-        return restarts >= (restart.attempts ?? Number.POSITIVE_INFINITY);
-    }
+    return record.attempt > restartsOf(this.#world.options.restart).least;
   }
 
   #ends(): void {
@@ -338,5 +318,25 @@ class Simulation {
       reason = missing();
     }
     return reason;
+  }
+}
+
+/**
+ * Restarts that a job of this strategy has had at least when it fails for good, and may have at most.
+ * Some strategies forget older failures.
+ */
+function restartsOf(restart: RestartOptions): { readonly least: number; readonly most: number } {
+  const endless = Number.POSITIVE_INFINITY;
+  switch (restart.strategy) {
+    case "none":
+      return { least: 0, most: 0 };
+    case "fixed-delay": {
+      const { attempts = 1 } = restart;
+      return { least: attempts, most: attempts };
+    }
+    case "failure-rate":
+      return { least: restart.maxFailures ?? 1, most: endless };
+    case "exponential-delay":
+      return { least: restart.attempts ?? endless, most: endless };
   }
 }
