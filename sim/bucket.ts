@@ -11,7 +11,7 @@ export interface BucketWatch {
 }
 
 export class Bucket {
-  readonly files = new Map<string, Uint8Array>();
+  readonly files: Map<string, Uint8Array>;
   /**
    * Files of which nobody may know: written by a dead or replaced object, by an operation that
    * failed all the same, or not deleted by one.
@@ -20,7 +20,8 @@ export class Bucket {
   readonly #scene: Scene;
   readonly #watch: BucketWatch;
 
-  constructor(scene: Scene, watch: BucketWatch) {
+  constructor(scene: Scene, files: Map<string, Uint8Array>, watch: BucketWatch) {
+    this.files = files;
     this.#scene = scene;
     this.#watch = watch;
   }

@@ -31,8 +31,9 @@ import {
   viewOf,
 } from "./reference.ts";
 import { isSame, Snapshots } from "./snapshots.ts";
-import { sourceUid, type Topology } from "./topology.ts";
-import type { Topics } from "./topics.ts";
+import { type Item, sourceUid, type Topology } from "./topology.ts";
+import type { Observer } from "./deployment.ts";
+import type { Seen } from "./deployed.ts";
 
 /** A check that failed. */
 export class Violation extends Error {}
@@ -48,9 +49,10 @@ const must = (holds: boolean, rule: () => string): void => {
   if (!holds) throw new Violation(rule());
 };
 
-export class Checks {
+export class Checks implements Observer {
   readonly #topology: Topology;
   readonly #plan: ExecutionPlan;
+  readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #atLeast: boolean;
   readonly #isInline: boolean;
   readonly #references: References;
@@ -65,31 +67,28 @@ export class Checks {
   readonly #views = new Map<string, (value: unknown) => View>();
   /** What each reader of a table was shown last. */
   readonly #shown = new Map<TaskKey, CheckpointId>();
-  #files: ReadonlyMap<string, Uint8Array> = new Map();
   #record: JobRecord | undefined;
   #restarts = 0;
 
   constructor(world: {
     readonly topology: Topology;
-    readonly plan: ExecutionPlan;
-    readonly topics: Topics;
+    readonly seen: Seen;
     readonly checkpointing: {
       readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
       readonly storage: "inline" | "r2";
     };
   }) {
-    const { topology, plan, topics, checkpointing } = world;
+    const { topology, seen, checkpointing } = world;
+    const { plan, topics, files } = seen;
     this.#topology = topology;
     this.#plan = plan;
+    this.#files = files;
     this.#atLeast = checkpointing.mode === "AT_LEAST_ONCE";
     this.#isInline = checkpointing.storage === "inline";
-    this.#references = new References(topology, (source, partition) =>
-      topics.items(`topic-${source}`, partition),
+    this.#references = new References(
+      topology,
+      (source, partition) => topics.rows(`topic-${source}`, partition) as readonly Item[],
     );
-  }
-
-  watch(files: ReadonlyMap<string, Uint8Array>): void {
-    this.#files = files;
   }
 
   get completed(): number {

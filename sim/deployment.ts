@@ -1,18 +1,31 @@
-// What the parts of one simulated deployment know of each other.
+// What the parts of one simulated deployment know of each other, and what is seen of them from outside.
 
-import type { TaskId } from "../format/ids.ts";
+import type { JobRecord } from "../coordinator/job.ts";
+import type { Attempt, TaskId } from "../format/ids.ts";
+import type { CheckpointAck } from "../format/messages.ts";
 import type { JobDefinition } from "../stream/job.ts";
-import type { Bucket } from "./bucket.ts";
-import type { Checks } from "./checks.ts";
+import type { Bucket, BucketWatch } from "./bucket.ts";
 import type { CoordinatorHost } from "./coordinator.ts";
 import type { SubtaskHost } from "./subtask.ts";
 import type { Topics } from "./topics.ts";
 
+/** Told of whatever shows outside the cores. */
+export interface Observer extends BucketWatch {
+  /** A job's record has become durable. */
+  recorded(record: JobRecord): void;
+  /** An acknowledgement is about to leave its subtask. */
+  acknowledging(ack: CheckpointAck): void;
+  /** A reader found nothing under a name that the attempt's checkpoint holds. */
+  missing(path: string, attempt: Attempt): void;
+}
+
 export interface Deployment {
   readonly definition: JobDefinition;
+  /** Milliseconds for which a subtask does nothing else, per row, by an operator of its chain. */
+  readonly rowCost: Readonly<Record<string, number>>;
   readonly bucket: Bucket;
   readonly topics: Topics;
   readonly coordinator: CoordinatorHost;
-  readonly checks: Checks;
+  readonly checks: Observer;
   subtask(task: TaskId): SubtaskHost;
 }

@@ -6,24 +6,14 @@
 //       does one whose restart strategy is spent, and no other fails.
 //   P4. No job starts again more often than its strategy allows.
 
-import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import { type TaskId, taskKey } from "../format/ids.ts";
 import type { JobPhase } from "../format/messages.ts";
-import { tasksOf, vertexOf } from "../format/plan.ts";
 import type { RestartOptions } from "../stream/config.ts";
-import { planOf } from "../coordinator/plan.ts";
-import { Bucket } from "./bucket.ts";
 import { Checks, Violation } from "./checks.ts";
-import { Clock } from "./clock.ts";
-import { CoordinatorHost } from "./coordinator.ts";
-import type { Deployment } from "./deployment.ts";
-import { Faults } from "./faults.ts";
-import type { Scene } from "./host.ts";
-import { call } from "./network.ts";
-import { Prng } from "./prng.ts";
+import { Deployed } from "./deployed.ts";
 import { keyText, type StateView, type View } from "./reference.ts";
-import { SubtaskHost } from "./subtask.ts";
+import type { SubtaskHost } from "./subtask.ts";
 import { definitionOf, tableName } from "./topology.ts";
-import { Topics } from "./topics.ts";
 import { drawWorld, type World } from "./world.ts";
 
 /** Milliseconds of virtual time in which a healed job must be well, and a cancelled one gone. */
@@ -72,62 +62,32 @@ interface Reader {
 
 class Simulation {
   readonly #world: World;
-  readonly #clock = new Clock(1_700_000_000_000);
-  readonly #faults: Faults;
-  readonly #scene: Scene;
-  readonly #prng: Prng;
-  readonly #topics: Topics;
+  readonly #deployed: Deployed<Checks>;
   readonly #checks: Checks;
-  readonly #bucket: Bucket;
-  readonly #coordinator: CoordinatorHost;
-  readonly #subtasks = new Map<TaskKey, SubtaskHost>();
   /** The subtasks that hold a part of each table. */
-  readonly #readers: Reader[] = [];
-  readonly #deployment: Deployment;
+  readonly #readers: readonly Reader[];
 
   constructor(world: World, { log }: SimulationOptions) {
     this.#world = world;
-    const { topology, options, seed } = world;
-    const clock = this.#clock;
-    const start = clock.now;
-    this.#prng = new Prng(seed ^ 0x2545f491);
-    this.#faults = new Faults(world.faults, this.#prng.fork());
-    this.#scene = {
-      clock,
-      faults: this.#faults,
-      log: log && ((line) => log(`${String(clock.now - start).padStart(7)} ${line}`)),
-    };
-    const scene = this.#scene;
-    this.#topics = new Topics(scene);
-    const definition = definitionOf(topology, options, () => {
-      if (this.#faults.strikes("userError")) throw new Error("This row is too much for me.");
-    });
-    const plan = planOf(definition.graph);
+    const { topology, options, seed, faults, rowCost } = world;
     const { checkpointing } = options;
-    this.#checks = new Checks({ topology, plan, topics: this.#topics, checkpointing });
-    this.#bucket = new Bucket(scene, this.#checks);
-    this.#checks.watch(this.#bucket.files);
-    const deployment = (): Deployment => this.#deployment;
-    this.#coordinator = new CoordinatorHost(scene, deployment);
-    for (const task of tasksOf(plan)) {
-      const vertex = vertexOf(plan, task.vertex);
-      const host = new SubtaskHost(task, `${vertex.operators[0]}/${task.index}`, scene, deployment);
-      this.#subtasks.set(taskKey(task), host);
-      topology.tables.forEach((_, at) => {
-        if (!vertex.operators.includes(`out-${at}`)) return;
-        this.#readers.push({ table: tableName(at), host, task });
-      });
-    }
-    this.#deployment = {
-      definition,
-      bucket: this.#bucket,
-      topics: this.#topics,
-      coordinator: this.#coordinator,
-      checks: this.#checks,
-      subtask: (task) => this.#subtasks.get(taskKey(task))!,
-    };
-    const job = jobIdFrom(new Uint8Array(16).fill(7));
-    this.#submit({ job, plan, config: definition.graph.config });
+    this.#deployed = new Deployed({
+      seed,
+      faults,
+      rowCost,
+      definition: (drawn) =>
+        definitionOf(topology, options, () => {
+          if (drawn.strikes("userError")) throw new Error("This row is too much for me.");
+        }),
+      observe: (seen) => new Checks({ topology, seen, checkpointing }),
+      log,
+    });
+    this.#checks = this.#deployed.checks;
+    this.#readers = topology.tables.flatMap((_, at) =>
+      this.#deployed
+        .subtasksOf(`out-${at}`)
+        .map((host) => ({ table: tableName(at), host, task: host.id })),
+    );
   }
 
   get figures(): Omit<WorldResult, "seed" | "failure"> {
@@ -135,104 +95,50 @@ class Simulation {
       phase: this.#checks.record?.phase,
       checkpoints: this.#checks.completed,
       attempts: this.#checks.record?.attempt ?? 0,
-      events: this.#clock.events,
-      faults: this.#faults.counts,
+      events: this.#deployed.clock.events,
+      faults: this.#deployed.faults.counts,
     };
   }
 
   run(): void {
     const { duration, ending } = this.#world;
+    const deployed = this.#deployed;
     this.#feed();
     this.#readNow();
-    this.#disasters();
     if (ending === "cancelled under faults") {
-      this.#clock.run(Math.floor(duration / 2));
-      this.#cancel();
-      this.#clock.run(Math.ceil(duration / 2));
-      this.#heal();
+      deployed.clock.run(Math.floor(duration / 2));
+      deployed.cancel();
+      deployed.clock.run(Math.ceil(duration / 2));
+      deployed.heal();
       return this.#ends();
     }
-    this.#clock.run(duration);
-    this.#heal();
+    deployed.clock.run(duration);
+    deployed.heal();
     const end = this.#recovers();
     const { restarts } = this.#checks;
     const { most } = restartsOf(this.#world.options.restart);
     if (restarts > most) throw new Violation(`P4: ${restarts} restarts, and ${most} are allowed`);
     if (end === "running" && ending === "running") return;
-    if (end === "running") this.#cancel();
+    if (end === "running") deployed.cancel();
     this.#ends();
   }
 
   // What the world does.
 
-  #submit(submission: Parameters<NonNullable<CoordinatorHost["awake"]>["submit"]>[0]): void {
-    // The client tries again until it is answered.
-    const again = (): void =>
-      call(
-        this.#scene,
-        undefined,
-        this.#coordinator,
-        "crashCoordinator",
-        (instance, reply) => {
-          instance.submit(submission);
-          reply(true);
-        },
-        { answered: () => {}, lost: () => this.#clock.later(50, again) },
-      );
-    again();
-  }
-
-  #cancel(): void {
-    this.#scene.log?.("client: cancels");
-    const again = (): void => {
-      // Nobody cancels a job before it was submitted.
-      if (this.#checks.record === undefined) return this.#clock.later(50, again);
-      call(
-        this.#scene,
-        undefined,
-        this.#coordinator,
-        "crashCoordinator",
-        (instance, reply) => {
-          instance.cancel();
-          reply(true);
-        },
-        { answered: () => {}, lost: () => this.#clock.later(50, again) },
-      );
-    };
-    again();
-  }
-
   #feed(): void {
+    const { clock, topics } = this.#deployed;
     let id = 0;
     for (const { at, source, partition, items } of this.#world.arrivals) {
       const rows = items.map(({ k, v }) => ({ id: id++, k, v }));
-      this.#clock.later(at, () => this.#topics.append(`topic-${source}`, partition, rows));
+      clock.later(at, () => topics.append(`topic-${source}`, partition, rows));
     }
-  }
-
-  #disasters(): void {
-    const step = 100;
-    this.#clock.later(step, () => {
-      if (!this.#faults.areOn) return;
-      if (this.#faults.strikes("crashAll", step / 1_000)) {
-        this.#scene.log?.("everything is killed");
-        for (const host of this.#subtasks.values()) host.crash({ mayHaunt: false });
-        this.#coordinator.crash({ mayHaunt: false });
-      }
-      this.#disasters();
-    });
-  }
-
-  #heal(): void {
-    this.#scene.log?.("no more faults");
-    this.#faults.heal();
-    for (const host of [this.#coordinator, ...this.#subtasks.values()]) host.buryZombies();
   }
 
   #readNow(): void {
     for (const reader of this.#readers) this.#read(reader);
-    this.#clock.later(this.#world.readEvery, () => {
-      if (this.#faults.areOn) this.#readNow();
+    const { clock, faults } = this.#deployed;
+    clock.later(this.#world.readEvery, () => {
+      if (faults.areOn) this.#readNow();
     });
   }
 
@@ -276,7 +182,7 @@ class Simulation {
         if (wrong !== undefined) return `${table}: ${wrong}`;
       }
       // A stray goes with the next sweep, which a job that runs well does not need.
-      const orphan = this.#checks.orphans().find((path) => !this.#bucket.strays.has(path));
+      const orphan = this.#checks.orphans().find((path) => !this.#deployed.bucket.strays.has(path));
       return orphan === undefined ? undefined : `${orphan} is an orphan`;
     });
     for (const reader of this.#readers) this.#read(reader);
@@ -296,7 +202,7 @@ class Simulation {
       const { record } = this.#checks;
       const isOver = record?.phase === "FAILED" ? this.#isSpent() : record?.phase === "CANCELED";
       if (record !== undefined && !isOver) return `it is ${record.phase}`;
-      for (const host of this.#subtasks.values()) {
+      for (const host of this.#deployed.subtasks) {
         if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
       }
       const { retention } = this.#world.options.checkpointing;
@@ -314,7 +220,7 @@ class Simulation {
   #waitFor(most: number, step: number, missing: () => string | undefined): string | undefined {
     let reason = missing();
     for (let waited = 0; reason !== undefined && waited < most; waited += step) {
-      this.#clock.run(step);
+      this.#deployed.clock.run(step);
       reason = missing();
     }
     return reason;

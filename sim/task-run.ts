@@ -42,12 +42,17 @@ export class TaskRun {
   #isStoring = false;
   /** The tick that is armed; an earlier one replaces it. */
   #tick: { readonly at: number } | undefined;
+  readonly #rowCost: number;
+  /** What came while it was busy with rows; undefined while it is not. */
+  #waiting: ((now: Millis) => readonly TaskEffect[])[] | undefined;
   #isOver = false;
 
   constructor(instance: SubtaskInstance, task: Task, deployment: Deployment) {
     this.instance = instance;
     this.task = task;
     this.#deployment = deployment;
+    const { operators } = vertexOf(task.deployment.plan, task.deployment.task.vertex);
+    this.#rowCost = Math.max(0, ...operators.map((uid) => deployment.rowCost[uid] ?? 0));
     this.#senders = task.outputs.map(
       (channel, at) =>
         new ChannelSender(this, channel, {
@@ -65,7 +70,26 @@ export class TaskRun {
 
   handle(event: (now: Millis) => readonly TaskEffect[]): void {
     if (this.#isOver || this.instance.isDead) return;
-    for (const effect of event(this.#now())) this.#perform(effect);
+    if (this.#waiting !== undefined) {
+      this.#waiting.push(event);
+      return;
+    }
+    if (this.#rowCost === 0) return this.#performAll(event(this.#now()));
+    const { recordsIn } = this.task.metrics;
+    const effects = event(this.#now());
+    const cost = (this.task.metrics.recordsIn - recordsIn) * this.#rowCost;
+    if (cost === 0) return this.#performAll(effects);
+    this.#waiting = [];
+    this.instance.later(cost, () => {
+      const due = this.#waiting ?? [];
+      this.#waiting = undefined;
+      if (!this.#isOver) this.#performAll(effects);
+      for (const waited of due) this.handle(waited);
+    });
+  }
+
+  #performAll(effects: readonly TaskEffect[]): void {
+    for (const effect of effects) this.#perform(effect);
     this.#armTick();
   }
 

@@ -5,11 +5,10 @@ import { type Offset, offset } from "../format/ids.ts";
 import { readWait } from "../format/limits.ts";
 import type { StoredBatch } from "../format/messages.ts";
 import type { Scene } from "./host.ts";
-import type { Item } from "./topology.ts";
 
 interface Partition {
   readonly batches: StoredBatch[];
-  readonly items: Item[];
+  readonly rows: unknown[];
   waiting: (() => void)[];
 }
 
@@ -21,22 +20,22 @@ export class Topics {
     this.#scene = scene;
   }
 
-  append(topic: string, partition: number, items: readonly Item[]): void {
+  append(topic: string, partition: number, rows: readonly unknown[]): void {
     const log = this.#partition(topic, partition);
     log.batches.push({
-      first: offset(log.items.length),
-      count: items.length,
-      bytes: encodeRows(items),
+      first: offset(log.rows.length),
+      count: rows.length,
+      bytes: encodeRows(rows),
     });
-    for (const item of items) log.items.push(item);
+    for (const row of rows) log.rows.push(row);
     const { waiting } = log;
     log.waiting = [];
     for (const wake of waiting) wake();
   }
 
   /** The records of a partition so far; grows. */
-  items(topic: string, partition: number): readonly Item[] {
-    return this.#partition(topic, partition).items;
+  rows(topic: string, partition: number): readonly unknown[] {
+    return this.#partition(topic, partition).rows;
   }
 
   /** Answers with some batches from `from` on, or with none after a while. */
@@ -68,7 +67,7 @@ export class Topics {
     const key = `${topic}/${partition}`;
     let log = this.#partitions.get(key);
     if (log === undefined) {
-      log = { batches: [], items: [], waiting: [] };
+      log = { batches: [], rows: [], waiting: [] };
       this.#partitions.set(key, log);
     }
     return log;

@@ -4,7 +4,14 @@
 import type { JobOptions, RestartOptions } from "../stream/config.ts";
 import type { FaultRates } from "./faults.ts";
 import { Prng } from "./prng.ts";
-import type { KeyShape, StageKind, StepKind, StepShape, Topology } from "./topology.ts";
+import {
+  type KeyShape,
+  type StageKind,
+  stageUid,
+  type StepKind,
+  type StepShape,
+  type Topology,
+} from "./topology.ts";
 
 /** Items that one producer appends at once. */
 export interface Arrival {
@@ -26,6 +33,8 @@ export interface World {
   };
   readonly arrivals: readonly Arrival[];
   readonly faults: FaultRates;
+  /** Milliseconds per row of operators that are slow. */
+  readonly rowCost: Readonly<Record<string, number>>;
   /** Milliseconds with faults. */
   readonly duration: number;
   /** Checkpoints that must complete after the faults. */
@@ -55,6 +64,7 @@ export function drawWorld(seed: number): World {
       // A zombie has no storage to play: the platform takes it away.
       ...(options.state?.backend === "sqlite" && { zombie: 0 }),
     },
+    rowCost: drawRowCost(prng, topology),
     duration,
     checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
@@ -203,6 +213,13 @@ function drawArrivals(prng: Prng, { sources }: Topology, duration: number, size:
     }));
     return { at, source, partition: prng.below(sources[source]!.partitions), items };
   });
+}
+
+/** Where one operator is slow, rows wait in front of it, up to the sources. */
+function drawRowCost(prng: Prng, { stages, tables }: Topology): World["rowCost"] {
+  if (!prng.chance(0.12)) return {};
+  const uids = [...stages.map((_, at) => stageUid(at + 1)), ...tables.map((_, at) => `out-${at}`)];
+  return { [prng.pick(uids)]: prng.pick([0.3, 1, 5]) };
 }
 
 function drawFaults(prng: Prng, size: Size): FaultRates {
