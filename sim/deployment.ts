@@ -1,6 +1,6 @@
 // What the parts of one simulated deployment know of each other, and what is seen of them from outside.
 
-import type { JobRecord } from "../coordinator/job.ts";
+import type { JobRecord } from "../coordinator/job-record.ts";
 import type { Attempt, TaskId } from "../format/ids.ts";
 import type { CheckpointAck } from "../format/messages.ts";
 import type { JobDefinition } from "../stream/job.ts";

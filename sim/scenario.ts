@@ -1,7 +1,8 @@
 // A job of the caller's own in virtual time, driven step by step: for tests that need one world and
 // not any. The same seed is the same run.
 
-import type { JobRecord } from "../coordinator/job.ts";
+import type { JobRecord } from "../coordinator/job-record.ts";
+import type { Attempt } from "../format/ids.ts";
 import type { CheckpointRecord } from "../format/job-status.ts";
 import { decodeManifest } from "../format/manifest.ts";
 import type { JobDefinition } from "../stream/job.ts";
@@ -109,7 +110,8 @@ class Watch implements Observer {
 
   acknowledging(): void {}
 
-  missing(path: string): void {
+  missing(path: string, attempt: Attempt): void {
+    if (attempt !== this.#record?.attempt) return;
     throw new Error(`${path} is missing.`);
   }
 

@@ -270,8 +270,10 @@ export class TaskRun {
     const busy = faults.strikes("slowTurn") ? faults.prng.between(1, 30) : 0;
     this.instance.later(Math.max(0, at - this.#now()) + busy, () => {
       if (this.#tick !== tick) return;
-      this.#tick = undefined;
-      this.handle((now) => this.task.tick(now));
+      this.handle((now) => {
+        this.#tick = undefined;
+        return this.task.tick(now);
+      });
     });
   }
 

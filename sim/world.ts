@@ -1,7 +1,7 @@
 // A world, drawn from its seed: what the job looks like, how it is configured, what it is fed, and
 // what goes wrong. Most are small, so that many fit into a second; some are not.
 
-import type { JobOptions, RestartOptions } from "../stream/config.ts";
+import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
 import type { FaultRates } from "./faults.ts";
 import { Prng } from "./prng.ts";
 import {
@@ -25,7 +25,7 @@ export interface World {
   readonly seed: number;
   readonly topology: Topology;
   readonly options: JobOptions & {
-    readonly checkpointing: {
+    readonly checkpointing: CheckpointOptions & {
       readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
       readonly storage: "inline" | "r2";
     };

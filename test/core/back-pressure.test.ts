@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { count, defineJob, table, topic } from "../../stream/index.ts";
 import { Prng } from "../../sim/prng.ts";
-import { Cluster } from "./cluster.ts";
+import { Scenario } from "../../sim/scenario.ts";
 
 interface Tick {
   readonly user: string;
@@ -36,7 +36,7 @@ function durations(checkpointing: Checkpointing): number[] {
       checkpointing: { interval: 100, timeout: "1 h", retained: 1, ...checkpointing },
     },
   );
-  const cluster = new Cluster({
+  const scenario = new Scenario({
     seed: 1,
     definition,
     rowCost: { ticks: sourceCost, slow: sinkCost },
@@ -44,16 +44,16 @@ function durations(checkpointing: Checkpointing): number[] {
   const prng = new Prng(1);
   for (let at = 0; at < batches; at++) {
     const rows = Array.from({ length: rowsPerBatch }, () => ({ user: `u${prng.below(50)}` }));
-    cluster.append("ticks", at % 2, rows);
+    scenario.append("ticks", at % 2, rows);
   }
   const counted = (): number =>
-    cluster
-      .table("users", "latest")
+    scenario
+      .table("users", "out", "latest")
       .reduce((sum: number, row) => sum + (row as { n: number }).n, 0);
   const taken = new Map<number, number>();
   while (counted() < 0.8 * batches * rowsPerBatch) {
-    cluster.run(500);
-    for (const { id, triggered, acks, outcome } of cluster.history) {
+    scenario.run(500);
+    for (const { id, triggered, acks, outcome } of scenario.history) {
       if (outcome.kind !== "completed") continue;
       taken.set(id, Math.max(...acks.map((ack) => ack.at)) - triggered);
     }
