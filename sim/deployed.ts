@@ -30,7 +30,7 @@ export interface DeployedOptions<O extends Observer> {
   readonly seed: number;
   readonly faults: FaultRates;
   /** `faults` may be drawn from in the code of the job. */
-  definition(faults: Faults): JobDefinition;
+  readonly definition: (faults: Faults) => JobDefinition;
   readonly rowCost?: Deployment["rowCost"];
   readonly observe: (seen: Seen) => O;
   readonly log: ((line: string) => void) | undefined;
