@@ -12,10 +12,7 @@ export interface BucketWatch {
 
 export class Bucket {
   readonly files: Map<string, Uint8Array>;
-  /**
-   * Files of which nobody may know: written by a dead or replaced object, by an operation that
-   * failed all the same, or not deleted by one.
-   */
+  /** Files that whoever wrote them could not delete, being dead or replaced, or by a failure of R2. */
   readonly strays = new Set<string>();
   readonly #scene: Scene;
   readonly #watch: BucketWatch;
@@ -32,10 +29,6 @@ export class Bucket {
     bytes: Uint8Array,
     on: { readonly done: (isCreated: boolean) => void; readonly failed: () => void },
   ): void {
-    const failed = (): void => {
-      this.strays.add(path);
-      on.failed();
-    };
     this.#operation(
       from,
       `create ${path}`,
@@ -46,7 +39,7 @@ export class Bucket {
         this.#watch.created(path, bytes);
         return true;
       },
-      { done: on.done, failed },
+      on,
     );
   }
 

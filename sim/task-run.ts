@@ -204,8 +204,11 @@ export class TaskRun {
     const { bucket } = this.#deployment;
     const { path, bytes } = file;
     const stray = (): void => {
-      bucket.strays.add(path);
-      bucket.delete(this.instance, [path], { done, failed: done });
+      const failed = (): void => {
+        bucket.strays.add(path);
+        done();
+      };
+      bucket.delete(this.instance, [path], { done, failed });
     };
     const failed = (): void => {
       this.#lostFiles.add(path);
