@@ -95,6 +95,18 @@ export function envelopeEnd(kind: string, bytes: Uint8Array, newest = 1): number
   return envelopeBytes + viewOf(bytes).getUint32(LENGTH_AT, true);
 }
 
+/**
+ * Whether the bytes begin with an envelope of any kind and version that is as it was written: tells
+ * a file of newer code from a damaged one.
+ */
+export function isWholeEnvelope(bytes: Uint8Array): boolean {
+  if (bytes.length < envelopeBytes || readAscii(bytes, 0, MAGIC.length) !== MAGIC) return false;
+  const view = viewOf(bytes);
+  const end = envelopeBytes + view.getUint32(LENGTH_AT, true);
+  if (end > bytes.length) return false;
+  return checksumOf(bytes, bytes.subarray(envelopeBytes, end)) === view.getUint32(CHECKSUM_AT, true);
+}
+
 function checksumOf(envelope: Uint8Array, payload: Uint8Array): number {
   return crc32(payload, crc32(envelope.subarray(0, CHECKSUM_AT)));
 }

@@ -39,6 +39,9 @@ export const topicPartitionsDefault = 4;
 /** Default bytes of memory for the state of one subtask: half of what an isolate has. */
 export const stateMemoryBudget = 64 * MiB;
 
+/** Bytes of one row of a local copy of a segment. Below SQLite's 2 MB a value. */
+export const localPartBytesMax = 1_900_000;
+
 /** Deltas after which a state is written whole again. */
 export const deltaChainMax = 32;
 
@@ -65,6 +68,7 @@ assert(
   frameBytesMax + recordBytesMax < sqliteValueBytesMax,
   "a stored batch fits one SQLite value",
 );
+assert(localPartBytesMax < sqliteValueBytesMax, "a row of a local copy fits one SQLite value");
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
 assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");

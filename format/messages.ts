@@ -45,6 +45,13 @@ export interface TaskMetrics {
   readonly recordsOut: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Bytes of files that its state was restored from: its own copies, and R2. */
+  readonly restored?: RestoredBytes;
+}
+
+export interface RestoredBytes {
+  readonly local: number;
+  readonly remote: number;
 }
 
 /** Whether a subtask has anything to do or to save. */
@@ -73,9 +80,24 @@ export interface OpenChannel {
   readonly channel: Channel;
 }
 
-/** `expected`: the first sequence number the receiver does not have yet. */
+/**
+ * Why a receiver leaves frames unprocessed for now. `start`: it is deployed and not started. `barrier`:
+ * its other inputs have not delivered theirs. `output`: rows that it made may not leave yet.
+ */
+export type WaitReason = "start" | "barrier" | "output";
+
+/** Where the receiver of a channel stands. */
+export interface ReceiverPosition {
+  /** The first sequence number that it does not have yet. */
+  readonly expected: Seq;
+  /** The first whose frame it has not processed. */
+  readonly settled: Seq;
+  /** Absent where nothing keeps it from processing what it has. */
+  readonly waitsFor?: WaitReason;
+}
+
 export type OpenOutcome =
-  | { readonly kind: "open"; readonly expected: Seq; readonly session: ChannelSession }
+  | ({ readonly kind: "open"; readonly session: ChannelSession } & ReceiverPosition)
   | Exclude<AttemptOutcome, { kind: "ok" }>;
 
 /**

@@ -315,6 +315,11 @@ export class Segment {
     }
   }
 
+  /** Compares every checksum and decodes no entry. @throws FormatError for the first damaged block */
+  check(): void {
+    for (const block of this.blocks) checkBlock(block, this.#bytesOf(block));
+  }
+
   /** Reads everything and tells which blocks are damaged, instead of stopping at the first. */
   verify(): SegmentCheck {
     const faults: FormatError[] = [];

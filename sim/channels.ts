@@ -1,27 +1,40 @@
 // The sessions between subtasks, as `task/shell/channel-sender.ts` opens, uses and renews them.
 //   S1. Frames of one session arrive in order; a cut lets those behind some moment vanish, and a
 //       frame may be lost alone, or arrive twice.
+//       An answer may be lost while its session lives on; a session may answer nothing at all.
 //   S2. A session ends in the memory of a receiver: where that is dead the sender is told, and where
 //       it was replaced the session goes on with the zombie.
 
-import { type Seq, seq, taskKey } from "../format/ids.ts";
-import { sessionAgeMax } from "../format/limits.ts";
+import { millis, type Millis, type Seq, seq, taskKey } from "../format/ids.ts";
+import { heartbeatTimeout, sessionAgeMax } from "../format/limits.ts";
+import type { ReceiverPosition } from "../format/messages.ts";
 import type { Channel } from "../format/plan.ts";
+import { StallWatch } from "../task/stall-watch.ts";
+import { patiently } from "./network.ts";
 import type { TaskRun } from "./task-run.ts";
 
 /** Milliseconds before each further try to open a session; after the last the receiver is lost. */
 const reopenDelays = [50, 200, 1_000, 3_000];
+
+/** Openings in a row that may go without any answer before the receiver is lost. */
+const unansweredMax = 2;
 
 export interface ChannelEvents {
   opened(expected: Seq): void;
   settled(seq: Seq): void;
   disconnected(): void;
   lost(reason: string): void;
+  stalled(facts: string): void;
 }
 
 /** What a receiver answers to a sender that wants to open a channel. */
 export type Opening =
-  | { readonly kind: "open"; readonly expected: Seq; readonly run: TaskRun; readonly input: number }
+  | {
+      readonly kind: "open";
+      readonly position: ReceiverPosition;
+      readonly run: TaskRun;
+      readonly input: number;
+    }
   | { readonly kind: "stale" | "unknown" };
 
 export class ChannelSender {
@@ -29,6 +42,8 @@ export class ChannelSender {
   readonly #channel: Channel;
   readonly #events: ChannelEvents;
   #session: Session | undefined;
+  readonly #watch = new StallWatch(heartbeatTimeout);
+  #isArmed = false;
   #openedAt = 0;
   #isClosed = false;
 
@@ -38,21 +53,29 @@ export class ChannelSender {
     this.#events = events;
   }
 
-  open(tries = 0): void {
+  open(tries = 0, unanswered = 0): void {
     if (this.#isClosed) return;
-    this.#run.openChannel(this.#channel, {
-      answered: (opening) => this.#opened(opening),
-      lost: (why) => {
-        const delay = reopenDelays[tries];
-        if (delay === undefined) this.#events.lost(`it cannot be reached: ${why}`);
-        else this.#run.instance.later(delay, () => this.open(tries + 1));
+    const again = (delay: number | undefined, why: string, timedOut: number): void => {
+      if (delay === undefined) this.#events.lost(`it cannot be reached: ${why}`);
+      else this.#run.instance.later(delay, () => this.open(tries + 1, timedOut));
+    };
+    const hearing = {
+      answered: (opening: Opening) => this.#opened(opening),
+      lost: (why: string) => again(reopenDelays[tries], why, unanswered),
+      timedOut: () => {
+        const isLast = unanswered + 1 >= unansweredMax;
+        again(isLast ? undefined : reopenDelays[tries], "no answer", unanswered + 1);
       },
-    });
+    };
+    this.#run.openChannel(this.#channel, patiently(this.#run.instance, heartbeatTimeout, hearing));
   }
 
   push(frameSeq: Seq, frame: Uint8Array): void {
     const session = this.#session;
-    session?.push(frameSeq, frame, this.#follow(session, frameSeq));
+    if (session === undefined) return;
+    this.#watch.sent(frameSeq, this.#now);
+    this.#arm();
+    session.push(frameSeq, frame, this.#follow(session, frameSeq));
   }
 
   awaitSettled(frameSeq: Seq): void {
@@ -69,8 +92,15 @@ export class ChannelSender {
     if (opening.kind === "open") {
       if (this.#isClosed) return;
       this.#session = new Session(this.#run, opening.run, opening.input);
-      this.#openedAt = this.#run.instance.host.time;
-      this.#events.opened(seq(opening.expected));
+      this.#openedAt = this.#now;
+      const { position } = opening;
+      const judged = this.#watch.opened(position, this.#now);
+      if (judged.kind === "stalled") {
+        return this.#events.stalled(`${this.title} has stalled at frame ${judged.stall.seq}`);
+      }
+      for (const settled of judged.settled) this.#events.settled(settled);
+      this.#events.opened(seq(position.expected));
+      this.#arm();
     } else if (!this.#isClosed) {
       this.#events.lost(opening.kind === "stale" ? "it runs a newer attempt" : "it has no memory");
     }
@@ -80,8 +110,9 @@ export class ChannelSender {
     return {
       settled: () => {
         if (this.#isClosed) return;
+        this.#watch.settled(frameSeq, this.#now);
         this.#events.settled(frameSeq);
-        const age = this.#run.instance.host.time - this.#openedAt;
+        const age = this.#now - this.#openedAt;
         if (session === this.#session && age > sessionAgeMax) this.#renew();
       },
       rejected: () => {
@@ -98,6 +129,23 @@ export class ChannelSender {
   #drop(): void {
     this.#session?.end();
     this.#session = undefined;
+    this.#watch.closed();
+  }
+
+  #arm(): void {
+    const { dueAt } = this.#watch;
+    if (this.#isArmed || dueAt === undefined) return;
+    this.#isArmed = true;
+    this.#run.instance.later(dueAt - this.#now, () => {
+      this.#isArmed = false;
+      if (this.#isClosed) return;
+      if (this.#watch.isDue(this.#now)) this.#renew();
+      else this.#arm();
+    });
+  }
+
+  get #now(): Millis {
+    return millis(this.#run.instance.host.time);
   }
 
   get title(): string {
@@ -114,6 +162,8 @@ class Session {
   readonly #sender: TaskRun;
   readonly #receiver: TaskRun;
   readonly #input: number;
+  /** Nothing of it is ever answered. */
+  readonly #isMute: boolean;
   /** Nothing later on this session arrives before that. */
   #arrivesAt = 0;
   /** Once cut: what arrives later than that does not. */
@@ -123,6 +173,7 @@ class Session {
     this.#sender = sender;
     this.#receiver = receiver;
     this.#input = input;
+    this.#isMute = sender.instance.host.scene.faults.strikes("hang");
   }
 
   push(frameSeq: Seq, frame: Uint8Array, following: Following): void {
@@ -186,6 +237,7 @@ class Session {
 
   #answer(following: Following): void {
     const { clock, faults } = this.#sender.instance.host.scene;
+    if (this.#isMute || faults.strikes("loseAnswer")) return;
     clock.later(faults.latency(), () => {
       if (this.#sender.instance.isDead) return;
       if (clock.now > this.#deliversUntil) following.rejected();

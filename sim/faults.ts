@@ -13,6 +13,10 @@ export interface FaultRates {
   readonly duplicate: number;
   /** Frames that are lost alone, with later ones of the same session arriving. */
   readonly dropFrame: number;
+  /** Frames whose answer never comes, on a session that lives on. */
+  readonly loseAnswer: number;
+  /** Calls of subtasks, and whole sessions, that are never answered. */
+  readonly hang: number;
   /** Sessions cut, per frame. */
   readonly cut: number;
   /** Subtasks that lose their memory when something arrives: before or after it was dealt with. */
@@ -43,6 +47,8 @@ export const noFaults: FaultRates = {
   drop: 0,
   duplicate: 0,
   dropFrame: 0,
+  loseAnswer: 0,
+  hang: 0,
   cut: 0,
   crashSubtask: 0,
   crashCoordinator: 0,

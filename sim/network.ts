@@ -11,6 +11,29 @@ export interface Hearing<T> {
   readonly lost: (why: string) => void;
 }
 
+/**
+ * A hearing that waits only so long. A call that hangs is carried out, or is not, and nobody hears of
+ * it: what is heard then is `timedOut`.
+ */
+export function patiently<T>(
+  from: Instance<unknown>,
+  patience: number,
+  on: Hearing<T> & { readonly timedOut: () => void },
+): Hearing<T> {
+  let isOver = false;
+  const once = (tell: () => void): void => {
+    if (isOver) return;
+    isOver = true;
+    tell();
+  };
+  const isHung = from.host.scene.faults.strikes("hang");
+  from.later(patience, () => once(on.timedOut));
+  return {
+    answered: (result) => isHung || once(() => on.answered(result)),
+    lost: (why) => isHung || once(() => on.lost(why)),
+  };
+}
+
 export type Fault = "crashSubtask" | "crashCoordinator";
 
 export function call<S, I extends Instance<S>, T>(

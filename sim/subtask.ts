@@ -15,6 +15,7 @@ import {
 import { intersectRanges, rangeOfSubtask } from "../format/key-groups.ts";
 import type {
   AttemptOutcome,
+  DeployFault,
   DeployOutcome,
   HeartbeatOutcome,
   TaskDeployment,
@@ -36,6 +37,9 @@ import { TaskRun } from "./task-run.ts";
 
 /** Milliseconds between the alarms by which a running subtask notices that it lost its memory. */
 const watchInterval = 10_000;
+
+/** Milliseconds before each further try to read a file; after the last it cannot be read. */
+const readDelays = [50, 200, 1_000];
 
 interface StoredAttempt {
   readonly attempt: Attempt;
@@ -120,7 +124,8 @@ export class SubtaskInstance extends Instance<State> {
         this.#run = new TaskRun(this, task, this.#deployment);
         reply({ kind: "deployed" });
       },
-      failed: (reason) => reply({ kind: "refused", reason }),
+      failed: (reason, fault) =>
+        reply({ kind: "refused", reason, ...(fault !== undefined && { fault }) }),
     });
   }
 
@@ -162,7 +167,7 @@ export class SubtaskInstance extends Instance<State> {
     const run = this.#run!;
     const key = channelKey(channel);
     const input = run.task.inputs.findIndex((candidate) => channelKey(candidate) === key);
-    return { kind: "open", expected: run.task.expected(input), run, input };
+    return { kind: "open", position: run.task.position(input), run, input };
   }
 
   alarm(): void {
@@ -224,7 +229,7 @@ export class SubtaskInstance extends Instance<State> {
     isHeld: boolean,
     on: {
       readonly loaded: (state: RestoredState | undefined) => void;
-      readonly failed: (reason: string) => void;
+      readonly failed: (reason: string, fault?: DeployFault) => void;
     },
   ): void {
     const { restore, plan, task, attempt } = deployment;
@@ -274,7 +279,11 @@ export class SubtaskInstance extends Instance<State> {
   #loadBytes(
     handle: BytesHandle,
     attempt: Attempt,
-    on: { readonly loaded: (bytes: Uint8Array) => void; readonly failed: (why: string) => void },
+    on: {
+      readonly loaded: (bytes: Uint8Array) => void;
+      readonly failed: (why: string, fault?: DeployFault) => void;
+    },
+    tries = 0,
   ): void {
     if (handle.kind === "inline") return on.loaded(handle.bytes);
     const { path, offset, length } = handle;
@@ -283,9 +292,13 @@ export class SubtaskInstance extends Instance<State> {
       done: (file) => {
         if (file !== undefined) return on.loaded(file.subarray(offset, offset + length));
         checks.missing(path, attempt);
-        on.failed(`State file ${path} is not in the bucket.`);
+        on.failed(`State file ${path} is not in the bucket.`, "damagedState");
       },
-      failed: () => on.failed("R2 error"),
+      failed: () => {
+        const delay = readDelays[tries];
+        if (delay === undefined) return on.failed("R2 error");
+        this.later(delay, () => this.#loadBytes(handle, attempt, on, tries + 1));
+      },
     });
   }
 

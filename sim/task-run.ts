@@ -6,13 +6,14 @@
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
 import { type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
+import { heartbeatTimeout } from "../format/limits.ts";
 import type { CheckpointAck, StoredBatch, TaskFailure } from "../format/messages.ts";
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
 import type { Task, TaskEffect } from "../task/task.ts";
 import { ChannelSender, type Opening } from "./channels.ts";
 import type { Deployment } from "./deployment.ts";
-import { call, type Hearing } from "./network.ts";
+import { call, type Hearing, patiently } from "./network.ts";
 import type { CoordinatorInstance } from "./coordinator.ts";
 import type { SubtaskInstance } from "./subtask.ts";
 
@@ -60,6 +61,7 @@ export class TaskRun {
           settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
           disconnected: () => this.handle((now) => task.disconnected(at, now)),
           lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
+          stalled: (facts) => this.#fail(facts, "ChannelStalled"),
         }),
     );
   }
@@ -240,6 +242,12 @@ export class TaskRun {
 
   #report(event: Parameters<CoordinatorInstance["handle"]>[0], tries = 0): void {
     const { scene } = this.instance.host;
+    const lost = (): void => {
+      const delay = reportDelays[tries];
+      if (delay === undefined) return this.#fail("the coordinator cannot be reached");
+      this.instance.later(delay, () => this.#report(event, tries + 1));
+    };
+    const hearing = { answered: () => {}, lost, timedOut: lost };
     this.instance.send(() =>
       call(
         scene,
@@ -250,14 +258,7 @@ export class TaskRun {
           instance.handle(event);
           reply(true);
         },
-        {
-          answered: () => {},
-          lost: () => {
-            const delay = reportDelays[tries];
-            if (delay === undefined) return this.#fail("the coordinator cannot be reached");
-            this.instance.later(delay, () => this.#report(event, tries + 1));
-          },
-        },
+        patiently(this.instance, heartbeatTimeout, hearing),
       ),
     );
   }
@@ -280,10 +281,10 @@ export class TaskRun {
     });
   }
 
-  #fail(message: string): void {
+  #fail(message: string, name = "ChannelLost"): void {
     if (this.#isOver) return;
     const { attempt, task } = this.task.deployment;
-    const failure: TaskFailure = { attempt, task, name: "ChannelLost", message };
+    const failure: TaskFailure = { attempt, task, name, message };
     this.#perform({ kind: "fail", failure });
   }
 

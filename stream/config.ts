@@ -326,14 +326,6 @@ const restart: {
   },
 };
 
-/**
- * Values whose behaviour is not built yet, by the option that would ask for it. Whoever builds it
- * deletes its line.
- */
-const notBuilt: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["state.localRecovery", true],
-]);
-
 /** A setting and its place: a field of the configuration, or of one of its sections. */
 interface Place {
   readonly option: string;
@@ -585,20 +577,8 @@ function checked(config: JobConfig, nameOf: (option: string) => string): JobConf
     const most = `up to ${nameOf("restart.maxBackoff")}, which is ${restart.maxBackoff} ms`;
     refuse("restart.initialBackoff", restart.initialBackoff, most);
   }
-  for (const { option, section, field } of places) {
-    const value = section === undefined ? undefined : (config[section] as Fields)[field];
-    if (value === undefined || notBuilt.get(option) !== value) continue;
-    const name = nameOf(option);
-    throw new ConfigError(
-      "NOT_BUILT",
-      name,
-      `${name} is ${shown(value)}, which Tidemark cannot do yet. Leave it out.`,
-    );
-  }
   return config;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const badValue = (key: string, given: unknown, allowed: string): ConfigError =>
   new ConfigError("BAD_VALUE", key, `${key} is ${shown(given)}; allowed: ${allowed}.`);

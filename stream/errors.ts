@@ -64,8 +64,7 @@ export function refusal(
  * catch (error) { if (error instanceof ConfigError) console.log(error.key); } // "parallelism.default"
  */
 export class ConfigError extends Error {
-  /** `NOT_BUILT`: Flink has it, Tidemark will have it. */
-  readonly code: "UNKNOWN_SETTING" | "BAD_VALUE" | "NOT_BUILT";
+  readonly code: "UNKNOWN_SETTING" | "BAD_VALUE";
   readonly key: string;
 
   constructor(code: ConfigError["code"], key: string, message: string) {

@@ -49,11 +49,14 @@ export class Inbox {
     return { kind: "accepted" };
   }
 
-  /** Whether the frame was received and has left the queue. */
-  isSettled(channel: number, frameSeq: Seq): boolean {
+  /** The first frame that was not received, or has not left the queue. */
+  settled(channel: number): Seq {
     const input = this.#at(channel);
-    const oldest = input.queue.find((item) => item.seq !== undefined)?.seq ?? input.expected;
-    return frameSeq < oldest;
+    return input.queue.find((item) => item.seq !== undefined)?.seq ?? seq(input.expected);
+  }
+
+  isSettled(channel: number, frameSeq: Seq): boolean {
+    return frameSeq < this.settled(channel);
   }
 
   restore(channel: number, frames: readonly Uint8Array[]): void {

@@ -16,6 +16,7 @@ import {
   objectName,
   type TaskId,
 } from "../format/ids.ts";
+import { heartbeatTimeout } from "../format/limits.ts";
 import type {
   AttemptOutcome,
   DeployOutcome,
@@ -33,6 +34,7 @@ import type { SqlDatabase } from "../format/sql.ts";
 import { StateRows } from "../operators/state/sqlite-rows.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobDefinition } from "../stream/job.ts";
+import { LocalSegments, localSegmentsOf } from "./local-segments.ts";
 import { loadState } from "./shell/state-files.ts";
 import { type SubtaskEnv, TaskRun } from "./shell/task-run.ts";
 import { holdsState } from "./state-backend.ts";
@@ -51,8 +53,16 @@ interface StoredAttempt {
   readonly active?: { readonly job: JobId; readonly task: TaskId };
 }
 
+export interface SubtaskTimeouts {
+  /** Milliseconds to wait for an answer of another object before something is done about it. */
+  readonly patience: number;
+}
+
 /** The `Subtask` class of an application: it runs the operators of `programs`. */
-export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
+export function subtaskClass(
+  programs: ReadonlyMap<string, JobDefinition>,
+  timeouts: SubtaskTimeouts = { patience: heartbeatTimeout },
+) {
   return class Subtask extends DurableObject<SubtaskEnv> implements SubtaskApi {
     #stored: StoredAttempt | undefined;
     #run: TaskRun | undefined;
@@ -90,18 +100,21 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       this.#store({ attempt, active: { job, task } });
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       const database = this.#database();
-      const restored = await loadState(
-        this.env.BUCKET,
-        deployment,
-        holdsState(deployment, database),
-      );
+      const local = localSegmentsOf(deployment, database);
+      const isHeld = holdsState(deployment, database);
+      const loaded = await loadState({ bucket: this.env.BUCKET, local, isHeld }, deployment);
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
       if (this.#stored?.attempt !== attempt || this.#stored.active === undefined) {
         return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       }
+      if (loaded.kind !== "loaded") {
+        const { kind, reason } = loaded;
+        return { kind: "refused", reason, ...(kind === "damaged" && { fault: "damagedState" }) };
+      }
       this.#run = new TaskRun(
-        new Task(deployment, program.graph, restored, millis(Date.now()), database),
+        new Task(deployment, program.graph, loaded.state, millis(Date.now()), database),
         this.env,
+        { patience: timeouts.patience, local, restored: loaded.bytes },
       );
       return { kind: "deployed" };
     }
@@ -115,7 +128,7 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
     }
 
     async notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome> {
-      this.#within(attempt, (run) => run.task.notifyComplete(checkpoint));
+      this.#within(attempt, (run) => run.notifyComplete(checkpoint));
       return this.heartbeat(attempt);
     }
 
@@ -130,7 +143,7 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       const run = this.#runOf(attempt);
       if (outcome.kind !== "ok" || run === undefined)
         return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
-      return { kind: "ok", metrics: run.task.metrics, activity: { isIdle: false } };
+      return { kind: "ok", metrics: run.metrics, activity: { isIdle: false } };
     }
 
     async rest(attempt: Attempt): Promise<RestOutcome> {
@@ -148,7 +161,8 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       this.#run = undefined;
       this.#store({ attempt });
       // The next attempt may begin with the rows; where none comes, nothing is left behind.
-      if (StateRows.exist(this.#database())) {
+      const database = this.#database();
+      if (StateRows.exist(database) || LocalSegments.exist(database)) {
         await this.ctx.storage.setAlarm(Date.now() + rowsKeptFor);
       } else {
         await this.ctx.storage.deleteAlarm();
@@ -163,7 +177,7 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
       const key = channelKey(channel);
       const input = run.task.inputs.findIndex((candidate) => channelKey(candidate) === key);
       if (input === -1) throw new Error(`Channel ${key} does not lead here.`);
-      return { kind: "open", expected: run.task.expected(input), session: run.session(input) };
+      return { kind: "open", ...run.task.position(input), session: run.session(input) };
     }
 
     async readTable(query: TableQuery): Promise<TableAnswer> {
@@ -178,7 +192,10 @@ export function subtaskClass(programs: ReadonlyMap<string, JobDefinition>) {
 
     override async alarm(): Promise<void> {
       const stored = this.#stored;
-      if (stored?.active === undefined) return StateRows.drop(this.#database());
+      if (stored?.active === undefined) {
+        StateRows.drop(this.#database());
+        return LocalSegments.drop(this.#database());
+      }
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
       const { attempt } = stored;

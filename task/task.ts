@@ -21,10 +21,12 @@ import { inlineSnapshotBytesMax } from "../format/limits.ts";
 import type {
   CheckpointAck,
   CheckpointDecline,
+  ReceiverPosition,
   StoredBatch,
   TaskDeployment,
   TaskFailure,
   TaskMetrics,
+  WaitReason,
 } from "../format/messages.ts";
 import { snapshotPath } from "../format/paths.ts";
 import { type Channel, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
@@ -242,8 +244,14 @@ export class Task {
 
   // Inputs.
 
-  expected(channel: number): Seq {
-    return this.#inbox.expected(channel);
+  /** Where this end of the channel stands, and what it waits for if it does. */
+  position(channel: number): ReceiverPosition {
+    const waitsFor = this.#waitsFor(channel);
+    return {
+      expected: this.#inbox.expected(channel),
+      settled: this.#inbox.settled(channel),
+      ...(waitsFor !== undefined && { waitsFor }),
+    };
   }
 
   isSettled(channel: number, seq: Seq): boolean {
@@ -574,6 +582,12 @@ export class Task {
     this.#backend.check();
     const { memoryBudget } = this.#deployment.config.state;
     this.#operatorStates.check(memoryBudget - this.#backend.bytes);
+  }
+
+  #waitsFor(channel: number): WaitReason | undefined {
+    if (this.#phase === "deployed") return "start";
+    if (this.#aligner.isBlocked(channel)) return "barrier";
+    return this.#outbox.hasBacklog ? "output" : undefined;
   }
 
   #isRunning(): boolean {

@@ -1,9 +1,11 @@
 // The session on one output channel: opens it on the receiver, pushes frames, notices when it
-// breaks, renews it before it is old.
+// breaks or goes nowhere, renews it before it is old.
 //   E1. A stub is not used again after an error: every opening asks for a new one.
 //   E2. Answers of an earlier session are ignored, but for frames it settled.
+//   E3. Nothing is waited for without an end: an opening has a deadline, and what is sent on a session
+//       is watched (stall-watch.ts).
 
-import { objectName, seq, type Seq } from "../../format/ids.ts";
+import { millis, objectName, seq, type Seq, taskKey } from "../../format/ids.ts";
 import { sessionAgeMax } from "../../format/limits.ts";
 import type {
   ChannelSession,
@@ -12,6 +14,8 @@ import type {
   TaskDeployment,
 } from "../../format/messages.ts";
 import type { Channel } from "../../format/plan.ts";
+import { type Stall, StallWatch } from "../stall-watch.ts";
+import { TimedOut, within } from "./deadline.ts";
 
 export interface ChannelEvents {
   opened(expected: Seq): void;
@@ -19,41 +23,52 @@ export interface ChannelEvents {
   disconnected(): void;
   /** The receiver runs another attempt or has lost its memory, or cannot be reached at all. */
   lost(reason: string): void;
+  /** The receiver is there, and neither goes on nor says why. */
+  stalled(facts: string): void;
 }
 
 /** Milliseconds before each further try to open a session; after the last the receiver is lost. */
 const reopenDelays = [50, 200, 1_000, 3_000];
 
+/** Openings in a row that may go without any answer before the receiver is lost. */
+const unansweredMax = 2;
+
 export class ChannelSender {
   readonly #subtasks: { getByName(name: string): SubtaskApi };
   readonly #deployment: TaskDeployment;
   readonly #channel: Channel;
+  readonly #patience: number;
   readonly #events: ChannelEvents;
+  readonly #watch: StallWatch;
   #session: (ChannelSession & Partial<Disposable>) | undefined;
   #openedAt = 0;
+  #timer: number | undefined;
   #isClosed = false;
 
-  constructor(
-    subtasks: { getByName(name: string): SubtaskApi },
-    deployment: TaskDeployment,
-    channel: Channel,
-    events: ChannelEvents,
-  ) {
-    this.#subtasks = subtasks;
-    this.#deployment = deployment;
-    this.#channel = channel;
-    this.#events = events;
+  constructor(options: {
+    readonly subtasks: { getByName(name: string): SubtaskApi };
+    readonly deployment: TaskDeployment;
+    readonly channel: Channel;
+    /** Milliseconds to wait for an answer that should come, and before a channel is doubted. */
+    readonly patience: number;
+    readonly events: ChannelEvents;
+  }) {
+    this.#subtasks = options.subtasks;
+    this.#deployment = options.deployment;
+    this.#channel = options.channel;
+    this.#patience = options.patience;
+    this.#events = options.events;
+    this.#watch = new StallWatch(options.patience);
   }
 
   async open(): Promise<void> {
-    const { job, attempt } = this.#deployment;
+    let unanswered = 0;
     for (let tries = 0; !this.#isClosed; tries++) {
       try {
-        const receiver = this.#subtasks.getByName(objectName.subtask(job, this.#channel.to));
-        const outcome = await receiver.open({ attempt, channel: this.#channel });
-        return this.#opened(outcome);
+        return this.#opened(await this.#ask());
       } catch (error) {
-        const delay = reopenDelays[tries];
+        if (error instanceof TimedOut) unanswered++;
+        const delay = unanswered < unansweredMax ? reopenDelays[tries] : undefined;
         if (delay === undefined) return this.#events.lost(`it cannot be reached: ${String(error)}`);
         await scheduler.wait(delay);
       }
@@ -62,8 +77,10 @@ export class ChannelSender {
 
   push(frameSeq: Seq, frame: Uint8Array): void {
     // Without a session the frame waits in the window and is sent when one is open.
-    if (this.#session !== undefined)
-      this.#follow(frameSeq, (session) => session.push(frameSeq, frame));
+    if (this.#session === undefined) return;
+    this.#watch.sent(frameSeq, now());
+    this.#arm();
+    this.#follow(frameSeq, (session) => session.push(frameSeq, frame));
   }
 
   awaitSettled(frameSeq: Seq): void {
@@ -72,7 +89,21 @@ export class ChannelSender {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#timer ?? null);
     this.#drop();
+  }
+
+  async #ask(): Promise<OpenOutcome> {
+    const { job, attempt } = this.#deployment;
+    const receiver = this.#subtasks.getByName(objectName.subtask(job, this.#channel.to));
+    const opening = receiver.open({ attempt, channel: this.#channel });
+    try {
+      return await within(this.#patience, "The opening of a session", opening);
+    } catch (error) {
+      // A session that comes too late is nobody's, and would pin the receiver.
+      opening.then((late) => late.kind === "open" && dispose(late.session)).catch(() => {});
+      throw error;
+    }
   }
 
   #opened(outcome: OpenOutcome): void {
@@ -81,7 +112,11 @@ export class ChannelSender {
       // Closed in the meantime: a session that nobody gives up would pin the receiver.
       if (this.#isClosed) return this.#drop();
       this.#openedAt = Date.now();
+      const judged = this.#watch.opened(outcome, now());
+      if (judged.kind === "stalled") return this.#events.stalled(this.#factsOf(judged.stall));
+      for (const settled of judged.settled) this.#events.settled(settled);
       this.#events.opened(seq(outcome.expected));
+      this.#arm();
     } else if (!this.#isClosed) {
       const what =
         outcome.kind === "stale" ? `it runs attempt ${outcome.current}` : "it has lost its memory";
@@ -95,6 +130,7 @@ export class ChannelSender {
     call(session).then(
       () => {
         if (this.#isClosed) return;
+        this.#watch.settled(frameSeq, now());
         this.#events.settled(frameSeq);
         if (session === this.#session && Date.now() - this.#openedAt > sessionAgeMax) this.#renew();
       },
@@ -110,7 +146,36 @@ export class ChannelSender {
   }
 
   #drop(): void {
-    this.#session?.[Symbol.dispose]?.();
+    if (this.#session !== undefined) dispose(this.#session);
     this.#session = undefined;
+    this.#watch.closed();
+  }
+
+  /** One timer, where something is on its way: an idle channel keeps nobody awake. */
+  #arm(): void {
+    const { dueAt } = this.#watch;
+    if (this.#timer !== undefined || dueAt === undefined) return;
+    const ring = (): void => {
+      this.#timer = undefined;
+      if (this.#watch.isDue(now())) this.#renew();
+      else this.#arm();
+    };
+    this.#timer = setTimeout(ring, Math.max(0, dueAt - now()));
+  }
+
+  #factsOf({ seq: oldest, position, since, doubtedSince }: Stall): string {
+    const { from, to } = this.#channel;
+    const { expected, settled } = position;
+    return (
+      `Channel from ${taskKey(from)} to ${taskKey(to)}: frame ${oldest} has waited for ` +
+      `${now() - since} ms. ${taskKey(to)} answers that it has received the frames below ` +
+      `${expected}, has processed those below ${settled} and waits for nothing, and said so ` +
+      `${now() - doubtedSince} ms ago as well.`
+    );
   }
 }
+
+const now = () => millis(Date.now());
+
+const dispose = (session: ChannelSession & Partial<Disposable>): void =>
+  session[Symbol.dispose]?.();

@@ -2,24 +2,36 @@
 // back as events.
 //   U1. The core is called from one place at a time and never across an await.
 //   U2. A checkpoint is acknowledged only when every file its handles name is in R2. Files are
-//       stored one after the other, so a later checkpoint waits for the files of an earlier one.
+//       stored one after the other, so a later checkpoint waits for the files of an earlier one; one
+//       that is not stored within the time of a checkpoint is given up.
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
 import { RpcTarget } from "cloudflare:workers";
-import { type Millis, millis, objectName, type Seq, taskKey } from "../../format/ids.ts";
+import {
+  type CheckpointId,
+  type Millis,
+  millis,
+  objectName,
+  type Seq,
+  taskKey,
+} from "../../format/ids.ts";
 import type {
   ChannelSession,
   CheckpointAck,
   CoordinatorTaskApi,
+  RestoredBytes,
   SubtaskApi,
   TaskFailure,
+  TaskMetrics,
   TopicPartitionApi,
 } from "../../format/messages.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
+import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
 import { ChannelSender } from "./channel-sender.ts";
+import { TimedOut, within } from "./deadline.ts";
 import { storeFile } from "./state-files.ts";
 import { TopicReaders } from "./topic-readers.ts";
 
@@ -34,6 +46,16 @@ export interface SubtaskEnv {
 /** Milliseconds before each further try to tell the coordinator something. */
 const reportDelays = [50, 200, 1_000, 3_000];
 
+/** What of an attempt is not the core's. */
+export interface TaskRunOptions {
+  /** Milliseconds to wait for an answer of another object. */
+  readonly patience: number;
+  /** Copies of its snapshots that it keeps at hand. */
+  readonly local: LocalSegments | undefined;
+  /** What its state was restored from. */
+  readonly restored: RestoredBytes;
+}
+
 interface Waiter {
   resolve(): void;
   reject(error: Error): void;
@@ -42,6 +64,7 @@ interface Waiter {
 export class TaskRun {
   readonly task: Task;
   readonly #env: SubtaskEnv;
+  readonly #options: TaskRunOptions;
   readonly #senders: readonly ChannelSender[];
   readonly #readers: TopicReaders | undefined;
   /** Senders waiting for a frame of theirs to be processed, by channel and sequence number. */
@@ -51,17 +74,26 @@ export class TaskRun {
   #tick: { readonly at: number; readonly timer: number } | undefined;
   #isOver = false;
 
-  constructor(task: Task, env: SubtaskEnv) {
+  constructor(task: Task, env: SubtaskEnv, options: TaskRunOptions) {
     this.task = task;
     this.#env = env;
+    this.#options = options;
+    const { patience } = options;
     const { deployment } = task;
     this.#senders = task.outputs.map(
       (channel, at) =>
-        new ChannelSender(env.SUBTASK, deployment, channel, {
-          opened: (expected) => this.handle((now) => task.reopened(at, expected, now)),
-          settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
-          disconnected: () => this.handle((now) => task.disconnected(at, now)),
-          lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
+        new ChannelSender({
+          subtasks: env.SUBTASK,
+          deployment,
+          channel,
+          patience,
+          events: {
+            opened: (expected) => this.handle((now) => task.reopened(at, expected, now)),
+            settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
+            disconnected: () => this.handle((now) => task.disconnected(at, now)),
+            lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
+            stalled: (facts) => this.#fail(facts, "ChannelStalled"),
+          },
         }),
     );
     const { source } = vertexOf(deployment.plan, deployment.task.vertex);
@@ -70,6 +102,16 @@ export class TaskRun {
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  get metrics(): TaskMetrics {
+    const { restored } = this.#options;
+    return { ...this.task.metrics, restored };
+  }
+
+  notifyComplete(checkpoint: CheckpointId): void {
+    this.task.notifyComplete(checkpoint);
+    if (!this.#isOver) this.#options.local?.completed(checkpoint);
   }
 
   /** Runs one event of the core and performs what it says. */
@@ -154,7 +196,7 @@ export class TaskRun {
   async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
     const handedOverAt = Date.now();
     if (file !== undefined) this.#stored = this.#stored.then(() => this.#store(file));
-    await this.#stored;
+    await Promise.all([this.#stored, this.#keep(file, ack)]);
     if (this.#isOver) return;
     const lost = filesOf(ack.state).find((path) => this.#lostFiles.has(path));
     const { attempt, checkpoint, task } = ack;
@@ -175,26 +217,53 @@ export class TaskRun {
 
   async #store(file: SnapshotFile): Promise<void> {
     if (this.#isOver) return;
+    const { BUCKET } = this.#env;
+    const storing = storeFile(BUCKET, file);
+    const forget = (): Promise<void> => BUCKET.delete(file.path).catch(() => {});
     try {
-      await storeFile(this.#env.BUCKET, file);
+      const { timeout } = this.task.deployment.config.checkpointing;
+      await within(timeout, `The upload of ${file.path}`, storing);
       if (!this.#isOver) return;
     } catch (error) {
       console.warn(`Subtask ${taskKey(this.task.deployment.task)}: ${String(error)}`);
       this.#lostFiles.add(file.path);
       this.task.snapshotLost();
+      // One that was given up may be stored all the same, at any time.
+      if (error instanceof TimedOut) storing.then(forget, forget).catch(() => {});
     }
     // No acknowledgement will ever name the file, so nobody else would find it to delete; and an
     // upload that failed may have stored it all the same.
-    await this.#env.BUCKET.delete(file.path).catch(() => {});
+    await within(this.#options.patience, "A deletion", forget()).catch(() => {});
+  }
+
+  /** Copies what the checkpoint added into the object's own storage, piece by piece. */
+  async #keep(file: SnapshotFile | undefined, { checkpoint, state }: CheckpointAck): Promise<void> {
+    const { local } = this.#options;
+    if (local === undefined) return;
+    const handles = copiedHandles(this.task.deployment.config, state);
+    local.needs(checkpoint, handles);
+    try {
+      for (const handle of handles) {
+        if (!isFile(handle) || handle.path !== file?.path) continue;
+        const { offset, length } = handle;
+        for (const _ of local.write(handle, file.bytes.subarray(offset, offset + length))) {
+          await scheduler.wait(0);
+          if (this.#isOver) return;
+        }
+      }
+    } catch (error) {
+      // R2 has it.
+      console.warn(`Subtask ${taskKey(this.task.deployment.task)} keeps no copy: ${String(error)}`);
+    }
   }
 
   /** Tells the coordinator, more than once where it must be. What it never hears, it finds out. */
   async #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
-        return await call(
-          this.#env.COORDINATOR.getByName(objectName.coordinator(this.task.deployment.job)),
-        );
+        const { job } = this.task.deployment;
+        const coordinator = this.#env.COORDINATOR.getByName(objectName.coordinator(job));
+        return await within(this.#options.patience, "A report", call(coordinator));
       } catch (error) {
         const delay = reportDelays[tries];
         if (delay === undefined) throw error;
@@ -216,10 +285,10 @@ export class TaskRun {
     this.#tick = { at, timer: setTimeout(ring, Math.max(0, at - Date.now())) };
   }
 
-  #fail(message: string): void {
+  #fail(message: string, name = "ChannelLost"): void {
     if (this.#isOver) return;
     const { attempt, task } = this.task.deployment;
-    const failure: TaskFailure = { attempt, task, name: "ChannelLost", message };
+    const failure: TaskFailure = { attempt, task, name, message };
     this.#perform({ kind: "fail", failure });
   }
 

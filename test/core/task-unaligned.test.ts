@@ -340,7 +340,7 @@ describe("a subtask whose barriers overtake", () => {
     before.push(0, encodeBarrier(id(1), atOnce)).push(1, encodeBarrier(id(1), atOnce));
     const restored = deploymentOf("sum", undefined, before.acks[0]!.state);
     const after = new Feed(started(restored).task);
-    expect(after.task.expected(0)).toBe(0);
+    expect(after.task.position(0).expected).toBe(0);
     after.push(0, data(9));
     expect(after.task.isSettled(0, seq(0))).toBe(false);
     expect(after.drain().last).toMatchObject({ n: 4 });
