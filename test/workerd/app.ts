@@ -13,7 +13,8 @@ import type {
   TopicAppend,
 } from "../../format/messages.ts";
 import type { SubtaskEnv } from "../../task/shell/task-run.ts";
-import { constructed, faults, faultyBucket, FaultySession, seen } from "./faults.ts";
+import { subtaskClass } from "../../task/subtask.ts";
+import { constructed, faults, faultyBucket, FaultySession, seen, timeouts } from "./faults.ts";
 import { keyed, programs } from "./programs.ts";
 
 const app = tidemark({ jobs: [flightDelays, ...programs], topics: [keyed] });
@@ -29,7 +30,8 @@ export class Coordinator extends app.Coordinator {
 
   override async acknowledge(ack: CheckpointAck): Promise<void> {
     seen.acks.push(ack);
-    await super.acknowledge(ack);
+    const forward = (): Promise<void> => super.acknowledge(ack);
+    return faults.onAcknowledge === undefined ? forward() : faults.onAcknowledge(ack, forward);
   }
 
   override async decline(decline: CheckpointDecline): Promise<void> {
@@ -38,14 +40,17 @@ export class Coordinator extends app.Coordinator {
   }
 }
 
-export class Subtask extends app.Subtask {
+const byName = new Map([flightDelays, ...programs].map((program) => [program.name, program]));
+
+export class Subtask extends subtaskClass(byName, timeouts) {
   constructor(ctx: DurableObjectState, env: SubtaskEnv) {
     super(ctx, { ...env, BUCKET: faultyBucket(env.BUCKET) });
     constructed(ctx.id.name);
   }
 
   override async open(request: OpenChannel): Promise<OpenOutcome> {
-    const outcome = await super.open(request);
+    const open = (): Promise<OpenOutcome> => super.open(request);
+    const outcome = await (faults.onOpen === undefined ? open() : faults.onOpen(request, open));
     if (outcome.kind !== "open" || faults.onPush === undefined) return outcome;
     return { ...outcome, session: new FaultySession(outcome.session, request) };
   }

@@ -4,21 +4,34 @@
 
 import { RpcTarget } from "cloudflare:workers";
 import type { Seq } from "../../format/ids.ts";
+import { heartbeatTimeout } from "../../format/limits.ts";
 import type {
   AppendOutcome,
   ChannelSession,
   CheckpointAck,
   CheckpointDecline,
   OpenChannel,
+  OpenOutcome,
 } from "../../format/messages.ts";
 
 type Stored = R2Object | null;
+type Found = R2ObjectBody | null;
 
 interface Switches {
   /** Stands in for every `BUCKET.put` of subtasks and coordinators; `put` is the real one. */
   onPut: ((path: string, put: () => Promise<Stored>) => Promise<Stored>) | undefined;
   /** Stands in for every push on the sessions that are opened while it is set. */
   onPush: ((push: Push, forward: () => Promise<void>) => Promise<void>) | undefined;
+  /** Stands in for every `BUCKET.get` of a state file. */
+  onGet: ((path: string, get: () => Promise<Found>) => Promise<Found>) | undefined;
+  /** Stands in for every opening of a session on a subtask. */
+  onOpen:
+    | ((request: OpenChannel, open: () => Promise<OpenOutcome>) => Promise<OpenOutcome>)
+    | undefined;
+  /** Stands in for every acknowledgement at a coordinator. */
+  onAcknowledge: ((ack: CheckpointAck, forward: () => Promise<void>) => Promise<void>) | undefined;
+  /** Milliseconds that subtasks wait for answers, of attempts that are deployed while it is set. */
+  patience: number | undefined;
   /** Stands in for every append to a topic partition; `abort` kills the partition. */
   onAppend:
     | ((append: () => Promise<AppendOutcome>, abort: () => void) => Promise<AppendOutcome>)
@@ -33,7 +46,15 @@ export interface Push {
   readonly session: ChannelSession;
 }
 
-const off: Switches = { onPut: undefined, onPush: undefined, onAppend: undefined };
+const off: Switches = {
+  onPut: undefined,
+  onPush: undefined,
+  onGet: undefined,
+  onOpen: undefined,
+  onAcknowledge: undefined,
+  patience: undefined,
+  onAppend: undefined,
+};
 
 export const faults: Switches = { ...off };
 
@@ -48,6 +69,16 @@ export const seen = {
   /** Paths that were read. */
   gets: [] as string[],
 };
+
+/** The timeouts of the subtasks under test. */
+export const timeouts = {
+  get patience(): number {
+    return faults.patience ?? heartbeatTimeout;
+  },
+};
+
+/** What never answers. */
+export const hangs = <T>(): Promise<T> => new Promise<T>(() => {});
 
 export const heal = (): void => void Object.assign(faults, off);
 
@@ -82,7 +113,10 @@ export const faultyBucket = (bucket: R2Bucket): R2Bucket =>
       if (name === "get") {
         return (path: string, options: R2GetOptions) => {
           seen.gets.push(path);
-          return target.get(path, options);
+          const get = (): Promise<Found> => target.get(path, options);
+          return faults.onGet === undefined || path.endsWith("/_metadata")
+            ? get()
+            : faults.onGet(path, get);
         };
       }
       if (name !== "put") return value.bind(target) as unknown;
