@@ -63,6 +63,7 @@ export class LocalSegments {
 
   /** Writes a copy, a row at each step, so that others get their turn in between. */
   *write({ path, offset }: FileHandle, bytes: Uint8Array): Generator<void> {
+    this.#delete(path, offset);
     for (let part = 0, at = 0; at < bytes.length; part++, at += localPartBytesMax) {
       const row = bytes.slice(at, at + localPartBytesMax);
       this.#db.exec(`INSERT OR REPLACE INTO ${table} VALUES (?, ?, ?, ?)`, path, offset, part, row);
@@ -99,9 +100,12 @@ export class LocalSegments {
     for (const row of this.#db.exec(`SELECT DISTINCT path, start FROM ${table}`)) {
       const path = textOf(row["path"]);
       const offset = Number(row["start"]);
-      if (needed.has(keyOf({ path, offset }))) continue;
-      this.#db.exec(`DELETE FROM ${table} WHERE path = ? AND start = ?`, path, offset);
+      if (!needed.has(keyOf({ path, offset }))) this.#delete(path, offset);
     }
+  }
+
+  #delete(path: string, offset: number): void {
+    this.#db.exec(`DELETE FROM ${table} WHERE path = ? AND start = ?`, path, offset);
   }
 }
 

@@ -133,6 +133,8 @@ class Reading {
       flaw = typeof bytes === "string" ? bytes : flawOf(part, bytes);
       if (flaw !== undefined || typeof bytes === "string") continue;
       this.#remote += bytes.length;
+      // The next checkpoints may build on it.
+      for (const _ of this.#source.local?.write(handle, bytes) ?? []) await scheduler.wait(0);
       return bytes;
     }
     throw damage(part, flaw!);
