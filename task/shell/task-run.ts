@@ -132,11 +132,14 @@ export class TaskRun {
   }
 
   whenSettled(channel: number, seq: Seq): Promise<void> {
-    if (this.#isOver) return Promise.reject(new Error("This attempt is over."));
     if (this.task.isSettled(channel, seq)) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Where the sender's session is gone nobody hears of it, and nobody needs to.
     promise.catch(() => {});
+    if (this.#isOver) {
+      reject(new Error("This attempt is over."));
+      return promise;
+    }
     const key = `${channel}:${seq}`;
     const waiters = this.#waiters.get(key);
     if (waiters === undefined) this.#waiters.set(key, [{ resolve, reject }]);

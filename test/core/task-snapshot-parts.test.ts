@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { encodeFrames } from "../../format/channel-state.ts";
 import { seal } from "../../format/envelope.ts";
 import type { KeyGroup } from "../../format/key-groups.ts";
+import { encodeElements } from "../../format/operator-state.ts";
 import { writeSegment } from "../../format/segment.ts";
 import type { BytesHandle } from "../../format/state-handle.ts";
 import { flawOf, type SnapshotPart, titleOf } from "../../task/snapshot-parts.ts";
@@ -19,13 +20,24 @@ const segment = writeSegment(
   })),
 );
 const frames = encodeFrames([new Uint8Array(10).fill(1), new Uint8Array(3)]);
+const elements = encodeElements([{ partition: 0, offset: 7 }, "other"]);
 const inFile = (length: number): BytesHandle => ({ kind: "file", path: "f", offset: 8, length });
 
+const envelopeOf = {
+  segment: "segment",
+  elements: "operator-state",
+  frames: "channel-state",
+} as const;
 const parts: readonly [string, SnapshotPart, Uint8Array][] = [
   [
     "segment",
     { kind: "segment", handle: inFile(segment.length), of: { uid: "tally", state: "sums" } },
     segment,
+  ],
+  [
+    "state that no key owns",
+    { kind: "elements", handle: inFile(elements.length), of: { uid: "in", state: "offsets" } },
+    elements,
   ],
   [
     "channel state",
@@ -68,7 +80,7 @@ describe.each(parts)("a %s", (_, part, bytes) => {
   });
 
   it("of newer code is no damage (G1)", () => {
-    const newer = seal(part.kind === "segment" ? "segment" : "channel-state", 9, new Uint8Array(8));
+    const newer = seal(envelopeOf[part.kind], 9, new Uint8Array(8));
     const handle: BytesHandle = { kind: "inline", bytes: newer };
     expect(() => flawOf({ ...part, handle } as SnapshotPart, newer)).toThrow(/written by newer/);
   });
@@ -86,6 +98,7 @@ it("a segment of another state is a flaw (G1)", () => {
 it("parts are named with file, range, operator and state (G2)", () => {
   expect(parts.map(([, part]) => titleOf(part))).toEqual([
     `State file f, bytes 8 to ${8 + segment.length} (operator "tally", state "sums")`,
+    `State file f, bytes 8 to ${8 + elements.length} (operator "in", state "offsets")`,
     `State file f, bytes 8 to ${8 + frames.length} (rows on channel 3:0>1, kept by its receiver)`,
   ]);
 });

@@ -26,8 +26,7 @@ interface Switches {
   onGet: ((path: string, get: () => Promise<Found>) => Promise<Found>) | undefined;
   /** Stands in for every opening of a session on a subtask. */
   onOpen:
-    | ((request: OpenChannel, open: () => Promise<OpenOutcome>) => Promise<OpenOutcome>)
-    | undefined;
+    ((request: OpenChannel, open: () => Promise<OpenOutcome>) => Promise<OpenOutcome>) | undefined;
   /** Stands in for every acknowledgement at a coordinator. */
   onAcknowledge: ((ack: CheckpointAck, forward: () => Promise<void>) => Promise<void>) | undefined;
   /** Milliseconds that subtasks wait for answers, of attempts that are deployed while it is set. */

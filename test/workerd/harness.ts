@@ -248,6 +248,12 @@ export const stateInFiles = {
   "execution.checkpointing.tolerable-failed-checkpoints": "1000",
 };
 
+/** The same but for offsets: every source takes them from all, and nobody holds them for another. */
+export const keyedStateInFiles = {
+  ...stateInFiles,
+  "execution.checkpointing.data-inline-threshold": "500 b",
+};
+
 /** A counting job in mid-stream, with completed checkpoints behind it. Ends with the test. */
 export async function streaming(
   flinkConfiguration: Readonly<Record<string, string>> = {},

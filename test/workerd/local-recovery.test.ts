@@ -7,9 +7,15 @@ import { describe, expect, test } from "vitest";
 import { objectName, type TaskId } from "../../format/ids.ts";
 import { LocalSegments } from "../../task/local-segments.ts";
 import { seen } from "./faults.ts";
-import { killSubtask, stateInFiles, type Streaming, streaming, type TestJob } from "./harness.ts";
+import {
+  keyedStateInFiles,
+  killSubtask,
+  type Streaming,
+  streaming,
+  type TestJob,
+} from "./harness.ts";
 
-const local = { ...stateInFiles, "execution.state-recovery.from-local": "true" };
+const local = { ...keyedStateInFiles, "execution.state-recovery.from-local": "true" };
 const segments = "local_segment";
 
 const inStorage = <T>(
@@ -108,7 +114,7 @@ describe("with local recovery, a restore (LocalRecoveryITCase)", () => {
 });
 
 test("without it nothing is copied, and state is read from R2", { timeout: 60_000 }, async () => {
-  const stream = await streaming(stateInFiles);
+  const stream = await streaming(keyedStateInFiles);
   const { job } = stream;
   expect((await readsAfterLossOf(stream, "tally/0")).length).toBeGreaterThan(0);
   const task = await job.task("tally/0");

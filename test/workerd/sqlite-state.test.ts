@@ -5,10 +5,10 @@ import { describe, expect, test } from "vitest";
 
 import { objectName, type TaskId } from "../../format/ids.ts";
 import { seen } from "./faults.ts";
-import { killSubtask, stateInFiles, streaming, type TestJob } from "./harness.ts";
+import { keyedStateInFiles, killSubtask, streaming, type TestJob } from "./harness.ts";
 
 const sqlite = {
-  ...stateInFiles,
+  ...keyedStateInFiles,
   "state.backend": "sqlite",
   "taskmanager.memory.managed.size": "64 kb",
 };

@@ -88,13 +88,13 @@ describe("what is not taken for a stuck channel", () => {
     const program = unusedCopy();
     const producer = new Producer(program);
     for (let request = 0; request < 100; request++) await producer.send(50);
-    let tally: string | undefined;
+    const slow = { vertex: "" };
     let held = 0;
     const turns = new Map<ChannelSession, Promise<void>>();
     // The last vertex takes nothing until the gate opens and names a reason, as one would whose sink
     // writes for minutes. That of the vertex before it is a real one.
     faults.onPush = ({ request, session }, forward) => {
-      if (request.channel.to.vertex !== tally) return forward();
+      if (request.channel.to.vertex !== slow.vertex) return forward();
       held++;
       // In order, as the session itself is.
       const turn = (turns.get(session) ?? Promise.resolve()).then(() => gate.pass());
@@ -103,11 +103,11 @@ describe("what is not taken for a stuck channel", () => {
     };
     faults.onOpen = async (request, open) => {
       const outcome = await open();
-      if (request.channel.to.vertex !== tally || outcome.kind !== "open") return outcome;
+      if (request.channel.to.vertex !== slow.vertex || outcome.kind !== "open") return outcome;
       return { ...outcome, waitsFor: "output" };
     };
     const job = await run(program, unbuffered);
-    tally = (await job.task("tally/0")).vertex;
+    slow.vertex = (await job.task("tally/0")).vertex;
     await job.running();
     await until("frames are held", () => held > 20);
     await scheduler.wait(6 * patience);
