@@ -215,6 +215,16 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "stuck channels not asked about",
+    edits: [
+      {
+        file: "task/stall-watch.ts",
+        from: `    if (!this.#isOpen || this.#unsettled.size === 0) return undefined;`,
+        to: `    if (this.#patience > 0) return undefined;`,
+      },
+    ],
+  },
 ];
 
 function plant(mutation: Mutation, folder: string): void {
