@@ -73,15 +73,16 @@ export class LocalSegments {
 
   /** A copy as it was found, or undefined where there is none of that length (Q1). */
   read({ path, offset, length }: FileHandle): Uint8Array | undefined {
-    const query = `SELECT bytes FROM ${table} WHERE path = ? AND start = ? ORDER BY part`;
-    const parts = this.#db.exec(query, path, offset).map((row) => blobOf(row["bytes"]));
-    const found = parts.reduce((sum, part) => sum + part.length, 0);
-    if (parts.length === 0 || found !== length) return undefined;
     const bytes = new Uint8Array(length);
     let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
+    // Row by row, so that no more than one of them is in memory beside the whole.
+    for (let part = 0; at < length; part++) {
+      const query = `SELECT bytes FROM ${table} WHERE path = ? AND start = ? AND part = ?`;
+      const row = this.#db.exec(query, path, offset, part)[0];
+      const piece = row && blobOf(row["bytes"]);
+      if (piece === undefined || piece.length === 0 || at + piece.length > length) return undefined;
+      bytes.set(piece, at);
+      at += piece.length;
     }
     return bytes;
   }

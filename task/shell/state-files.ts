@@ -52,9 +52,12 @@ export async function loadState(
   try {
     const state = await reading.state(deployment);
     const { bytes, missed } = reading;
-    if (missed !== undefined) {
-      const where = `${bytes.remote} bytes from R2 and ${bytes.local} from its own copies`;
-      console.log(`Subtask ${taskKey(deployment.task)} restores ${where}: ${missed}.`);
+    if (state !== undefined && source.local !== undefined) {
+      const what = `Subtask ${taskKey(deployment.task)} restored checkpoint ${state.checkpoint}`;
+      const where = `${bytes.local} bytes from its own copies and ${bytes.remote} from R2`;
+      console.log(
+        `${what}: ${where}.${missed === undefined ? "" : ` R2 was read because ${missed}.`}`,
+      );
     }
     return { kind: "loaded", state, bytes };
   } catch (error) {
@@ -147,7 +150,7 @@ class Reading {
     const copy = local.read(handle);
     const flaw = copy === undefined ? "there is none" : flawOf(part, copy);
     if (flaw === undefined) return copy;
-    this.#missed ??= `its own copy of ${titleOf(part)} is of no use, as ${flaw}`;
+    this.#missed ??= `of its own copies, ${titleOf(part)} is of no use: ${flaw}`;
     return undefined;
   }
 
