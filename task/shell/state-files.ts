@@ -52,7 +52,7 @@ export async function loadState(
   try {
     const state = await reading.state(deployment);
     const { bytes, missed } = reading;
-    if (state !== undefined && source.local !== undefined) {
+    if (state !== undefined && source.local !== undefined && bytes.local + bytes.remote > 0) {
       const what = `Subtask ${taskKey(deployment.task)} restored checkpoint ${state.checkpoint}`;
       const where = `${bytes.local} bytes from its own copies and ${bytes.remote} from R2`;
       console.log(

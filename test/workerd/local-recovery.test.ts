@@ -4,7 +4,9 @@
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 
+import { crc32 } from "../../format/crc32.ts";
 import { objectName, type TaskId } from "../../format/ids.ts";
+import type { SqlDatabase } from "../../format/sql.ts";
 import { LocalSegments } from "../../task/local-segments.ts";
 import { seen } from "./faults.ts";
 import {
@@ -28,6 +30,11 @@ const inStorage = <T>(
     work(storage),
   );
 };
+
+const databaseOf = ({ sql }: DurableObjectStorage): SqlDatabase => ({
+  exec: (query, ...bindings) => sql.exec(query, ...bindings).toArray(),
+  transaction: (work) => work(),
+});
 
 /** Files of which the subtask has copies. */
 const copiesOf = (job: TestJob, task: TaskId): Promise<number> =>
@@ -118,12 +125,18 @@ test("without it nothing is copied, and state is read from R2", { timeout: 60_00
   const { job } = stream;
   expect((await readsAfterLossOf(stream, "tally/0")).length).toBeGreaterThan(0);
   const task = await job.task("tally/0");
-  const exists = await inStorage(job, task, ({ sql }) =>
-    LocalSegments.exist({
-      exec: (query, ...bindings) => sql.exec(query, ...bindings).toArray(),
-      transaction: (work) => work(),
-    }),
-  );
+  const exists = await inStorage(job, task, (storage) => LocalSegments.exist(databaseOf(storage)));
   expect(exists).toBe(false);
   await endsRight(stream);
+});
+
+test("copies larger than a value of SQLite come back whole", async () => {
+  const stub = env.SUBTASK.getByName("nobody's");
+  await runInDurableObject(stub as never, (_: unknown, { storage }: DurableObjectState) => {
+    const local = new LocalSegments(databaseOf(storage));
+    const bytes = new Uint8Array(5_000_000).map((_, at) => at % 251);
+    const handle = { kind: "file", path: "f", offset: 7, length: bytes.length } as const;
+    for (const _ of local.write(handle, bytes));
+    expect(crc32(local.read(handle)!)).toBe(crc32(bytes));
+  });
 });
