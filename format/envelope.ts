@@ -104,7 +104,9 @@ export function isWholeEnvelope(bytes: Uint8Array): boolean {
   const view = viewOf(bytes);
   const end = envelopeBytes + view.getUint32(LENGTH_AT, true);
   if (end > bytes.length) return false;
-  return checksumOf(bytes, bytes.subarray(envelopeBytes, end)) === view.getUint32(CHECKSUM_AT, true);
+  return (
+    checksumOf(bytes, bytes.subarray(envelopeBytes, end)) === view.getUint32(CHECKSUM_AT, true)
+  );
 }
 
 function checksumOf(envelope: Uint8Array, payload: Uint8Array): number {
