@@ -1,7 +1,8 @@
 // From the logical graph to the plan: forward edges are fused into chains, chains become vertices.
 //   C0. A forward edge between unequal parallelisms goes by the target's key, or else in turn.
 //   C1. An edge is fused when its target has no other input, rows keep their subtask, and both ends
-//       have the same parallelism. What is not fused is a channel.
+//       have the same parallelism. What is not fused is a channel. So an operator with two inputs is the
+//       first of its chain, and only the first has more than one.
 //   C2. Vertex ids depend on the uid of the chain's first operator alone, so they outlive edits
 //       elsewhere in the program.
 
@@ -48,6 +49,7 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
       fromUid: edge.from,
       to: vertexIdOf(edge.to),
       toUid: edge.to,
+      input: edge.input,
       partitioning: effective(edge),
     }));
   return {

@@ -6,8 +6,8 @@
 import type { TaskId, TaskKey } from "./ids.ts";
 import { taskKey } from "./ids.ts";
 
-/** How rows pick the receiving subtask. `forward` keeps the index. */
-export type Partitioning = "forward" | "hash" | "rebalance";
+/** How rows pick the receiving subtask. `forward` keeps the index, `broadcast` picks all. */
+export type Partitioning = "forward" | "hash" | "rebalance" | "broadcast";
 
 export interface VertexPlan {
   /** 32 hex digits, derived from the uid of the chain's first operator. */
@@ -28,6 +28,8 @@ export interface EdgePlan {
   readonly fromUid: string;
   readonly to: string;
   readonly toUid: string;
+  /** Which input of `toUid` it feeds, from 0. */
+  readonly input: number;
   readonly partitioning: Partitioning;
 }
 
@@ -56,6 +58,12 @@ export function vertexOf(plan: ExecutionPlan, id: string): VertexPlan {
   const vertex = plan.vertices.find((candidate) => candidate.id === id);
   if (vertex === undefined) throw new Error(`The plan of "${plan.program}" has no vertex ${id}.`);
   return vertex;
+}
+
+export function edgeOf(plan: ExecutionPlan, id: number): EdgePlan {
+  const edge = plan.edges.find((candidate) => candidate.id === id);
+  if (edge === undefined) throw new Error(`The plan of "${plan.program}" has no edge ${id}.`);
+  return edge;
 }
 
 export const tasksOf = (plan: ExecutionPlan): TaskId[] =>

@@ -1,8 +1,10 @@
 // From a node of the graph to the operator that does its work. Names the states each operator
 // keeps; the names are part of what checkpoints hold.
 
-import type { GraphNode, KeySelector } from "../stream/graph.ts";
+import type { AnyBroadcastFunction } from "../stream/broadcast.ts";
+import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
 import { AggregateOperator } from "./aggregate.ts";
+import { BroadcastProcessOperator } from "./broadcast-process.ts";
 import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
 import { MapOperator } from "./map.ts";
@@ -10,6 +12,7 @@ import type { Operator, OperatorContext } from "./operator.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TableOperator } from "./table.ts";
+import { UnkeyedProcessOperator } from "./unkeyed-process.ts";
 
 /**
  * The operator of a node, with its state behind `ctx`. Sources are none: they have no input, and
@@ -38,11 +41,28 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
         ctx.state.table("accumulators"),
       );
     case "process":
-      return new ProcessOperator(keyOf(node), spec.fn, ctx);
+      return rowsOf(node, spec.fn, ctx);
+    case "processBroadcast": {
+      const { fn, broadcast } = spec;
+      return new BroadcastProcessOperator(fn, broadcast, ctx, (more) =>
+        rowsOf(node, fn, ctx, more),
+      );
+    }
     case "sink":
       return new TableOperator(uid, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }
 }
+
+/** What calls `process` of a function for the rows of a stream, with a key or without. */
+const rowsOf = (
+  { key }: GraphNode,
+  fn: AnyProcessFunction | AnyBroadcastFunction,
+  ctx: OperatorContext,
+  more?: object,
+): Operator =>
+  key === undefined
+    ? new UnkeyedProcessOperator(fn as never, ctx, more)
+    : new ProcessOperator(key, fn as never, ctx, more);
 
 function keyOf({ uid, key }: GraphNode): KeySelector {
   if (key === undefined) throw new Error(`G2: "${uid}" needs a key and its node has none.`);

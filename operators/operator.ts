@@ -34,7 +34,8 @@ export interface OperatorContext {
  * part of the snapshot of the next barrier.
  */
 export interface Operator {
-  processBatch(batch: RecordBatch, out: Output): void;
+  /** `input`: by which of the operator's inputs the rows came, from 0; those with one need not ask. */
+  processBatch(batch: RecordBatch, out: Output, input: number): void;
 }
 
 /** An operator that shows results outside: nothing is final before `commit`. */

@@ -20,18 +20,20 @@ const sweepMin = 16;
 export class ProcessOperator implements Operator {
   readonly #uid: string;
   readonly #key: KeySelector;
-  readonly #fn: ProcessFunction<never, never, unknown>;
+  readonly #fn: Pick<ProcessFunction<never, never, unknown>, "process">;
   readonly #context: CurrentRow;
 
+  /** @param more what else the context has. */
   constructor(
     key: KeySelector,
-    fn: ProcessFunction<never, never, unknown>,
+    fn: Pick<ProcessFunction<never, never, unknown>, "state" | "process">,
     ctx: Pick<OperatorContext, "uid" | "state" | "now">,
+    more: object = {},
   ) {
     this.#uid = ctx.uid;
     this.#key = key;
     this.#fn = fn;
-    this.#context = new CurrentRow(fn.state, ctx);
+    this.#context = Object.assign(new CurrentRow(fn.state, ctx), more);
   }
 
   processBatch(batch: RecordBatch, out: Output): void {

@@ -6,8 +6,23 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { AggregateRow, Aggregates } from "./aggregates.ts";
 import { GraphError, refusal } from "./errors.ts";
-import type { KeySelector, OperatorSpec } from "./graph.ts";
+import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
+import {
+  type BroadcastConnectedStream,
+  type BroadcastDescriptors,
+  type BroadcastStream,
+  type KeyedBroadcastConnectedStream,
+  RecordedBroadcast,
+  RecordedConnection,
+  refuseKeyedState,
+} from "./broadcast.ts";
+import {
+  checkedUnkeyed,
+  type NoOperatorState,
+  type OperatorStateDescriptors,
+  type UnkeyedProcessFunction,
+} from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
 import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
 import { isStateDescriptor, type StateDescriptors } from "./state.ts";
@@ -57,6 +72,28 @@ export interface DataStream<T> {
    */
   rebalance(): DataStream<T>;
   /**
+   * Calls a function of yours for every row, with state of the subtask. See `UnkeyedProcessFunction`.
+   */
+  process<R, O extends OperatorStateDescriptors = NoOperatorState>(
+    fn: UnkeyedProcessFunction<T, R, O>,
+    options: OperatorOptions,
+  ): DataStream<R>;
+  /**
+   * Sends every row to every subtask of the operator that follows a `connect`, which keeps what it
+   * learns from them in these maps.
+   *
+   * @example rules.broadcast({ rules: mapState<string, Rule>() })
+   */
+  broadcast<B extends BroadcastDescriptors>(states: B): BroadcastStream<T, B>;
+  /**
+   * Puts a broadcast stream beside this one, for a function of both.
+   *
+   * @example flights.connect(airports.broadcast({ names: mapState<string, string>() }))
+   */
+  connect<U, B extends BroadcastDescriptors>(
+    other: BroadcastStream<U, B>,
+  ): BroadcastConnectedStream<T, U, B>;
+  /**
    * Writes the rows to a table.
    *
    * @example worst.to(table("worst-delays"), { uid: "out" })
@@ -94,6 +131,14 @@ export interface KeyedStream<T, K> {
     fn: ProcessFunction<T, K, R, S>,
     options: OperatorOptions,
   ): DataStream<R>;
+  /**
+   * Puts a broadcast stream beside this one, for a function of both.
+   *
+   * @example byAccount.connect(rules.broadcast({ rules: mapState<string, Rule>() }))
+   */
+  connect<U, B extends BroadcastDescriptors>(
+    other: BroadcastStream<U, B>,
+  ): KeyedBroadcastConnectedStream<T, K, U, B>;
 }
 
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
@@ -138,14 +183,7 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
       if (!(other instanceof RecordedStream)) {
         throw refusal("BAD_ARGUMENT", "union", undefined, `was given ${shown(other)}`, "streams");
       }
-      if (other.#recorder !== this.#recorder) {
-        throw new GraphError(
-          "FOREIGN_STREAM",
-          `union in job "${this.#recorder.job}" was given a stream of job ` +
-            `"${other.#recorder.job}". A graph has streams of one job only; to use another job's ` +
-            `rows, let both read the same topic.`,
-        );
-      }
+      this.#refuseForeign("union", other.#recorder);
       upstreams.push(...other.#upstreams);
     }
     return new RecordedStream(this.#recorder, upstreams);
@@ -169,12 +207,35 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
     return this.#keyed({ kind: "aggregate", aggregates }, options);
   }
 
-  process<S extends StateDescriptors>(
-    fn: ProcessFunction<never, never, unknown, S>,
-    options: OperatorOptions,
-  ): RecordedStream {
-    requireProcess(fn, options);
-    return this.#keyed({ kind: "process", fn }, options);
+  process(fn: AnyProcessFunction, options: OperatorOptions): RecordedStream {
+    if (this.#key === undefined) requireUnkeyedProcess(fn, options);
+    else requireProcess(fn, options);
+    return this.#then({ kind: "process", fn }, options, this.#key);
+  }
+
+  broadcast<B extends BroadcastDescriptors>(states: B): BroadcastStream<never, B> {
+    return new RecordedBroadcast(this.#recorder, this.#upstreams, states);
+  }
+
+  connect(other: BroadcastStream<unknown, BroadcastDescriptors>): RecordedConnection<never> {
+    if (!(other instanceof RecordedBroadcast)) {
+      const allowed = "a broadcast stream: rules.broadcast({ rules: mapState() })";
+      throw refusal("BAD_ARGUMENT", "connect", undefined, `was given ${shown(other)}`, allowed);
+    }
+    this.#refuseForeign("connect", other.recorder);
+    return new RecordedConnection(this.#upstreams, other, (spec, options, upstreams) => {
+      const node = this.#recorder.add(spec, options, upstreams, this.#key);
+      return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]) as never;
+    });
+  }
+
+  #refuseForeign(method: string, other: GraphRecorder): void {
+    if (other === this.#recorder) return;
+    throw new GraphError(
+      "FOREIGN_STREAM",
+      `${method} in job "${this.#recorder.job}" was given a stream of job "${other.job}". A graph ` +
+        `has streams of one job only; to use another job's rows, let both read the same topic.`,
+    );
   }
 
   #keyed(spec: OperatorSpec, options: OperatorOptions): RecordedStream {
@@ -185,7 +246,7 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
       spec.kind,
       options,
       `needs a key, and its input ${inputs} has none`,
-      "reduce, aggregate and process on a keyed stream: call .keyBy((row) => …) right before",
+      "reduce and aggregate on a keyed stream: call .keyBy((row) => …) right before",
     );
   }
 
@@ -238,4 +299,19 @@ function requireProcess(fn: unknown, options: OperatorOptions): void {
     `was given ${shown(fn)} that is no process function`,
     "{ state: { name: valueState() }, emits: rows(), process(row, ctx) { … } }",
   );
+}
+
+function requireUnkeyedProcess(fn: AnyProcessFunction, options: OperatorOptions): void {
+  const given = fn as { readonly [Part in "process" | "state" | "operatorState"]?: unknown };
+  if (typeof given?.process !== "function" || isAsync(given.process)) {
+    throw refusal(
+      "BAD_ARGUMENT",
+      "process",
+      options,
+      `was given ${shown(fn)} that is no process function`,
+      "{ operatorState: { name: listState() }, emits: rows(), process(row, ctx) { … } }",
+    );
+  }
+  if (given.state !== undefined) refuseKeyedState(options);
+  checkedUnkeyed(options.uid, "operatorState", given.operatorState ?? {});
 }

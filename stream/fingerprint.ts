@@ -14,11 +14,21 @@ export function fingerprintOf(graph: JobGraph): string {
       case "aggregate":
         return [uid, spec.kind, Object.keys(spec.aggregates)];
       case "process":
-        return [uid, spec.kind, Object.keys(spec.fn.state)];
+        return [uid, spec.kind, statesOf(spec.fn)];
+      case "processBroadcast":
+        return [uid, spec.kind, statesOf(spec.fn), Object.keys(spec.broadcast)];
       default:
         return [uid, spec.kind];
     }
   });
-  const edges = graph.edges.map((edge) => [edge.from, edge.to, edge.partitioning]);
+  const edges = graph.edges.map((edge) => [edge.from, edge.to, edge.input, edge.partitioning]);
   return hex128(JSON.stringify([graph.name, nodes, edges]));
 }
+
+const statesOf = ({
+  state = {},
+  operatorState = {},
+}: {
+  readonly state?: object;
+  readonly operatorState?: object;
+}): string[][] => [Object.keys(state), Object.keys(operatorState)];

@@ -1,19 +1,27 @@
 // The logical graph of a job: what `defineJob` records and every other part reads. Holds the user's
 // functions by value, runs none of them.
 //   G1. Uids are unique in a graph; an edge names its ends by uid.
-//   G2. An operator that needs a key has `key`, and all its inputs are partitioned by that key.
+//   G2. An operator that needs a key has `key`, and all its inputs are partitioned by that key, but
+//       those that are broadcast.
 //   G3. A source has no inputs, a sink no outputs, everything else both.
 
 import type { JobConfig } from "../format/config.ts";
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { Aggregate } from "./aggregates.ts";
+import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
+import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
 import type { TableSink } from "./table.ts";
 import type { Topic } from "./topic.ts";
 
 /** A function from a row to its key. */
 export type KeySelector = (row: never) => Key;
+
+/** A process function for rows with or without keys. */
+export type AnyProcessFunction =
+  | ProcessFunction<never, never, unknown>
+  | UnkeyedProcessFunction<never, unknown, OperatorStateDescriptors>;
 
 /** What an operator does. The functions take and return `never`/`unknown` here: their types were
  * checked where the user wrote them. */
@@ -24,7 +32,13 @@ export type OperatorSpec =
   | { readonly kind: "filter"; readonly fn: (row: never) => boolean }
   | { readonly kind: "reduce"; readonly fn: (left: never, right: never) => unknown }
   | { readonly kind: "aggregate"; readonly aggregates: Readonly<Record<string, Aggregate>> }
-  | { readonly kind: "process"; readonly fn: ProcessFunction<never, never, unknown> }
+  /** Keyed where the node has a key. */
+  | { readonly kind: "process"; readonly fn: AnyProcessFunction }
+  | {
+      readonly kind: "processBroadcast";
+      readonly fn: AnyBroadcastFunction;
+      readonly broadcast: BroadcastDescriptors;
+    }
   | { readonly kind: "sink"; readonly table: TableSink<never> };
 
 /** An operator as the program defines it. */
@@ -41,6 +55,8 @@ export interface GraphNode {
 export interface GraphEdge {
   readonly from: string;
   readonly to: string;
+  /** Which input of `to` it feeds, from 0; there may be several edges to each. */
+  readonly input: number;
   readonly partitioning: Partitioning;
   /** Present exactly where `partitioning` is `hash`. */
   readonly key?: KeySelector;

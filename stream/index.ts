@@ -22,6 +22,17 @@ export {
   type Size,
   type StateBackendOptions,
 } from "./config.ts";
+export type {
+  BroadcastConnectedStream,
+  BroadcastContext,
+  BroadcastDescriptors,
+  BroadcastProcessFunction,
+  BroadcastStream,
+  KeyedBroadcastConnectedStream,
+  KeyedBroadcastProcessFunction,
+  ReadOnlyBroadcast,
+  ReadOnlyMapState,
+} from "./broadcast.ts";
 export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
 export {
@@ -33,6 +44,16 @@ export {
 } from "./errors.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 export { defineJob, type JobDefinition, type JobEnvironment } from "./job.ts";
+export {
+  unionListState,
+  type NoOperatorState,
+  type OperatorStateDescriptor,
+  type OperatorStateDescriptors,
+  type OperatorStateOf,
+  type UnionListStateDescriptor,
+  type UnkeyedProcessContext,
+  type UnkeyedProcessFunction,
+} from "./operator-state.ts";
 export { rows, type ProcessContext, type ProcessFunction, type Rows } from "./process.ts";
 export type { OperatorOptions } from "./recorder.ts";
 export {

@@ -23,10 +23,13 @@ export interface Upstream {
   readonly node: GraphNode;
   readonly partitioning: Partitioning;
   readonly key?: KeySelector;
+  /** Of the operator that follows; 0 where absent. */
+  readonly input?: number;
 }
 
 const methodOf = (spec: OperatorSpec): string => {
   if (spec.kind === "source") return "from";
+  if (spec.kind === "processBroadcast") return "process";
   return spec.kind === "sink" ? "to" : spec.kind;
 };
 
@@ -155,7 +158,7 @@ export class GraphRecorder {
 }
 
 function edge(upstream: Upstream, to: GraphNode): GraphEdge {
-  const ends = { from: upstream.node.uid, to: to.uid };
+  const ends = { from: upstream.node.uid, to: to.uid, input: upstream.input ?? 0 };
   if (to.spec.kind === "sink") {
     // The rows of a table's key must all come to one subtask. Those of an aggregate that go by its
     // own key already are where its key groups are, and stay there where the parallelism is the same.
@@ -174,5 +177,5 @@ function edge(upstream: Upstream, to: GraphNode): GraphEdge {
 function described(spec: OperatorSpec): string {
   if (spec.kind === "source") return `the source of topic "${spec.topic.name}"`;
   if (spec.kind === "sink") return `the sink to table "${spec.table.name}"`;
-  return `a ${spec.kind}`;
+  return `a ${methodOf(spec)}`;
 }

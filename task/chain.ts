@@ -1,6 +1,7 @@
 // The operators of one vertex, fused: a batch goes through all of them in one call, without a frame
 // or a copy in between.
 //   H1. An operator's results reach everything after it before the call that made them returns.
+//   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 
 import type { CheckpointId } from "../format/ids.ts";
 import type { ExecutionPlan, VertexPlan } from "../format/plan.ts";
@@ -25,11 +26,14 @@ export interface ChainOptions {
   readonly send: (edge: number, batch: RecordBatch) => void;
 }
 
+/** What takes the rows of an operator. */
+type Entry = (batch: RecordBatch, input: number) => void;
+
 export class Chain {
   readonly sinks: readonly SinkOperator[];
   /** Sinks that answer reads, by the name of their table. */
   readonly tables: ReadonlyMap<string, TableOperator>;
-  readonly #head: (batch: RecordBatch) => void;
+  readonly #head: Entry;
 
   constructor(options: ChainOptions) {
     const { graph, vertex } = options;
@@ -38,7 +42,7 @@ export class Chain {
     const nodes = vertex.operators.map((uid) => nodeOf(graph, uid));
 
     // Backwards, so that what an operator emits to exists before it.
-    const entries = new Map<string, (batch: RecordBatch) => void>();
+    const entries = new Map<string, Entry>();
     for (const node of nodes.toReversed()) {
       const output = outputOf(node, options, entries);
       if (node.spec.kind === "source") {
@@ -48,15 +52,16 @@ export class Chain {
       const operator = createOperator(node, options.contextOf(node));
       operators.set(node.uid, operator);
       if (node.spec.kind === "sink") tables.set(node.spec.table.name, operator as TableOperator);
-      entries.set(node.uid, (batch) => operator.processBatch(batch, output));
+      entries.set(node.uid, (batch, input) => operator.processBatch(batch, output, input));
     }
     this.sinks = [...operators.values()].filter(isSink);
     this.tables = tables;
     this.#head = entries.get(nodes[0]!.uid)!;
   }
 
-  process(batch: RecordBatch): void {
-    this.#head(batch);
+  /** `input`: the one of the first operator that the rows came by. */
+  process(batch: RecordBatch, input: number): void {
+    this.#head(batch, input);
   }
 
   prepareCommit(checkpoint: CheckpointId): void {
@@ -71,7 +76,7 @@ export class Chain {
 function outputOf(
   node: GraphNode,
   { graph, plan, vertex, send }: ChainOptions,
-  entries: ReadonlyMap<string, (batch: RecordBatch) => void>,
+  entries: ReadonlyMap<string, Entry>,
 ): Output {
   const next = graph.edges
     .filter((edge) => edge.from === node.uid && vertex.operators.includes(edge.to))
@@ -80,7 +85,7 @@ function outputOf(
   return {
     emit(batch) {
       if (batch.length === 0) return;
-      for (const entry of next) entry(batch);
+      for (const entry of next) entry(batch, 0);
       for (const edge of edges) send(edge, batch);
     },
   };

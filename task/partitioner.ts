@@ -1,6 +1,7 @@
 // Which receiver a row goes to, one class per kind of edge.
 //   P1. A key goes to the subtask that owns its key group, whoever sends it.
 //   P2. Rebalancing deals rows out in turn, whatever batches they come in.
+//   P3. Broadcasting sends every row to every receiver, in the same order to each.
 
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
@@ -32,6 +33,20 @@ export class RebalancePartitioner implements Partitioner {
     for (const row of rows) {
       send(this.#turn, row);
       if (++this.#turn === this.#receivers) this.#turn = 0;
+    }
+  }
+}
+
+export class BroadcastPartitioner implements Partitioner {
+  readonly #receivers: number;
+
+  constructor(receivers: number) {
+    this.#receivers = receivers;
+  }
+
+  split(rows: readonly unknown[], send: (receiver: number, row: unknown) => void): void {
+    for (let receiver = 0; receiver < this.#receivers; receiver++) {
+      for (const row of rows) send(receiver, row);
     }
   }
 }

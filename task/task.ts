@@ -29,7 +29,7 @@ import type {
   WaitReason,
 } from "../format/messages.ts";
 import { snapshotPath } from "../format/paths.ts";
-import { type Channel, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
+import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
@@ -48,7 +48,12 @@ import {
   type FrozenOperatorState,
   type RestoredOperatorState,
 } from "./operator-state.ts";
-import { forward, HashPartitioner, RebalancePartitioner } from "./partitioner.ts";
+import {
+  BroadcastPartitioner,
+  forward,
+  HashPartitioner,
+  RebalancePartitioner,
+} from "./partitioner.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 import { stateBackendOf } from "./state-backend.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
@@ -106,6 +111,8 @@ interface OpenSnapshot {
 export class Task {
   readonly #deployment: TaskDeployment;
   readonly #inputs: readonly Channel[];
+  /** By channel, the input of the chain's first operator that it feeds. */
+  readonly #inputOf: readonly number[];
   readonly #outputs: readonly Channel[];
   readonly #aligner: Aligner;
   readonly #inbox: Inbox;
@@ -141,6 +148,7 @@ export class Task {
     this.#deployment = deployment;
     this.#now = now;
     this.#inputs = inputChannels(plan, task);
+    this.#inputOf = this.#inputs.map(({ edge: id }) => edgeOf(plan, id).input);
     this.#outputs = outputChannels(plan, task);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);
@@ -395,7 +403,7 @@ export class Task {
         const batch = decodeBatch(frame.rows);
         this.#recordsIn += batch.length;
         this.#bytesIn += frame.rows.length;
-        this.#chain.process(batch);
+        this.#chain.process(batch, this.#inputOf[channel]!);
         this.#hasProcessed = true;
         if (this.#mayOvertake) this.#turn ??= this.#now;
         break;
@@ -416,7 +424,8 @@ export class Task {
     const batch = decodeBatch(stored.bytes);
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
-    this.#chain.process(stored.skip === 0 ? batch : new RowBatch(batch.rows().slice(stored.skip)));
+    const rows = stored.skip === 0 ? batch : new RowBatch(batch.rows().slice(stored.skip));
+    this.#chain.process(rows, 0);
     return true;
   }
 
@@ -617,11 +626,16 @@ function outgoingEdges(
       const channels = outputs.flatMap((channel, at) => (channel.edge === edge.id ? [at] : []));
       const receivers = channels.length;
       if (edge.partitioning === "forward") return { channels, partitioner: forward };
+      if (edge.partitioning === "broadcast") {
+        return { channels, partitioner: new BroadcastPartitioner(receivers) };
+      }
       if (edge.partitioning === "rebalance") {
         return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
       }
       const target = nodeOf(graph, edge.toUid);
-      const drawn = graph.edges.find((one) => one.from === edge.fromUid && one.to === edge.toUid);
+      const drawn = graph.edges.find(
+        (one) => one.from === edge.fromUid && one.to === edge.toUid && one.input === edge.input,
+      );
       const selector = drawn?.key ?? target.key;
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;

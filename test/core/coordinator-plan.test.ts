@@ -207,7 +207,7 @@ describe("channels (format/plan.ts)", () => {
           fc.record({
             a: fc.nat(size - 1),
             b: fc.nat(size - 1),
-            partitioning: fc.constantFrom("forward", "hash", "rebalance"),
+            partitioning: fc.constantFrom("forward", "hash", "rebalance", "broadcast"),
           }),
           { maxLength: 8 },
         ),
@@ -238,6 +238,7 @@ describe("channels (format/plan.ts)", () => {
               fromUid: `v${low}`,
               to: vertices[high]!.id,
               toUid: `v${high}`,
+              input: 0,
               partitioning,
             })),
         };

@@ -57,7 +57,15 @@ export const twoByTwo: ExecutionPlan = {
     { id: counter, name: "count", parallelism: 2, operators: ["count"] },
   ],
   edges: [
-    { id: 0, from: source, fromUid: "in", to: counter, toUid: "count", partitioning: "hash" },
+    {
+      id: 0,
+      from: source,
+      fromUid: "in",
+      to: counter,
+      toUid: "count",
+      input: 0,
+      partitioning: "hash",
+    },
   ],
 };
 

@@ -8,6 +8,7 @@ import { allKeyGroups } from "../../format/key-groups.ts";
 import { readSegment, type SegmentEntry, writeSegment } from "../../format/segment.ts";
 import { checkpointId } from "../../format/ids.ts";
 import { createOperator } from "../../operators/create.ts";
+import type { RecordBatch } from "../../operators/operator.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import type { StateBackend } from "../../operators/state/backend.ts";
 import { OperatorStates } from "../../task/operator-state.ts";
@@ -66,9 +67,8 @@ class Harness<S extends StateDescriptors> {
     store.restoreRest();
     this.#run = (row) => {
       const emitted: unknown[] = [];
-      operator.processBatch(new RowBatch([row]), {
-        emit: (batch) => void emitted.push(...batch.rows()),
-      });
+      const out = { emit: (batch: RecordBatch) => void emitted.push(...batch.rows()) };
+      operator.processBatch(new RowBatch([row]), out, 0);
       return emitted;
     };
   }

@@ -45,7 +45,7 @@ const keyed = (spec: OperatorSpec, ctx = context()): Operator =>
 function batchesOf(operator: Operator, ...inputs: readonly (readonly unknown[])[]): RecordBatch[] {
   const emitted: RecordBatch[] = [];
   const out = { emit: (batch: RecordBatch) => void emitted.push(batch) };
-  for (const input of inputs) operator.processBatch(new RowBatch(input), out);
+  for (const input of inputs) operator.processBatch(new RowBatch(input), out, 0);
   return emitted;
 }
 
@@ -85,7 +85,7 @@ describe("map, flatMap, filter", () => {
     expect(batchesOf(even, [1, 3])).toEqual([]);
     const whole = new RowBatch([2, 4]);
     const emitted: RecordBatch[] = [];
-    even.processBatch(whole, { emit: (batch) => void emitted.push(batch) });
+    even.processBatch(whole, { emit: (batch) => void emitted.push(batch) }, 0);
     expect(emitted[0]).toBe(whole);
   });
 });

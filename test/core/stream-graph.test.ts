@@ -7,6 +7,8 @@ import {
   count,
   defineJob,
   GraphError,
+  listState,
+  mapState,
   rows,
   table,
   topic,
@@ -135,6 +137,29 @@ describe("a recorded graph", () => {
     ]);
   });
 
+  test("says which input an edge feeds, also where both come from one operator", () => {
+    const { graph } = defineJob("job", (env) => {
+      const stream = env.from(input, { uid: "in" });
+      const rules = stream.union(stream.map((row) => row, { uid: "more" }));
+      stream
+        .keyBy((row) => row.key)
+        .connect(rules.broadcast({ rules: mapState<string, number>() }))
+        .process(
+          { state: {}, emits: rows<Row>(), process: () => {}, processBroadcast: () => {} },
+          { uid: "both" },
+        )
+        .to(table("t"), { uid: "out" });
+    });
+    const edges = graph.edges.filter((edge) => edge.to === "both");
+    expect(edges.map(({ from, input: at, partitioning }) => [from, at, partitioning])).toEqual([
+      ["in", 0, "hash"],
+      ["in", 1, "broadcast"],
+      ["more", 1, "broadcast"],
+    ]);
+    expect(edges.map((edge) => edge.key !== undefined)).toEqual([true, false, false]);
+    expect(graph.nodes.find((node) => node.uid === "both")?.key).toBeDefined();
+  });
+
   test("takes the same topic twice", () => {
     const job = defineJob("job", (env) => {
       const left = env.from(input, { uid: "left" });
@@ -158,6 +183,10 @@ function refusalOf(define: () => unknown): GraphError {
 type Untyped = Record<string, (...args: unknown[]) => Untyped>;
 const untyped = (stream: DataStream<Row> | KeyedStream<Row, string>): Untyped =>
   stream as unknown as Untyped;
+
+/** A stream beside itself, broadcast. */
+const connected = (stream: DataStream<Row>): Untyped =>
+  untyped(stream).connect!(untyped(stream).broadcast!({ rules: mapState() }));
 
 const withStream = (build: (stream: DataStream<Row>, env: JobEnvironment) => void) => () =>
   defineJob("job", (env) => {
@@ -207,8 +236,8 @@ const refusals: readonly {
     code: "NOT_KEYED",
     uid: "sum",
     message:
-      'Operator "sum" (aggregate) needs a key, and its input "in" has none. Allowed: reduce, ' +
-      "aggregate and process on a keyed stream: call .keyBy((row) => …) right before.",
+      'Operator "sum" (aggregate) needs a key, and its input "in" has none. Allowed: reduce ' +
+      "and aggregate on a keyed stream: call .keyBy((row) => …) right before.",
   },
   {
     when: "a stream is no longer keyed, because of a union",
@@ -219,8 +248,113 @@ const refusals: readonly {
     code: "NOT_KEYED",
     uid: "fold",
     message:
-      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce, ' +
-      "aggregate and process on a keyed stream: call .keyBy((row) => …) right before.",
+      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce ' +
+      "and aggregate on a keyed stream: call .keyBy((row) => …) right before.",
+  },
+  {
+    when: "state of a key is declared without one",
+    define: withStream((stream) =>
+      untyped(stream).process?.({ state: { n: valueState() }, process: () => {} }, { uid: "p" }),
+    ),
+    code: "NOT_KEYED",
+    uid: "p",
+    message:
+      'Operator "p" (process) has state of a key, and its input has no key. Allowed: state on a ' +
+      "keyed stream: call .keyBy((row) => …) right before; or operatorState without a key.",
+  },
+  {
+    when: "operator state is no list",
+    define: withStream((stream) =>
+      untyped(stream).process?.(
+        { operatorState: { n: valueState() }, process: () => {} },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (operatorState) has value state as "n". ' +
+      "Allowed: listState() and unionListState().",
+  },
+  {
+    when: "operator state expires",
+    define: withStream((stream) =>
+      stream.process(
+        { operatorState: { n: listState({ ttl: 5 }) }, emits: rows(), process: () => {} },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (operatorState) has a ttl on "n". Allowed: state without ttl; what is to ' +
+      "expire is kept by key, behind keyBy.",
+  },
+  {
+    when: "broadcast state is no map",
+    define: withStream((stream) => untyped(stream).broadcast?.({ rules: listState() })),
+    code: "BAD_ARGUMENT",
+    message: 'broadcast has list state as "rules". Allowed: mapState().',
+  },
+  {
+    when: "broadcast state expires",
+    define: withStream((stream) => stream.broadcast({ rules: mapState({ ttl: "1 h" }) })),
+    code: "BAD_ARGUMENT",
+    message:
+      'broadcast has a ttl on "rules". Allowed: state without ttl; what is to expire is kept by ' +
+      "key, behind keyBy.",
+  },
+  {
+    when: "a stream is connected to one that is not broadcast",
+    define: withStream((stream) => untyped(stream).connect?.(stream)),
+    code: "BAD_ARGUMENT",
+    message:
+      "connect was given an object. Allowed: a broadcast stream: " +
+      "rules.broadcast({ rules: mapState() }).",
+  },
+  {
+    when: "a function of two streams has one half",
+    define: withStream((stream) =>
+      connected(stream).process?.({ process: () => {} }, { uid: "both" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "both",
+    message:
+      'Operator "both" (process) was given undefined as processBroadcast. Allowed: functions ' +
+      "process(row, ctx) and processBroadcast(row, ctx) that return nothing.",
+  },
+  {
+    when: "a function of a keyed and a broadcast stream has no state",
+    define: withStream((stream) =>
+      connected(stream.keyBy((row) => row.key) as never).process?.(
+        { process: () => {}, processBroadcast: () => {} },
+        { uid: "both" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "both",
+    message:
+      'Operator "both" (process) has undefined as state. Allowed: { state: { name: valueState() } ' +
+      "}, or {} for none.",
+  },
+  {
+    when: "operator state and broadcast state share a name",
+    define: withStream((stream) =>
+      stream.connect(stream.broadcast({ rules: mapState<string, number>() })).process(
+        {
+          operatorState: { rules: listState<number>() },
+          emits: rows(),
+          process: () => {},
+          processBroadcast: () => {},
+        },
+        { uid: "both" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "both",
+    message:
+      'Operator "both" (process) has operator state and broadcast state called "rules". ' +
+      "Allowed: another name for each state.",
   },
   {
     when: "a stream ends in no sink",

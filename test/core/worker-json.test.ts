@@ -57,7 +57,9 @@ const plan: ExecutionPlan = {
     { id: "v1", name: "Source: a -> <b>", parallelism: 2, operators: ["a", "b"] },
     { id: "v2", name: "c", parallelism: 2, operators: ["c"] },
   ],
-  edges: [{ id: 0, from: "v1", fromUid: "b", to: "v2", toUid: "c", partitioning: "hash" }],
+  edges: [
+    { id: 0, from: "v1", fromUid: "b", to: "v2", toUid: "c", input: 0, partitioning: "hash" },
+  ],
 };
 
 describe("jobs", () => {

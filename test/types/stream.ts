@@ -15,11 +15,14 @@ import {
   sum,
   table,
   topic,
+  unionListState,
   valueState,
   type Aggregate,
+  type BroadcastStream,
   type DataStream,
   type JobEnvironment,
   type KeyedStream,
+  type MapStateDescriptor,
 } from "tidemark";
 
 type Same<A, B> =
@@ -215,6 +218,98 @@ byOrigin.process(
   },
   { uid: "kinds" },
 );
+
+// Broadcast state: written by one side, read by both.
+interface Rule {
+  readonly carrier: string;
+  readonly most: number;
+}
+const rules = env.from(topic<Rule>("rules"), { uid: "rules" });
+const limits = rules.broadcast({ limits: mapState<string, Rule>() });
+expectType<BroadcastStream<Rule, { limits: MapStateDescriptor<string, Rule> }>>().of(limits, true);
+const over = byOrigin.connect(limits).process(
+  {
+    state: { total: valueState({ default: 0 }) },
+    emits: rows<{ key: string; total: number }>(),
+    process(f, ctx) {
+      expectType<Flight>().of(f, true);
+      expectType<string>().of(ctx.key, true);
+      expectType<Rule | undefined>().of(ctx.broadcast.limits.get(f.origin), true);
+      expectType<number>().of(ctx.state.total.get(), true);
+      ctx.emit({ key: ctx.key, total: f.delay });
+      // @ts-expect-error the copies would drift apart
+      ctx.broadcast.limits.set(f.origin, { carrier: "", most: 1 });
+      // @ts-expect-error no such state
+      ctx.broadcast.others.get(f.origin);
+    },
+    processBroadcast(rule, ctx) {
+      expectType<Rule>().of(rule, true);
+      ctx.broadcast.limits.set(rule.carrier, rule);
+      ctx.broadcast.limits.delete(rule.carrier);
+      ctx.emit({ key: rule.carrier, total: rule.most });
+      // @ts-expect-error the values are rules
+      ctx.broadcast.limits.set(rule.carrier, rule.most);
+      // @ts-expect-error a broadcast row has no key, and so no state of one
+      ctx.state.total.set(1);
+    },
+  },
+  { uid: "over" },
+);
+expectType<DataStream<{ key: string; total: number }>>().of(over, true);
+const beside = flights.connect(limits).process(
+  {
+    emits: rows<string>(),
+    process(f, ctx) {
+      expectType<Flight>().of(f, true);
+      for (const [carrier, rule] of ctx.broadcast.limits.entries()) {
+        expectType<string>().of(carrier, true);
+        expectType<Rule>().of(rule, true);
+      }
+      // @ts-expect-error without a key
+      ctx.state.total.get();
+    },
+    processBroadcast: (rule, ctx) => ctx.broadcast.limits.set(rule.carrier, rule),
+  },
+  { uid: "beside" },
+);
+expectType<DataStream<string>>().of(beside, true);
+// @ts-expect-error broadcast state is maps
+rules.broadcast({ limits: listState<Rule>() });
+// @ts-expect-error a stream that is not broadcast
+flights.connect(rules);
+
+// Operator state: lists, on streams without keys.
+const batched = flights.process(
+  {
+    operatorState: { buffer: listState<Flight>(), done: unionListState<number>() },
+    emits: rows<readonly Flight[]>(),
+    process(f, { operatorState: { buffer, done }, emit }) {
+      buffer.add(f);
+      expectType<readonly Flight[]>().of(buffer.get(), true);
+      expectType<readonly number[]>().of(done.get(), true);
+      emit(buffer.get());
+      // @ts-expect-error no such element
+      done.add(f);
+    },
+  },
+  { uid: "batched" },
+);
+expectType<DataStream<readonly Flight[]>>().of(batched, true);
+flights.process(
+  { emits: rows<number>(), process: (f, ctx) => ctx.emit(f.delay) },
+  { uid: "plain" },
+);
+flights.process(
+  // @ts-expect-error a value needs a key
+  { operatorState: { last: valueState<number>() }, emits: rows<number>(), process: () => {} },
+  { uid: "wrong" },
+);
+byOrigin.process(
+  // @ts-expect-error a union list has no key
+  { state: { all: unionListState<number>() }, emits: rows<number>(), process: () => {} },
+  { uid: "wrong" },
+);
+
 // @ts-expect-error no unit of time
 valueState<number>({ ttl: "1 fortnight" });
 // @ts-expect-error the values are numbers
