@@ -13,17 +13,19 @@
 
 import type { TopicOffsets } from "../connectors/topic-source.ts";
 import type { JobRecord } from "../coordinator/job-record.ts";
-import type { Attempt, CheckpointId, TaskKey } from "../format/ids.ts";
+import { type Attempt, type CheckpointId, parseTaskKey, type TaskKey } from "../format/ids.ts";
 import { rangeHas } from "../format/key-groups.ts";
 import { decodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck } from "../format/messages.ts";
 import { checkpointOfPath } from "../format/paths.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { TaskStateHandle } from "../format/state-handle.ts";
+import { SideCut } from "./broadcast-side.ts";
 import {
   arriving,
   difference,
   type Held,
+  itemsUnderWay,
   References,
   type StateView,
   type UnderWay,
@@ -56,6 +58,7 @@ export class Checks implements Observer {
   readonly #atLeast: boolean;
   readonly #isInline: boolean;
   readonly #references: References;
+  readonly #rules: (partition: number, next: number) => readonly Item[];
   readonly #snapshots = new Snapshots({
     bytesOf: (path) => this.#files.get(path)!,
     view: (state) => this.view(state),
@@ -85,6 +88,10 @@ export class Checks implements Observer {
     this.#files = files;
     this.#atLeast = checkpointing.mode === "AT_LEAST_ONCE";
     this.#isInline = checkpointing.storage === "inline";
+    this.#rules = (partition, next) => {
+      const rules = topics.rows(`topic-${topology.sources.length}`, partition);
+      return (rules as readonly Item[]).slice(0, next);
+    };
     this.#references = new References(
       topology,
       (source, partition) => topics.rows(`topic-${source}`, partition) as readonly Item[],
@@ -233,9 +240,12 @@ export class Checks implements Observer {
     const found = new Map<string, ReadonlyMap<string, Held>>();
     const tables = new Map<string, StateView>();
     const underWay: UnderWay[] = [];
+    const side = new SideCut(this.#topology, this.#plan, this.#snapshots);
     for (const { task, state: named } of tasks) {
       const state = this.#acknowledged(named, task, checkpoint, attempt);
+      const { index } = parseTaskKey(task);
       for (const handle of state.operator) {
+        if (side.took(handle, index)) continue;
         const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === handle.uid);
         const elements = this.#snapshots.elements(handle) as TopicOffsets;
         offsets[source] = [...offsets[source]!, ...elements];
@@ -253,6 +263,7 @@ export class Checks implements Observer {
         tables.set(`${task} table-${at}`, own);
       }
       for (const handle of state.channels ?? []) {
+        if (side.tookRows(handle)) continue;
         const { toUid } = this.#plan.edges.find((edge) => edge.id === handle.edge)!;
         underWay.push({ uid: toUid, rows: this.#snapshots.rows(handle) });
       }
@@ -263,6 +274,13 @@ export class Checks implements Observer {
       const wrong = difference(cut.get(name) ?? new Map<string, View>(), state, this.#atLeast);
       must(wrong === undefined, () => `X1: checkpoint ${checkpoint}: state ${name}: ${wrong}`);
     }
+    const wrong = side.fault({
+      rules: this.#rules,
+      passing: itemsUnderWay(this.#topology, underWay),
+      passed: Array.from(expected.items.keys(), Number),
+      atLeast: this.#atLeast,
+    });
+    must(wrong === undefined, () => `X1: checkpoint ${checkpoint}: ${wrong}`);
     this.#cuts.set(checkpoint, { files, tables });
   }
 

@@ -7,6 +7,7 @@
 //       it will be once these have arrived.
 
 import type { Key } from "../format/key.ts";
+import { besideUid } from "./broadcast-side.ts";
 import {
   groupOf,
   type Group,
@@ -47,6 +48,8 @@ export interface UnderWay {
 }
 
 export interface Reference {
+  /** The items behind all steps, by id. */
+  readonly items: StateView;
   /** By `uid/state`; tables by the uid of their sink. */
   readonly states: ReadonlyMap<string, StateView>;
   readonly tables: ReadonlyMap<string, StateView>;
@@ -256,7 +259,7 @@ function viewsOf(topology: Topology, { items, stats, seen, groups }: Results): R
     tables.set(tableName(at), views);
     states.set(`out-${at}/rows`, views);
   });
-  return { states, tables };
+  return { items, states, tables };
 }
 
 const firstState = ({ kind }: StageShape): string => {
@@ -280,17 +283,7 @@ export function arriving(
     underWay.flatMap((channel) => (channel.uid === uid ? (channel.rows as readonly T[]) : []));
   const heldIn = (state: string): readonly Held[] => [...(found.get(state)?.values() ?? [])];
 
-  // Items in front of a step go on through it and all behind it.
-  const items = [
-    ...topology.sources.flatMap(({ steps }, source) =>
-      steps.flatMap((_, at) =>
-        behindSteps(topology, applied(steps.slice(at), goingTo<Item>(`before-${source}-${at}`))),
-      ),
-    ),
-    ...topology.steps.flatMap((_, at) =>
-      applied(topology.steps.slice(at), goingTo<Item>(`after-${at}`)),
-    ),
-  ];
+  const items = itemsUnderWay(topology, underWay);
 
   const stats = new Map<string, Stat>();
   const seen = new Map<string, number[]>();
@@ -368,6 +361,21 @@ export function arriving(
   });
   return all;
 }
+
+/** What becomes of items in front of a step: they go on through it and all behind it. */
+export const itemsUnderWay = (topology: Topology, underWay: readonly UnderWay[]): Item[] => {
+  const goingTo = (uid: string): Item[] =>
+    underWay.flatMap((channel) => (channel.uid === uid ? (channel.rows as Item[]) : []));
+  return [
+    ...topology.sources.flatMap(({ steps }, source) =>
+      steps.flatMap((_, at) =>
+        behindSteps(topology, applied(steps.slice(at), goingTo(`before-${source}-${at}`))),
+      ),
+    ),
+    ...topology.steps.flatMap((_, at) => applied(topology.steps.slice(at), goingTo(`after-${at}`))),
+    ...goingTo(besideUid),
+  ];
+};
 
 /** Of two rows of one key in one table, the later one has more of this. */
 const newness = (row: Item | Stat | Group): number =>

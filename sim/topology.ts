@@ -20,6 +20,8 @@ import {
 import type { JobOptions } from "../stream/config.ts";
 import type { DataStream } from "../stream/data-stream.ts";
 import type { JobDefinition } from "../stream/job.ts";
+import type { ProcessFunction } from "../stream/process.ts";
+import { besideRules, keepRule, type Rules, rulesOf, type RulesShape } from "./broadcast-side.ts";
 
 /** A record of a topic. */
 export interface Item {
@@ -79,6 +81,8 @@ export interface Topology {
     readonly of: "items" | "first" | "second";
     readonly parallelism: number;
   }[];
+  /** Broadcast, where there is any. */
+  readonly rules?: RulesShape;
 }
 
 export const sourceUid = (source: number): string => `source-${source}`;
@@ -184,8 +188,14 @@ export const definitionOf = (
       let items = others.length === 0 ? first! : first!.union(...others);
       if (topology.rebalance) items = items.rebalance();
       items = stepped(items, topology.steps, { name: "after", stumble });
+      const broadcast = rulesOf(env, topology);
+      const at = topology.rules?.at;
+      if (broadcast && typeof at === "object") {
+        items = besideRules(items, broadcast, at.parallelism);
+      }
       const [one, two] = topology.stages;
-      const stats = one && firstStage(items, topology.key, one, stumble);
+      const beside = at === "first stage" ? broadcast : undefined;
+      const stats = one && firstStage(items, topology.key, one, { stumble, broadcast: beside });
       const grouped = stats && two && secondStage(stats, two);
       topology.tables.forEach(({ of, parallelism }, at) => {
         const to = { uid: `out-${at}`, parallelism };
@@ -221,7 +231,7 @@ function firstStage(
   items: DataStream<Item>,
   shape: KeyShape,
   { kind, parallelism }: StageShape,
-  stumble: () => void,
+  { stumble, broadcast }: { readonly stumble: () => void; readonly broadcast: Rules | undefined },
 ): DataStream<Stat> {
   const options = { uid: stageUid(1), parallelism };
   const keyOf = (item: Item): Key => {
@@ -238,33 +248,38 @@ function firstStage(
         .map((item) => statOf(keyOf(item), item), { uid: "to-stat" })
         .keyBy((stat) => stat.key)
         .reduce(joined, options);
-    case "process":
-      return items.keyBy(keyOf).process(
-        {
-          // `odd` comes and goes: removed keys and tombstones are in every such world.
-          state: {
-            total: valueState<Stat>(),
-            seen: valueState<number[]>(),
-            odd: valueState<number>(),
-          },
-          emits: rows<Stat>(),
-          process(item, ctx) {
-            stumble();
-            const { total, seen, odd } = ctx.state;
-            const one = statOf(ctx.key, item);
-            const before = total.get();
-            const stat = before === undefined ? one : joined(before, one);
-            total.set(stat);
-            seen.set([...(seen.get() ?? []), item.id]);
-            if (stat.n % 2 === 1) odd.set(stat.n);
-            else odd.clear();
-            ctx.emit(stat);
-          },
-        },
-        options,
-      );
+    case "process": {
+      const keyed = items.keyBy(keyOf);
+      const fn = counting(stumble);
+      if (broadcast === undefined) return keyed.process(fn, options);
+      return keyed.connect(broadcast).process({ ...fn, processBroadcast: keepRule }, options);
+    }
   }
 }
+
+const countingState = {
+  total: valueState<Stat>(),
+  seen: valueState<number[]>(),
+  odd: valueState<number>(),
+};
+
+/** `odd` comes and goes: removed keys and tombstones are in every such world. */
+const counting = (stumble: () => void): ProcessFunction<Item, Key, Stat, typeof countingState> => ({
+  state: countingState,
+  emits: rows<Stat>(),
+  process(item, ctx) {
+    stumble();
+    const { total, seen, odd } = ctx.state;
+    const one = statOf(ctx.key, item);
+    const before = total.get();
+    const stat = before === undefined ? one : joined(before, one);
+    total.set(stat);
+    seen.set([...(seen.get() ?? []), item.id]);
+    if (stat.n % 2 === 1) odd.set(stat.n);
+    else odd.clear();
+    ctx.emit(stat);
+  },
+});
 
 function secondStage(
   stats: DataStream<Stat>,

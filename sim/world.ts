@@ -2,6 +2,7 @@
 // what goes wrong. Most are small, so that many fit into a second; some are not.
 
 import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
+import { drawRules, drawRulesArrivals } from "./broadcast-side.ts";
 import type { FaultRates } from "./faults.ts";
 import { Prng } from "./prng.ts";
 import {
@@ -50,15 +51,21 @@ export function drawWorld(seed: number): World {
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
   const size = drawSize(prng);
+  const side = new Prng(seed ^ 0x3c6ef372);
   const options = drawOptions(prng);
-  const topology = drawTopology(prng, size);
+  const drawn = drawTopology(prng, size);
+  const rules = drawRules(side, drawn);
+  const topology = rules === undefined ? drawn : { ...drawn, rules };
   const [shortest, longest] = sizes[size].duration;
   const duration = prng.between(shortest, longest);
   return {
     seed,
     topology,
     options,
-    arrivals: drawArrivals(prng, topology, duration, size),
+    arrivals: [
+      ...drawArrivals(prng, topology, duration, size),
+      ...drawRulesArrivals(side, topology, duration),
+    ],
     faults: {
       ...drawFaults(prng, size),
       // A zombie has no storage to play: the platform takes it away.
