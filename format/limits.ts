@@ -30,6 +30,10 @@ export const topicPartitionsMax = 256;
 /** Bytes of one subtask's snapshot that is kept in the coordinator; Flink's limit, too. */
 export const inlineSnapshotBytesMax = 5 * MiB;
 
+/** Bytes of a subtask's state without a key that need no file, whatever the threshold: offsets are a
+ * few, and a file for them would be one operation of R2 per checkpoint. */
+export const operatorStateInlineBytes = 512;
+
 /** Bytes of one checkpoint that is kept in the coordinator, all subtasks together. */
 export const inlineManifestBytesMax = 16 * MiB;
 

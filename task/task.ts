@@ -17,7 +17,7 @@ import { decodeFrames } from "../format/channel-state.ts";
 import { atOnce, type Barrier, decodeFrame, never } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
-import { inlineSnapshotBytesMax } from "../format/limits.ts";
+import { inlineSnapshotBytesMax, operatorStateInlineBytes } from "../format/limits.ts";
 import type {
   CheckpointAck,
   CheckpointDecline,
@@ -503,7 +503,7 @@ export class Task {
     const path = snapshotPath(job, checkpoint, attempt, task);
     const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
     const parts = operator.map((state) => state.bytes);
-    const isInline = bytesOf(parts) <= inlineMax;
+    const isInline = bytesOf(parts) <= Math.max(inlineMax, operatorStateInlineBytes);
     const states = place(parts, { isInline, file: frozen.file, path });
     const placed = placeChannels(channels.channels, {
       inputs: this.#inputs,
