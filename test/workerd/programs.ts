@@ -6,6 +6,8 @@ import {
   defineJob,
   type JobDefinition,
   type JobOptions,
+  listState,
+  mapState,
   rows,
   sum,
   table,
@@ -174,6 +176,56 @@ const everything = defineJob(
   quick,
 );
 
+export interface Rate {
+  readonly name: string;
+  readonly factor: number;
+}
+
+/** Handed on ten at a time, multiplied by what was broadcast, and summed by key. */
+const rated = defineJob(
+  "rated",
+  (env) => {
+    const rates = env.from(topic<Rate>("rated-rates", { partitions: 1 }), {
+      uid: "rates",
+      parallelism: 1,
+    });
+    env
+      .from(topic<Event>("rated-events", { partitions: 1 }), { uid: "events", parallelism: 1 })
+      .process(
+        {
+          operatorState: { held: listState<Event>() },
+          emits: rows<Event>(),
+          process(event, { operatorState: { held }, emit }) {
+            held.add(event);
+            if (held.get().length < 10) return;
+            for (const one of held.get()) emit(one);
+            held.clear();
+          },
+        },
+        { uid: "tens", parallelism: 1 },
+      )
+      .keyBy((event) => event.key)
+      .connect(rates.broadcast({ factors: mapState<string, number>() }))
+      .process(
+        {
+          state: { total: valueState({ default: 0 }) },
+          emits: rows<{ key: string; total: number }>(),
+          process({ n }, ctx) {
+            const total = ctx.state.total.get() + n * (ctx.broadcast.factors.get("all") ?? 0);
+            ctx.state.total.set(total);
+            ctx.emit({ key: ctx.key, total });
+          },
+          processBroadcast({ name, factor }, ctx) {
+            ctx.broadcast.factors.set(name, factor);
+          },
+        },
+        { uid: "totals" },
+      )
+      .to(table("totals"), { uid: "out" });
+  },
+  quick,
+);
+
 let tantrums = 0;
 
 /** Its map throws on the first two attempts. */
@@ -218,6 +270,7 @@ export const programs: readonly JobDefinition[] = [
   evenOdd,
   exotic,
   everything,
+  rated,
   moody,
   furious,
 ];
