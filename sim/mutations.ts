@@ -196,12 +196,32 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "broadcast state is not restored",
+    edits: [
+      {
+        file: "operators/state/broadcast-map.ts",
+        from: `    for (const [key, value] of restored) this.set(key, value);`,
+        to: `    void restored;`,
+      },
+    ],
+  },
+  {
     name: "one restart too many",
     edits: [
       {
         file: "coordinator/restart.ts",
         from: `  if (restarts < attempts) return restart(now + delay, history);`,
         to: `  if (restarts <= attempts) return restart(now + delay, history);`,
+      },
+    ],
+  },
+  {
+    name: "a list goes to everybody",
+    edits: [
+      {
+        file: "task/operator-state.ts",
+        from: `      ? own(task.index).filter(is("split"))`,
+        to: `      ? stored.map(({ handle }) => whole(handle)).filter(is("split"))`,
       },
     ],
   },

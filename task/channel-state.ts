@@ -12,6 +12,10 @@
 //   Y5. The snapshot is whole once the barrier of every channel has come, and has left every output.
 //   Y6. After a restore the receiver's frames are processed before any other of their channel, and
 //       the sender's leave before any other: the order of a channel is what it was.
+//   Y7. This holds for each channel by itself, and so for broadcast ones: a receiver takes its own copy
+//       of broadcast state back (Q4), and with it the rows that this copy lacks. Flink restores one copy
+//       everywhere, and therefore lets no barrier overtake there. For the same reason channel state is
+//       not dealt out to other subtasks than those it was taken of.
 
 import { encodeFrames } from "../format/channel-state.ts";
 import type { TaskDeployment } from "../format/messages.ts";
