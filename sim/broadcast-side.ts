@@ -112,12 +112,12 @@ export class SideCut {
 
   /** Whether a state that no key owns is the side's; then it has been taken in. */
   took(handle: TaskStateHandle["operator"][number], index: number): boolean {
+    const isOffsets = handle.uid === rulesUid;
+    if (!isOffsets && handle.state !== "rules" && handle.state !== "passed") return false;
     const elements = this.#snapshots.elements(handle);
-    if (handle.uid === rulesUid) this.#offsets.push(...(elements as TopicOffsets));
-    else if (handle.state === "rules") {
-      this.#copies[index]!.push(...(elements as [number, number][]).map(([id]) => id));
-    } else if (handle.state === "passed") this.#passed.push(...(elements as number[]));
-    else return false;
+    if (isOffsets) this.#offsets.push(...(elements as TopicOffsets));
+    else if (handle.state === "passed") this.#passed.push(...(elements as number[]));
+    else this.#copies[index]!.push(...(elements as [number, number][]).map(([id]) => id));
     return true;
   }
 

@@ -7,7 +7,8 @@
 //   Q3. Union: every subtask restores all elements, in the order of the subtasks that stored them.
 //   Q4. Broadcast: every subtask restores one copy, whole: that of the subtask with its own index
 //       modulo how many there were. Where that one held nothing, neither does this one.
-//   Q5. What no operator registers is carried on as it was stored.
+//   Q5. What no operator registers is carried on as it was stored: a union by the first subtask alone,
+//       or it would grow with every restore.
 //   Q6. It is in memory, on either backend, and counts against the budget.
 
 import { decodeElements, encodeElements } from "../format/operator-state.ts";
@@ -98,10 +99,13 @@ interface Registered extends OperatorState {
 
 /** All state of one subtask that no key owns. */
 export class OperatorStates {
+  readonly #index: number;
   readonly #restored: Map<string, RestoredOperatorState[]>;
   readonly #states = new Map<string, Registered>();
 
-  constructor(restored: readonly RestoredOperatorState[]) {
+  /** @param index of the subtask. */
+  constructor(restored: readonly RestoredOperatorState[], index: number) {
+    this.#index = index;
     this.#restored = Map.groupBy(restored, ({ handle }) => stateKey(handle));
   }
 
@@ -120,6 +124,7 @@ export class OperatorStates {
   restored(): void {
     for (const [first] of this.#restored.values()) {
       const { uid, state: name, redistribution, schema } = first!.handle;
+      if (redistribution === "union" && this.#index > 0) continue;
       const carried = { redistribution, schema: schemaOf(schema), bytes: () => bytes };
       const elements = this.#register(uid, name, { ...carried, elements: () => elements });
       const bytes = approximateBytes(elements);

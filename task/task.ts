@@ -170,7 +170,7 @@ export class Task {
       backend: this.#backend,
     });
     this.#snapshots.restore(restored?.keyed ?? []);
-    this.#operatorStates = new OperatorStates(restored?.operator ?? []);
+    this.#operatorStates = new OperatorStates(restored?.operator ?? [], task.index);
     const edgePosition = new Map(
       plan.edges
         .filter((edge) => edge.from === vertex.id)
