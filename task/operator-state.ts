@@ -104,7 +104,7 @@ export class OperatorStates {
   readonly #states = new Map<string, Registered>();
 
   /** @param index of the subtask. */
-  constructor(restored: readonly RestoredOperatorState[], index: number) {
+  constructor(restored: readonly RestoredOperatorState[], index = 0) {
     this.#index = index;
     this.#restored = Map.groupBy(restored, ({ handle }) => stateKey(handle));
   }

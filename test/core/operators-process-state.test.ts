@@ -51,7 +51,7 @@ class Harness<S extends StateDescriptors> {
     const ctx = {
       uid: "op",
       state: store,
-      operatorState: new OperatorStates([], 0).store("op"),
+      operatorState: new OperatorStates([]).store("op"),
       subtask: { index: 0, parallelism: 1 },
       now: () => this.now,
     };

@@ -35,7 +35,7 @@ interface Row {
 const row = (k: Key, n: number): Row => ({ k, n });
 
 function context(state = new MemoryStateStore(128)): OperatorContext & { state: MemoryStateStore } {
-  const operatorState = new OperatorStates([], 0).store("op");
+  const operatorState = new OperatorStates([]).store("op");
   return { uid: "op", state, operatorState, subtask: { index: 0, parallelism: 1 }, now: () => 0 };
 }
 

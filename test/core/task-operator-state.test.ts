@@ -66,7 +66,7 @@ function taken(
   parallelism: number,
 ): (readonly unknown[])[] {
   const states = held.map((elements) => {
-    const old = new OperatorStates([], 0);
+    const old = new OperatorStates([]);
     old.store("op").register("state", list(elements, redistribution));
     return stored(old.freeze());
   });
@@ -121,7 +121,7 @@ describe("StateAssignmentOperationTest", () => {
   });
 
   test("several states of several operators do not meet", () => {
-    const old = new OperatorStates([], 0);
+    const old = new OperatorStates([]);
     old.store("a").register("one", list([1]));
     old.store("a").register("two", list([2], "union"));
     old.store("b").register("one", list([3], "broadcast"));
@@ -136,7 +136,7 @@ describe("StateAssignmentOperationTest", () => {
   });
 
   test("what no operator registers any more is carried on", () => {
-    const old = new OperatorStates([], 0);
+    const old = new OperatorStates([]);
     old.store("gone").register("state", list([{ n: 1 }, { n: 2 }]));
     const before = stored(old.freeze());
     const now = restoredAt([before], 0, 1);
@@ -147,7 +147,7 @@ describe("StateAssignmentOperationTest", () => {
 });
 
 test("a union that nobody registers any more is carried on once, and does not grow", () => {
-  const old = new OperatorStates([], 0);
+  const old = new OperatorStates([]);
   old.store("gone").register("state", list(["a", "b"], "union"));
   let states = [stored(old.freeze()), stored([])];
   for (const parallelism of [2, 3, 2]) {
@@ -166,7 +166,7 @@ test("a union that nobody registers any more is carried on once, and does not gr
 describe("a snapshot", () => {
   test("holds the elements as they were at the barrier", () => {
     const held = ["a"];
-    const states = new OperatorStates([], 0);
+    const states = new OperatorStates([]);
     states.store("op").register("state", list(held));
     const frozen = stored(states.freeze());
     held.push("b");
@@ -174,20 +174,20 @@ describe("a snapshot", () => {
   });
 
   test("has no trace of a state without elements", () => {
-    const states = new OperatorStates([], 0);
+    const states = new OperatorStates([]);
     states.store("op").register("state", list([]));
     expect(states.freeze()).toEqual([]);
   });
 
   test("of a value that cannot be stored names operator and state", () => {
-    const states = new OperatorStates([], 0);
+    const states = new OperatorStates([]);
     states.store("op").register("state", list([() => 1]));
     expect(() => states.freeze()).toThrow(UserCodeError);
     expect(() => states.freeze()).toThrow(/"op" \(state "state"\)/);
   });
 
   test("with a changed byte is found", () => {
-    const old = new OperatorStates([], 0);
+    const old = new OperatorStates([]);
     old.store("op").register("state", list(["a", "b"]));
     const frozen = old.freeze();
     frozen[0]!.bytes[40]! ^= 1;
@@ -197,7 +197,7 @@ describe("a snapshot", () => {
 });
 
 describe("a state that is declared anew", () => {
-  const old = new OperatorStates([], 0);
+  const old = new OperatorStates([]);
   old.store("op").register("state", list([1, 2]));
   const states = [stored(old.freeze())];
   const register = (schema: StateSchema<unknown>, redistribution: Redistribution = "split") =>
@@ -227,7 +227,7 @@ describe("a state that is declared anew", () => {
 });
 
 test("beyond the budget the largest state is named", () => {
-  const states = new OperatorStates([], 0);
+  const states = new OperatorStates([]);
   states.store("a").register("small", { ...list([1]), bytes: () => 10 });
   states.store("b").register("large", { ...list([1]), bytes: () => 100 });
   expect(() => states.check(110)).not.toThrow();

@@ -39,9 +39,7 @@ test(
     const job: TestJob = await run("rated");
     await job.running();
     await append("rated-rates", [{ name: "all", factor: 10 }]);
-    await until("both subtasks hold the rate", () => {
-      return holding("factors").sort().join() === "0,1";
-    });
+    await until("both subtasks hold the rate", () => holding("factors").length === 2);
 
     const harms = [
       async () => killSubtask(job.id, await job.task("events/0")),
