@@ -24,6 +24,13 @@ export const recordBytesMax = 512 * KiB;
 /** Bytes of a key given by a client (idempotency keys). */
 export const clientKeyBytesMax = 256;
 
+/** How deep the arrays and objects of one record may nest. Whoever walks a record, user code
+ * included, may do so by recursion. */
+export const recordDepthMax = 64;
+
+/** Characters of a request's URL; the platform refuses from 16 KiB on. */
+export const urlLengthMax = 8 * KiB;
+
 /** Partitions of one topic. */
 export const topicPartitionsMax = 256;
 

@@ -10,12 +10,24 @@ interface Objects<Api> {
   getByName(name: string): Api;
 }
 
-/** The bindings of `wrangler.toml` that the routes use; the objects have theirs. */
+/** A [rate limiting binding](https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/). */
+interface RateLimiter {
+  limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
+}
+
+/** The bindings of `wrangler.toml` that the routes use; the objects have theirs. Tokens are secrets
+ * whose names begin with `TIDEMARK_TOKENS` (`access/tokens.ts`). */
 export interface Env {
   readonly DISPATCHER: Objects<DispatcherApi>;
   readonly COORDINATOR: Objects<CoordinatorJobApi>;
   readonly SUBTASK: Objects<SubtaskApi>;
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
+  /** Of requests by one token; without it there is no limit. */
+  readonly RATE_LIMIT?: RateLimiter;
+  /** Makes a runtime a local one that needs no tokens (`access/local.ts`); never of a deployment. */
+  readonly TIDEMARK_LOCAL?: string;
+  /** Origins whose web pages may call, separated by commas; without it there are none. */
+  readonly TIDEMARK_CORS_ORIGINS?: string;
 }
 
 export const dispatcher = (env: Env): DispatcherApi =>

@@ -12,7 +12,7 @@ export class HttpError extends HTTPException {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
-    status: 400 | 404 | 405 | 409 | 413 | 422 | 501 | 503,
+    status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 414 | 422 | 429 | 501 | 503,
     message: string,
     headers: Readonly<Record<string, string>> = {},
   ) {

@@ -1,39 +1,85 @@
 // The HTTP edge: every route at `/v1/…` and at the root, and one form for all that goes wrong.
+//   H1. Nothing behind the gate runs for a caller whose token does not suffice: the gate comes first
+//       for every path, known or not, and each route has its scope checked under its own path.
 
 import { Hono } from "hono";
+import { secureHeaders } from "hono/secure-headers";
 
+import { urlLengthMax } from "../format/limits.ts";
+import { corsWhereListed } from "./access/cors.ts";
+import { authenticate, authorise, type GuardedEnv, refuseMisconfigured } from "./access/guard.ts";
+import { scopeOf } from "./access/scopes.ts";
 import type { Catalog } from "./catalog.ts";
-import type { Env } from "./env.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { tableRoutes } from "./routes/tables.ts";
 import { topicRoutes } from "./routes/topics.ts";
 
-type Routes = Hono<{ Bindings: Env }>;
+type Routes = Hono<GuardedEnv>;
+
+/** Under which every route answers. */
+const bases = ["/v1", ""] as const;
 
 export function httpApp(catalog: Catalog): Routes {
-  const api: Routes = new Hono();
-  api.get("/healthz", (c) => c.json({ status: "ok" }));
-  for (const routes of [topicRoutes, jarRoutes, jobRoutes, tableRoutes])
-    api.route("/", routes(catalog));
-  refuseOtherMethods(api);
-
   const app: Routes = new Hono();
-  app.route("/v1", api);
-  app.route("/", api);
+  // Answers are data for programs: no browser may sniff, frame, embed or keep them.
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+      xFrameOptions: "DENY",
+    }),
+    async (c, next) => {
+      await next();
+      c.header("Cache-Control", "no-store");
+    },
+    corsWhereListed,
+    async (c, next) => {
+      if (c.req.url.length > urlLengthMax) {
+        throw new HttpError(414, `The URL is longer than ${urlLengthMax} characters.`);
+      }
+      await next();
+    },
+  );
+  for (const base of bases) {
+    app.get(`${base}/healthz`, async (c) => {
+      await refuseMisconfigured(c.env);
+      return c.json({ status: "ok" });
+    });
+  }
+  app.use(authenticate);
+  for (const base of bases) {
+    for (const routes of [topicRoutes, jarRoutes, jobRoutes, tableRoutes]) {
+      addGuarded(app, base, routes(catalog));
+    }
+  }
+  refuseOtherMethods(app);
   app.notFound((c) => c.json({ errors: [`Not found: ${c.req.path}`] }, 404));
   app.onError(errorResponse);
   return app;
 }
 
-/** 405 for every path of `api` under a method it has no route for. Call it when all have theirs. */
-function refuseOtherMethods(api: Routes): void {
-  for (const [path, routes] of Map.groupBy(api.routes, (route) => route.path)) {
+/** Adds `routes`, each behind the check of its scope (H1). */
+function addGuarded(app: Routes, base: string, { routes }: Pick<Hono, "routes">): void {
+  for (const { method, path, handler } of routes) {
+    if (method === "ALL") {
+      throw new Error(`${path} takes all methods, so it can have no scope; name its methods.`);
+    }
+    const scope = scopeOf(method, path);
+    if (scope === "open")
+      throw new Error(`${method} ${path} asks for no token; it is not guarded.`);
+    app.on(method, `${base}${path}`, authorise(scope), handler);
+  }
+}
+
+/** 405 for every path under a method it has no route for. Call it when all have theirs. */
+function refuseOtherMethods(app: Routes): void {
+  const named = app.routes.filter(({ method }) => method !== "ALL");
+  for (const [path, routes] of Map.groupBy(named, (route) => route.path)) {
     const methods = new Set(routes.map((route) => route.method));
     if (methods.has("GET")) methods.add("HEAD");
     const allow = [...methods].sort().join(", ");
-    api.all(path, (c) => {
+    app.all(path, (c) => {
       throw new HttpError(405, `${c.req.method} is not allowed here. Allowed: ${allow}.`, {
         Allow: allow,
       });

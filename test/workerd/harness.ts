@@ -20,7 +20,7 @@ const patience = 20_000;
 const pollInterval = 10;
 
 export const call = (path: string, init?: RequestInit): Promise<Response> =>
-  exports.default.fetch(`http://tidemark${path}`, init);
+  exports.default.fetch(`http://localhost${path}`, init);
 
 export async function json<T>(response: Response): Promise<T> {
   expect(response.ok, `${response.url} answered ${response.status}`).toBe(true);

@@ -2,7 +2,7 @@ import { exports } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
 
 const worker = (exports as unknown as { default: Fetcher }).default;
-const call = (path: string, init?: RequestInit) => worker.fetch(`http://tidemark${path}`, init);
+const call = (path: string, init?: RequestInit) => worker.fetch(`http://localhost${path}`, init);
 const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
 const errorOf = async (response: Response) => ((await json(response))["errors"] as string[])[0];
 const run = (body: unknown, program = "flight-delays") =>

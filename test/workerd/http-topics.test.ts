@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ingestBodyBytesMax } from "../../format/limits.ts";
 
 const worker = (exports as unknown as { default: Fetcher }).default;
-const call = (path: string, init?: RequestInit) => worker.fetch(`http://tidemark${path}`, init);
+const call = (path: string, init?: RequestInit) => worker.fetch(`http://localhost${path}`, init);
 const post = (body: BodyInit, headers: Record<string, string> = {}) =>
   call("/topics/flights/records", { method: "POST", body, headers });
 const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
