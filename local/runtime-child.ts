@@ -36,11 +36,6 @@ export interface EvictAnswer {
 /** What Miniflare calls a Worker that is not named to it. */
 const workerName = "";
 
-const withoutTokens = <T>(bindings: Readonly<Record<string, T>>): Record<string, T> =>
-  Object.fromEntries(
-    Object.entries(bindings).filter(([name]) => !name.startsWith("TIDEMARK_TOKENS")),
-  );
-
 const options = JSON.parse(process.argv[2] ?? "") as RuntimeChildOptions;
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
@@ -48,8 +43,6 @@ const miniflare = new Miniflare(
     modules: true,
     scriptPath: options.script,
     modulesRoot: dirname(options.script),
-    // Whoever has tokens in .dev.vars has them for `npm run dev`; here nobody would send them.
-    bindings: { ...withoutTokens(options.worker.bindings ?? {}), TIDEMARK_LOCAL: "open" },
     cf: false,
     host: "127.0.0.1",
     port: options.port,

@@ -131,7 +131,14 @@ async function bundle(config: string): Promise<Bundle> {
   if (script === undefined)
     throw new Error(`wrangler bundled ${config} to no script in ${directory}.`);
   const { modulesRules: _, ...worker } = unstable_getMiniflareWorkerOptions(config).workerOptions;
-  return { script: join(directory, script), worker };
+  return { script: join(directory, script), worker: { ...worker, bindings: local(worker) } };
+}
+
+// Open to this machine. Tokens of .dev.vars are for `npm run dev`: nobody sends them here, and what
+// goes to the child is in the list of processes.
+function local({ bindings = {} }: { readonly bindings?: Readonly<Record<string, unknown>> }) {
+  const named = Object.entries(bindings).filter(([name]) => !name.startsWith("TIDEMARK_TOKENS"));
+  return { ...Object.fromEntries(named), TIDEMARK_LOCAL: "open" };
 }
 
 async function readiness(running: ChildProcess, log: string): Promise<RuntimeChildReady> {

@@ -49,7 +49,7 @@ class World {
 
   #env(): Env {
     const TOPIC_PARTITION = { getByName: (name: string) => this.#partition(name) };
-    return { TOPIC_PARTITION } as unknown as Env;
+    return { TIDEMARK_LOCAL: "open", TOPIC_PARTITION } as unknown as Env;
   }
 
   #partition(name: string): TopicPartitionApi {

@@ -30,6 +30,7 @@ async function submitted(
   );
   const submissions: JobSubmission[] = [];
   const env = {
+    TIDEMARK_LOCAL: "open",
     DISPATCHER: { getByName: () => ({ register: async () => ({ kind: "registered" }) }) },
     COORDINATOR: {
       getByName: () => ({

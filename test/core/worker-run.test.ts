@@ -13,6 +13,7 @@ const job = defineJob("latest", (env) => {
 function deployment(listed: string[]) {
   const reset = Object.assign(new Error("reset"), { durableObjectReset: true });
   const env = {
+    TIDEMARK_LOCAL: "open",
     DISPATCHER: {
       getByName: () => ({
         register: async (summary: { job: string }) => {
