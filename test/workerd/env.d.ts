@@ -12,5 +12,6 @@ declare namespace Cloudflare {
     SUBTASK: DurableObjectNamespace<InstanceType<App["Subtask"]>>;
     TOPIC_PARTITION: DurableObjectNamespace<InstanceType<App["TopicPartition"]>>;
     BUCKET: R2Bucket;
+    TWO_A_MINUTE: RateLimit;
   }
 }
