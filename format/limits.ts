@@ -18,6 +18,9 @@ export const readBytesMax = 2 * MiB;
 /** Bytes of the body of one `POST /topics/:topic/records`. */
 export const ingestBodyBytesMax = 16 * MiB;
 
+/** Records of one `POST /topics/:topic/records`: tiny ones take far more memory than body. */
+export const ingestRecordsMax = 200_000;
+
 /** Bytes of one record as JSON. */
 export const recordBytesMax = 512 * KiB;
 

@@ -2,7 +2,7 @@
 
 import { HttpError } from "./errors.ts";
 
-/** The body, or 413 for a larger one; one that hides its length is cut off at the limit. */
+/** The body, or 413 for a larger one; one whose length is not known is cut off at the limit. */
 export async function bodyOf(
   request: Request,
   { bytesMax }: { readonly bytesMax: number },
@@ -11,8 +11,12 @@ export async function bodyOf(
     new HttpError(413, `The body is larger than ${bytesMax} bytes; send less at once.`);
   const declared = request.headers.get("Content-Length");
   if (Number(declared) > bytesMax) throw tooLarge();
-  if (declared !== null || request.body === null) {
-    return new Uint8Array(await request.arrayBuffer());
+  if (request.body === null) return new Uint8Array();
+  if (declared !== null && /^\d+$/.test(declared)) {
+    const body = new Uint8Array(await request.arrayBuffer());
+    // HTTP holds a body to what it declares; another Worker, by a service binding, need not.
+    if (body.length > bytesMax) throw tooLarge();
+    return body;
   }
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;

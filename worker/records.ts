@@ -6,8 +6,10 @@
 //       to one array parse up to 1.8 times as fast in workerd, but `1,2`, `[3` and `4]` are three
 //       lines and three elements. A nonce between the lines tells, and costs what was gained.)
 //   W3. No record has an own key `__proto__`: what a program does with such a row is not its intent.
+//   W4. No record nests deeper than `recordDepthMax`. One that could be encoded here and not decoded
+//       by a task, whose stack is fuller, would stop its job for good.
 
-import { recordBytesMax } from "../format/limits.ts";
+import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "../format/limits.ts";
 
 /** How the body is laid out; `sniff`: an array where it starts with `[`, lines otherwise. */
 export type BodyForm = "lines" | "array" | "sniff";
@@ -42,8 +44,12 @@ export function readRecords(body: Uint8Array, form: BodyForm): ReadRecordsOutcom
   if (records.rows.length === 0) {
     return refused(400, "The body holds no records; send one JSON value a line.");
   }
-  return problemOf(records, text) ?? outcome;
+  // Only records that do not nest too deep can be measured.
+  return problemOf(records, text) ?? (isArray ? longOf(records, text) : undefined) ?? outcome;
 }
+
+const tooMany = (): Refused =>
+  refused(413, `The body holds more than ${ingestRecordsMax} records (ingestRecordsMax).`);
 
 function readLines(text: string): ReadRecordsOutcome {
   const rows: unknown[] = [];
@@ -52,6 +58,7 @@ function readLines(text: string): ReadRecordsOutcome {
     end = text.indexOf("\n", start);
     if (end === -1) end = text.length;
     if (isBlank(text, start, end)) continue;
+    if (rows.length === ingestRecordsMax) return tooMany();
     const line = text.slice(start, end);
     const place = (): string => `Line ${lineAt(text, start)}`;
     if (isLong(line)) return tooLong(place());
@@ -82,12 +89,28 @@ function readArray(text: string): ReadRecordsOutcome {
         "for one JSON value a line send Content-Type: application/x-ndjson.",
     );
   }
+  if (rows.length > ingestRecordsMax) return tooMany();
   const placeOf = (index: number): string => `Record ${index + 1}`;
-  if (text.length * 3 > recordBytesMax) {
-    const long = rows.findIndex((row) => isLong(JSON.stringify(row)));
-    if (long !== -1) return tooLong(placeOf(long));
-  }
   return { kind: "records", records: { rows, placeOf } };
+}
+
+/** The elements of an array have no text of their own until they are written again. */
+function longOf({ rows, placeOf }: Records, text: string): Refused | undefined {
+  if (text.length * 3 <= recordBytesMax) return undefined;
+  const long = rows.findIndex((row) => isLong(JSON.stringify(row)));
+  return long === -1 ? undefined : tooLong(placeOf(long));
+}
+
+/** Whether `value`, at `depth`, reaches beyond the limit; it is not followed any further. */
+function isDeep(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (depth > recordDepthMax) return true;
+  if (Array.isArray(value)) return value.some((inner) => isDeep(inner, depth + 1));
+  const inside = value as Readonly<Record<string, unknown>>;
+  for (const name in inside) {
+    if (typeof inside[name] === "object" && isDeep(inside[name], depth + 1)) return true;
+  }
+  return false;
 }
 
 /** What is wrong with a record that is JSON. */
@@ -95,6 +118,11 @@ function problemOf({ rows, placeOf }: Records, text: string): Refused | undefine
   const bare = rows.indexOf(null);
   if (bare !== -1) {
     return refused(400, `${placeOf(bare)} is null; a record may be any other JSON value.`);
+  }
+  const deep = rows.findIndex((row) => isDeep(row, 1));
+  if (deep !== -1) {
+    const place = placeOf(deep);
+    return refused(400, `${place} nests deeper than ${recordDepthMax} levels (recordDepthMax).`);
   }
   if (!mayHoldProto.test(text)) return undefined;
   const polluted = rows.findIndex(holdsProto);
@@ -105,16 +133,9 @@ function problemOf({ rows, placeOf }: Records, text: string): Refused | undefine
 /** The name itself, or an escape of one of its letters, by which JSON may hide it. */
 const mayHoldProto = /__proto__|\\u00(?:5f|70|72|6f|74)/i;
 
-// With a stack of its own: a hostile record may nest deeper than calls can.
-function holdsProto(row: unknown): boolean {
-  const open: unknown[] = [row];
-  while (open.length > 0) {
-    const value = open.pop();
-    if (typeof value !== "object" || value === null) continue;
-    if (Object.hasOwn(value, "__proto__")) return true;
-    for (const inner of Object.values(value)) open.push(inner);
-  }
-  return false;
+function holdsProto(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.hasOwn(value, "__proto__") || Object.values(value).some(holdsProto);
 }
 
 // Lines rarely are blank: nearly all end at the first comparison.

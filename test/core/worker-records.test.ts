@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { recordBytesMax } from "../../format/limits.ts";
+import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "../../format/limits.ts";
 import { type BodyForm, readRecords } from "../../worker/records.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -114,11 +114,6 @@ describe("refusals", () => {
     expect(rowsOf('{"a":"__proto__"}')).toEqual([{ a: "__proto__" }]);
   });
 
-  test("nesting deeper than calls can go is still looked through", () => {
-    const deep = `${"[".repeat(100_000)}{"__proto__":1}${"]".repeat(100_000)}`;
-    expect(refusalOf(deep).reason).toMatch(/__proto__/);
-  });
-
   test("a record over the limit, counted in bytes", () => {
     const ofBytes = (count: number, unit: string) =>
       JSON.stringify(unit.repeat((count - 2) / new TextEncoder().encode(unit).length));
@@ -127,6 +122,42 @@ describe("refusals", () => {
     expect(refusalOf(`1\n${ofBytes(recordBytesMax + 2, "é")}`).reason).toMatch(/^Line 2 is larger/);
     expect(refusalOf(`[1, ${ofBytes(recordBytesMax + 2, "é")}]`, "array")).toMatchObject({
       status: 413,
+    });
+  });
+});
+
+const forms = [
+  ["lines", (record: string) => `0\n${record}`, "Line 2"],
+  ["array", (record: string) => `[0,${record}]`, "Record 2"],
+] as const;
+
+describe.each(forms)("as %s", (form, around, place) => {
+  const nested = (levels: number, open: string, close: string) =>
+    `${open.repeat(levels)}${close.repeat(levels)}`;
+  const inObjects = (levels: number) => `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
+
+  test("a record nests as deep as the limit, and no deeper (W4)", () => {
+    for (const record of [nested(recordDepthMax, "[", "]"), inObjects(recordDepthMax)]) {
+      expect(rowsOf(around(record), form)).toHaveLength(2);
+    }
+    for (const levels of [recordDepthMax + 1, 1_000, 100_000]) {
+      for (const record of [nested(levels, "[", "]"), inObjects(levels)]) {
+        if (record.length > recordBytesMax) continue;
+        const { status, reason } = refusalOf(around(record), form);
+        expect(status).toBe(400);
+        expect(reason).toBe(`${place} nests deeper than 64 levels (recordDepthMax).`);
+      }
+    }
+  });
+
+  test("a body holds as many records as the limit, and no more", () => {
+    const body = (records: number) =>
+      form === "array" ? `[${"0,".repeat(records - 1)}0]` : "0\n".repeat(records);
+    expect(rowsOf(body(ingestRecordsMax), form)).toHaveLength(ingestRecordsMax);
+    expect(refusalOf(body(ingestRecordsMax + 1), form)).toEqual({
+      kind: "refused",
+      status: 413,
+      reason: "The body holds more than 200000 records (ingestRecordsMax).",
     });
   });
 });
