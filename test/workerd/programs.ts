@@ -265,6 +265,22 @@ const furious = defineJob(
   quick,
 );
 
+/** Takes any row, and keeps it. */
+const hostile = defineJob(
+  "hostile",
+  (env) => {
+    const all = env
+      .from(topic("hostile", { partitions }), { uid: "all" })
+      .map((row) => ({ key: JSON.stringify(row).slice(0, 200), row }), { uid: "with-key" });
+    all.to(table("rows"), { uid: "rows" });
+    all
+      .keyBy(({ row }) => typeof row)
+      .aggregate({ rows: count() }, { uid: "count" })
+      .to(table("counts"), { uid: "counts" });
+  },
+  quick,
+);
+
 export const programs: readonly JobDefinition[] = [
   ...copies,
   evenOdd,
@@ -273,6 +289,7 @@ export const programs: readonly JobDefinition[] = [
   rated,
   moody,
   furious,
+  hostile,
 ];
 
 /** A topic that no program reads, spread by key. */
