@@ -45,12 +45,15 @@ beforeEach(() => {
     });
   }
 });
-afterEach(() => {
-  vi.restoreAllMocks();
+function noTokenWasTold(): void {
   const all = told.splice(0).join("\n");
   for (const secret of [admin, read, ingest, ingestKeyed, ingestOther, stranger, hashed]) {
     expect(all).not.toContain(secret);
   }
+}
+afterEach(() => {
+  vi.restoreAllMocks();
+  noTokenWasTold();
 });
 
 interface Asked extends RequestInit {
@@ -202,7 +205,7 @@ describe("a token", () => {
       `Bearer ${read.toUpperCase()}`,
       `Bearer sha256:${(await sha256(read)).toHex()}`,
     ]) {
-      expect(await status(wrong), wrong.replaceAll(read, "…")).toBe(401);
+      expect(await status(wrong), `${wrong.replaceAll(read, "…")}`).toBe(401);
     }
     expect((await ask(`/jobs?access_token=${"x".repeat(40)}`)).status).toBe(401);
   });
@@ -237,7 +240,7 @@ describe("a token", () => {
       "flights/../keyed",
       "Flights",
     ]) {
-      expect((await post(topic)).status, topic).toBe(403);
+      expect((await post(topic)).status, `to ${topic}`).toBe(403);
     }
   });
 });
