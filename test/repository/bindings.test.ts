@@ -21,3 +21,8 @@ test("another date and a missing bucket are noticed", () => {
     "r2_buckets",
   ]);
 });
+
+test("the deployed Worker is not taken for a local runtime, and has no token in its configuration", () => {
+  const names = Object.keys(read("wrangler.toml").vars);
+  expect(names.filter((name) => /^TIDEMARK_(LOCAL|TOKENS)/.test(name))).toEqual([]);
+});
