@@ -28,6 +28,8 @@ export function httpApp(catalog: Catalog): Routes {
     secureHeaders({
       contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
       xFrameOptions: "DENY",
+      // For this host alone: what else its owner serves under it is not ours to decide.
+      strictTransportSecurity: "max-age=15552000",
     }),
     async (c, next) => {
       await next();
