@@ -98,6 +98,8 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
     "status-counts": countPhases(vertices.map(({ tasks }) => vertexPhase(tasks))),
     plan: planInfo(summary.job, plan),
     "pending-operators": 0,
+    // Ours; Flink's clients skip it.
+    attempt: details.attempt,
   };
 }
 

@@ -8,7 +8,7 @@ import { type Key, keyProblem } from "../format/key.ts";
 import { keyGroupOf } from "../format/key-groups.ts";
 import { batchRowsMax, frameBytesMax } from "../format/limits.ts";
 import type { TopicAppend } from "../format/messages.ts";
-import type { Records } from "./records.ts";
+import type { Records } from "../format/records.ts";
 
 export type Batches = TopicAppend["batches"];
 

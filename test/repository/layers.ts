@@ -33,6 +33,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     "topic",
     "dashboard",
   ],
+  // A client: it meets the deployment over HTTP only.
+  cli: ["format", "stream"],
 };
 
 /** Folders that may import anything: nothing of ours is built on them. */

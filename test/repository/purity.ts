@@ -21,6 +21,7 @@ import {
 /** The files that do I/O. Adding one is a decision about the architecture. */
 const shells = [
   /^worker\//,
+  /^cli\/(?!ingest\/column-types\.ts$)/,
   /^task\/subtask\.ts$/,
   /^task\/shell\//,
   /^coordinator\/coordinator\.ts$/,

@@ -16,7 +16,7 @@ import { type Catalog, known } from "../catalog.ts";
 import { type Env, topicPartition } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type Batches, partitionOf, spread } from "../ingest.ts";
-import { type BodyForm, readRecords } from "../records.ts";
+import { type BodyForm, readRecords } from "../../format/records.ts";
 
 type Appended = Exclude<AppendOutcome, { kind: "conflict" }> & { readonly partition: number };
 

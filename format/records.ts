@@ -9,7 +9,7 @@
 //   W4. No record nests deeper than `recordDepthMax`. One that could be encoded here and not decoded
 //       by a task, whose stack is fuller, would stop its job for good.
 
-import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "../format/limits.ts";
+import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "./limits.ts";
 
 /** How the body is laid out; `sniff`: an array where it starts with `[`, lines otherwise. */
 export type BodyForm = "lines" | "array" | "sniff";

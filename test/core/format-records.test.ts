@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "../../format/limits.ts";
-import { type BodyForm, readRecords } from "../../worker/records.ts";
+import { type BodyForm, readRecords } from "../../format/records.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const read = (text: string, form: BodyForm = "lines") => readRecords(bytes(text), form);

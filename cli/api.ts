@@ -1,0 +1,363 @@
+// Tidemark's REST API as calls. One request is one outcome; whether to repeat it is decided by who
+// asked (`ask` here, for questions; `ingest/delivery.ts`, for records).
+//   H1. Every request of the command line may be repeated: those that start or append something
+//       carry an id by which the deployment knows them again.
+//   H2. The token goes into one header and nowhere else: not into a message, not to another host.
+//       Redirects are therefore not followed.
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { exitCodes, Problem, reasonOf } from "./problem.ts";
+
+// ---- Answers, as far as they are read here
+
+export interface JarList {
+  readonly files: readonly { readonly id: string }[];
+}
+
+export interface JobOverview {
+  readonly jid: string;
+  readonly name: string;
+  readonly state: string;
+  readonly "start-time": number;
+  readonly "end-time": number;
+  readonly duration: number;
+  readonly tasks: Readonly<Record<string, number>> & { readonly total: number };
+}
+
+export interface JobsOverview {
+  readonly jobs: readonly JobOverview[];
+}
+
+export interface Vertex {
+  readonly id: string;
+  readonly name: string;
+  readonly parallelism: number;
+  readonly status: string;
+  readonly tasks: Readonly<Record<string, number>>;
+  readonly metrics: {
+    readonly "read-records": number;
+    readonly "read-records-complete": boolean;
+    readonly "write-records": number;
+    readonly "write-records-complete": boolean;
+  };
+}
+
+export interface JobDetails {
+  readonly jid: string;
+  readonly name: string;
+  readonly state: string;
+  readonly "start-time": number;
+  readonly duration: number;
+  /** Of the deployment; Flink's clients skip the field. */
+  readonly now: number;
+  readonly attempt: number;
+  readonly vertices: readonly Vertex[];
+}
+
+export interface Checkpoint {
+  readonly id: number;
+  readonly status: "IN_PROGRESS" | "COMPLETED" | "FAILED";
+  readonly trigger_timestamp: number;
+  readonly latest_ack_timestamp: number;
+  readonly checkpointed_size: number;
+  readonly state_size: number;
+  readonly end_to_end_duration: number;
+  readonly num_subtasks: number;
+  readonly num_acknowledged_subtasks: number;
+  readonly external_path?: string;
+  readonly failure_message?: string;
+}
+
+export interface Checkpoints {
+  readonly counts: {
+    readonly restored: number;
+    readonly total: number;
+    readonly in_progress: number;
+    readonly completed: number;
+    readonly failed: number;
+  };
+  readonly latest: { readonly completed: Checkpoint | null };
+  /** Newest first. */
+  readonly history: readonly Checkpoint[];
+}
+
+export interface JobException {
+  readonly timestamp: number;
+  readonly exceptionName: string;
+  readonly stacktrace: string;
+  readonly taskName: string | null;
+}
+
+export interface Exceptions {
+  /** Newest first. */
+  readonly exceptionHistory: { readonly entries: readonly JobException[] };
+}
+
+export interface Topic {
+  readonly topic: string;
+  readonly keyed: boolean;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly first: number;
+    readonly next: number;
+    readonly bytes: number;
+  }[];
+}
+
+export interface TableRows {
+  readonly table: string;
+  readonly read: "committed" | "latest";
+  /** The checkpoint whose rows these are; null before the first, and of the latest rows. */
+  readonly checkpoint: number | null;
+  readonly rows: readonly unknown[];
+}
+
+export interface Appended {
+  readonly records: number;
+  /** All of it had been kept by an earlier request under the same key. */
+  readonly duplicate: boolean;
+}
+
+// ---- Requests
+
+export type Outcome<T> =
+  | { readonly kind: "answer"; readonly body: T }
+  /** 4xx: the same request would be refused again. */
+  | { readonly kind: "refused"; readonly status: number; readonly reason: string }
+  /** Nobody there, no answer in time, 429 or 5xx. `after`: milliseconds to wait, where told. */
+  | {
+      readonly kind: "unavailable";
+      readonly reason: string;
+      readonly isReached: boolean;
+      readonly after?: number;
+    };
+
+export interface ApiOptions {
+  readonly url: URL;
+  readonly token: string | undefined;
+  /** Milliseconds that one request may take. */
+  readonly timeout: number;
+  /** Ends what is under way, with the signal's reason. */
+  readonly signal: AbortSignal;
+}
+
+interface Request {
+  readonly method?: "GET" | "POST" | "PATCH";
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+}
+
+export interface RunOptions {
+  readonly jobId: string;
+  readonly parallelism?: number;
+  readonly flinkConfiguration: Readonly<Record<string, string>>;
+}
+
+export interface TableOptions {
+  readonly key?: string;
+  readonly read: TableRows["read"];
+}
+
+/** Tries of a question, and the longest wait between two. A script is not kept waiting for long. */
+const triesMax = 4;
+const waitMax = 5_000;
+
+/** As of a redirect that is not followed (H2). */
+const isRedirect = (status: number): boolean => status >= 300 && status < 400;
+
+export class Api {
+  readonly #options: ApiOptions;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  /** As messages name the deployment. */
+  get place(): string {
+    return this.#options.url.href.replace(/\/$/, "");
+  }
+
+  programs(): Promise<JarList> {
+    return this.#ask(["jars"]);
+  }
+
+  async run(program: string, options: RunOptions): Promise<void> {
+    await this.#ask(["jars", program, "run"], { method: "POST", body: JSON.stringify(options) });
+  }
+
+  jobs(): Promise<JobsOverview> {
+    return this.#ask(["jobs", "overview"]);
+  }
+
+  job(id: string): Promise<JobDetails> {
+    return this.#ask(["jobs", id]);
+  }
+
+  checkpoints(id: string): Promise<Checkpoints> {
+    return this.#ask(["jobs", id, "checkpoints"]);
+  }
+
+  exceptions(id: string): Promise<Exceptions> {
+    return this.#ask(["jobs", id, "exceptions"]);
+  }
+
+  async topics(): Promise<{ readonly topics: readonly Topic[] }> {
+    return await this.#ask(["topics"]);
+  }
+
+  topic(name: string): Promise<Topic> {
+    return this.#ask(["topics", name]);
+  }
+
+  table(job: string, table: string, { key, read }: TableOptions): Promise<TableRows> {
+    const path = ["jobs", job, "tables", table, ...(key === undefined ? [] : [key])];
+    return this.#ask(path, { query: { read } });
+  }
+
+  /** `ended`: the job had ended before, whatever ended it. */
+  async cancel(id: string): Promise<"cancelling" | "ended"> {
+    const outcome = await this.#repeated(["jobs", id], { method: "PATCH" });
+    if (outcome.kind === "refused" && outcome.status === 409) return "ended";
+    this.#bodyOf(outcome);
+    return "cancelling";
+  }
+
+  /** One try, under a key that makes further tries safe (H1). */
+  append(
+    topic: string,
+    { key, ndjson }: { readonly key: string; readonly ndjson: Uint8Array<ArrayBuffer> },
+  ): Promise<Outcome<Appended>> {
+    return this.request(["topics", topic, "records"], {
+      method: "POST",
+      headers: { "Content-Type": "application/x-ndjson", "Idempotency-Key": key },
+      body: ndjson,
+    });
+  }
+
+  async #ask<T>(path: readonly string[], request?: Request): Promise<T> {
+    return this.#bodyOf(await this.#repeated<T>(path, request));
+  }
+
+  /** Tries again what cannot be answered just now. Where nobody is there, once is enough. */
+  async #repeated<T>(path: readonly string[], request?: Request): Promise<Outcome<T>> {
+    for (let tries = 1; ; tries++) {
+      const outcome = await this.request<T>(path, request);
+      if (outcome.kind !== "unavailable" || outcome.after === undefined) return outcome;
+      if (tries === triesMax) return outcome;
+      await this.pause(Math.min(outcome.after, waitMax));
+    }
+  }
+
+  #bodyOf<T>(outcome: Outcome<T>): T {
+    switch (outcome.kind) {
+      case "answer":
+        return outcome.body;
+      case "refused":
+        throw new Problem(outcome.reason);
+      case "unavailable":
+        throw this.unavailable(outcome);
+    }
+  }
+
+  unavailable({ reason, isReached }: Extract<Outcome<unknown>, { kind: "unavailable" }>): Problem {
+    const message = isReached
+      ? `${this.place} cannot answer now: ${reason}`
+      : `Nobody answers at ${this.place} (${reason}). Start one with "tidemark dev", or say where it is ` +
+        `with --url or TIDEMARK_URL.`;
+    return new Problem(message, exitCodes.unavailable);
+  }
+
+  /** Resolves after some milliseconds, or rejects with the reason of the signal. */
+  async pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#options;
+    await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+
+  /** One request, once. The answer's body is trusted to have its form. */
+  async request<T>(path: readonly string[], request: Request = {}): Promise<Outcome<T>> {
+    const { token, timeout, signal } = this.#options;
+    const { method = "GET", query = {}, headers = {}, body } = request;
+    const url = this.#urlOf(path, query);
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: {
+          Accept: "application/json",
+          ...headers,
+          ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        },
+        ...(body !== undefined && { body }),
+        redirect: "manual",
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
+      });
+      text = await response.text();
+    } catch (error) {
+      signal.throwIfAborted();
+      const isLate = error instanceof DOMException && error.name === "TimeoutError";
+      const reason = isLate ? `no answer within ${timeout} ms, see --timeout` : reasonOf(error);
+      return { kind: "unavailable", reason, isReached: isLate };
+    }
+    return this.#outcomeOf<T>(response, text);
+  }
+
+  #urlOf(path: readonly string[], query: Readonly<Record<string, string>>): URL {
+    const url = new URL(this.#options.url);
+    const base = url.pathname.replace(/\/+$/, "");
+    url.pathname = [base, ...path.map(encodeURIComponent)].join("/");
+    url.search = new URLSearchParams(query).toString();
+    return url;
+  }
+
+  #outcomeOf<T>({ status, headers }: Response, text: string): Outcome<T> {
+    const body = parsed(text);
+    if (isRedirect(status)) {
+      const location = headers.get("Location") ?? "elsewhere";
+      const reason = `${this.place} redirects to ${location}; redirects are not followed. Say where the deployment is with --url.`;
+      return { kind: "refused", status, reason };
+    }
+    if (status < 300) {
+      if (typeof body === "object" && body !== null) return { kind: "answer", body: body as T };
+      const reason = `${this.place} answers, but not as Tidemark does (${headers.get("Content-Type") ?? "no Content-Type"}); check --url.`;
+      return { kind: "refused", status, reason };
+    }
+    const reason = this.#withAdvice(status, errorsIn(body) ?? `It answered ${status}.`);
+    if (status !== 429 && status !== 408 && status < 500)
+      return { kind: "refused", status, reason };
+    const after = retryAfter(headers.get("Retry-After"));
+    return { kind: "unavailable", reason, isReached: true, ...(after !== undefined && { after }) };
+  }
+
+  #withAdvice(status: number, reason: string): string {
+    if (status !== 401 && status !== 403) return reason;
+    const advice =
+      this.#options.token === undefined
+        ? "Give a token with TIDEMARK_TOKEN or --token."
+        : "Check the token in TIDEMARK_TOKEN or --token.";
+    return `${reason} ${advice}`;
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Flink's form of an error: `{"errors": ["…"]}`. */
+function errorsIn(body: unknown): string | undefined {
+  if (typeof body !== "object" || body === null || !("errors" in body)) return undefined;
+  return Array.isArray(body.errors) ? body.errors.join("\n") : undefined;
+}
+
+/** Milliseconds of a header in seconds, or as a date. */
+function retryAfter(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const wait = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait);
+}
