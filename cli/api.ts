@@ -114,7 +114,6 @@ export interface TableRows {
 }
 
 export interface Appended {
-  readonly records: number;
   /** All of it had been kept by an earlier request under the same key. */
   readonly duplicate: boolean;
 }
@@ -129,7 +128,8 @@ export type Outcome<T> =
   | {
       readonly kind: "unavailable";
       readonly reason: string;
-      readonly isReached: boolean;
+      /** Of the answer, where there was one. */
+      readonly status?: number;
       readonly after?: number;
     };
 
@@ -158,6 +158,12 @@ export interface RunOptions {
 export interface TableOptions {
   readonly key?: string;
   readonly read: TableRows["read"];
+}
+
+export interface AppendBody {
+  /** The same for every try; see the route's Idempotency-Key. */
+  readonly key: string;
+  readonly ndjson: Uint8Array<ArrayBuffer>;
 }
 
 /** Tries of a question, and the longest wait between two. A script is not kept waiting for long. */
@@ -225,10 +231,7 @@ export class Api {
   }
 
   /** One try, under a key that makes further tries safe (H1). */
-  append(
-    topic: string,
-    { key, ndjson }: { readonly key: string; readonly ndjson: Uint8Array<ArrayBuffer> },
-  ): Promise<Outcome<Appended>> {
+  append(topic: string, { key, ndjson }: AppendBody): Promise<Outcome<Appended>> {
     return this.request(["topics", topic, "records"], {
       method: "POST",
       headers: { "Content-Type": "application/x-ndjson", "Idempotency-Key": key },
@@ -261,11 +264,12 @@ export class Api {
     }
   }
 
-  unavailable({ reason, isReached }: Extract<Outcome<unknown>, { kind: "unavailable" }>): Problem {
-    const message = isReached
-      ? `${this.place} cannot answer now: ${reason}`
-      : `Nobody answers at ${this.place} (${reason}). Start one with "tidemark dev", or say where it is ` +
-        `with --url or TIDEMARK_URL.`;
+  unavailable({ reason, status }: Extract<Outcome<unknown>, { kind: "unavailable" }>): Problem {
+    const message =
+      status !== undefined
+        ? `${this.place} cannot answer now: ${reason}`
+        : `Nobody answers at ${this.place} (${reason}). Start one with "tidemark dev", or say where it is ` +
+          `with --url or TIDEMARK_URL.`;
     return new Problem(message, exitCodes.unavailable);
   }
 
@@ -299,7 +303,7 @@ export class Api {
       signal.throwIfAborted();
       const isLate = error instanceof DOMException && error.name === "TimeoutError";
       const reason = isLate ? `no answer within ${timeout} ms, see --timeout` : reasonOf(error);
-      return { kind: "unavailable", reason, isReached: isLate };
+      return { kind: "unavailable", reason, ...(isLate && { status: 408 }) };
     }
     return this.#outcomeOf<T>(response, text);
   }
@@ -328,7 +332,7 @@ export class Api {
     if (status !== 429 && status !== 408 && status < 500)
       return { kind: "refused", status, reason };
     const after = retryAfter(headers.get("Retry-After"));
-    return { kind: "unavailable", reason, isReached: true, ...(after !== undefined && { after }) };
+    return { kind: "unavailable", reason, status, ...(after !== undefined && { after }) };
   }
 
   #withAdvice(status: number, reason: string): string {

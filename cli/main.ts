@@ -84,7 +84,10 @@ function exitCodeFor(error: unknown): number {
     // It has printed its help, version or complaint.
     return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   }
-  if (error instanceof Interruption) return error.exitCode;
+  if (error instanceof Interruption) {
+    console.error(error.message);
+    return error.exitCode;
+  }
   console.error(`error: ${printableLines(error instanceof Error ? error.message : String(error))}`);
   return error instanceof Problem ? error.exitCode : exitCodes.failed;
 }

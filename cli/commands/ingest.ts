@@ -14,11 +14,11 @@ import { Command, InvalidArgumentError, Option } from "commander";
 
 import { batchRowsMax } from "../../format/limits.ts";
 import type { Api } from "../api.ts";
-import { type BadRecord, type Batch, batchesOf } from "../ingest/batches.ts";
+import { type BadRecord, batchesOf } from "../ingest/batches.ts";
 import { type ColumnType, columnTypes } from "../ingest/column-types.ts";
 import { csvEntries } from "../ingest/csv.ts";
 import { Delivery, type Delivered } from "../ingest/delivery.ts";
-import type { RecordFile } from "../ingest/entries.ts";
+import type { Entries, RecordFile } from "../ingest/entries.ts";
 import { LineTooLong, ndjsonEntries } from "../ingest/ndjson.ts";
 import { openParquet, parquetEntries } from "../ingest/parquet.ts";
 import { Progress } from "../ingest/progress.ts";
@@ -51,6 +51,7 @@ interface Options {
   readonly inFlight: number;
   readonly id?: string;
   readonly skipBad: number;
+  readonly limit?: number;
   readonly patience: number;
   readonly types?: ReadonlyMap<string, ColumnType>;
   readonly columns?: readonly string[];
@@ -76,6 +77,11 @@ export const ingestCommand = (interrupted: AbortSignal): Command =>
     )
     .option("--id <name>", "what the stream is known by; its first record, if not given")
     .option("--skip-bad <n>", "leave out up to n records that cannot be read", wholeFrom(0), 0)
+    .option(
+      "--limit <n>",
+      "only the first n; a multiple of --batch, if more shall follow",
+      wholeFrom(1),
+    )
     .option(
       "--patience <duration>",
       "how long to try while the deployment takes nothing",
@@ -138,10 +144,12 @@ async function ingest(path: string, options: Options, { api, signal }: Means): P
     skipped.push(bad);
     if (skipped.length <= badShown) console.error(`skipped: ${printable(what)}`);
   };
-  const batches = batchesOf(readable(file, name, signal), { rows, onBad });
+  const entries = readable(file, name, signal);
+  const { limit = Infinity } = options;
+  const batches = batchesOf(firstOf(entries, limit), { rows, onBad });
   const first = await batches.next();
   if (first.done === true) throw new Problem(`${name} holds no records.`);
-  const stream = streamOf(first.value, path, options);
+  const stream = streamOf(file.first(), path, options);
   const delivery = new Delivery({ api, topic, stream, patience, onBad });
   const progress = new Progress(file, delivery.delivered);
   try {
@@ -158,10 +166,19 @@ const adviceAfter = (skipBad: number): string =>
     : `More than ${skipBad} records cannot be read, see --skip-bad.`;
 
 /** By what the topic knows the stream again: a name, or what it begins with. */
-function streamOf({ lines }: Batch, path: string, { id }: Options): string {
+function streamOf(first: string | undefined, path: string, { id }: Options): string {
   if (id === undefined && path === "-") return `stdin-${randomBytes(16).toString("hex")}`;
-  const text = id === undefined ? `first record ${lines[0]!}` : `id ${id}`;
+  const text = id === undefined ? `first record ${first}` : `id ${id}`;
   return `stream-${createHash("sha256").update(text).digest("hex").slice(0, 32)}`;
+}
+
+async function* firstOf(entries: Entries, limit: number): Entries {
+  let left = limit;
+  for await (const some of entries) {
+    yield some.slice(0, left);
+    left -= some.length;
+    if (left <= 0) return;
+  }
 }
 
 async function* preceded<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
@@ -180,8 +197,17 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
   if (path === "-" && format === "parquet") {
     throw usageProblem("A Parquet file is read from its end, so it cannot come from stdin.");
   }
+  async function* firstNoted(entries: Entries): Entries {
+    for await (const some of entries) {
+      const [entry] = some;
+      if (entry !== undefined) first ??= entry.kind === "record" ? entry.json : entry.reason;
+      yield some;
+    }
+  }
   const size = path === "-" ? undefined : await sizeOf(path);
   let done = 0;
+  let first: string | undefined;
+  const told = { first: () => first, done: () => done };
   if (format === "parquet") {
     const file = await openParquet(path).catch((error: unknown) => {
       throw new Problem(`${path} cannot be read as Parquet: ${reasonOf(error)}`, undefined, {
@@ -189,7 +215,7 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
       });
     });
     const entries = parquetEntries(file, (rows) => (done += rows));
-    return { entries, places: "row", total: file.rows, done: () => done };
+    return { entries: firstNoted(entries), places: "row", total: file.rows, ...told };
   }
   const source =
     path === "-" ? process.stdin : createReadStream(path, { highWaterMark: chunkBytes });
@@ -202,11 +228,12 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
     }
   }
   const { delimiter, columns, types = new Map<string, ColumnType>() } = options;
-  const entries =
-    format === "csv"
-      ? csvEntries(chunks(), { name: path, delimiter, columns, types })
-      : ndjsonEntries(chunks());
-  return { entries, places: "line", total: size, done: () => done };
+  if (format === "csv") {
+    const onFirst = (text: string): void => void (first = text);
+    const entries = csvEntries(chunks(), { name: path, delimiter, columns, types, onFirst });
+    return { entries, places: "line", total: size, ...told };
+  }
+  return { entries: firstNoted(ndjsonEntries(chunks())), places: "line", total: size, ...told };
 }
 
 async function sizeOf(path: string): Promise<number> {

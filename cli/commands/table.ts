@@ -69,7 +69,7 @@ function pageOf({ rows, read, checkpoint }: TableRows): string {
       : checkpoint === null
         ? "no checkpoint has completed yet"
         : `as of checkpoint ${checkpoint}`;
-  const footer = `${rows.length} rows, ${source}`;
+  const footer = `${rows.length} ${rows.length === 1 ? "row" : "rows"}, ${source}`;
   if (rows.length === 0) return footer;
   const all = rows.map(fieldsOf);
   const columns = columnsOf(all).map((title): Column => {

@@ -23,6 +23,8 @@ export interface CsvOptions {
   /** Names of the columns where the file does not begin with them. */
   readonly columns: readonly string[] | undefined;
   readonly types: ReadonlyMap<string, ColumnType>;
+  /** Called with the first row, before any other. */
+  readonly onFirst: (text: string) => void;
 }
 
 interface Row {
@@ -50,6 +52,7 @@ export async function* csvEntries(chunks: AsyncIterable<Buffer>, options: CsvOpt
     sample.map(({ cells }) => cells),
     options.types,
   );
+  if (sample[0] !== undefined) options.onFirst(JSON.stringify([names, sample[0].cells]));
   yield sample.map((row) => entryOf(row, columns));
   let entries: Entry[] = [];
   for await (const row of rows) {

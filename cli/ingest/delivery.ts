@@ -7,13 +7,38 @@
 //       this name is found out before it leaves anything.
 //   D3. After an error nothing more is begun; what is on its way comes to its end.
 
-import type { Api, Appended, Outcome } from "../api.ts";
+import type { Api, AppendBody } from "../api.ts";
 import { exitCodes, Problem } from "../problem.ts";
 import { badLine, type BadRecord, type Batch, bodyOf, without } from "./batches.ts";
 
 /** Milliseconds between two tries: the first, the longest. */
 const backoffMin = 100;
 const backoffMax = 10_000;
+
+export type DeliverOutcome =
+  /** `tries`: of this call. `duplicate`: an earlier request had left the records. */
+  | { readonly kind: "accepted"; readonly tries: number; readonly duplicate: boolean }
+  | { readonly kind: "refused"; readonly status: number; readonly reason: string }
+  | { readonly kind: "givenUp"; readonly reason: string };
+
+/** Sends one body under one key until it is accepted or refused, for `patience` milliseconds. */
+export async function deliver(
+  api: Pick<Api, "append" | "pause">,
+  topic: string,
+  { body, patience }: { readonly body: AppendBody; readonly patience: number },
+): Promise<DeliverOutcome> {
+  const deadline = Date.now() + patience;
+  for (let tries = 1; ; tries++) {
+    const outcome = await api.append(topic, body);
+    if (outcome.kind === "answer") {
+      return { kind: "accepted", tries, duplicate: outcome.body.duplicate };
+    }
+    if (outcome.kind === "refused") return outcome;
+    if (Date.now() > deadline) return { kind: "givenUp", reason: outcome.reason };
+    const backoff = Math.min(backoffMax, backoffMin * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
+    await api.pause(Math.max(outcome.after ?? 0, backoff));
+  }
+}
 
 export interface DeliveryOptions {
   readonly api: Pick<Api, "append" | "pause" | "place">;
@@ -72,7 +97,7 @@ export class Delivery {
     const { onBad } = this.#options;
     for (let left = batch; left.lines.length > 0;) {
       const outcome = await this.#sendBody(left);
-      if (outcome.kind === "answer") return;
+      if (outcome.kind === "accepted") return;
       const bad = badLine(left, outcome.reason);
       if (bad === undefined) throw this.#refusal(left, outcome);
       onBad(bad);
@@ -80,23 +105,14 @@ export class Delivery {
     }
   }
 
-  async #sendBody(batch: Batch): Promise<Exclude<Outcome<Appended>, { kind: "unavailable" }>> {
+  async #sendBody(batch: Batch): Promise<Exclude<DeliverOutcome, { kind: "givenUp" }>> {
     const { api, topic, stream, patience } = this.#options;
     const ndjson = bodyOf(batch);
-    const key = `${stream}-${batch.position}`;
-    const deadline = Date.now() + patience;
-    for (let tries = 1; ; tries++) {
-      const outcome = await api.append(topic, { key, ndjson });
-      if (outcome.kind !== "unavailable") {
-        if (outcome.kind === "answer")
-          this.#count(batch, ndjson.length, { tries, ...outcome.body });
-        return outcome;
-      }
-      if (Date.now() > deadline) throw this.#givenUp(outcome.reason);
-      const backoff =
-        Math.min(backoffMax, backoffMin * 2 ** (tries - 1)) * (0.5 + Math.random() / 2);
-      await api.pause(Math.max(outcome.after ?? 0, backoff));
-    }
+    const body = { key: `${stream}-${batch.position}`, ndjson };
+    const outcome = await deliver(api, topic, { body, patience });
+    if (outcome.kind === "givenUp") throw this.#givenUp(outcome.reason);
+    if (outcome.kind === "accepted") this.#count(batch, ndjson.length, outcome);
+    return outcome;
   }
 
   #count(
@@ -113,7 +129,7 @@ export class Delivery {
 
   #refusal(
     { places }: Batch,
-    { status, reason }: Extract<Outcome<Appended>, { kind: "refused" }>,
+    { status, reason }: Extract<DeliverOutcome, { kind: "refused" }>,
   ): Problem {
     if (status !== 422) return new Problem(reason);
     return new Problem(

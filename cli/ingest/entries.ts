@@ -11,6 +11,11 @@ export type Entries = AsyncIterable<readonly Entry[]>;
 /** An open file. */
 export interface RecordFile {
   readonly entries: Entries;
+  /**
+   * The first record as the file has it, once entries have been read: the same whatever the options
+   * make of it.
+   */
+  readonly first: () => string | undefined;
   /** What a place counts, from 1. */
   readonly places: "line" | "row";
   /** How much there is to read, and how much has been read: bytes, or rows of a Parquet file. */

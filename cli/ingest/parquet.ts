@@ -112,9 +112,9 @@ function topColumns([root, ...elements]: readonly SchemaElement[]): string[] {
 }
 
 function withoutBigints(values: ArrayLike<unknown>): ArrayLike<unknown> {
-  return values instanceof BigInt64Array || values instanceof BigUint64Array
-    ? Array.from(values, numberOrDigits)
-    : values;
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array)
+    return Array.from(values, numberOrDigits);
+  return typeof values[0] === "bigint" ? Array.from(values, plain) : values;
 }
 
 function numberOrDigits(value: bigint): number | string {

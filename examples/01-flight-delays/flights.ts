@@ -2,10 +2,8 @@
 // tenth of them.
 
 import { fileURLToPath } from "node:url";
-import { zstdDecompressSync } from "node:zlib";
 
-import { asyncBufferFromFile, parquetScan } from "hyparquet";
-
+import { openParquet } from "../../cli/ingest/parquet.ts";
 import type { Flight } from "./job.ts";
 
 // The package exports its module alone; the data is beside it.
@@ -29,19 +27,9 @@ export async function* readFlights<Name extends keyof Flight>(
   rows: number,
   names: readonly Name[],
 ): AsyncGenerator<Pick<FlightColumns, Name>> {
-  const scan = await parquetScan({
-    file: await asyncBufferFromFile(fileURLToPath(path)),
-    columns: [...names],
-    rowEnd: rows,
-    compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) },
-    parsers: { timestampFromMicroseconds: (micros) => Number(micros) / 1_000 },
-  });
-  for (const range of scan.ranges) {
-    const columns = names.map(async (column) => {
-      const values = await scan.readColumn({ column, ...range });
-      return [column, typeof values[0] === "bigint" ? Float64Array.from(values, Number) : values];
-    });
-    yield Object.fromEntries(await Promise.all(columns)) as Pick<FlightColumns, Name>;
+  const file = await openParquet(fileURLToPath(path), { columns: names, rows });
+  for await (const { columns } of file.pieces) {
+    yield Object.fromEntries(columns) as Pick<FlightColumns, Name>;
   }
 }
 

@@ -2,17 +2,18 @@
 //   P1. A body goes under one Idempotency-Key until it is accepted, so a kill, which may swallow
 //       the request or only its answer, loses nothing and doubles nothing.
 //   P2. Bodies are accepted in no particular order.
+//   P3. A 500 is no answer to get over: it ends the run. Everything else is what a client has to
+//       expect, and is left to the command line's way of sending.
 
+import { Api, type AppendBody, type Appended, type Outcome } from "../../cli/api.ts";
+import { deliver } from "../../cli/ingest/delivery.ts";
 import type { FlightBody } from "./flights.ts";
-import { ask } from "./http.ts";
-import { pause } from "./until.ts";
 
 const requestsInFlightDefault = 4;
 
-/** Milliseconds that one try may take, all tries of one body, and between two. */
+/** Milliseconds that one try may take, and all tries of one body. */
 const tryTimeout = 20_000;
 const bodyTimeout = 60_000;
-const retryDelay = 100;
 
 /** Where the topic is. */
 export interface Server {
@@ -36,7 +37,7 @@ export class Producer {
   repeated = 0;
   duplicates = 0;
   readonly #server: Server;
-  readonly #signal: AbortSignal;
+  readonly #api: Api;
   readonly #requestsInFlight: number;
   #limit = Infinity;
   #limitMoved = Promise.withResolvers<void>();
@@ -48,7 +49,12 @@ export class Producer {
   ) {
     this.#server = server;
     this.#requestsInFlight = requestsInFlight;
-    this.#signal = signal;
+    this.#api = new Api({
+      url: new URL(server.url),
+      token: undefined,
+      timeout: tryTimeout,
+      signal,
+    });
   }
 
   async send(bodies: AsyncIterable<FlightBody>): Promise<void> {
@@ -78,29 +84,32 @@ export class Producer {
 
   /** Sends one body until it is accepted; sent already or just now, it counts once (P1). */
   async deliver({ position, ndjson }: FlightBody): Promise<Accepted> {
-    let problem: string | undefined;
-    const deadline = Date.now() + bodyTimeout;
-    for (let tries = 1; Date.now() < deadline; tries++) {
-      const answer = await ask(`${this.#server.url}/topics/flights/records`, {
-        method: "POST",
-        headers: {
-          "Content-Type": "application/x-ndjson",
-          "Idempotency-Key": `flights-from-${position}`,
-        },
-        body: ndjson,
-        signal: this.#signal,
-        timeout: tryTimeout,
-      });
-      if (answer.kind === "answer") {
-        return { tries, duplicate: (answer.body as { duplicate: boolean }).duplicate };
+    const body = { key: `flights-from-${position}`, ndjson };
+    const client = {
+      append: (topic: string, flights: AppendBody) => this.#append(topic, flights),
+      pause: (milliseconds: number) => this.#api.pause(milliseconds),
+    };
+    const outcome = await deliver(client, "flights", { body, patience: bodyTimeout });
+    switch (outcome.kind) {
+      case "accepted":
+        return outcome;
+      case "refused":
+        throw new Error(`Flights from ${position} on were refused: ${outcome.reason}`);
+      case "givenUp": {
+        const seconds = bodyTimeout / 1_000;
+        throw new Error(
+          `Flights from ${position} on were not accepted for ${seconds} s: ${outcome.reason}`,
+        );
       }
-      problem = answer.problem;
-      // No connections to a port that nobody listens on: on the loopback device a client can be
-      // given that very port, connect to itself, and keep the server from coming back.
-      await this.#server.up();
-      await pause(retryDelay, this.#signal);
     }
-    const seconds = bodyTimeout / 1_000;
-    throw new Error(`Flights from ${position} on were not accepted for ${seconds} s: ${problem}`);
+  }
+
+  async #append(topic: string, body: AppendBody): Promise<Outcome<Appended>> {
+    // No connections to a port that nobody listens on: on the loopback device a client can be
+    // given that very port, connect to itself, and keep the server from coming back.
+    await this.#server.up();
+    const outcome = await this.#api.append(topic, body);
+    if (outcome.kind !== "unavailable" || outcome.status !== 500) return outcome;
+    return { kind: "refused", status: outcome.status, reason: outcome.reason };
   }
 }
