@@ -35,7 +35,7 @@ Examples:
   $ tidemark dev
   $ tidemark run flight-delays --wait
   $ tidemark ingest flights.parquet --topic flights
-  $ tidemark table 3f flight-delays --format csv`;
+  $ tidemark table 3f delays-by-origin --format csv`;
 
 class Interruption extends Error {
   readonly exitCode: number;

@@ -34,10 +34,12 @@ export const globalOptions = (): Option[] => [
     "TIDEMARK_TOKEN",
   ),
   new Option("--json", "print one JSON document").default(false, "text for people"),
-  new Option("--timeout <duration>", "how long one request may take")
-    .default(timeSpanOf(timeoutDefault), timeoutDefault)
-    .argParser(durationFrom),
+  durationOption("--timeout <duration>", "how long one request may take", timeoutDefault),
 ];
+
+/** An option with a duration, whose default `--help` shows as it is written here. */
+export const durationOption = (flags: string, description: string, text: string): Option =>
+  new Option(flags, description).default(durationFrom(text), text).argParser(durationFrom);
 
 /** The session that the options of `command` ask for. */
 export function sessionOf(command: Command, signal: AbortSignal): Session {

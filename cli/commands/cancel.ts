@@ -1,7 +1,7 @@
 import { Command } from "commander";
 
 import { findJob, hasEnded, waitForJob } from "../jobs.ts";
-import { durationFrom, sessionOf } from "../options.ts";
+import { durationOption, sessionOf } from "../options.ts";
 import { durationText, printJson } from "../output.ts";
 import { Problem } from "../problem.ts";
 
@@ -17,12 +17,7 @@ export const cancelCommand = (interrupted: AbortSignal): Command =>
     .description("end a job; what it has counted goes with it, unless its checkpoints are retained")
     .argument("<job>", "its id, or the beginning of it")
     .option("--wait", "until the job is CANCELED")
-    .option(
-      "--wait-timeout <duration>",
-      "how long to wait",
-      durationFrom,
-      durationFrom(waitDefault),
-    )
+    .addOption(durationOption("--wait-timeout <duration>", "how long to wait", waitDefault))
     .action(async (text: string, { wait, waitTimeout }: Options, command: Command) => {
       const { api, isJson } = sessionOf(command, interrupted);
       const id = await findJob(api, text);

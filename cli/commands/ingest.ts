@@ -22,7 +22,7 @@ import type { Entries, RecordFile } from "../ingest/entries.ts";
 import { LineTooLong, ndjsonEntries } from "../ingest/ndjson.ts";
 import { openParquet, parquetEntries } from "../ingest/parquet.ts";
 import { Progress } from "../ingest/progress.ts";
-import { durationFrom, sessionOf, wholeFrom } from "../options.ts";
+import { durationOption, sessionOf, wholeFrom } from "../options.ts";
 import { printable, printJson, whole } from "../output.ts";
 import { Problem, reasonOf, usageProblem } from "../problem.ts";
 
@@ -82,11 +82,12 @@ export const ingestCommand = (interrupted: AbortSignal): Command =>
       "only the first n; a multiple of --batch, if more shall follow",
       wholeFrom(1),
     )
-    .option(
-      "--patience <duration>",
-      "how long to try while the deployment takes nothing",
-      durationFrom,
-      durationFrom(patienceDefault),
+    .addOption(
+      durationOption(
+        "--patience <duration>",
+        "how long to try while the deployment takes nothing",
+        patienceDefault,
+      ),
     )
     .option("--types <column=type,…>", `of CSV columns: ${columnTypes.join(", ")}`, typesFrom)
     .option("--columns <name,…>", "of a CSV file without a header", namesFrom)
@@ -204,7 +205,8 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
       yield some;
     }
   }
-  const size = path === "-" ? undefined : await sizeOf(path);
+  const bytes = path === "-" ? undefined : await sizeOf(path);
+  const { limit = Infinity } = options;
   let done = 0;
   let first: string | undefined;
   const told = { first: () => first, done: () => done };
@@ -215,8 +217,15 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
       });
     });
     const entries = parquetEntries(file, (rows) => (done += rows));
-    return { entries: firstNoted(entries), places: "row", total: file.rows, ...told };
+    return {
+      entries: firstNoted(entries),
+      places: "row",
+      total: Math.min(file.rows, limit),
+      ...told,
+    };
   }
+  // Where a limit falls among the bytes is not known.
+  const total = limit === Infinity ? bytes : undefined;
   const source =
     path === "-" ? process.stdin : createReadStream(path, { highWaterMark: chunkBytes });
   // Or SIGINT would wait for a stdin on which nothing comes.
@@ -231,9 +240,9 @@ async function opened(path: string, options: Options, signal: AbortSignal): Prom
   if (format === "csv") {
     const onFirst = (text: string): void => void (first = text);
     const entries = csvEntries(chunks(), { name: path, delimiter, columns, types, onFirst });
-    return { entries, places: "line", total: size, ...told };
+    return { entries, places: "line", total, ...told };
   }
-  return { entries: firstNoted(ndjsonEntries(chunks())), places: "line", total: size, ...told };
+  return { entries: firstNoted(ndjsonEntries(chunks())), places: "line", total, ...told };
 }
 
 async function sizeOf(path: string): Promise<number> {

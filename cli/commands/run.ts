@@ -8,7 +8,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { isJobId, jobIdFrom } from "../../format/ids.ts";
 import type { Api, JobDetails } from "../api.ts";
 import { hasEnded, lastFailure, waitForJob } from "../jobs.ts";
-import { durationFrom, sessionOf, settingFrom, wholeFrom } from "../options.ts";
+import { durationOption, sessionOf, settingFrom, wholeFrom } from "../options.ts";
 import { durationText, printJson } from "../output.ts";
 import { exitCodes, Problem } from "../problem.ts";
 
@@ -34,12 +34,7 @@ export const runCommand = (interrupted: AbortSignal): Command =>
       idFrom,
     )
     .option("--wait", "until every subtask runs; exit code 1 where the job ends before")
-    .option(
-      "--wait-timeout <duration>",
-      "how long to wait",
-      durationFrom,
-      durationFrom(waitDefault),
-    )
+    .addOption(durationOption("--wait-timeout <duration>", "how long to wait", waitDefault))
     .addHelpText(
       "after",
       `
