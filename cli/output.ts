@@ -16,7 +16,7 @@ export interface Column {
 export function tableOf(columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
   const texts = rows.map((row) => row.map((cell) => printable(String(cell))));
   const widths = columns.map(({ title }, i) =>
-    Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)),
+    texts.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), title.length),
   );
   const line = (cells: readonly string[], style: (text: string) => string): string =>
     columns

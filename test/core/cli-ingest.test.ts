@@ -199,12 +199,12 @@ test("a record that only the deployment can refuse is left out, and named by its
   const delivery = new Delivery({ api, topic: "t", stream: "s", patience: 1_000, onBad });
   await delivery.sendAll(batches(4), 3);
   expect(skipped).toEqual([{ place: 6, reason: "the topic's key is undefined" }]);
-  expect([...api.kept].sort()).toEqual([
-    ["s-0", "0\n1\n"],
-    ["s-2", "2\n3\n"],
-    ["s-4", "4\n"],
-    ["s-6", "6\n7\n"],
-  ]);
+  expect(Object.fromEntries(api.kept)).toEqual({
+    "s-0": "0\n1\n",
+    "s-2": "2\n3\n",
+    "s-4": "4\n",
+    "s-6": "6\n7\n",
+  });
   expect(delivery.delivered).toMatchObject({ records: 7, keptBefore: 0 });
 });
 
