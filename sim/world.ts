@@ -252,6 +252,6 @@ function drawFaults(prng: Prng, size: Size): FaultRates {
     slowTurn: rate(0.1, 0.7),
     skew: rate(5, 50, 1_000),
     loseAnswer: rate(0.01, 0.05, 0.2),
-    hang: rate(0.01, 0.05),
+    hang: rate(0.02, 0.1),
   };
 }
