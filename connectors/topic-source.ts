@@ -4,6 +4,8 @@
 //   T2. The snapshot names, per partition, the offset after the last record handed out, so what was
 //       read ahead but not handed out is read again after a restore.
 //   T3. Partition p belongs to subtask p mod parallelism.
+//   T4. A split is at its end from a read that came back empty until something is received, or heard
+//       of, and while nothing read is left to hand out.
 
 import { type Offset, offset } from "../format/ids.ts";
 import type { StoredBatch } from "../format/messages.ts";
@@ -18,6 +20,8 @@ interface Split {
   /** Where the next read begins. */
   readFrom: Offset;
   isReading: boolean;
+  /** The last read came back empty. */
+  cameEmpty: boolean;
   readonly buffered: StoredBatch[];
 }
 
@@ -50,7 +54,14 @@ export class TopicSource {
       .filter((partition) => partition % options.parallelism === options.index)
       .map((partition) => {
         const next = start.get(partition) ?? offset(0);
-        return { partition, next, readFrom: next, isReading: false, buffered: [] };
+        return {
+          partition,
+          next,
+          readFrom: next,
+          isReading: false,
+          cameEmpty: false,
+          buffered: [],
+        };
       });
   }
 
@@ -64,10 +75,20 @@ export class TopicSource {
       });
   }
 
+  /** Whether every split is at its end (T4): then there is nothing to do until more is appended. */
+  get isAtEnd(): boolean {
+    return this.#splits.every((split) => split.cameEmpty && split.buffered.length === 0);
+  }
+
+  /** There is something to read, by somebody else's word. */
+  appended(partition: number): void {
+    this.#split(partition).cameEmpty = false;
+  }
+
   received(partition: number, batches: readonly StoredBatch[]): void {
-    const split = this.#splits.find((candidate) => candidate.partition === partition);
-    if (split === undefined) throw new RangeError(`Partition ${partition} is not read here.`);
+    const split = this.#split(partition);
     split.isReading = false;
+    split.cameEmpty = batches.length === 0;
     for (const batch of batches) {
       if (batch.first > split.readFrom) {
         throw new RangeError(
@@ -100,5 +121,11 @@ export class TopicSource {
 
   snapshot(): TopicOffsets {
     return this.#splits.map(({ partition, next }) => ({ partition, next }));
+  }
+
+  #split(partition: number): Split {
+    const split = this.#splits.find((candidate) => candidate.partition === partition);
+    if (split === undefined) throw new RangeError(`Partition ${partition} is not read here.`);
+    return split;
   }
 }

@@ -119,7 +119,7 @@ export class Coordinator
     this.#handle((job, at) => job.taskFailed(failure, at));
   }
 
-  async active(): Promise<void> {}
+  async active(_attempt: Attempt, _task: TaskId): Promise<void> {}
 
   override async alarm(): Promise<void> {
     this.#alarmAt = undefined;

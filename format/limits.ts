@@ -47,6 +47,9 @@ export const operatorStateInlineBytes = 512;
 /** Bytes of one checkpoint that is kept in the coordinator, all subtasks together. */
 export const inlineManifestBytesMax = 16 * MiB;
 
+/** Bytes of one row of a resting subtask's image. */
+export const imagePartBytesMax = 1_900_000;
+
 /** Default number of partitions of a topic. */
 export const topicPartitionsDefault = 4;
 
@@ -83,6 +86,7 @@ assert(
   "a stored batch fits one SQLite value",
 );
 assert(localPartBytesMax < sqliteValueBytesMax, "a row of a local copy fits one SQLite value");
+assert(imagePartBytesMax < sqliteValueBytesMax, "a part of an image fits one SQLite value");
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
 assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");

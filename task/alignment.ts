@@ -47,6 +47,12 @@ interface Announcement {
   overtakesAt: number;
 }
 
+/** What is known of checkpoints that are over: all that is left where no barrier is awaited. */
+export interface PastBarriers {
+  readonly over: number;
+  readonly aborted: readonly CheckpointId[];
+}
+
 interface Alignment {
   readonly checkpoint: CheckpointId;
   readonly startedAt: Millis;
@@ -73,6 +79,23 @@ export class Aligner {
 
   get checkpoint(): CheckpointId | undefined {
     return this.#alignment?.checkpoint;
+  }
+
+  /** Whether no barrier has come that others are to follow. */
+  get isSettled(): boolean {
+    return (
+      this.#alignment === undefined && this.#announced === undefined && this.#counted.size === 0
+    );
+  }
+
+  get past(): PastBarriers {
+    return { over: this.#over, aborted: [...this.#aborted] };
+  }
+
+  /** Goes on where another aligner stood that awaited no barrier. */
+  resume({ over, aborted }: PastBarriers): void {
+    this.#over = over;
+    for (const checkpoint of aborted) this.#aborted.add(checkpoint);
   }
 
   isBlocked(channel: number): boolean {

@@ -118,4 +118,14 @@ export class CreditWindow {
   get isSettled(): boolean {
     return this.#frames.length === 0;
   }
+
+  /** The number of the next frame that leaves. */
+  get next(): Seq {
+    return seq(this.#next);
+  }
+
+  /** Goes on where another window stood that had settled everything. */
+  resume(next: Seq): void {
+    this.#next = next;
+  }
 }

@@ -63,6 +63,16 @@ export class Inbox {
     this.#at(channel).queue.unshift(...frames.map((frame) => ({ channel, frame })));
   }
 
+  /** Whether no frame waits. */
+  get isEmpty(): boolean {
+    return this.#channels.every(({ queue }) => queue.length === 0);
+  }
+
+  /** Goes on where another inbox stood that was empty. */
+  resume(channel: number, expected: Seq): void {
+    this.#at(channel).expected = expected;
+  }
+
   /** Data frames that wait before barrier `checkpoint`, or all where it has not come yet. */
   ahead(channel: number, checkpoint: CheckpointId): Uint8Array[] {
     const frames = this.#at(channel).queue.map((item) => item.frame);

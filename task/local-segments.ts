@@ -130,6 +130,12 @@ export function localSegmentsOf(
   return local;
 }
 
+/** The copies of an attempt that goes on after a rest: none goes before its next checkpoint is complete. */
+export const localSegmentsKept = (
+  { config }: TaskDeployment,
+  db: SqlDatabase,
+): LocalSegments | undefined => (config.state.localRecovery ? new LocalSegments(db) : undefined);
+
 /** What is copied of a snapshot: not keyed state whose rows are in the object as they are. */
 export const copiedHandles = (
   { state: { backend } }: JobConfig,

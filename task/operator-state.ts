@@ -39,6 +39,12 @@ export interface FrozenOperatorState {
   readonly bytes: Uint8Array;
 }
 
+/** A state that its own subtask goes on with. */
+export const restoredWhole = ({ handle, bytes }: FrozenOperatorState): RestoredOperatorState => ({
+  ...whole({ ...handle, bytes: { kind: "inline", bytes } }),
+  bytes,
+});
+
 /** What the subtask takes over of the checkpoint it starts from: the handles whose bytes it needs. */
 export function sharesOf({ restore, plan, task }: TaskDeployment): OperatorStateShare[] {
   if (restore === undefined) return [];

@@ -119,6 +119,30 @@ export class Outbox {
     return this.#channels.some(({ window }) => window.backlog > 0);
   }
 
+  /** Whether frames of this channel wait to leave. */
+  isWaiting(channel: number): boolean {
+    return this.#channels[channel]!.window.backlog > 0;
+  }
+
+  /** Whether everything that was emitted has left and is settled. */
+  get isSettled(): boolean {
+    return (
+      this.#pendingSince === undefined && this.#channels.every(({ window }) => window.isSettled)
+    );
+  }
+
+  /** The number of each channel's next frame. */
+  get next(): Seq[] {
+    return this.#channels.map(({ window }) => window.next);
+  }
+
+  /** Goes on where another outbox stood that had settled everything. */
+  resume(next: readonly Seq[], sent: { readonly records: number; readonly bytes: number }): void {
+    next.forEach((seq, channel) => this.#channels[channel]!.window.resume(seq));
+    this.#recordsOut = sent.records;
+    this.#bytesOut = sent.bytes;
+  }
+
   settled(channel: number, seq: Seq): void {
     this.#channels[channel]!.window.settled(seq);
   }

@@ -9,7 +9,8 @@
 
 import type { CheckpointConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
-import type { KeyGroupRange } from "../format/key-groups.ts";
+import type { Key } from "../format/key.ts";
+import { type KeyGroup, keyGroupOf, type KeyGroupRange } from "../format/key-groups.ts";
 import { deltaChainMax } from "../format/limits.ts";
 import { snapshotPath } from "../format/paths.ts";
 import {
@@ -111,6 +112,42 @@ export class StateSnapshots {
     for (const { uid, state, table } of this.#tables()) {
       if (table.isUpgraded) this.#chains.delete(chainKey(uid, state));
     }
+  }
+
+  /** Whether a table holds what no checkpoint does, as its values were migrated. */
+  get isUpgraded(): boolean {
+    return [...this.#tables()].some(({ table }) => table.isUpgraded);
+  }
+
+  /**
+   * Every table that holds anything, with its chain: what `restore` takes to go on from here. Nothing
+   * is changed by it. Only for tables without changes since the last freeze.
+   */
+  image(): RestoredKeyedState[] {
+    const states: RestoredKeyedState[] = [];
+    for (const { uid, state, table } of this.#tables()) {
+      if (table.changes > 0) throw new Error(`S2: "${state}" of "${uid}" has unsaved changes.`);
+      if (table.size === 0) continue;
+      const segments = this.#chains.get(chainKey(uid, state))?.segments ?? [];
+      const handle = { uid, state, range: this.#range, segments: [...segments] };
+      const isHeld = this.#backend.holdsRows;
+      states.push({ handle, segments: isHeld ? "held" : [this.#whole(uid, state, table)] });
+    }
+    return states;
+  }
+
+  /** All entries of a table, also those that have expired: a freeze would drop them and forget it. */
+  #whole(uid: string, state: string, table: BackendTable): Uint8Array {
+    const { schema } = table;
+    const maxParallelism = this.#maxParallelism;
+    const groupOf = (key: Key): KeyGroup =>
+      keyGroupOf(schema.holds === "map" ? (key as readonly Key[])[0]! : key, maxParallelism);
+    const entries = Array.from(table.entries(), ([key, value]) => ({
+      group: groupOf(key),
+      key,
+      value,
+    }));
+    return writeSegment({ uid, state, kind: "full", maxParallelism, schema }, entries);
   }
 
   /** A segment did not reach its place: nothing may build on the chains as they are. */

@@ -5,6 +5,11 @@
 //   V2. An attempt whose memory was lost is never taken up again here; the coordinator begins
 //       another.
 //   V3. The alarm is set again before its work begins, and its handler never throws.
+//   V4. Resting, an attempt is its image in this object's storage, and nothing in memory counts. A
+//       call that changes nothing is answered from it.
+//   V5. Any other call removes the image, sets the watch alarm and tells the coordinator, all before
+//       it is carried out. The output gate holds back what leaves until the removal is durable, so no
+//       image is ever behind what others have seen; from then on V2 holds again.
 
 import { DurableObject } from "cloudflare:workers";
 import { encodeRows } from "../format/batch.ts";
@@ -13,8 +18,8 @@ import {
   type CheckpointId,
   type JobId,
   millis,
-  objectName,
   type TaskId,
+  taskKey,
 } from "../format/ids.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
 import type {
@@ -28,13 +33,17 @@ import type {
   TableAnswer,
   TableQuery,
   TaskDeployment,
+  TaskFailure,
+  TaskMetrics,
 } from "../format/messages.ts";
 import { channelKey } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { StateRows } from "../operators/state/sqlite-rows.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobDefinition } from "../stream/job.ts";
-import { LocalSegments, localSegmentsOf } from "./local-segments.ts";
+import { ImageRows, type TaskImage } from "./image.ts";
+import { LocalSegments, localSegmentsKept, localSegmentsOf } from "./local-segments.ts";
+import { report } from "./shell/reports.ts";
 import { loadState } from "./shell/state-files.ts";
 import { type SubtaskEnv, TaskRun } from "./shell/task-run.ts";
 import { holdsState } from "./state-backend.ts";
@@ -51,6 +60,8 @@ interface StoredAttempt {
   readonly attempt: Attempt;
   /** Who runs it; absent once it was cancelled. */
   readonly active?: { readonly job: JobId; readonly task: TaskId };
+  /** Present exactly while there is an image; what can be told without reading it. */
+  readonly resting?: { readonly checkpoint: CheckpointId; readonly metrics: TaskMetrics };
 }
 
 export interface SubtaskTimeouts {
@@ -64,8 +75,11 @@ export function subtaskClass(
   timeouts: SubtaskTimeouts = { patience: heartbeatTimeout },
 ) {
   return class Subtask extends DurableObject<SubtaskEnv> implements SubtaskApi {
+    readonly #images: ImageRows;
     #stored: StoredAttempt | undefined;
     #run: TaskRun | undefined;
+    /** How often a partition has called: what it said may be news to a source that is to rest. */
+    #appends = 0;
 
     constructor(ctx: DurableObjectState, env: SubtaskEnv) {
       super(ctx, env);
@@ -76,6 +90,7 @@ export function subtaskClass(
         .exec<{ record: string }>("SELECT record FROM attempt")
         .toArray()[0];
       if (row !== undefined) this.#stored = JSON.parse(row.record) as StoredAttempt;
+      this.#images = new ImageRows(this.#database());
     }
 
     async deploy(deployment: TaskDeployment): Promise<DeployOutcome> {
@@ -84,7 +99,7 @@ export function subtaskClass(
       if (known !== undefined && attempt < known.attempt)
         return { kind: "stale", current: known.attempt };
       if (known?.attempt === attempt) {
-        if (this.#runOf(attempt) !== undefined) return { kind: "deployed" };
+        if (this.#runOf(attempt) !== undefined || this.#rests(attempt)) return { kind: "deployed" };
         return { kind: "refused", reason: `It has lost the memory of attempt ${attempt}.` };
       }
       const program = programs.get(plan.program);
@@ -97,6 +112,7 @@ export function subtaskClass(
       }
       this.#run?.over();
       this.#run = undefined;
+      this.#images.remove();
       this.#store({ attempt, active: { job, task } });
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       const database = this.#database();
@@ -120,6 +136,7 @@ export function subtaskClass(
     }
 
     async start(attempt: Attempt): Promise<AttemptOutcome> {
+      if (this.#rests(attempt)) return { kind: "ok" };
       return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
     }
 
@@ -128,37 +145,64 @@ export function subtaskClass(
     }
 
     async notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome> {
-      this.#within(attempt, (run) => run.notifyComplete(checkpoint));
+      if (!this.#rests(attempt, checkpoint)) {
+        this.#within(attempt, (run) => run.notifyComplete(checkpoint));
+      }
       return this.heartbeat(attempt);
     }
 
     async notifyAborted(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome> {
+      if (this.#rests(attempt, checkpoint)) return { kind: "ok" };
       return this.#within(attempt, (run) =>
         run.handle((now) => run.task.notifyAborted(checkpoint, now)),
       );
     }
 
     async heartbeat(attempt: Attempt): Promise<HeartbeatOutcome> {
+      const resting = this.#rests(attempt);
+      if (resting !== undefined) {
+        const { metrics, checkpoint } = resting;
+        return { kind: "ok", metrics, activity: { isIdle: true, cleanSince: checkpoint } };
+      }
       const outcome = this.#within(attempt, () => {});
       const run = this.#runOf(attempt);
       if (outcome.kind !== "ok" || run === undefined)
         return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
-      return { kind: "ok", metrics: run.metrics, activity: { isIdle: false } };
+      return { kind: "ok", metrics: run.metrics, activity: run.activity };
     }
 
-    async rest(attempt: Attempt): Promise<RestOutcome> {
+    async rest(attempt: Attempt, checkpoint: CheckpointId): Promise<RestOutcome> {
+      if (this.#rests(attempt)) return { kind: "resting" };
       const outcome = this.#within(attempt, () => {});
-      return outcome.kind === "ok" ? { kind: "busy" } : outcome;
+      const run = this.#runOf(attempt);
+      if (outcome.kind !== "ok" || run === undefined)
+        return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
+      if (!run.mayRest(checkpoint)) return { kind: "busy" };
+      // It is complete, and whoever should have said so may not have been heard.
+      run.notifyComplete(checkpoint);
+      const appends = this.#appends;
+      const isSubscribed = await run.subscribe().catch((error: unknown) => {
+        console.warn(`Subtask ${taskKey(run.task.deployment.task)} cannot rest: ${String(error)}`);
+        return false;
+      });
+      // While the partitions were asked, anything may have happened.
+      if (this.#rests(attempt)) return { kind: "resting" };
+      const isUnchanged = this.#runOf(attempt) === run && this.#appends === appends;
+      if (!isSubscribed || !isUnchanged || !run.mayRest(checkpoint)) return { kind: "busy" };
+      await this.#rest(run, checkpoint);
+      return { kind: "resting" };
     }
 
-    async appended(attempt: Attempt): Promise<AttemptOutcome> {
-      return this.#within(attempt, () => {});
+    async appended(attempt: Attempt, partition: number): Promise<AttemptOutcome> {
+      this.#appends++;
+      return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));
     }
 
     async cancel(attempt: Attempt): Promise<void> {
       if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
       this.#run?.over();
       this.#run = undefined;
+      this.#images.remove();
       this.#store({ attempt });
       // The next attempt may begin with the rows; where none comes, nothing is left behind.
       const database = this.#database();
@@ -181,7 +225,9 @@ export function subtaskClass(
     }
 
     async readTable(query: TableQuery): Promise<TableAnswer> {
-      const table = this.#run?.task.table(query.table);
+      const resting = this.#stored?.resting && this.#stored.attempt;
+      const run = resting === undefined ? this.#run : this.#rebuilt(resting);
+      const table = run?.task.table(query.table);
       if (table === undefined) return { kind: "unknown" };
       const rows =
         query.key === undefined
@@ -196,30 +242,116 @@ export function subtaskClass(
         StateRows.drop(this.#database());
         return LocalSegments.drop(this.#database());
       }
+      if (stored.resting !== undefined) return;
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
-      const { attempt } = stored;
-      const { job, task } = stored.active;
-      const failure = {
-        attempt,
-        task,
+      await this.#failed({
         name: "SubtaskLost",
         message: "It was evicted and has lost its memory.",
-      };
-      await this.env.COORDINATOR.getByName(objectName.coordinator(job))
-        .taskFailed(failure)
-        .catch((error: unknown) => {
-          console.warn(`Subtask ${task.vertex}/${task.index}: ${String(error)}`);
-        });
+      });
     }
 
     #within(attempt: Attempt, step: (run: TaskRun) => void): AttemptOutcome {
       const current = this.#stored?.attempt;
       if (current !== undefined && attempt < current) return { kind: "stale", current };
-      const run = this.#runOf(attempt);
+      const run = this.#rests(attempt) ? this.#awake(attempt) : this.#runOf(attempt);
       if (run === undefined) return { kind: "unknown" };
       step(run);
       return { kind: "ok" };
+    }
+
+    // Rest.
+
+    /** What the attempt rests on; with a checkpoint, only where that one is no news to it. */
+    #rests(attempt: Attempt, checkpoint?: CheckpointId): StoredAttempt["resting"] {
+      const { resting, attempt: current } = this.#stored ?? {};
+      if (current !== attempt || resting === undefined) return undefined;
+      return checkpoint === undefined || checkpoint <= resting.checkpoint ? resting : undefined;
+    }
+
+    /** Lets go of everything but the image. */
+    async #rest(run: TaskRun, checkpoint: CheckpointId): Promise<void> {
+      this.#images.write(run.task.image(checkpoint));
+      this.#store({ ...this.#stored!, resting: { checkpoint, metrics: run.metrics } });
+      run.over();
+      this.#run = undefined;
+      await this.ctx.storage.deleteAlarm();
+    }
+
+    /** The run of a resting attempt, which still rests (V4). */
+    #rebuilt(attempt: Attempt): TaskRun | undefined {
+      const known = this.#runOf(attempt);
+      if (known !== undefined) return known;
+      try {
+        const image = this.#images.read();
+        const program = this.#programOf(image);
+        if (program === undefined) return this.#giveUp(otherCode(image.deployment));
+        const now = millis(Date.now());
+        const database = this.#database();
+        const task = Task.fromImage(image, program.graph, now, database);
+        const { restored = { local: 0, remote: 0 } } = this.#stored?.resting?.metrics ?? {};
+        const local = localSegmentsKept(image.deployment, database);
+        const { patience } = timeouts;
+        this.#run = new TaskRun(task, this.env, { patience, local, restored });
+        // What was migrated for this code is in no checkpoint, and in the image as it was before.
+        if (task.activity.cleanSince === undefined) this.#goOn(this.#run);
+        return this.#run;
+      } catch (error) {
+        const message = `The image that it rested on cannot be read: ${String(error)}`;
+        return this.#giveUp({ name: "SubtaskLost", message });
+      }
+    }
+
+    /** The run of a resting attempt, which rests no longer (V5). */
+    #awake(attempt: Attempt): TaskRun | undefined {
+      const run = this.#rebuilt(attempt);
+      if (run !== undefined && this.#rests(attempt)) this.#goOn(run);
+      return run;
+    }
+
+    #goOn(run: TaskRun): void {
+      this.#forgetImage();
+      run.reportActive();
+    }
+
+    /** The attempt cannot go on here. */
+    #giveUp(failure: Omit<TaskFailure, "attempt" | "task">): undefined {
+      this.#forgetImage();
+      this.ctx.waitUntil(this.#failed(failure));
+    }
+
+    #forgetImage(): void {
+      const { resting: _, ...stored } = this.#stored!;
+      this.#images.remove();
+      this.#store(stored);
+      this.ctx.storage.setAlarm(Date.now() + watchInterval).catch((error: unknown) => {
+        console.warn(`A subtask has no alarm: ${String(error)}`);
+      });
+    }
+
+    /** The program of the image, unless this deployment has another one under its name. */
+    #programOf({ deployment }: TaskImage): JobDefinition | undefined {
+      const { program: name, fingerprint } = deployment.plan;
+      const program = programs.get(name);
+      return program !== undefined && fingerprintOf(program.graph) === fingerprint
+        ? program
+        : undefined;
+    }
+
+    /** Tells the coordinator; where it does not hear, the next alarm tells it again. */
+    async #failed(failure: Omit<TaskFailure, "attempt" | "task">): Promise<void> {
+      const { attempt, active } = this.#stored ?? {};
+      if (attempt === undefined || active === undefined) return;
+      const { job, task } = active;
+      try {
+        const { COORDINATOR } = this.env;
+        await report(
+          { coordinators: COORDINATOR, job, patience: timeouts.patience },
+          (coordinator) => coordinator.taskFailed({ ...failure, attempt, task }),
+        );
+      } catch (error) {
+        console.warn(`Subtask ${taskKey(task)}: ${String(error)}`);
+      }
     }
 
     /** The run of that attempt, unless it is over or its memory is lost. */
@@ -246,4 +378,9 @@ export function subtaskClass(
       );
     }
   };
+}
+
+function otherCode({ plan }: TaskDeployment): Omit<TaskFailure, "attempt" | "task"> {
+  const message = `It woke up in a deployment that has another program "${plan.program}" than the job, or none.`;
+  return { name: "OtherCode", message, fault: "otherCode" };
 }

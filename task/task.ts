@@ -11,9 +11,12 @@
 //   A6. Where barriers may overtake, an event processes one frame from the inbox at most, and none
 //       when others have for `turnMax`, until `tick` begins the next turn. In between the shell
 //       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
+//   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
+//       is clean and idle, its image (image.ts) is all that there is to it.
 
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
+import { FormatError } from "../format/format-error.ts";
 import { atOnce, type Barrier, decodeFrame, never } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
@@ -23,6 +26,7 @@ import type {
   CheckpointDecline,
   ReceiverPosition,
   StoredBatch,
+  TaskActivity,
   TaskDeployment,
   TaskFailure,
   TaskMetrics,
@@ -32,7 +36,8 @@ import { snapshotPath } from "../format/paths.ts";
 import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
-import { type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
+import { type SplitRead, type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
+import type { RecordBatch } from "../operators/operator.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
 import { plainElements } from "../operators/state/operator-state.ts";
@@ -46,6 +51,7 @@ import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import {
   OperatorStates,
   type FrozenOperatorState,
+  restoredWhole,
   type RestoredOperatorState,
 } from "./operator-state.ts";
 import {
@@ -55,7 +61,8 @@ import {
   RebalancePartitioner,
 } from "./partitioner.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
-import { stateBackendOf } from "./state-backend.ts";
+import type { TaskImage } from "./image.ts";
+import { holdsState, stateBackendOf } from "./state-backend.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
 
 /** Milliseconds of work after which a task waits for `tick`, where barriers may overtake. */
@@ -131,6 +138,10 @@ export class Task {
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
+  /** The first and the last barrier since which nothing was processed (A7). */
+  #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
+  /** Outputs without a session, which none is opened for until there is something to send. */
+  readonly #dormant = new Set<number>();
   #recordsIn = 0;
   #bytesIn = 0;
 
@@ -201,6 +212,36 @@ export class Task {
       const at = positionOf(handle, isInput ? this.#inputs : this.#outputs);
       (isInput ? this.#inbox : this.#outbox).restore(at, decodeFrames(bytes));
     }
+    if (restored?.channels.length === 0 && !this.#snapshots.isUpgraded) {
+      this.#clean = { from: restored.checkpoint, upTo: restored.checkpoint };
+    }
+  }
+
+  /** The task that an image was made of, running. @throws FormatError for a damaged image */
+  static fromImage(image: TaskImage, graph: JobGraph, now: Millis, database?: SqlDatabase): Task {
+    const { deployment, checkpoint, keyed } = image;
+    const isHeld = keyed.some(({ segments }) => segments === "held");
+    if (isHeld && (database === undefined || !holdsState(deployment, database))) {
+      const problem = `there are no rows of checkpoint ${checkpoint}`;
+      throw new FormatError("content", `The state of the image is in rows, and ${problem}.`);
+    }
+    const operator = image.operator.map(restoredWhole);
+    const restored = { checkpoint, keyed, operator, channels: [] };
+    const task = new Task(deployment, graph, restored, now, database);
+    task.#resume(image);
+    return task;
+  }
+
+  #resume({ positions, metrics }: TaskImage): void {
+    const { inputs, outputs, barriers, lastTriggered } = positions;
+    this.#phase = "running";
+    this.#lastTriggered = lastTriggered;
+    this.#aligner.resume(barriers);
+    inputs.forEach((expected, channel) => this.#inbox.resume(channel, expected));
+    this.#outbox.resume(outputs, { records: metrics.recordsOut, bytes: metrics.bytesOut });
+    for (const channel of outputs.keys()) this.#dormant.add(channel);
+    this.#recordsIn = metrics.recordsIn;
+    this.#bytesIn = metrics.bytesIn;
   }
 
   get deployment(): TaskDeployment {
@@ -228,6 +269,42 @@ export class Task {
     const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
     const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt);
     return at === never ? undefined : at;
+  }
+
+  get activity(): TaskActivity {
+    return {
+      isIdle: this.#isIdle,
+      ...(this.#clean !== undefined && { cleanSince: this.#clean.upTo }),
+    };
+  }
+
+  /** Whether all there is to this task is what it had at the barrier of that checkpoint (A7). */
+  mayRest(checkpoint: CheckpointId): boolean {
+    return this.#isIdle && this.#clean !== undefined && this.#clean.from <= checkpoint;
+  }
+
+  /** What a task is made of again, later. Only where it `mayRest`; it goes on as if nothing was. */
+  image(checkpoint: CheckpointId): TaskImage {
+    if (!this.mayRest(checkpoint)) throw new Error("A7: the task has something under way.");
+    return {
+      deployment: { ...this.#deployment, restore: { checkpoint, states: [] } },
+      checkpoint,
+      keyed: this.#snapshots.image(),
+      operator: this.#operatorStates.freeze(),
+      positions: {
+        inputs: this.#inputs.map((_, channel) => this.#inbox.expected(channel)),
+        outputs: this.#outbox.next,
+        barriers: this.#aligner.past,
+        lastTriggered: this.#lastTriggered,
+      },
+      metrics: this.metrics,
+    };
+  }
+
+  /** Of a source: where it waits for more, by partition. */
+  get ends(): readonly SplitRead[] {
+    const offsets = this.#source?.snapshot() ?? [];
+    return offsets.map(({ partition, next }) => ({ partition, from: next }));
   }
 
   table(name: string): TableOperator | undefined {
@@ -284,6 +361,11 @@ export class Task {
 
   sourceBatches(partition: number, batches: readonly StoredBatch[], now: Millis): TaskEffect[] {
     return this.#event(now, () => this.#source?.received(partition, batches));
+  }
+
+  /** A partition has grown: the source looks, whatever its last read said. */
+  appended(partition: number, now: Millis): TaskEffect[] {
+    return this.#event(now, () => this.#source?.appended(partition));
   }
 
   // Outputs.
@@ -385,6 +467,11 @@ export class Task {
 
   #push(): void {
     for (const push of this.#outbox.take()) this.#effects.push({ kind: "push", ...push });
+    for (const channel of this.#dormant) {
+      if (!this.#outbox.isWaiting(channel)) continue;
+      this.#dormant.delete(channel);
+      this.#effects.push({ kind: "open", channel });
+    }
     // The barrier may have left with them.
     this.#acknowledge();
   }
@@ -403,7 +490,7 @@ export class Task {
         const batch = decodeBatch(frame.rows);
         this.#recordsIn += batch.length;
         this.#bytesIn += frame.rows.length;
-        this.#chain.process(batch, this.#inputOf[channel]!);
+        this.#process(batch, this.#inputOf[channel]!);
         this.#hasProcessed = true;
         if (this.#mayOvertake) this.#turn ??= this.#now;
         break;
@@ -425,8 +512,13 @@ export class Task {
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
     const rows = stored.skip === 0 ? batch : new RowBatch(batch.rows().slice(stored.skip));
-    this.#chain.process(rows, 0);
+    this.#process(rows, 0);
     return true;
+  }
+
+  #process(batch: RecordBatch, input: number): void {
+    this.#clean = undefined;
+    this.#chain.process(batch, input);
   }
 
   /** Looks at a frame as it comes: what waits before it does not keep a barrier from being seen. */
@@ -481,6 +573,8 @@ export class Task {
       lastBarrierAt: this.#now,
     };
     this.#snapshot = open;
+    const { checkpoint } = barrier;
+    this.#clean = { from: this.#clean?.from ?? checkpoint, upTo: checkpoint };
     if (this.#now >= barrier.overtakesAt) this.#overtakeOutputs(open);
     this.#acknowledge();
   }
@@ -597,6 +691,18 @@ export class Task {
     if (this.#phase === "deployed") return "start";
     if (this.#aligner.isBlocked(channel)) return "barrier";
     return this.#outbox.hasBacklog ? "output" : undefined;
+  }
+
+  get #isIdle(): boolean {
+    return (
+      this.#isRunning() &&
+      this.#inbox.isEmpty &&
+      this.#outbox.isSettled &&
+      this.#aligner.isSettled &&
+      this.#snapshot === undefined &&
+      this.#turn === undefined &&
+      (this.#source?.isAtEnd ?? true)
+    );
   }
 
   #isRunning(): boolean {

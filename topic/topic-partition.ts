@@ -1,6 +1,9 @@
-// The Durable Object of one topic partition: hands its calls to the log and lets readers wait for
-// the next append. An answer leaves only after the writes before it are durable (the output gate),
-// so an outcome that was received is an outcome that is kept.
+// The Durable Object of one topic partition: hands its calls to the log, lets readers wait for the
+// next append, and calls the sources that rest. An answer leaves only after the writes before it are
+// durable (the output gate), so an outcome that was received is an outcome that is kept.
+//   P1. The alarm that calls subscribers again is set with the append that they are called for, and
+//       again before each call of its own, until all have answered.
+//   P2. No append waits for a subscriber.
 
 import { DurableObject, RpcTarget } from "cloudflare:workers";
 
@@ -11,23 +14,40 @@ import type {
   AppendOutcome,
   PartitionInfo,
   StoredBatch,
+  SubtaskApi,
   TopicAppend,
   TopicPartitionApi,
   TopicReader,
+  TopicSubscription,
 } from "../format/messages.ts";
+import type { SqlDatabase } from "../format/sql.ts";
 import { TopicLog } from "./log.ts";
+import { type DueCall, subscriberOf, Subscriptions } from "./subscriptions.ts";
 
-export class TopicPartition extends DurableObject implements TopicPartitionApi {
+/** What a topic partition needs bound. */
+export interface TopicPartitionEnv {
+  readonly SUBTASK: { getByName(name: string): Pick<SubtaskApi, "appended"> };
+}
+
+/** Milliseconds after which a subscriber that did not answer is called again. */
+const callInterval = 5_000;
+
+export class TopicPartition extends DurableObject<TopicPartitionEnv> implements TopicPartitionApi {
   readonly #log: TopicLog;
+  readonly #subscriptions: Subscriptions;
   readonly #waiting = new Set<() => void>();
+  /** Subscribers with a call under way, by name. */
+  readonly #calling = new Set<string>();
 
-  constructor(ctx: DurableObjectState, env: unknown) {
-    super(ctx, env as Cloudflare.Env);
+  constructor(ctx: DurableObjectState, env: TopicPartitionEnv) {
+    super(ctx, env);
     const { storage } = ctx;
-    this.#log = new TopicLog({
+    const database: SqlDatabase = {
       exec: (query, ...bindings) => storage.sql.exec(query, ...bindings).toArray(),
       transaction: (work) => storage.transactionSync(work),
-    });
+    };
+    this.#log = new TopicLog(database);
+    this.#subscriptions = new Subscriptions(database);
   }
 
   async append(request: TopicAppend): Promise<AppendOutcome> {
@@ -35,6 +55,11 @@ export class TopicPartition extends DurableObject implements TopicPartitionApi {
     if (outcome.kind === "appended") {
       for (const wake of this.#waiting) wake();
       this.#waiting.clear();
+      const due = this.#due();
+      if (due.length > 0) {
+        this.#orWarn(this.ctx.storage.setAlarm(Date.now() + callInterval));
+        for (const call of due) this.#orWarn(this.#call(call));
+      }
     }
     return outcome;
   }
@@ -48,14 +73,57 @@ export class TopicPartition extends DurableObject implements TopicPartitionApi {
     });
   }
 
-  async subscribe(): Promise<"subscribed" | "behind"> {
-    return "behind";
+  async subscribe(subscription: TopicSubscription): Promise<"subscribed" | "behind"> {
+    const { partition, next } = this.#info();
+    if (next !== subscription.from) return "behind";
+    this.#subscriptions.put(subscription, partition);
+    return "subscribed";
   }
 
   async info(): Promise<PartitionInfo> {
+    return this.#info();
+  }
+
+  override async alarm(): Promise<void> {
+    try {
+      const due = this.#due();
+      if (due.length === 0) return;
+      await this.ctx.storage.setAlarm(Date.now() + callInterval);
+      await Promise.all(due.map((call) => this.#call(call)));
+    } catch (error) {
+      console.error(`A topic partition could not call its subscribers: ${String(error)}`);
+    }
+  }
+
+  #info(): PartitionInfo {
     const { name } = this.ctx.id;
     if (name === undefined) throw new Error("A topic partition is reached by name, never by id.");
     return this.#log.info(parseTopicPartition(name).partition);
+  }
+
+  /** Subscribers that have something to read. */
+  #due(): DueCall[] {
+    return this.#subscriptions.due(this.#log.info(0).next);
+  }
+
+  async #call(call: DueCall): Promise<void> {
+    const name = subscriberOf(call);
+    if (this.#calling.has(name)) return;
+    this.#calling.add(name);
+    try {
+      // Whatever the answer: one that is stale or unknown has nothing to wake up for.
+      await this.env.SUBTASK.getByName(name).appended(call.attempt, call.partition);
+      this.#subscriptions.answered(call);
+      if (this.#due().length === 0) await this.ctx.storage.deleteAlarm();
+    } catch (error) {
+      console.warn(`Subtask ${name} did not hear of an append: ${String(error)}`);
+    } finally {
+      this.#calling.delete(name);
+    }
+  }
+
+  #orWarn(work: Promise<void>): void {
+    work.catch((error: unknown) => console.warn(`A topic partition: ${String(error)}`));
   }
 
   /** Resolves with the next append, or after `readWait` without one. */

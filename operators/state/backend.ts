@@ -48,6 +48,8 @@ export interface BackendStore extends KeyedStateStore {
 export interface StateBackend {
   /** Whether `freeze` gives entries ordered by key group, without having them all in memory. */
   readonly freezesInOrder: boolean;
+  /** Whether what was sealed is in rows that outlive the memory of the object. */
+  readonly holdsRows: boolean;
   /** The store of an operator; the same one at every call. */
   store(uid: string): BackendStore;
   /** Bytes of the memory budget that are taken; 0 where state beyond it has another place. */

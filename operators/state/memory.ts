@@ -38,6 +38,7 @@ interface Tombstone {
 /** All keyed state of one subtask, on the heap. */
 export class MemoryStateBackend implements StateBackend {
   readonly freezesInOrder = false;
+  readonly holdsRows = false;
   readonly #maxParallelism: number;
   readonly #budget: number;
   readonly #stores = new Map<string, MemoryStateStore>();

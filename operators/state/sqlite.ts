@@ -69,6 +69,7 @@ export interface SqliteStateOptions extends RowsOwner {
 /** All keyed state of one subtask, in SQLite. */
 export class SqliteStateBackend implements StateBackend {
   readonly freezesInOrder = true;
+  readonly holdsRows = true;
   readonly maxParallelism: number;
   readonly rows: StateRows;
   readonly #budget: number;

@@ -7,20 +7,14 @@
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
 import { RpcTarget } from "cloudflare:workers";
-import {
-  type CheckpointId,
-  type Millis,
-  millis,
-  objectName,
-  type Seq,
-  taskKey,
-} from "../../format/ids.ts";
+import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../../format/ids.ts";
 import type {
   ChannelSession,
   CheckpointAck,
   CoordinatorTaskApi,
   RestoredBytes,
   SubtaskApi,
+  TaskActivity,
   TaskFailure,
   TaskMetrics,
   TopicPartitionApi,
@@ -32,6 +26,7 @@ import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
 import { ChannelSender } from "./channel-sender.ts";
 import { TimedOut, within } from "./deadline.ts";
+import { report } from "./reports.ts";
 import { storeFile } from "./state-files.ts";
 import { TopicReaders } from "./topic-readers.ts";
 
@@ -42,9 +37,6 @@ export interface SubtaskEnv {
   readonly TOPIC_PARTITION: { getByName(name: string): TopicPartitionApi };
   readonly BUCKET: R2Bucket;
 }
-
-/** Milliseconds before each further try to tell the coordinator something. */
-const reportDelays = [50, 200, 1_000, 3_000];
 
 /** What of an attempt is not the core's. */
 export interface TaskRunOptions {
@@ -71,6 +63,8 @@ export class TaskRun {
   readonly #waiters = new Map<string, Waiter[]>();
   readonly #lostFiles = new Set<string>();
   #stored: Promise<void> = Promise.resolve();
+  /** Snapshots that are being stored or acknowledged. */
+  #openSnapshots = 0;
   #tick: { readonly at: number; readonly timer: number } | undefined;
   #isOver = false;
 
@@ -112,6 +106,28 @@ export class TaskRun {
   notifyComplete(checkpoint: CheckpointId): void {
     this.task.notifyComplete(checkpoint);
     if (!this.#isOver) this.#options.local?.completed(checkpoint);
+  }
+
+  /** That of the core, and whether a snapshot is still on its way. */
+  get activity(): TaskActivity {
+    const { activity } = this.task;
+    return { ...activity, isIdle: activity.isIdle && this.#openSnapshots === 0 };
+  }
+
+  mayRest(checkpoint: CheckpointId): boolean {
+    return !this.#isOver && this.#openSnapshots === 0 && this.task.mayRest(checkpoint);
+  }
+
+  /** Has the partitions of a source call when they grow; false where there is something to read. */
+  async subscribe(): Promise<boolean> {
+    const readers = this.#readers;
+    return readers === undefined || readers.subscribe(this.task.deployment, this.task.ends);
+  }
+
+  /** Tells the coordinator that a task that rested goes on. */
+  reportActive(): void {
+    const { attempt, task } = this.task.deployment;
+    this.#go(this.#report((coordinator) => coordinator.active(attempt, task)));
   }
 
   /** Runs one event of the core and performs what it says. */
@@ -173,7 +189,10 @@ export class TaskRun {
       case "read":
         return this.#go(this.#read(effect.partition, effect.from));
       case "snapshot":
-        return this.#go(this.#snapshot(effect.file, effect.ack));
+        this.#openSnapshots++;
+        return this.#go(
+          this.#snapshot(effect.file, effect.ack).finally(() => this.#openSnapshots--),
+        );
       case "decline":
         return this.#go(this.#report((coordinator) => coordinator.decline(effect.decline)));
       case "fail":
@@ -260,19 +279,10 @@ export class TaskRun {
     }
   }
 
-  /** Tells the coordinator, more than once where it must be. What it never hears, it finds out. */
-  async #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
-    for (let tries = 0; ; tries++) {
-      try {
-        const { job } = this.task.deployment;
-        const coordinator = this.#env.COORDINATOR.getByName(objectName.coordinator(job));
-        return await within(this.#options.patience, "A report", call(coordinator));
-      } catch (error) {
-        const delay = reportDelays[tries];
-        if (delay === undefined) throw error;
-        await scheduler.wait(delay);
-      }
-    }
+  #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
+    const { patience } = this.#options;
+    const { job } = this.task.deployment;
+    return report({ coordinators: this.#env.COORDINATOR, job, patience }, call);
   }
 
   /** One timer, for the earliest time that the core asked for. */

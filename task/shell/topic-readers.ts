@@ -1,8 +1,14 @@
 // The sessions of one source on its topic partitions. A partition is durable, so a reader that
 // breaks is simply opened again.
 
+import type { SplitRead } from "../../connectors/topic-source.ts";
 import { objectName, type Offset } from "../../format/ids.ts";
-import type { StoredBatch, TopicPartitionApi, TopicReader } from "../../format/messages.ts";
+import type {
+  StoredBatch,
+  TaskDeployment,
+  TopicPartitionApi,
+  TopicReader,
+} from "../../format/messages.ts";
 
 /** Milliseconds before each further try to read; after the last the source fails. */
 const retryDelays = [50, 200, 1_000, 3_000, 10_000];
@@ -34,6 +40,19 @@ export class TopicReaders {
     }
   }
 
+  /** Asks every partition to call when it grows; false where one has grown already. */
+  async subscribe(
+    { job, task, attempt }: Pick<TaskDeployment, "job" | "task" | "attempt">,
+    ends: readonly SplitRead[],
+  ): Promise<boolean> {
+    const answers = await Promise.all(
+      ends.map(({ partition, from }) =>
+        this.#partition(partition).subscribe({ job, task, attempt, from }),
+      ),
+    );
+    return answers.every((answer) => answer === "subscribed");
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const partition of this.#sessions.keys()) this.#drop(partition);
@@ -42,11 +61,14 @@ export class TopicReaders {
   async #session(partition: number): Promise<TopicReader> {
     const held = this.#sessions.get(partition);
     if (held !== undefined) return held;
-    const name = objectName.topicPartition(this.#topic, partition);
-    const opened = await this.#partitions.getByName(name).openReader();
+    const opened = await this.#partition(partition).openReader();
     this.#sessions.set(partition, opened);
     if (this.#isClosed) this.#drop(partition);
     return opened;
+  }
+
+  #partition(partition: number): TopicPartitionApi {
+    return this.#partitions.getByName(objectName.topicPartition(this.#topic, partition));
   }
 
   #drop(partition: number): void {

@@ -4,12 +4,15 @@
 import { tidemark } from "tidemark/worker";
 import { type CoordinatorEnv } from "../../coordinator/coordinator.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
+import { type Attempt, type JobId, objectName, type TaskId } from "../../format/ids.ts";
 import type {
   AppendOutcome,
+  AttemptOutcome,
   CheckpointAck,
   CheckpointDecline,
   OpenChannel,
   OpenOutcome,
+  TaskFailure,
   TopicAppend,
 } from "../../format/messages.ts";
 import type { SubtaskEnv } from "../../task/shell/task-run.ts";
@@ -38,6 +41,16 @@ export class Coordinator extends app.Coordinator {
     seen.declines.push(decline);
     await super.decline(decline);
   }
+
+  override async taskFailed(failure: TaskFailure): Promise<void> {
+    seen.failures.push(failure);
+    await super.taskFailed(failure);
+  }
+
+  override async active(attempt: Attempt, task: TaskId): Promise<void> {
+    seen.actives.push(objectName.subtask(this.ctx.id.name as JobId, task));
+    await super.active(attempt, task);
+  }
 }
 
 const byName = new Map([flightDelays, ...programs].map((program) => [program.name, program]));
@@ -53,6 +66,11 @@ export class Subtask extends subtaskClass(byName, timeouts) {
     const outcome = await (faults.onOpen === undefined ? open() : faults.onOpen(request, open));
     if (outcome.kind !== "open" || faults.onPush === undefined) return outcome;
     return { ...outcome, session: new FaultySession(outcome.session, request) };
+  }
+
+  override async appended(attempt: Attempt, partition: number): Promise<AttemptOutcome> {
+    const appended = (): Promise<AttemptOutcome> => super.appended(attempt, partition);
+    return faults.onAppended === undefined ? appended() : faults.onAppended(appended);
   }
 }
 

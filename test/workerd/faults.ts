@@ -7,11 +7,13 @@ import type { Seq } from "../../format/ids.ts";
 import { heartbeatTimeout } from "../../format/limits.ts";
 import type {
   AppendOutcome,
+  AttemptOutcome,
   ChannelSession,
   CheckpointAck,
   CheckpointDecline,
   OpenChannel,
   OpenOutcome,
+  TaskFailure,
 } from "../../format/messages.ts";
 
 type Stored = R2Object | null;
@@ -35,6 +37,8 @@ interface Switches {
   onAppend:
     | ((append: () => Promise<AppendOutcome>, abort: () => void) => Promise<AppendOutcome>)
     | undefined;
+  /** Stands in for every `appended` that a subtask hears. */
+  onAppended: ((appended: () => Promise<AttemptOutcome>) => Promise<AttemptOutcome>) | undefined;
 }
 
 export interface Push {
@@ -53,6 +57,7 @@ const off: Switches = {
   onAcknowledge: undefined,
   patience: undefined,
   onAppend: undefined,
+  onAppended: undefined,
 };
 
 export const faults: Switches = { ...off };
@@ -63,6 +68,11 @@ export const seen = {
   constructed: new Map<string, number>(),
   acks: [] as CheckpointAck[],
   declines: [] as CheckpointDecline[],
+  failures: [] as TaskFailure[],
+  /** Names of the subtasks that said that they rest no longer. */
+  actives: [] as string[],
+  /** Names of all calls on the bucket. */
+  bucketCalls: [] as string[],
   /** Paths whose upload was begun. */
   puts: [] as string[],
   /** Paths that were read. */
@@ -109,6 +119,7 @@ export const faultyBucket = (bucket: R2Bucket): R2Bucket =>
     get(target, name) {
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== "function") return value;
+      seen.bucketCalls.push(String(name));
       if (name === "get") {
         return (path: string, options: R2GetOptions) => {
           seen.gets.push(path);
