@@ -7,12 +7,13 @@ import { root } from "./source-file.ts";
 const read = (path: string) =>
   unstable_readConfig({ config: join(root, path) }, { hideWarnings: true });
 
-test.each(["test/workerd/wrangler.test.toml", "test/chaos/wrangler.chaos.toml"])(
-  "the Worker of %s is bound as the deployed one",
-  (tested) => {
-    expect(differences(read("wrangler.toml"), read(tested))).toEqual([]);
-  },
-);
+test.each([
+  "test/workerd/wrangler.test.toml",
+  "test/chaos/wrangler.chaos.toml",
+  "test/idle/wrangler.idle.toml",
+])("the Worker of %s is bound as the deployed one", (tested) => {
+  expect(differences(read("wrangler.toml"), read(tested))).toEqual([]);
+});
 
 test("another date and a missing bucket are noticed", () => {
   const ours = read("wrangler.toml");

@@ -1,5 +1,5 @@
-// The Workers of test/workerd and test/chaos must be bound as the deployed one is, or they prove
-// little.
+// The Workers of test/workerd, test/chaos and test/idle must be bound as the deployed one is, or they
+// prove little.
 
 import type { Unstable_Config } from "wrangler";
 
