@@ -4,12 +4,7 @@
 //   J6. Checkpoints are open only while the job is RUNNING: whatever ends an attempt ends them, also
 //       the one that is being published. Its manifest then counts for nothing, being in no ledger.
 
-import {
-  type CheckpointId,
-  checkpointId,
-  type Millis,
-  taskKey,
-} from "../format/ids.ts";
+import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format/ids.ts";
 import { inlineManifestBytesMax } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";

@@ -179,7 +179,7 @@ class Rig {
     return {
       failures: this.failures,
       metrics: task.metrics,
-      expected: task.inputs.map((_, channel) => task.expected(channel)),
+      expected: task.inputs.map((_, channel) => task.position(channel).expected),
       received: this.received.map((frames) =>
         frames.map((bytes) => {
           const frame = decodeFrame(bytes);
@@ -287,7 +287,7 @@ describe("a task made of an image", () => {
     const { graph } = rig.definition;
     const task = Task.fromImage(rig.task.image(id), graph, millis(20));
     const before = rig.received.map(({ length }) => length);
-    const effects = task.receive(0, task.expected(0), dataOf(1), millis(20)).effects;
+    const effects = task.receive(0, task.position(0).expected, dataOf(1), millis(20)).effects;
     const [opened, ...others] = effects.filter((effect) => effect.kind === "open");
     expect(others).toEqual([]);
     // It goes on counting where it was; what the receiver expects says whether it is the same one.
@@ -295,7 +295,7 @@ describe("a task made of an image", () => {
     const sent = task.reopened(channel, seq(before[channel]!), millis(20));
     expect(sent).toMatchObject([{ kind: "push", channel, seq: before[channel] }]);
     const other = Task.fromImage(rig.task.image(id), graph, millis(20));
-    other.receive(0, other.expected(0), dataOf(1), millis(20));
+    other.receive(0, other.position(0).expected, dataOf(1), millis(20));
     expect(other.reopened(channel, seq(0), millis(20))).toMatchObject([{ kind: "fail" }]);
   });
 
