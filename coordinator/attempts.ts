@@ -1,14 +1,19 @@
-// The attempts of a job: begun, deployed, started, failed, and begun again as its restart strategy
-// says.
-//   J1. The attempt grows before anything of it is deployed, and durably; every message to a
-//       subtask carries it, and messages of another attempt change nothing.
-//   J2. A failure ends its attempt once; later failures of the same attempt are the same failure.
-//   J4. Sources start only when every subtask of the attempt has been deployed.
+// The attempts of a job's regions: begun, deployed, started, failed, and begun again as the restart
+// strategy says.
+//   J1. The job's attempt grows before anything of it is deployed, and durably. A region runs under
+//       the attempt it was last deployed with; every message to a subtask carries it, and messages
+//       of another attempt change nothing.
+//   J2. A failure ends its region's attempt once; later failures of the same are the same failure.
+//       What fails for all, a checkpoint or a restore, ends every region's.
+//   J4. The sources of a region start only when every subtask of it has been deployed.
+//   J7. The restart strategy is asked once for failures that come together: a region that fails
+//       while another waits for its restart waits with it, and counts for nothing.
 
 import {
   type Attempt,
   attempt as attemptOf,
   type Millis,
+  millis,
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
@@ -17,9 +22,9 @@ import { type Manifest, statesOf } from "../format/manifest.ts";
 import type { AttemptOutcome, DeployOutcome, TaskDeployment } from "../format/messages.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { Silence } from "./effects.ts";
-import { isEnding, isTerminal } from "./job-record.ts";
+import { isEnding, isTerminal, type RegionRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
-import { decideRestart, jitterOf } from "./restart.ts";
+import { decideRestart, jitterOf, type RestartDecision } from "./restart.ts";
 
 /** Failures remembered for the REST API; Flink's `web.exception-history-size`. */
 const failuresMax = 16;
@@ -27,10 +32,11 @@ const failuresMax = 16;
 /** Characters kept of a failure's message, and of its stack: the record of a job stays small. */
 const failureTextMax = 4_000;
 
-/** Milliseconds in which every subtask of an attempt must be deployed and started. */
+/** Milliseconds in which every subtask of a region must be deployed and started. */
 const deployTimeout = 60_000;
 
 export interface Failure {
+  /** Absent where the failure is not one subtask's. */
   readonly task?: TaskId;
   readonly name: string;
   readonly message: string;
@@ -40,8 +46,8 @@ export interface Failure {
 export class Attempts {
   readonly #state: JobState;
   readonly #checkpointing: Checkpointing;
-  /** Set from the beginning of an attempt until all of it runs. */
-  #deployingSince: Millis | undefined;
+  /** Of each region from the beginning of an attempt until all of it runs. */
+  readonly #deployingSince = new Map<number, Millis>();
 
   constructor(state: JobState, checkpointing: Checkpointing) {
     this.#state = state;
@@ -50,58 +56,60 @@ export class Attempts {
 
   /** When `tick` is due. */
   wakeTimes(): number[] {
-    const { restartAt } = this.#state.record;
-    const times: number[] = [];
-    if (restartAt !== undefined) times.push(restartAt);
-    if (this.#deployingSince !== undefined) times.push(this.#deployingSince + deployTimeout);
-    return times;
+    return [
+      ...this.#state.record.regions.flatMap((region) => restartAtOf(region) ?? []),
+      ...[...this.#deployingSince.values()].map((since) => since + deployTimeout),
+    ];
   }
 
   tick(now: Millis): void {
-    const { restartAt, attempt } = this.#state.record;
-    if (restartAt !== undefined && now >= restartAt) this.begin(attemptOf(attempt + 1), now);
-    if (this.#deployingSince !== undefined && now >= this.#deployingSince + deployTimeout) {
-      const late = this.#state.tasks.inPhase("DEPLOYING", "INITIALIZING").map(taskKey).join(", ");
-      const message = `Not deployed within ${deployTimeout} ms: ${late}.`;
-      this.fail({ name: "DeployTimeout", message }, now);
+    const due = this.#indices((region) => now >= (restartAtOf(region) ?? Infinity));
+    if (due.length > 0) this.#begin(due, attemptOf(this.#state.record.attempt + 1), now);
+    for (const [index, since] of this.#deployingSince) {
+      if (now < since + deployTimeout) continue;
+      const late = this.#tasksOf([index]).filter(
+        (task) => !this.#state.tasks.isIn(task, "RUNNING"),
+      );
+      const [task] = late;
+      const message = `Not deployed within ${deployTimeout} ms: ${late.map(taskKey).join(", ")}.`;
+      this.fail({ ...(task && { task }), name: "DeployTimeout", message }, now);
     }
   }
 
-  isCurrent(attempt: Attempt): boolean {
-    return attempt === this.#state.record.attempt;
+  /** Whether that is the attempt of the subtask's region. */
+  isCurrent(attempt: Attempt, task: TaskId): boolean {
+    return attempt === this.#state.regionOf(task)?.attempt;
   }
 
-  isRunning(attempt: Attempt): boolean {
-    return this.isCurrent(attempt) && this.#state.record.phase === "RUNNING";
+  /** The last attempt there was of the subtask's region has ended, and no other has begun. */
+  isOver(attempt: Attempt, task: TaskId): boolean {
+    const region = this.#state.regionOf(task);
+    return region?.attempt === attempt && !isActive(region);
   }
 
-  isDeploying(attempt: Attempt): boolean {
-    return this.isCurrent(attempt) && this.#deployingSince !== undefined;
+  /** The first attempt of everything. */
+  beginAll(now: Millis): void {
+    this.#begin(
+      this.#indices(() => true),
+      this.#state.record.attempt,
+      now,
+    );
   }
 
-  /** The last attempt there was has ended, and no other has begun. */
-  isOver(attempt: Attempt): boolean {
-    const { phase, restartAt } = this.#state.record;
-    const isOver = restartAt !== undefined || isEnding(phase) || isTerminal(phase);
-    return this.isCurrent(attempt) && isOver;
-  }
-
-  begin(attempt: Attempt, now: Millis): void {
-    const { tasks, checkpoints } = this.#state;
-    this.#state.forgetRestart();
-    this.#state.update({ attempt, attemptStarted: now });
-    this.#deployingSince = now;
-    tasks.reset("DEPLOYING");
-    this.#checkpointing.sweep(now);
-    const { latest } = checkpoints;
-    if (latest === undefined) this.#deploy();
-    else this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
+  /**
+   * After a reload. A deployment that was under way is begun anew, under a new attempt: what had
+   * become of it is not known.
+   */
+  resume(now: Millis): void {
+    const begun = this.#indices((region) => region.phase === "deploying");
+    if (begun.length > 0) this.#begin(begun, attemptOf(this.#state.record.attempt + 1), now);
   }
 
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): void {
     const { checkpoints, record } = this.#state;
     const { latest } = checkpoints;
-    if (!this.isDeploying(attempt) || latest === undefined) return;
+    const indices = this.#deploying(attempt);
+    if (indices.length === 0 || latest === undefined) return;
     if (manifest.job !== record.job || manifest.checkpoint !== latest.id) {
       const found = `checkpoint ${manifest.checkpoint} of job ${manifest.job}`;
       const message = `${latest.path} is the manifest of ${found}.`;
@@ -109,7 +117,7 @@ export class Attempts {
     }
     checkpoints.restored();
     this.#state.update({ lastRestored: { id: latest.id, at: now, path: latest.path } });
-    this.#deploy(manifest);
+    this.#deploy(indices, attempt, manifest);
   }
 
   manifestFailed(
@@ -117,7 +125,7 @@ export class Attempts {
     failure: { readonly damaged: boolean; readonly message: string },
     now: Millis,
   ): void {
-    if (!this.isDeploying(attempt)) return;
+    if (this.#deploying(attempt).length === 0) return;
     const { checkpoints } = this.#state;
     const isLast = checkpoints.ledger.retained.length <= 1;
     // Never from nothing: a job that forgot its state would go on as if all were well.
@@ -128,10 +136,10 @@ export class Attempts {
 
   deployed(attempt: Attempt, task: TaskId, outcome: DeployOutcome, now: Millis): void {
     const { tasks } = this.#state;
-    if (this.isDeploying(attempt) && tasks.isIn(task, "DEPLOYING")) {
+    if (this.isCurrent(attempt, task) && tasks.isIn(task, "DEPLOYING")) {
       if (outcome.kind === "deployed") {
         tasks.enter(task, "INITIALIZING");
-        this.startWhenDeployed(now);
+        this.startDeployed(now);
       } else {
         const message =
           outcome.kind === "refused"
@@ -139,30 +147,35 @@ export class Attempts {
             : `It runs attempt ${outcome.current}, newer than ${attempt}.`;
         this.fail({ task, name: "DeployRefused", message }, now);
       }
-    } else if (outcome.kind === "deployed" && this.isOver(attempt)) {
+    } else if (outcome.kind === "deployed" && this.isOver(attempt, task)) {
       // The deployment arrived after the cancellation, or the subtask had nothing to cancel yet.
       this.#state.push({ kind: "cancelTasks", attempt, tasks: [task] });
     }
   }
 
-  /** Tells those to start that were not told yet, or did not answer. */
-  startWhenDeployed(now: Millis): void {
-    const { tasks, record } = this.#state;
-    if (this.#deployingSince === undefined || tasks.inPhase("DEPLOYING").length > 0) return;
-    const ready = tasks.inPhase("INITIALIZING");
-    if (ready.length === 0) return;
-    this.#state.probed(now);
-    this.#state.push({ kind: "start", attempt: record.attempt, tasks: ready });
+  /** Tells those to start whose region is deployed: who was not told yet, or did not answer. */
+  startDeployed(now: Millis): void {
+    const { tasks } = this.#state;
+    for (const index of this.#deployingSince.keys()) {
+      const all = this.#tasksOf([index]);
+      const ready = all.filter((task) => tasks.isIn(task, "INITIALIZING"));
+      if (ready.length === 0 || all.some((task) => tasks.isIn(task, "DEPLOYING"))) continue;
+      this.#state.probed(now);
+      this.#state.tell(ready, (attempt, group) => ({ kind: "start", attempt, tasks: group }));
+    }
   }
 
   started(attempt: Attempt, task: TaskId, outcome: AttemptOutcome | Silence, now: Millis): void {
-    const { tasks, checkpoints } = this.#state;
-    if (!this.isDeploying(attempt) || !tasks.isIn(task, "INITIALIZING")) return;
-    if (outcome.kind === "silent") return;
+    const { tasks, checkpoints, regions } = this.#state;
+    const index = regions.indexOf(task);
+    if (!this.isCurrent(attempt, task) || !tasks.isIn(task, "INITIALIZING")) return;
+    if (index === undefined || outcome.kind === "silent") return;
     if (outcome.kind !== "ok") return this.fail(lost(task, outcome), now);
     tasks.enter(task, "RUNNING");
-    if (tasks.inPhase("DEPLOYING", "INITIALIZING").length > 0) return;
-    this.#deployingSince = undefined;
+    if (!this.#tasksOf([index]).every((each) => tasks.isIn(each, "RUNNING"))) return;
+    this.#deployingSince.delete(index);
+    this.#state.setRegions([index], (region) => ({ ...begun(region), phase: "running" }));
+    if (!this.#state.record.regions.every((region) => region.phase === "running")) return;
     checkpoints.restarted(now);
     // Replaced subtasks may have been writing until now.
     checkpoints.littered();
@@ -171,50 +184,78 @@ export class Attempts {
 
   /** `isFinal`: no restart can help. */
   fail(failure: Failure, now: Millis, { isFinal = false }: { isFinal?: boolean } = {}): void {
-    const { phase, restartAt, job, attempt, config, restartHistory, failures } = this.#state.record;
-    if (isTerminal(phase) || isEnding(phase) || restartAt !== undefined) return;
+    const { phase, failures, attempt: latest } = this.#state.record;
+    if (isTerminal(phase) || isEnding(phase)) return;
+    const { task } = failure;
+    const own = task && this.#state.regions.indexOf(task);
+    const ended = this.#indices(
+      (region, index) => isActive(region) && (task === undefined || index === own),
+    );
+    if (ended.length === 0) return;
+    const attempt = (task && this.#state.regionOf(task)?.attempt) ?? latest;
     const decision = isFinal
       ? { kind: "giveUp" as const, reason: "A restart would fail in the same way." }
-      : decideRestart(config.restart, restartHistory, now, jitterOf(job, attempt));
+      : this.#decide(attempt, now);
     const verdict = decision.kind === "giveUp" ? ` The job ends with it: ${decision.reason}` : "";
     const entry: AttemptFailure = {
       attempt,
       at: now,
-      ...(failure.task !== undefined && { task: failure.task }),
+      ...(task !== undefined && { task }),
       name: failure.name,
       message: `${shortened(failure.message)}${verdict}`,
       ...(failure.stack !== undefined && { stack: shortened(failure.stack) }),
     };
-    this.endAttempt(`Attempt ${attempt} failed: ${shortened(failure.message)}`, now);
     this.#state.update({ failures: [entry, ...failures].slice(0, failuresMax) });
+    const reason = `Attempt ${attempt} failed: ${shortened(failure.message)}`;
     if (decision.kind === "restart") {
+      const { at: restartAt, history: restartHistory } = decision;
+      this.#endRegions(ended, reason, now, (region) => ({
+        ...region,
+        phase: "waiting",
+        restartAt,
+      }));
       this.#state.enter("RESTARTING", now);
-      this.#state.update({ restartAt: decision.at, restartHistory: decision.history });
+      this.#state.update({ restartHistory });
     } else {
+      this.endAll(reason, now);
       if (isFinal) this.#state.update({ isBeyondRestart: true });
       this.#state.enter("FAILING", now);
     }
     this.cancelTasks(now);
   }
 
-  /** Nothing of the current attempt counts any more, and none is about to begin. */
-  endAttempt(reason: string, now: Millis): void {
-    this.#checkpointing.abandonAll(reason, now);
-    this.#state.forgetRestart();
-    this.#deployingSince = undefined;
-    this.#state.tasks.enterAll("CANCELING");
+  /** Nothing of the current attempts counts any more, and none is about to begin. */
+  endAll(reason: string, now: Millis): void {
+    this.#endRegions(
+      this.#indices(() => true),
+      reason,
+      now,
+      (region) => ({ ...region, phase: "over" }),
+    );
   }
 
   cancelTasks(now: Millis): void {
-    const { tasks, record } = this.#state;
     this.#state.probed(now);
-    const { attempt } = record;
-    this.#state.push({ kind: "cancelTasks", attempt, tasks: tasks.inPhase("CANCELING") });
+    const tasks = this.#state.tasks.inPhase("CANCELING");
+    this.#state.tell(tasks, (attempt, group) => ({ kind: "cancelTasks", attempt, tasks: group }));
   }
 
-  #deploy(manifest?: Manifest): void {
-    const { job, attempt, plan, config } = this.#state.record;
-    const deployments = this.#state.tasks.all.map((task): TaskDeployment => {
+  #begin(indices: readonly number[], attempt: Attempt, now: Millis): void {
+    const { tasks, checkpoints } = this.#state;
+    this.#state.update({ attempt });
+    this.#state.setRegions(indices, () => ({ attempt, started: now, phase: "deploying" }));
+    for (const index of indices) this.#deployingSince.set(index, now);
+    tasks.reset(this.#tasksOf(indices), "DEPLOYING");
+    const runs = this.#indices((region) => region.phase === "running");
+    if (runs.length === 0) this.#checkpointing.sweep(now); // R4
+    const { latest } = checkpoints;
+    if (latest === undefined) this.#deploy(indices, attempt);
+    else this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
+  }
+
+  #deploy(indices: readonly number[], attempt: Attempt, manifest?: Manifest): void {
+    const { job, plan, config } = this.#state.record;
+    const deployments = this.#tasksOf(indices).map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
       const states = statesOf(manifest, task.vertex);
@@ -222,7 +263,52 @@ export class Attempts {
     });
     this.#state.push({ kind: "deploy", deployments });
   }
+
+  #decide(attempt: Attempt, now: Millis): RestartDecision {
+    const { config, restartHistory: history, regions, job } = this.#state.record;
+    const waiting = regions.flatMap((region) => restartAtOf(region) ?? []);
+    if (waiting.length === 0) {
+      return decideRestart(config.restart, history, now, jitterOf(job, attempt));
+    }
+    return { kind: "restart", at: millis(Math.max(...waiting)), history }; // J7
+  }
+
+  #endRegions(
+    indices: readonly number[],
+    reason: string,
+    now: Millis,
+    endOf: (region: RegionBase) => RegionRecord,
+  ): void {
+    for (const index of indices) this.#deployingSince.delete(index);
+    this.#state.tasks.enterAll(this.#tasksOf(indices), "CANCELING");
+    this.#state.setRegions(indices, (region) => endOf(begun(region)));
+    this.#checkpointing.abandonAll(reason, now);
+  }
+
+  /** The regions that are being deployed under `attempt`. */
+  #deploying(attempt: Attempt): number[] {
+    return this.#indices((region) => region.phase === "deploying" && region.attempt === attempt);
+  }
+
+  #indices(of: (region: RegionRecord, index: number) => boolean): number[] {
+    return this.#state.record.regions.flatMap((region, index) =>
+      of(region, index) ? [index] : [],
+    );
+  }
+
+  #tasksOf(indices: readonly number[]): TaskId[] {
+    return indices.flatMap((index) => this.#state.regions.tasks[index] ?? []);
+  }
 }
+
+type RegionBase = Pick<RegionRecord, "attempt" | "started">;
+
+const begun = ({ attempt, started }: RegionRecord): RegionBase => ({ attempt, started });
+
+const isActive = ({ phase }: RegionRecord): boolean => phase === "deploying" || phase === "running";
+
+const restartAtOf = (region: RegionRecord): Millis | undefined =>
+  region.phase === "waiting" ? region.restartAt : undefined;
 
 export const lost = (task: TaskId, outcome: Exclude<AttemptOutcome, { kind: "ok" }>): Failure => ({
   task,

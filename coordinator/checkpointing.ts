@@ -1,8 +1,10 @@
 // The checkpoints of a job as they are run: triggered, acknowledged, published, completed, aborted,
 // and what the bucket holds for nobody. What counts when is decided in checkpoints.ts.
 //   J3. Subtasks hear of completion only after the manifest is durable and recorded.
-//   J6. Checkpoints are open only while the job is RUNNING: whatever ends an attempt ends them, also
-//       the one that is being published. Its manifest then counts for nothing, being in no ledger.
+//   J6. Checkpoints are open only while the job is RUNNING: whatever ends an attempt, of whichever
+//       region, ends them, also the one that is being published. Its manifest then counts for
+//       nothing, being in no ledger. So the attempts of all regions stand still while one is open,
+//       and a manifest's attempt, the job's last, tells which they were.
 
 import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format/ids.ts";
 import { inlineManifestBytesMax } from "../format/limits.ts";
@@ -125,13 +127,13 @@ export class Checkpointing {
     this.#onIntolerable(message, now);
   }
 
-  /** The attempt has ended, and nobody is left to be told. */
+  /** Some attempt has ended, and with it what is open. Whoever goes on running is told. */
   abandonAll(reason: string, now: Millis): void {
     const { checkpoints } = this.#state;
     for (const { id } of checkpoints.ledger.open) {
       checkpoints.abort(id, reason, now, { counted: false });
+      this.#notifyAborted(id);
     }
-    this.#state.changed();
   }
 
   /** Has the bucket cleared of what no retained checkpoint reaches, where there may be any. */
@@ -164,7 +166,12 @@ export class Checkpointing {
     const { attempt, plan } = record;
     const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now);
     this.#state.changed();
-    this.#state.push({ kind: "trigger", attempt, checkpoint, tasks: sourceTasksOf(plan) });
+    this.#state.tell(sourceTasksOf(plan), (of, sources) => ({
+      kind: "trigger",
+      attempt: of,
+      checkpoint,
+      tasks: sources,
+    }));
   }
 
   #publish(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): void {
@@ -198,12 +205,13 @@ export class Checkpointing {
     const { checkpoints, tasks, record } = this.#state;
     const { subsumed, overtaken } = checkpoints.completed(candidate, now);
     this.#state.changed();
-    const { attempt, job } = record;
-    const all = tasks.all;
-    this.#state.push({ kind: "notifyComplete", attempt, checkpoint: candidate.id, tasks: all });
-    for (const checkpoint of overtaken) {
-      this.#state.push({ kind: "notifyAborted", attempt, checkpoint, tasks: all });
-    }
+    this.#state.tell(tasks.all, (attempt, group) => ({
+      kind: "notifyComplete",
+      attempt,
+      checkpoint: candidate.id,
+      tasks: group,
+    }));
+    for (const checkpoint of overtaken) this.#notifyAborted(checkpoint);
     // Where every checkpoint completes, the ledger knows all files there are. After a failure the
     // bucket is listed: who wrote what is then known to nobody.
     if (checkpoints.ledger.litterUpTo !== undefined) {
@@ -212,6 +220,7 @@ export class Checkpointing {
       return this.sweep(now, candidate.id);
     }
     const files = new Set(subsumed.flatMap((entry) => entry.files));
+    const { job } = record;
     const reachable = new Set(this.#reachable());
     const paths = collectable({ job, reachable, upTo: candidate.id }, files);
     if (paths.length > 0) this.#state.push({ kind: "deleteFiles", paths });
@@ -225,10 +234,13 @@ export class Checkpointing {
   }
 
   #notifyAborted(checkpoint: CheckpointId): void {
-    const { record, tasks } = this.#state;
-    const { attempt } = record;
     this.#state.changed();
-    this.#state.push({ kind: "notifyAborted", attempt, checkpoint, tasks: tasks.all });
+    this.#state.tell(this.#state.tasks.inPhase("RUNNING"), (attempt, tasks) => ({
+      kind: "notifyAborted",
+      attempt,
+      checkpoint,
+      tasks,
+    }));
   }
 
   /** What the latest checkpoint pushed out of the retained may not have gone. */

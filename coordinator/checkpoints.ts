@@ -1,8 +1,8 @@
 // The checkpoints of one job: when one may start, what has been acknowledged, what is retained.
 // Decides only; the job core turns the outcomes into messages.
 //   K1. Ids only grow; an id is used by one attempt and triggered once.
-//   K2. A checkpoint completes when every subtask of its attempt has acknowledged it and its
-//       manifest is written, and in no other way.
+//   K2. A checkpoint completes when every subtask has acknowledged it and its manifest is written,
+//       and in no other way. (Under which attempts these may acknowledge, the job core knows.)
 //   K3. Completing n ends every open checkpoint below n.
 //   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause.
 //   K5. At least one completed checkpoint is retained once there is one, until the job ends.
@@ -90,7 +90,7 @@ export type AckOutcome =
   | { readonly kind: "duplicate" }
   /** From a subtask that the checkpoint does not wait for. */
   | { readonly kind: "unknown" }
-  /** Of a checkpoint that is over, or of another attempt. */
+  /** Of a checkpoint that is over. */
   | { readonly kind: "late" }
   | { readonly kind: "complete"; readonly acks: readonly CheckpointAck[] };
 
@@ -182,7 +182,7 @@ export class Checkpoints {
 
   acknowledge(ack: CheckpointAck, now: Millis): AckOutcome {
     const pending = this.#pending.get(ack.checkpoint);
-    if (pending === undefined || pending.attempt !== ack.attempt) return { kind: "late" };
+    if (pending === undefined) return { kind: "late" };
     const task = taskKey(ack.task);
     if (pending.acks.has(task)) return { kind: "duplicate" };
     if (!pending.missing.delete(task)) return { kind: "unknown" };

@@ -25,18 +25,31 @@ export const isTerminal = (phase: JobPhase): boolean => jobTransitions[phase].le
 /** Whether the job is on its way to a terminal phase. */
 export const isEnding = (phase: JobPhase): boolean => phase === "CANCELLING" || phase === "FAILING";
 
+/** One region of a job. */
+export type RegionRecord = {
+  /** The last attempt of it that was begun, and when. */
+  readonly attempt: Attempt;
+  readonly started: Millis;
+} & (
+  | { readonly phase: "deploying" | "running" }
+  /** Its attempt has failed; the next one begins then. */
+  | { readonly phase: "waiting"; readonly restartAt: Millis }
+  /** It ends with its job. */
+  | { readonly phase: "over" }
+);
+
 export interface JobRecord {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
   readonly phase: JobPhase;
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
+  /** The last that was begun, in whichever region. */
   readonly attempt: Attempt;
-  readonly attemptStarted: Millis;
+  /** In the order of the plan's regions. */
+  readonly regions: readonly RegionRecord[];
   /** What its restart strategy remembers. */
   readonly restartHistory: RestartHistory;
-  /** When the next attempt begins; absent once it has begun. */
-  readonly restartAt?: Millis;
   readonly failures: readonly AttemptFailure[];
   /** It ended with a failure that no restart could have avoided: its checkpoints stay. */
   readonly isBeyondRestart?: true;

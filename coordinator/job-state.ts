@@ -2,14 +2,16 @@
 // the effects of the event that is being handled.
 //   E1. The record is persisted before any other effect of the same event, once per event.
 
-import type { CheckpointRecord } from "../format/job-status.ts";
-import { type Millis, millis } from "../format/ids.ts";
+import type { CheckpointRecord, TaskPhase } from "../format/job-status.ts";
+import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
 import { heartbeatInterval } from "../format/limits.ts";
 import type { JobPhase } from "../format/messages.ts";
+import { tasksOf } from "../format/plan.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { Effect } from "./effects.ts";
-import { type JobRecord, jobTransitions } from "./job-record.ts";
+import { type JobRecord, jobTransitions, type RegionRecord } from "./job-record.ts";
 import { summaryOf } from "./job-view.ts";
+import { Regions } from "./regions.ts";
 import { Subtasks } from "./subtasks.ts";
 
 /** Milliseconds between attempts to tell the dispatcher. */
@@ -17,6 +19,7 @@ const announceRetry = 1_000;
 
 export class JobState {
   readonly checkpoints: Checkpoints;
+  readonly regions: Regions;
   readonly tasks: Subtasks;
   #record: JobRecord;
   #effects: Effect[] = [];
@@ -25,10 +28,13 @@ export class JobState {
   #nextProbeAt: number;
 
   constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
-    const { config, checkpoints, plan, phase } = record;
+    const { config, checkpoints, plan } = record;
     this.#record = record;
     this.checkpoints = new Checkpoints(config.checkpointing, checkpoints, history, now);
-    this.tasks = new Subtasks(plan, phase);
+    this.regions = new Regions(plan);
+    this.tasks = new Subtasks(
+      tasksOf(plan).map((task) => ({ task, phase: phaseOfTask(record, this.regionOf(task)) })),
+    );
     this.#nextProbeAt = now + heartbeatInterval;
   }
 
@@ -66,10 +72,28 @@ export class JobState {
     this.#isChanged = true;
   }
 
-  forgetRestart(): void {
-    const { restartAt: _, ...record } = this.#record;
-    this.#record = record;
-    this.#isChanged = true;
+  /** The region of a subtask; undefined for what is no subtask of the job. */
+  regionOf(task: TaskId): RegionRecord | undefined {
+    const index = this.regions.indexOf(task);
+    return index === undefined ? undefined : this.#record.regions[index];
+  }
+
+  setRegions(indices: readonly number[], change: (region: RegionRecord) => RegionRecord): void {
+    const regions = this.#record.regions.map((region, index) =>
+      indices.includes(index) ? change(region) : region,
+    );
+    this.update({ regions });
+  }
+
+  /** One effect for each attempt that any of `tasks` runs. */
+  tell(
+    tasks: readonly TaskId[],
+    effectOf: (attempt: Attempt, tasks: readonly TaskId[]) => Effect,
+  ): void {
+    const groups = Map.groupBy(tasks, (task) => this.regionOf(task)?.attempt);
+    for (const [attempt, group] of groups) {
+      if (attempt !== undefined) this.push(effectOf(attempt, group));
+    }
   }
 
   enter(phase: JobPhase, now: Millis): void {
@@ -97,5 +121,20 @@ export class JobState {
     this.#isChanged = false;
     this.#record = { ...this.#record, checkpoints: this.checkpoints.ledger };
     return [{ kind: "persist", record: this.#record, ...this.checkpoints.takeChanges() }, ...out];
+  }
+}
+
+/** What a coordinator that lost its memory takes a subtask to be. */
+function phaseOfTask({ phase }: JobRecord, region: RegionRecord | undefined): TaskPhase {
+  switch (phase) {
+    case "FAILING":
+    case "CANCELLING":
+      return "CANCELING";
+    case "FAILED":
+    case "CANCELED":
+    case "FINISHED":
+      return phase;
+    default:
+      return region?.phase === "running" ? "RUNNING" : "CREATED";
   }
 }

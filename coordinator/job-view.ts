@@ -12,6 +12,7 @@ import type {
 import type { JobSummary } from "../format/messages.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { isTerminal, type JobRecord } from "./job-record.ts";
+import type { Regions } from "./regions.ts";
 import type { Subtasks } from "./subtasks.ts";
 
 export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
@@ -27,16 +28,20 @@ export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
   };
 }
 
-export function detailsOf(record: JobRecord, subtasks: Subtasks): JobDetails {
-  const { attempt, plan, config, entered, failures, phase, attemptStarted } = record;
+export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Regions): JobDetails {
+  const { attempt, plan, config, entered, failures, phase } = record;
   const ended = isTerminal(phase) ? entered[phase] : undefined;
-  const tasks = subtasks.states.map((state): TaskStatus => ({
-    task: state.task,
-    phase: state.phase,
-    ...(state.phase !== "CREATED" && { started: attemptStarted }),
-    ...(ended !== undefined && { ended }),
-    ...(state.metrics !== undefined && { metrics: state.metrics }),
-  }));
+  const tasks = subtasks.states.map((state): TaskStatus => {
+    const region = record.regions[regions.indexOf(state.task) ?? -1];
+    return {
+      task: state.task,
+      phase: state.phase,
+      attempt: region?.attempt ?? attempt,
+      ...(state.phase !== "CREATED" && region !== undefined && { started: region.started }),
+      ...(ended !== undefined && { ended }),
+      ...(state.metrics !== undefined && { metrics: state.metrics }),
+    };
+  });
   const summary = summaryOf(record, subtasks);
   return { summary, attempt, plan, config, entered, tasks, failures };
 }

@@ -35,6 +35,7 @@ import type { Effect, Silence } from "./effects.ts";
 import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
 import { detailsOf, overviewOf, summaryOf } from "./job-view.ts";
+import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
 
 /** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
@@ -55,12 +56,14 @@ export class Job {
 
   /** A new job; its first attempt is deployed at once. */
   static submitted(submission: JobSubmission, now: Millis): { job: Job; effects: Effect[] } {
+    const attempt = attemptOf(1);
+    const regions = new Regions(submission.plan);
     const record: JobRecord = {
       ...submission,
       phase: "INITIALIZING",
       entered: { INITIALIZING: now },
-      attempt: attemptOf(1),
-      attemptStarted: now,
+      attempt,
+      regions: regions.tasks.map(() => ({ attempt, started: now, phase: "deploying" })),
       restartHistory: noRestarts,
       failures: [],
       checkpoints: emptyLedger,
@@ -69,7 +72,7 @@ export class Job {
       announced: 0,
     };
     const job = new Job(record, [], now);
-    job.#attempts.begin(attemptOf(1), now);
+    job.#attempts.beginAll(now);
     return { job, effects: job.#state.flush(now) };
   }
 
@@ -158,7 +161,7 @@ export class Job {
     outcome: AttemptOutcome | Silence,
     now: Millis,
   ): Effect[] {
-    if (this.#attempts.isRunning(attempt)) {
+    if (this.#attempts.isCurrent(attempt, task)) {
       if (outcome.kind === "silent") {
         const reason = `${taskKey(task)} was not triggered: ${outcome.message}`;
         this.#checkpointing.abort(checkpoint, reason, now);
@@ -169,7 +172,7 @@ export class Job {
   }
 
   acknowledged(ack: CheckpointAck, now: Millis): Effect[] {
-    if (this.#attempts.isRunning(ack.attempt)) {
+    if (this.#attempts.isCurrent(ack.attempt, ack.task)) {
       this.#state.tasks.heard(ack.task);
       this.#checkpointing.acknowledged(ack, now);
     }
@@ -177,7 +180,7 @@ export class Job {
   }
 
   declined(decline: CheckpointDecline, now: Millis): Effect[] {
-    if (this.#attempts.isRunning(decline.attempt)) {
+    if (this.#attempts.isCurrent(decline.attempt, decline.task)) {
       this.#state.tasks.heard(decline.task);
       this.#checkpointing.declined(decline, now);
     }
@@ -190,7 +193,7 @@ export class Job {
     outcome: PublishOutcome,
     now: Millis,
   ): Effect[] {
-    const isRunning = this.#attempts.isRunning(attempt);
+    const isRunning = this.phase === "RUNNING" && attempt === this.#state.record.attempt;
     this.#checkpointing.published(candidate, outcome, now, { isRunning });
     return this.#state.flush(now);
   }
@@ -216,7 +219,8 @@ export class Job {
   // Failure and end.
 
   taskFailed(failure: TaskFailure, now: Millis): Effect[] {
-    if (this.#attempts.isCurrent(failure.attempt)) this.#attempts.fail(failure, now);
+    const { attempt, task } = failure;
+    if (this.#attempts.isCurrent(attempt, task)) this.#attempts.fail(failure, now);
     return this.#state.flush(now);
   }
 
@@ -227,7 +231,7 @@ export class Job {
     outcome: HeartbeatOutcome | AttemptOutcome | Silence,
     now: Millis,
   ): Effect[] {
-    if (this.#attempts.isCurrent(attempt)) this.#answered(task, outcome, now);
+    if (this.#attempts.isCurrent(attempt, task)) this.#answered(task, outcome, now);
     return this.#state.flush(now);
   }
 
@@ -235,7 +239,7 @@ export class Job {
     const { phase } = this;
     if (isTerminal(phase) || phase === "FAILING") return { outcome: "ended", effects: [] };
     if (phase !== "CANCELLING") {
-      this.#attempts.endAttempt("The job was cancelled.", now);
+      this.#attempts.endAll("The job was cancelled.", now);
       this.#state.enter("CANCELLING", now);
       this.#attempts.cancelTasks(now);
     }
@@ -244,13 +248,13 @@ export class Job {
 
   /** These were told to stop; who was not is told again with the next probe. */
   tasksCancelled(attempt: Attempt, tasks: readonly TaskId[], now: Millis): Effect[] {
-    if (this.#attempts.isOver(attempt)) {
-      for (const task of tasks) {
-        if (this.#state.tasks.isIn(task, "CANCELING")) this.#state.tasks.enter(task, "CANCELED");
-      }
-      const left = this.#state.tasks.inPhase("CANCELING");
-      if (isEnding(this.phase) && left.length === 0) this.#end(now);
+    for (const task of tasks) {
+      const isOver = this.#attempts.isOver(attempt, task);
+      if (!isOver || !this.#state.tasks.isIn(task, "CANCELING")) continue;
+      this.#state.tasks.enter(task, "CANCELED");
     }
+    const left = this.#state.tasks.inPhase("CANCELING");
+    if (isEnding(this.phase) && left.length === 0) this.#end(now);
     return this.#state.flush(now);
   }
 
@@ -268,7 +272,7 @@ export class Job {
   }
 
   details(): JobDetails {
-    return detailsOf(this.#state.record, this.#state.tasks);
+    return detailsOf(this.#state.record, this.#state.tasks, this.#state.regions);
   }
 
   overview(): CheckpointOverview {
@@ -278,14 +282,12 @@ export class Job {
   // Steps.
 
   #resume(now: Millis): void {
-    const { phase, restartAt, attempt } = this.#state.record;
+    const { phase } = this;
     if (isTerminal(phase)) return this.#checkpointing.sweep(now);
     if (isEnding(phase)) return this.#attempts.cancelTasks(now);
     this.#checkpointing.resume(now);
-    if (phase === "RUNNING") this.#probe(now);
-    // A deployment that was under way is begun anew, under a new attempt: what had become of it
-    // is not known.
-    else if (restartAt === undefined) this.#attempts.begin(attemptOf(attempt + 1), now);
+    this.#attempts.resume(now);
+    this.#probe(now);
   }
 
   #answered(task: TaskId, outcome: HeartbeatOutcome | AttemptOutcome | Silence, now: Millis): void {
@@ -302,13 +304,16 @@ export class Job {
   }
 
   #failLost(now: Millis): void {
-    const found = this.#state.tasks.lost(now);
-    if (found !== undefined) this.#attempts.fail({ ...found, name: "HeartbeatTimeout" }, now);
+    for (;;) {
+      const found = this.#state.tasks.lost(now);
+      if (found === undefined) return;
+      this.#attempts.fail({ ...found, name: "HeartbeatTimeout" }, now);
+    }
   }
 
   /** Asks the subtasks whatever is to be asked in this phase, and again what was not answered. */
   #probe(now: Millis): void {
-    const { phase, entered, attempt } = this.#state.record;
+    const { phase, entered } = this.#state.record;
     if (isTerminal(phase)) return;
     this.#state.probed(now);
     if (isEnding(phase)) {
@@ -316,18 +321,18 @@ export class Job {
       else this.#attempts.cancelTasks(now);
       return;
     }
-    this.#attempts.startWhenDeployed(now);
+    this.#attempts.startDeployed(now);
     this.#failLost(now);
     const tasks = this.#state.tasks.inPhase("RUNNING");
     if (tasks.length === 0) return;
     this.#state.tasks.asked(tasks, now);
-    this.#state.push({ kind: "heartbeat", attempt, tasks });
+    this.#state.tell(tasks, (attempt, group) => ({ kind: "heartbeat", attempt, tasks: group }));
   }
 
   #end(now: Millis): void {
     const { tasks, checkpoints } = this.#state;
     const end = this.phase === "CANCELLING" ? "CANCELED" : "FAILED";
-    tasks.enterAll(end);
+    tasks.enterAll(tasks.all, end);
     this.#state.enter(end, now);
     if (!this.#keepsCheckpoints()) checkpoints.discardAll();
     checkpoints.littered();

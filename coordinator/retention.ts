@@ -3,6 +3,9 @@
 //   R2. A file of a checkpoint above `upTo` stays: a subtask may still be building on it.
 //   R3. Every later chain of segments is a prefix of an earlier one plus newer files; so once
 //       checkpoint n has completed, what it does not reach and is no newer can never be needed.
+//   R4. While any region runs, nothing newer than the latest completed checkpoint is deleted: what
+//       its subtasks wrote for a checkpoint that was aborted is the base of their next deltas. So a
+//       region's restart sweeps nothing; the checkpoint that completes next does.
 
 import type { CheckpointId, JobId } from "../format/ids.ts";
 import { checkpointOfPath } from "../format/paths.ts";

@@ -1,4 +1,4 @@
-// What a coordinator believes of the subtasks of its current attempt.
+// What a coordinator believes of the subtasks of its current attempts.
 //   S1. A subtask is silent from the first call it left unanswered, not from its last word: a
 //       coordinator that slept itself has nobody to blame.
 //   S2. An answer of any kind ends the silence.
@@ -6,20 +6,7 @@
 import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { TaskPhase } from "../format/job-status.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
-import type { JobPhase, TaskMetrics } from "../format/messages.ts";
-import { type ExecutionPlan, tasksOf } from "../format/plan.ts";
-
-/** What a coordinator that lost its memory takes its subtasks to be. */
-const phaseOfTasks = {
-  INITIALIZING: "CREATED",
-  RUNNING: "RUNNING",
-  RESTARTING: "CREATED",
-  FAILING: "CANCELING",
-  FAILED: "FAILED",
-  CANCELLING: "CANCELING",
-  CANCELED: "CANCELED",
-  FINISHED: "FINISHED",
-} as const satisfies Record<JobPhase, TaskPhase>;
+import type { TaskMetrics } from "../format/messages.ts";
 
 export interface SubtaskState {
   readonly task: TaskId;
@@ -32,9 +19,8 @@ export interface SubtaskState {
 export class Subtasks {
   readonly #states = new Map<TaskKey, SubtaskState>();
 
-  constructor(plan: ExecutionPlan, jobPhase: JobPhase) {
-    const phase = phaseOfTasks[jobPhase];
-    for (const task of tasksOf(plan)) this.#states.set(taskKey(task), { task, phase });
+  constructor(states: readonly SubtaskState[]) {
+    for (const state of states) this.#states.set(taskKey(state.task), state);
   }
 
   get all(): TaskId[] {
@@ -57,14 +43,14 @@ export class Subtasks {
     return this.#states.get(taskKey(task))?.phase === phase;
   }
 
-  /** Every subtask enters `phase`, with nothing known of it beside. */
-  reset(phase: TaskPhase): void {
-    for (const { task } of this.states) this.#states.set(taskKey(task), { task, phase });
+  /** These enter `phase`, with nothing known of them beside. */
+  reset(tasks: readonly TaskId[], phase: TaskPhase): void {
+    for (const task of tasks) this.#states.set(taskKey(task), { task, phase });
   }
 
-  /** Every subtask enters `phase`; what they last told stays. */
-  enterAll(phase: TaskPhase): void {
-    for (const { task } of this.states) this.enter(task, phase);
+  /** These enter `phase`; what they last told stays. */
+  enterAll(tasks: readonly TaskId[], phase: TaskPhase): void {
+    for (const task of tasks) this.enter(task, phase);
   }
 
   enter(task: TaskId, phase: TaskPhase): void {

@@ -35,6 +35,8 @@ export type TaskPhase = (typeof taskPhases)[number];
 export interface TaskStatus {
   readonly task: TaskId;
   readonly phase: TaskPhase;
+  /** The last one that was begun of its region. */
+  readonly attempt: Attempt;
   /** When this attempt's deployment of the subtask began, and when it ended. */
   readonly started?: Millis;
   readonly ended?: Millis;
@@ -56,6 +58,7 @@ export interface AttemptFailure {
 /** The answer to `GET /jobs/:jobid`, before it is Flink's. */
 export interface JobDetails {
   readonly summary: JobSummary;
+  /** The last one that was begun, in whichever region. */
   readonly attempt: Attempt;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;

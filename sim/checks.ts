@@ -3,7 +3,8 @@
 //   X1. Every manifest that comes to stand is a consistent cut: exactly the records below the source
 //       offsets in it are in the states it names or in its channels, each once (at least once in
 //       that mode).
-//   X2. It is of one attempt: what it adds was acknowledged under its own attempt.
+//   X2. What it says of a subtask, that subtask acknowledged, under the attempt that its region ran
+//       when the manifest's attempt was the job's last.
 //   X3. A checkpoint is complete once its manifest stands and its record is durable, and not before;
 //       a reader of committed rows is shown exactly the rows of a complete one, and never an older
 //       one than before.
@@ -13,6 +14,7 @@
 
 import type { TopicOffsets } from "../connectors/topic-source.ts";
 import type { JobRecord } from "../coordinator/job-record.ts";
+import { Regions } from "../coordinator/regions.ts";
 import { type Attempt, type CheckpointId, parseTaskKey, type TaskKey } from "../format/ids.ts";
 import { rangeHas } from "../format/key-groups.ts";
 import { decodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
@@ -54,6 +56,7 @@ const must = (holds: boolean, rule: () => string): void => {
 export class Checks implements Observer {
   readonly #topology: Topology;
   readonly #plan: ExecutionPlan;
+  readonly #regions: Regions;
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #atLeast: boolean;
   readonly #isInline: boolean;
@@ -66,6 +69,8 @@ export class Checks implements Observer {
   readonly #cuts = new Map<CheckpointId, Cut>();
   readonly #complete = new Set<CheckpointId>();
   readonly #written = new Set<string>();
+  /** By the job's attempt: the attempts of its regions. */
+  readonly #ran = new Map<Attempt, readonly Attempt[]>();
   readonly #acks = new Map<string, CheckpointAck[]>();
   readonly #views = new Map<string, (value: unknown) => View>();
   /** What each reader of a table was shown last. */
@@ -85,6 +90,7 @@ export class Checks implements Observer {
     const { plan, topics, files } = seen;
     this.#topology = topology;
     this.#plan = plan;
+    this.#regions = new Regions(plan);
     this.#files = files;
     this.#atLeast = checkpointing.mode === "AT_LEAST_ONCE";
     this.#isInline = checkpointing.storage === "inline";
@@ -133,7 +139,10 @@ export class Checks implements Observer {
 
   /** A reader found nothing under a name that the running attempt's checkpoint holds. */
   missing(path: string, attempt: Attempt): void {
-    must(attempt !== this.#record?.attempt, () => `X4: attempt ${attempt} restores ${path}, gone`);
+    const isDeploying = this.#record?.regions.some(
+      (region) => region.phase === "deploying" && region.attempt === attempt,
+    );
+    must(isDeploying !== true, () => `X4: attempt ${attempt} restores ${path}, gone`);
   }
 
   // What becomes durable.
@@ -142,6 +151,10 @@ export class Checks implements Observer {
     const before = this.#record;
     this.#record = record;
     const { attempt, checkpoints, phase } = record;
+    this.#ran.set(
+      attempt,
+      record.regions.map((region) => region.attempt),
+    );
     if (phase === "RESTARTING" && before?.phase !== phase) this.#restarts++;
     must(attempt >= (before?.attempt ?? 0), () => `X5: attempt ${attempt} after a later one`);
     const spent = before?.checkpoints.nextId ?? 0;
@@ -284,6 +297,13 @@ export class Checks implements Observer {
     this.#cuts.set(checkpoint, { files, tables });
   }
 
+  /** What the region of a subtask ran while `attempt` was the job's last. */
+  #attemptOf(task: TaskKey, attempt: Attempt): Attempt | undefined {
+    const [vertex = "", index] = task.split("/");
+    const region = this.#regions.indexOf({ vertex, index: Number(index) }) ?? -1;
+    return this.#ran.get(attempt)?.[region];
+  }
+
   /** As it was acknowledged, which is what the manifest must say. */
   #acknowledged(
     named: TaskStateHandle,
@@ -292,9 +312,10 @@ export class Checks implements Observer {
     attempt: Attempt,
   ): TaskStateHandle {
     const acks = this.#acks.get(ackKey(checkpoint, task)) ?? [];
-    const ack = acks.find((one) => one.attempt === attempt && isSame(one.state, named));
+    const own = this.#attemptOf(task, attempt);
+    const ack = acks.find((one) => one.attempt === own && isSame(one.state, named));
     if (ack === undefined) {
-      throw new Violation(`X2: ${task} did not say that in attempt ${attempt}`);
+      throw new Violation(`X2: ${task} did not say that in attempt ${own}`);
     }
     return ack.state;
   }

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { isTerminal } from "../../coordinator/job-record.ts";
 import { attempt as attemptOf, checkpointId } from "../../format/ids.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
-import { JobDriver, type Request } from "./job-driver.ts";
+import { JobDriver, type Request, twoByTwo, twoRegions } from "./job-driver.ts";
 
 const seconds = 1_000;
 
@@ -77,6 +77,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 ) as fc.Arbitrary<Step>;
 
 const scenario = fc.record({
+  plan: fc.constantFrom(twoByTwo, twoRegions),
   checkpointing: fc.record({
     minPause: fc.constantFrom(0, 1_500),
     maxConcurrent: fc.constantFrom(1, 1, 2, 3),
@@ -138,7 +139,7 @@ function answer(driver: JobDriver, request: Request, how: number): void {
 }
 
 function act(driver: JobDriver, step: Step): void {
-  const { attempt, checkpoints } = driver.record;
+  const { checkpoints } = driver.record;
   switch (step.kind) {
     case "advance":
       return driver.advance(step.ms);
@@ -158,6 +159,7 @@ function act(driver: JobDriver, step: Step): void {
         return driver.ack(from, own.id, { full: step.full });
       }
       // Anything else is a stray: of a checkpoint that is over or unheard of, of another attempt.
+      const attempt = driver.attemptOf(from);
       const stray: CheckpointAck = {
         attempt: attemptOf(Math.max(1, attempt - step.attemptsBack)),
         checkpoint: id,
@@ -173,13 +175,13 @@ function act(driver: JobDriver, step: Step): void {
     case "decline":
       return driver.decline(
         checkpointId(Math.max(1, checkpoints.nextId - 1 - step.back)),
-        attemptOf(Math.max(1, attempt - step.attemptsBack)),
+        attemptOf(Math.max(1, driver.attempt - step.attemptsBack)),
       );
-    case "fail":
-      return driver.fail(
-        driver.tasks[step.task]!,
-        attemptOf(Math.max(1, attempt - step.attemptsBack)),
-      );
+    case "fail": {
+      const failing = driver.tasks[step.task]!;
+      const attempt = driver.attemptOf(failing);
+      return driver.fail(failing, attemptOf(Math.max(1, attempt - step.attemptsBack)));
+    }
     case "reload":
       return driver.reload({ landed: step.landed });
     case "cancel":
@@ -211,8 +213,8 @@ test(
   { timeout: 120_000 },
   () => {
     fc.assert(
-      fc.property(scenario, ({ checkpointing, restart, warm, steps, cancelAfter }) => {
-        const driver = new JobDriver({ checkpointing, restart }, []);
+      fc.property(scenario, ({ plan, checkpointing, restart, warm, steps, cancelAfter }) => {
+        const driver = new JobDriver({ plan, checkpointing, restart }, []);
         if (warm) {
           driver.deployAll();
           driver.complete();

@@ -253,7 +253,7 @@ describe("ExponentialDelayRestartBackoffTimeStrategyTest", () => {
     for (let round = 0; round < 4; round++) {
       driver.deployAll();
       driver.fail();
-      delays.push(driver.record.restartAt! - driver.now);
+      delays.push(driver.restartAt! - driver.now);
       driver.reload();
       driver.advance(delays.at(-1)!);
     }

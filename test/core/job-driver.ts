@@ -8,6 +8,7 @@ import type { RetainedCheckpoint } from "../../coordinator/checkpoints.ts";
 import type { Effect } from "../../coordinator/effects.ts";
 import { Job } from "../../coordinator/job.ts";
 import type { JobRecord } from "../../coordinator/job-record.ts";
+import { Regions } from "../../coordinator/regions.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
 import {
@@ -32,7 +33,12 @@ import type {
   JobSummary,
 } from "../../format/messages.ts";
 import { manifestPath, snapshotPath } from "../../format/paths.ts";
-import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts";
+import {
+  type ExecutionPlan,
+  type Partitioning,
+  sourceTasksOf,
+  tasksOf,
+} from "../../format/plan.ts";
 import { filesOf, type TaskStateHandle } from "../../format/state-handle.ts";
 import { Witness } from "./job-witness.ts";
 
@@ -41,8 +47,7 @@ export type EffectOf<Kind extends Effect["kind"]> = Extract<Effect, { kind: Kind
 const source = "a".repeat(32);
 const counter = "b".repeat(32);
 
-/** Two sources that feed two counters. */
-export const twoByTwo: ExecutionPlan = {
+const planWith = (partitioning: Partitioning): ExecutionPlan => ({
   program: "counts",
   fingerprint: "f".repeat(32),
   maxParallelism: 128,
@@ -57,19 +62,19 @@ export const twoByTwo: ExecutionPlan = {
     { id: counter, name: "count", parallelism: 2, operators: ["count"] },
   ],
   edges: [
-    {
-      id: 0,
-      from: source,
-      fromUid: "in",
-      to: counter,
-      toUid: "count",
-      input: 0,
-      partitioning: "hash",
-    },
+    { id: 0, from: source, fromUid: "in", to: counter, toUid: "count", input: 0, partitioning },
   ],
-};
+});
+
+/** Two sources that feed two counters. */
+export const twoByTwo = planWith("hash");
+
+/** The same, each source with a counter of its own: two regions. */
+export const twoRegions = planWith("forward");
 
 export interface DriverOptions {
+  /** `twoByTwo` unless it is another. */
+  readonly plan?: ExecutionPlan;
   readonly checkpointing?: Partial<CheckpointConfig>;
   /** Of the fixed-delay strategy, unless it names another: then whole. */
   readonly restart?: { readonly attempts?: number; readonly delay?: number } | RestartConfig;
@@ -137,9 +142,9 @@ const noMetrics = { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 };
 const start = 1_700_000_000_000;
 
 export class JobDriver {
-  readonly plan = twoByTwo;
-  readonly tasks = tasksOf(twoByTwo);
-  readonly sources = sourceTasksOf(twoByTwo);
+  readonly plan: ExecutionPlan;
+  readonly tasks: readonly TaskId[];
+  readonly sources: readonly TaskId[];
   readonly config: JobConfig;
   readonly auto: Set<Auto>;
   readonly bucket = new Map<string, Uint8Array>();
@@ -153,6 +158,7 @@ export class JobDriver {
   #job: Job;
   #record: JobRecord | undefined;
   #history = new Map<CheckpointId, CheckpointRecord>();
+  readonly #regions: Regions;
   /** When the job asked for it. */
   readonly #asked = new WeakMap<Request, number>();
   /** Per subtask: the files its next snapshot may build on, and the acknowledgements it has sent. */
@@ -160,6 +166,10 @@ export class JobDriver {
   readonly #acks = new Map<string, CheckpointAck>();
 
   constructor(options: DriverOptions = {}, auto: readonly Auto[] = everything) {
+    this.plan = options.plan ?? twoByTwo;
+    this.tasks = tasksOf(this.plan);
+    this.sources = sourceTasksOf(this.plan);
+    this.#regions = new Regions(this.plan);
     this.config = configOf(options);
     this.auto = new Set(auto);
     this.witness = new Witness(this.plan, this.config, this.bucket);
@@ -190,6 +200,14 @@ export class JobDriver {
 
   get attempt(): Attempt {
     return this.record.attempt;
+  }
+
+  /** When what waits for its restart begins again. */
+  get restartAt(): Millis | undefined {
+    const times = this.record.regions.flatMap((region) =>
+      region.phase === "waiting" ? [region.restartAt] : [],
+    );
+    return times[0];
   }
 
   /** Ids of the retained checkpoints, newest first. */
@@ -291,7 +309,17 @@ export class JobDriver {
     return outcome;
   }
 
-  fail(task: TaskId = this.tasks[0]!, attempt: Attempt = this.attempt, message = "boom"): void {
+  /** The attempt that the region of a subtask was last begun under. */
+  attemptOf(task: TaskId): Attempt {
+    const at = this.#regions.indexOf(task) ?? -1;
+    return this.record.regions[at]?.attempt ?? this.attempt;
+  }
+
+  fail(
+    task: TaskId = this.tasks[0]!,
+    attempt: Attempt = this.attemptOf(task),
+    message = "boom",
+  ): void {
     this.event((job, now) => job.taskFailed({ attempt, task, name: "Error", message }, now));
   }
 
@@ -404,7 +432,7 @@ export class JobDriver {
   ackOf(
     task: TaskId,
     checkpoint: CheckpointId = this.last,
-    { attempt = this.attempt, full = false }: { attempt?: Attempt; full?: boolean } = {},
+    { attempt = this.attemptOf(task), full = false }: { attempt?: Attempt; full?: boolean } = {},
   ): CheckpointAck {
     const key = `${attempt} ${checkpoint} ${taskKey(task)}`;
     const known = this.#acks.get(key);
@@ -426,7 +454,7 @@ export class JobDriver {
 
   /** Whether that subtask has acknowledged it, or is about to. */
   hasFrozen(task: TaskId, checkpoint: CheckpointId): boolean {
-    return this.#acks.has(`${this.attempt} ${checkpoint} ${taskKey(task)}`);
+    return this.#acks.has(`${this.attemptOf(task)} ${checkpoint} ${taskKey(task)}`);
   }
 
   ack(task: TaskId, ...rest: ParametersAfterFirst): void {
@@ -439,7 +467,10 @@ export class JobDriver {
     for (const task of this.tasks) this.ack(task, ...rest);
   }
 
-  decline(checkpoint: CheckpointId = this.last, attempt: Attempt = this.attempt): void {
+  decline(
+    checkpoint: CheckpointId = this.last,
+    attempt: Attempt = this.attemptOf(this.tasks[2]!),
+  ): void {
     const task = this.tasks[2]!;
     this.event((job, now) => job.declined({ attempt, checkpoint, task, reason: "no room" }, now));
   }
@@ -467,7 +498,7 @@ export class JobDriver {
 
   #delete(paths: readonly string[]): void {
     for (const path of paths) this.bucket.delete(path);
-    this.witness.deleted(paths);
+    this.witness.deleted(paths, this.#chains);
   }
 
   #performOne(effect: Effect): void {

@@ -6,7 +6,14 @@
 
 import type { CheckpointLedger } from "../../coordinator/checkpoints.ts";
 import type { Effect } from "../../coordinator/effects.ts";
-import { isTerminal, type JobRecord, jobTransitions } from "../../coordinator/job-record.ts";
+import {
+  isEnding,
+  isTerminal,
+  type JobRecord,
+  jobTransitions,
+  type RegionRecord,
+} from "../../coordinator/job-record.ts";
+import { Regions } from "../../coordinator/regions.ts";
 import type { JobConfig } from "../../format/config.ts";
 import {
   type Attempt,
@@ -17,7 +24,7 @@ import {
 } from "../../format/ids.ts";
 import type { CheckpointAck, JobPhase } from "../../format/messages.ts";
 import { checkpointOfPath } from "../../format/paths.ts";
-import { type ExecutionPlan, sourceTasksOf, taskKeysOf } from "../../format/plan.ts";
+import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
 
 export class Witness {
@@ -25,19 +32,23 @@ export class Witness {
   readonly #config: JobConfig;
   readonly #bucket: ReadonlyMap<string, unknown>;
   #record: JobRecord | undefined;
+  readonly #regions: Regions;
+  readonly #triggeredAt = new Map<CheckpointId, Set<TaskKey>>();
+  readonly #told = new Map<CheckpointId, Set<TaskKey>>();
   readonly #deployed = new Map<Attempt, Set<TaskKey>>();
   readonly #acknowledged = new Map<string, Set<TaskKey>>();
   readonly #triggered: CheckpointId[] = [];
   readonly #published = new Set<CheckpointId>();
   readonly #completed = new Set<CheckpointId>();
   readonly #aborted = new Set<CheckpointId>();
-  #deployedAttempt = 0;
+  readonly #begun = new Set<Attempt>();
   #lastTriggerAt = Number.NEGATIVE_INFINITY;
   #lastEndAt = Number.NEGATIVE_INFINITY;
   #announced = 0;
 
   constructor(plan: ExecutionPlan, config: JobConfig, bucket: ReadonlyMap<string, unknown>) {
     this.#plan = plan;
+    this.#regions = new Regions(plan);
     this.#config = config;
     this.#bucket = bucket;
   }
@@ -57,8 +68,14 @@ export class Witness {
     this.#lastTriggerAt = Number.NEGATIVE_INFINITY;
   }
 
-  deleted(paths: readonly string[]): void {
+  /** `chains`: what the next snapshot of each subtask may build on. */
+  deleted(paths: readonly string[], chains: ReadonlyMap<TaskKey, readonly string[]>): void {
     const { job, checkpoints } = this.#stored;
+    for (const task of tasksOf(this.#plan)) {
+      if (this.#regionOf(task).phase !== "running") continue;
+      const base = chains.get(taskKey(task))?.find((path) => paths.includes(path));
+      this.#must(base === undefined, `R4: ${base} was deleted, and ${taskKey(task)} builds on it`);
+    }
     const needed = new Set(checkpoints.retained.flatMap((entry) => entry.files));
     const open = new Set(checkpoints.open.map((entry) => entry.id));
     for (const path of paths) {
@@ -82,23 +99,29 @@ export class Witness {
 
   #check(effect: Effect, now: number): void {
     if (effect.kind === "persist") return this.#persisted(effect.record, now);
-    const { phase, attempt, checkpoints, restartAt } = this.#stored;
-    if ("attempt" in effect)
-      this.#must(effect.attempt === attempt, "J1: a message of another attempt");
-    const isOver = isTerminal(phase) || phase === "CANCELLING" || phase === "FAILING";
+    const { phase, attempt, checkpoints } = this.#stored;
+    if ("tasks" in effect) {
+      const isOwn = effect.tasks.every((task) => this.#regionOf(task).attempt === effect.attempt);
+      this.#must(isOwn, "J1: a message of another attempt");
+    } else if ("attempt" in effect) {
+      this.#must(effect.attempt === attempt, "J1: an effect of another attempt");
+    }
+    const isOver = isTerminal(phase) || isEnding(phase);
     switch (effect.kind) {
       case "loadManifest":
-        this.#must(!isOver && restartAt === undefined, `J5: restores in ${phase}`);
+        this.#must(!isOver && this.#deploying(attempt).length > 0, `J5: restores in ${phase}`);
         this.#must(effect.checkpoint.id === checkpoints.retained[0]?.id, "K5: restores the latest");
         return;
       case "deploy": {
-        this.#must(!isOver && restartAt === undefined, `J5: deploys in ${phase}`);
-        this.#must(attempt > this.#deployedAttempt, "J1: an attempt is deployed once");
-        this.#deployedAttempt = attempt;
+        this.#must(!isOver, `J5: deploys in ${phase}`);
+        const of = effect.deployments[0]!.attempt;
+        this.#must(!this.#begun.has(of), "J1: an attempt is deployed once");
+        this.#begun.add(of);
         const tasks = effect.deployments.map(({ task }) => taskKey(task));
-        this.#must(sameSet(tasks, taskKeysOf(this.#plan)), "all subtasks are deployed");
+        const due = this.#deploying(of).map(taskKey);
+        this.#must(tasks.length > 0 && sameSet(tasks, due), "whole regions are deployed");
         for (const { attempt: own, restore } of effect.deployments) {
-          this.#must(own === attempt, "J1: deploys another attempt");
+          this.#must(own === of, "J1: deploys another attempt");
           this.#must(restore?.checkpoint === checkpoints.retained[0]?.id, "restores the latest");
           for (const path of restore?.states.flatMap(filesOf) ?? []) {
             this.#must(this.#bucket.has(path), `restores from ${path}, which is gone`);
@@ -107,17 +130,20 @@ export class Witness {
         return;
       }
       case "start": {
-        const deployed = this.#setOf(this.#deployed, attempt);
-        const all = taskKeysOf(this.#plan);
+        const deployed = this.#setOf(this.#deployed, effect.attempt);
+        const regions = new Set(effect.tasks.map((task) => this.#regions.indexOf(task)!));
+        const all = [...regions].flatMap((index) => this.#regions.tasks[index]!);
         this.#must(
-          all.every((task) => deployed.has(task)),
-          "J4: started before all were deployed",
+          all.every((task) => deployed.has(taskKey(task))),
+          "J4: started before all of the region were deployed",
         );
         return;
       }
       case "trigger": {
         const { checkpoint, tasks } = effect;
         this.#must(phase === "RUNNING", `J6: triggers in ${phase}`);
+        for (const task of tasks) this.#setOf(this.#triggeredAt, checkpoint).add(taskKey(task));
+        if (this.#triggered.at(-1) === checkpoint) return; // of another region
         this.#must(checkpoint > (this.#triggered.at(-1) ?? 0), "K1: ids grow");
         this.#must(checkpoints.nextId > checkpoint, "K1: the id is spent, durably");
         this.#must(
@@ -131,16 +157,20 @@ export class Witness {
         const { interval, minPause } = this.#config.checkpointing;
         this.#must(now >= this.#lastTriggerAt + (interval ?? Infinity), "K4: interval");
         this.#must(now >= this.#lastEndAt + minPause, "K4: min pause");
-        const sources = sourceTasksOf(this.#plan).map(taskKey);
-        this.#must(sameSet(tasks.map(taskKey), sources), "every source is triggered");
         this.#triggered.push(checkpoint);
         this.#lastTriggerAt = now;
         return;
       }
       case "publish": {
         const { id } = effect.candidate;
-        const acks = this.#setOf(this.#acknowledged, `${attempt} ${id}`);
-        this.#must(sameSet([...acks], taskKeysOf(this.#plan)), "K2: published without all");
+        for (const task of tasksOf(this.#plan)) {
+          const key = `${this.#regionOf(task).attempt} ${id}`;
+          const acks = this.#setOf(this.#acknowledged, key);
+          this.#must(acks.has(taskKey(task)), "K2: published without all");
+        }
+        const sources = sourceTasksOf(this.#plan).map(taskKey);
+        const triggered = [...this.#setOf(this.#triggeredAt, id)];
+        this.#must(sameSet(triggered, sources), "every source is triggered");
         this.#must(isPublishing(checkpoints, id), "the candidate is stored");
         this.#published.add(id);
         return;
@@ -154,7 +184,11 @@ export class Witness {
         this.#must(latest?.id === checkpoint, "J3: not recorded");
         this.#must(latest?.attempt === attempt, "J1: told to another attempt");
         this.#must(latest !== undefined && this.#bucket.has(latest.path), "J3: no manifest");
-        this.#must(!this.#completed.has(checkpoint), "told of one completion twice");
+        for (const task of effect.tasks.map(taskKey)) {
+          const told = this.#setOf(this.#told, checkpoint);
+          this.#must(!told.has(task), "told of one completion twice");
+          told.add(task);
+        }
         this.#must(!this.#aborted.has(checkpoint), "K2: completed after it was aborted");
         const below = checkpoints.open.filter((open) => open.id < checkpoint);
         this.#must(below.length === 0, "K3: an older one is still open");
@@ -172,7 +206,11 @@ export class Witness {
       case "heartbeat":
         return this.#must(!isOver, `J5: asks in ${phase}`);
       case "cancelTasks":
-        return this.#must(isOver || restartAt !== undefined, "cancels what runs");
+        for (const task of effect.tasks) {
+          const { phase: own } = this.#regionOf(task);
+          this.#must(own === "waiting" || own === "over", "cancels what runs");
+        }
+        return;
       case "deleteFiles":
         return;
       case "sweep": {
@@ -209,8 +247,10 @@ export class Witness {
       `J5: ${before.phase} became ${phase}`,
     );
     this.#must(attempt >= before.attempt && attempt <= before.attempt + 1, "J1: the attempt grows");
-    const attempts = failures.map((failure) => failure.attempt);
-    this.#must(new Set(attempts).size === attempts.length, "J2: an attempt failed twice");
+    const ended = failures.map(
+      ({ attempt: of, task }) => `${of} ${task && this.#regions.indexOf(task)}`,
+    );
+    this.#must(new Set(ended).size === ended.length, "J2: an attempt of a region failed twice");
     this.#must(record.lastModification >= before.lastModification, "modifications go back in time");
     this.#must(phase === "RUNNING" || checkpoints.open.length === 0, `J6: open in ${phase}`);
     this.#ledger(before.checkpoints, checkpoints, record, now);
@@ -256,6 +296,17 @@ export class Witness {
   get #stored(): JobRecord {
     if (this.#record === undefined) throw new Error("W2: an effect before the first write");
     return this.#record;
+  }
+
+  #regionOf(task: TaskId): RegionRecord {
+    return this.#stored.regions[this.#regions.indexOf(task)!]!;
+  }
+
+  /** The subtasks of the regions that are to be deployed under `attempt`. */
+  #deploying(attempt: Attempt): TaskId[] {
+    return this.#stored.regions.flatMap((region, index) =>
+      region.phase === "deploying" && region.attempt === attempt ? this.#regions.tasks[index]! : [],
+    );
   }
 
   #setOf<K>(map: Map<K, Set<TaskKey>>, key: K): Set<TaskKey> {

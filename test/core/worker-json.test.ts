@@ -83,10 +83,33 @@ describe("jobs", () => {
       config: jobConfig(),
       entered: { INITIALIZING: millis(1_000), RUNNING: millis(1_100) },
       tasks: [
-        { task: { vertex: "v1", index: 0 }, phase: "RUNNING", started: millis(1_050), metrics },
-        { task: { vertex: "v1", index: 1 }, phase: "INITIALIZING", started: millis(1_040) },
-        { task: { vertex: "v2", index: 0 }, phase: "RUNNING", started: millis(1_050), metrics },
-        { task: { vertex: "v2", index: 1 }, phase: "RUNNING", started: millis(1_060), metrics },
+        {
+          task: { vertex: "v1", index: 0 },
+          phase: "RUNNING",
+          attempt: attempt(2),
+          started: millis(1_050),
+          metrics,
+        },
+        {
+          task: { vertex: "v1", index: 1 },
+          phase: "INITIALIZING",
+          attempt: attempt(2),
+          started: millis(1_040),
+        },
+        {
+          task: { vertex: "v2", index: 0 },
+          phase: "RUNNING",
+          attempt: attempt(2),
+          started: millis(1_050),
+          metrics,
+        },
+        {
+          task: { vertex: "v2", index: 1 },
+          phase: "RUNNING",
+          attempt: attempt(2),
+          started: millis(1_060),
+          metrics,
+        },
       ],
       failures: [],
     };
