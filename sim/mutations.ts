@@ -226,6 +226,16 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "a region's restart sweeps what others build on",
+    edits: [
+      {
+        file: "coordinator/attempts.ts",
+        from: `    if (runs.length === 0) this.#checkpointing.sweep(now); // R4`,
+        to: `    void runs;\n    this.#checkpointing.sweep(now);`,
+      },
+    ],
+  },
+  {
     name: "failed deletions forgotten",
     edits: [
       {

@@ -101,7 +101,7 @@ export function viewOf(topology: Topology, state: string): (value: unknown) => V
     const { parts, updates } = value as Group;
     return partsView(parts, counts(updates));
   };
-  if (table?.of === "items") return (value) => itemView(value as Item);
+  if (table?.of === "items" || table?.of === "apart") return (value) => itemView(value as Item);
   if (table?.of === "first") return ofStat;
   if (table?.of === "second") return ofGroup;
   switch (state) {
@@ -134,6 +134,8 @@ interface Arrived {
   readonly view: View;
   readonly key: string;
   readonly stat: Stat;
+  /** Of the pipeline that shares nothing with the others. */
+  readonly isApart: boolean;
 }
 
 /** The plain runs over the records of one world. */
@@ -179,9 +181,10 @@ export class References {
         const records = this.#records(source, partition);
         const arrived = this.#arrived[source]![partition]!;
         while (arrived.length < Math.min(next, records.length)) {
-          const { steps } = this.#topology.sources[source]!;
-          const items = behindSteps(this.#topology, applied(steps, [records[arrived.length]!]));
-          arrived.push(items.map((item) => arrivedOf(this.#topology, item)));
+          const { steps, isApart = false } = this.#topology.sources[source]!;
+          const own = applied(steps, [records[arrived.length]!]);
+          const items = isApart ? own : behindSteps(this.#topology, own);
+          arrived.push(items.map((item) => arrivedOf(this.#topology, item, isApart)));
         }
         for (let at = 0; at < next; at++) yield* arrived[at]!;
       }
@@ -197,18 +200,23 @@ interface PartitionOffset {
 const behindSteps = (topology: Topology, items: readonly Item[]): readonly Item[] =>
   applied(topology.steps, items);
 
-function arrivedOf({ key: shape }: Topology, item: Item): Arrived {
+function arrivedOf({ key: shape }: Topology, item: Item, isApart: boolean): Arrived {
   const key = keyOfItem(shape)(item);
   const stat = statOf(key, item);
-  return { item, id: keyText(item.id), view: itemView(item), key: keyText(key), stat };
+  return { item, id: keyText(item.id), view: itemView(item), key: keyText(key), stat, isApart };
 }
 
 function referenceOf(topology: Topology, arrived: Iterable<Arrived>): Reference {
   const [one, two] = topology.stages;
   const items = new Map<string, View>();
+  const apart = new Map<string, View>();
   const stats = new Map<string, Stat>();
   const seen = new Map<string, number[]>();
-  for (const { item, id, view, key, stat } of arrived) {
+  for (const { item, id, view, key, stat, isApart } of arrived) {
+    if (isApart) {
+      apart.set(id, view);
+      continue;
+    }
     items.set(id, view);
     if (one === undefined) continue;
     const before = stats.get(key);
@@ -227,17 +235,18 @@ function referenceOf(topology: Topology, arrived: Iterable<Arrived>): Reference 
       groups.set(keyText(key), after);
     }
   }
-  return viewsOf(topology, { items, stats, seen, groups });
+  return viewsOf(topology, { items, apart, stats, seen, groups });
 }
 
 interface Results {
   readonly items: StateView;
+  readonly apart: StateView;
   readonly stats: ReadonlyMap<string, Stat>;
   readonly seen: ReadonlyMap<string, readonly number[]>;
   readonly groups: ReadonlyMap<string, Group>;
 }
 
-function viewsOf(topology: Topology, { items, stats, seen, groups }: Results): Reference {
+function viewsOf(topology: Topology, { items, apart, stats, seen, groups }: Results): Reference {
   const [one, two] = topology.stages;
   const statViews = mapped(stats, statView);
   const groupViews = mapped(groups, ({ parts, updates }) =>
@@ -255,7 +264,7 @@ function viewsOf(topology: Topology, { items, stats, seen, groups }: Results): R
   if (two !== undefined) states.set(secondState(two), groupViews);
   const tables = new Map<string, StateView>();
   topology.tables.forEach(({ of }, at) => {
-    const views = of === "first" ? statViews : of === "second" ? groupViews : items;
+    const views = { items, apart, first: statViews, second: groupViews }[of];
     tables.set(tableName(at), views);
     states.set(`out-${at}/rows`, views);
   });
@@ -284,6 +293,7 @@ export function arriving(
   const heldIn = (state: string): readonly Held[] => [...(found.get(state)?.values() ?? [])];
 
   const items = itemsUnderWay(topology, underWay);
+  const apart = apartUnderWay(topology, underWay);
 
   const stats = new Map<string, Stat>();
   const seen = new Map<string, number[]>();
@@ -336,7 +346,13 @@ export function arriving(
     for (const { stat, rows } of results) add(groupOf(stat.key), partsOf(stat), rows);
   }
 
-  const { states } = viewsOf(topology, { items: new Map(), stats, seen, groups });
+  const { states } = viewsOf(topology, {
+    items: new Map(),
+    apart: new Map(),
+    stats,
+    seen,
+    groups,
+  });
   const all = new Map(states);
   // What a process keeps beside its total is as it was found, but where rows arrive.
   const odd = `${stageUid(1)}/odd`;
@@ -355,6 +371,7 @@ export function arriving(
       if (held === undefined || newness(row) > newness(held)) rows.set(key, row);
     }
     if (of === "items") for (const item of items) rows.set(keyText(item.id), item);
+    if (of === "apart") for (const item of apart) rows.set(keyText(item.id), item);
     if (of === "first") for (const key of grown.keys()) rows.set(key, stats.get(key));
     if (of === "second") for (const key of grownGroups) rows.set(key, groups.get(key));
     all.set(state, mapped(rows, viewOf(topology, state)));
@@ -363,19 +380,31 @@ export function arriving(
 }
 
 /** What becomes of items in front of a step: they go on through it and all behind it. */
-export const itemsUnderWay = (topology: Topology, underWay: readonly UnderWay[]): Item[] => {
-  const goingTo = (uid: string): Item[] =>
-    underWay.flatMap((channel) => (channel.uid === uid ? (channel.rows as Item[]) : []));
-  return [
-    ...topology.sources.flatMap(({ steps }, source) =>
-      steps.flatMap((_, at) =>
-        behindSteps(topology, applied(steps.slice(at), goingTo(`before-${source}-${at}`))),
-      ),
-    ),
-    ...topology.steps.flatMap((_, at) => applied(topology.steps.slice(at), goingTo(`after-${at}`))),
-    ...goingTo(besideUid),
-  ];
-};
+export const itemsUnderWay = (topology: Topology, underWay: readonly UnderWay[]): Item[] => [
+  ...topology.sources.flatMap((source, at) =>
+    source.isApart ? [] : behindSteps(topology, behindSource(source, at, underWay)),
+  ),
+  ...topology.steps.flatMap((_, at) =>
+    applied(topology.steps.slice(at), itemsTo(`after-${at}`, underWay)),
+  ),
+  ...itemsTo(besideUid, underWay),
+];
+
+/** The same in the pipelines that share nothing with the others. */
+const apartUnderWay = (topology: Topology, underWay: readonly UnderWay[]): Item[] =>
+  topology.sources.flatMap((source, at) =>
+    source.isApart ? behindSource(source, at, underWay) : [],
+  );
+
+const behindSource = (
+  { steps }: Topology["sources"][number],
+  source: number,
+  underWay: readonly UnderWay[],
+): Item[] =>
+  steps.flatMap((_, at) => applied(steps.slice(at), itemsTo(`before-${source}-${at}`, underWay)));
+
+const itemsTo = (uid: string, underWay: readonly UnderWay[]): Item[] =>
+  underWay.flatMap((channel) => (channel.uid === uid ? (channel.rows as Item[]) : []));
 
 /** Of two rows of one key in one table, the later one has more of this. */
 const newness = (row: Item | Stat | Group): number =>

@@ -70,15 +70,17 @@ export interface Topology {
     readonly partitions: number;
     readonly parallelism: number;
     readonly steps: readonly StepShape[];
+    /** Not of the union: a pipeline of its own, into the tables of `apart`. Only the last may be. */
+    readonly isApart?: true;
   }[];
   readonly rebalance: boolean;
   /** After the union of the sources. */
   readonly steps: readonly StepShape[];
   readonly key: KeyShape;
   readonly stages: readonly StageShape[];
-  /** What each table shows: the items, or the rows of a stage. */
+  /** What each table shows: the items, the rows of a stage, or the items of the source apart. */
   readonly tables: readonly {
-    readonly of: "items" | "first" | "second";
+    readonly of: "items" | "first" | "second" | "apart";
     readonly parallelism: number;
   }[];
   /** Broadcast, where there is any. */
@@ -184,7 +186,7 @@ export const definitionOf = (
           { name: `before-${at}`, stumble },
         ),
       );
-      const [first, ...others] = streams;
+      const [first, ...others] = streams.filter((_, at) => !topology.sources[at]!.isApart);
       let items = others.length === 0 ? first! : first!.union(...others);
       if (topology.rebalance) items = items.rebalance();
       items = stepped(items, topology.steps, { name: "after", stumble });
@@ -200,7 +202,9 @@ export const definitionOf = (
       topology.tables.forEach(({ of, parallelism }, at) => {
         const to = { uid: `out-${at}`, parallelism };
         const name = tableName(at);
-        if (of === "items") items.to(table(name, { key: (item: Item) => item.id }), to);
+        const byId = table(name, { key: (item: Item) => item.id });
+        if (of === "items") items.to(byId, to);
+        else if (of === "apart") streams.at(-1)!.to(byId, to);
         else if (of === "first") stats!.to(table(name), to);
         else grouped!.to(table(name), to);
       });

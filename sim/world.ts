@@ -129,7 +129,7 @@ function drawTopology(prng: Prng, size: Size): Topology {
     kind: prng.pick<StepKind>(["map", "filter", "flatMap"]),
     parallelism: parallelism(),
   });
-  const sources = Array.from({ length: prng.pick(counts) }, () => ({
+  const sources: Topology["sources"][number][] = Array.from({ length: prng.pick(counts) }, () => ({
     partitions: prng.between(1, partitions),
     parallelism: parallelism(),
     steps: prng.chance(0.75 * extras) ? [step()] : [],
@@ -141,8 +141,13 @@ function drawTopology(prng: Prng, size: Size): Topology {
   }));
   const rebalance = prng.chance(0.6 * extras);
   const shows = (["items", "first", "second"] as const).slice(0, stageCount + 1);
-  const tables = [{ of: shows.at(-1)!, parallelism: parallelism() }];
+  const tables: Topology["tables"][number][] = [{ of: shows.at(-1)!, parallelism: parallelism() }];
   if (prng.chance(extras / 2)) tables.push({ of: prng.pick(shows), parallelism: parallelism() });
+  const last = sources.at(-1)!;
+  if (sources.length > 1 && prng.chance(0.4)) {
+    sources[sources.length - 1] = { ...last, isApart: true };
+    tables.push({ of: "apart", parallelism: parallelism() });
+  }
   return {
     sources,
     rebalance,

@@ -226,6 +226,21 @@ const rated = defineJob(
   quick,
 );
 
+/** Two pipelines that share nothing: two regions. */
+export const apart = defineJob(
+  "apart",
+  (env) => {
+    for (const side of ["here", "there"]) {
+      env
+        .from(topic<Event>(`apart-${side}`, { partitions: 2 }), { uid: side })
+        .keyBy((event) => event.key)
+        .aggregate(tally, { uid: `${side}-tally` })
+        .to(table(`${side}-tallies`), { uid: `${side}-out` });
+    }
+  },
+  quick,
+);
+
 let tantrums = 0;
 
 /** Its map throws on the first two attempts. */
@@ -287,6 +302,7 @@ export const programs: readonly JobDefinition[] = [
   exotic,
   everything,
   rated,
+  apart,
   moody,
   furious,
   hostile,
