@@ -279,6 +279,7 @@ export class Attempts {
     now: Millis,
     endOf: (region: RegionBase) => RegionRecord,
   ): void {
+    this.#state.awaken(now); // Q5
     for (const index of indices) this.#deployingSince.delete(index);
     this.#state.tasks.enterAll(this.#tasksOf(indices), "CANCELING");
     this.#state.setRegions(indices, (region) => endOf(begun(region)));

@@ -35,16 +35,14 @@ export class Checkpointing {
     this.#onIntolerable = onIntolerable;
   }
 
-  /** When `tick` is due; undefined where there is nothing to wait for. */
+  /** When `tick` is due. */
   wakeTimes(): number[] {
     const { record, checkpoints } = this.#state;
     if (isTerminal(record.phase)) {
       return checkpoints.ledger.litterUpTo === undefined ? [] : [this.#sweptAt + sweepRetry];
     }
-    if (record.phase !== "RUNNING") return [];
-    return [checkpoints.nextTriggerAt(), checkpoints.nextExpiryAt()].filter(
-      (time) => time !== undefined,
-    );
+    const expiry = checkpoints.nextExpiryAt();
+    return expiry === undefined ? [] : [expiry];
   }
 
   expire(now: Millis): void {
@@ -53,13 +51,6 @@ export class Checkpointing {
     for (const id of checkpoints.expired(now)) {
       this.abort(id, `It expired: it was not complete within ${timeout} ms.`, now);
     }
-  }
-
-  triggerDue(now: Millis): void {
-    const { record, checkpoints } = this.#state;
-    if (record.phase !== "RUNNING") return;
-    const due = checkpoints.nextTriggerAt();
-    if (due !== undefined && now >= due) this.#trigger(now);
   }
 
   sweepDue(now: Millis): void {
@@ -116,10 +107,13 @@ export class Checkpointing {
     else this.#interrupt(candidate.id, now);
   }
 
-  /** A checkpoint failed. */
+  /** A checkpoint failed. A job that asked for none does not fail with it. */
   abort(id: CheckpointId, reason: string, now: Millis, { counted } = { counted: true }): void {
-    const { checkpoints, record } = this.#state;
-    if (!checkpoints.abort(id, reason, now, { counted })) return;
+    const { checkpoints, record, tasks } = this.#state;
+    const isAsked = record.config.checkpointing.interval !== undefined;
+    if (!checkpoints.abort(id, reason, now, { counted: counted && isAsked })) return;
+    // One that failed is not tried again at once, even if the job would come to rest.
+    tasks.restless();
     this.#notifyAborted(id);
     if (!checkpoints.toleranceExceeded) return;
     const { tolerableFailures } = record.config.checkpointing;
@@ -161,7 +155,7 @@ export class Checkpointing {
     this.#state.changed();
   }
 
-  #trigger(now: Millis): void {
+  trigger(now: Millis): void {
     const { record, checkpoints, tasks } = this.#state;
     const { attempt, plan } = record;
     const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now);
@@ -204,6 +198,7 @@ export class Checkpointing {
   #complete(candidate: RetainedCheckpoint, now: Millis): void {
     const { checkpoints, tasks, record } = this.#state;
     const { subsumed, overtaken } = checkpoints.completed(candidate, now);
+    tasks.forgetActivity();
     this.#state.changed();
     this.#state.tell(tasks.all, (attempt, group) => ({
       kind: "notifyComplete",

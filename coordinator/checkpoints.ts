@@ -149,9 +149,14 @@ export class Checkpoints {
 
   /** When the next periodic checkpoint is due; undefined while none may start. */
   nextTriggerAt(): Millis | undefined {
-    const { interval, minPause, maxConcurrent } = this.#config;
+    const { interval, maxConcurrent } = this.#config;
     if (interval === undefined || this.#ledger.open.length >= maxConcurrent) return undefined;
-    return millis(Math.max(this.#lastTriggerAt + interval, this.#lastEndAt + minPause));
+    return millis(Math.max(this.#lastTriggerAt + interval, this.pauseEndsAt));
+  }
+
+  /** When the pause after the last one that ended is over. */
+  get pauseEndsAt(): number {
+    return this.#lastEndAt + this.#config.minPause;
   }
 
   nextExpiryAt(): Millis | undefined {
@@ -166,9 +171,14 @@ export class Checkpoints {
       .map((open) => open.id);
   }
 
+  /** There is something to save again: the interval counts from now. */
+  resumed(now: Millis): void {
+    this.#lastTriggerAt = now;
+  }
+
   /** A new attempt runs: the interval counts from now, and so do failures. */
   restarted(now: Millis): void {
-    this.#lastTriggerAt = now;
+    this.resumed(now);
     this.#ledger = { ...this.#ledger, consecutiveFailures: 0 };
   }
 

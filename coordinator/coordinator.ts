@@ -31,7 +31,7 @@ import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import type { Effect, Silence } from "./effects.ts";
 import { Job } from "./job.ts";
-import { isTerminal, type JobRecord } from "./job-record.ts";
+import type { JobRecord } from "./job-record.ts";
 import {
   BucketStore,
   type CheckpointStore,
@@ -119,7 +119,9 @@ export class Coordinator
     this.#handle((job, at) => job.taskFailed(failure, at));
   }
 
-  async active(_attempt: Attempt, _task: TaskId): Promise<void> {}
+  async active(attempt: Attempt, task: TaskId): Promise<void> {
+    this.#handle((job, at) => job.active(attempt, task, at));
+  }
 
   override async alarm(): Promise<void> {
     this.#alarmAt = undefined;
@@ -128,7 +130,7 @@ export class Coordinator
     try {
       // Waited for, so that it stands whatever becomes of the work: an alarm that is not set again
       // is a job that sleeps for good.
-      if (!isTerminal(job.phase)) {
+      if (job.nextWakeAt() !== undefined) {
         this.#alarmAt = millis(now() + heartbeatInterval);
         await this.ctx.storage.setAlarm(this.#alarmAt);
       }
@@ -211,15 +213,21 @@ export class Coordinator
           this.#handle((job, at) => job.recovered(effect.candidate, outcome.kind === "loaded", at));
         });
       case "notifyComplete":
-        return this.#ask(effect, (subtask) =>
+        return this.#hear(effect, (subtask) =>
           subtask.notifyComplete(effect.attempt, effect.checkpoint),
         );
       case "notifyAborted":
-        return this.#ask(effect, (subtask) =>
+        return this.#hear(effect, (subtask) =>
           subtask.notifyAborted(effect.attempt, effect.checkpoint),
         );
       case "heartbeat":
-        return this.#ask(effect, (subtask) => subtask.heartbeat(effect.attempt));
+        return this.#hear(effect, (subtask) => subtask.heartbeat(effect.attempt));
+      case "rest": {
+        const { attempt, checkpoint, round } = effect;
+        return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
+          answered: (job, task, outcome, at) => job.rested(attempt, task, round, outcome, at),
+        });
+      }
       case "cancelTasks":
         for (const task of effect.tasks) {
           this.#later(async () => {
@@ -253,12 +261,10 @@ export class Coordinator
   }
 
   /** Calls every task at once; each answer, or that there was none, becomes an event. */
-  #ask<T extends AttemptOutcome | HeartbeatOutcome>(
-    { attempt, tasks }: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+  #ask<T>(
+    { tasks }: { readonly tasks: readonly TaskId[] },
     call: (subtask: SubtaskApi) => Promise<T>,
-    on: { answered(job: Job, task: TaskId, outcome: T | Silence, at: Millis): Effect[] } = {
-      answered: (job, task, outcome, at) => job.heartbeat(attempt, task, outcome, at),
-    },
+    on: { answered(job: Job, task: TaskId, outcome: T | Silence, at: Millis): Effect[] },
   ): void {
     for (const task of tasks) {
       this.#later(async () => {
@@ -266,6 +272,16 @@ export class Coordinator
         this.#handle((job, at) => on.answered(job, task, outcome, at));
       });
     }
+  }
+
+  /** The same, with `heartbeat` as the event. */
+  #hear(
+    effect: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+    call: (subtask: SubtaskApi) => Promise<AttemptOutcome | HeartbeatOutcome>,
+  ): void {
+    this.#ask(effect, call, {
+      answered: (job, task, outcome, at) => job.heartbeat(effect.attempt, task, outcome, at),
+    });
   }
 
   async #call<T>(task: TaskId, call: (subtask: SubtaskApi) => Promise<T>): Promise<T | Silence> {

@@ -52,6 +52,15 @@ export type Effect =
     }
   /** Each is answered by `heartbeat`. */
   | { readonly kind: "heartbeat"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
+  /** Each is answered by `rested`. */
+  | {
+      readonly kind: "rest";
+      readonly attempt: Attempt;
+      readonly checkpoint: CheckpointId;
+      /** Tells the answers of one request from those of another. */
+      readonly round: number;
+      readonly tasks: readonly TaskId[];
+    }
   /** Each that answers is reported by `tasksCancelled`. */
   | { readonly kind: "cancelTasks"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
   /** Delete these files; `notDeleted` where that failed. */

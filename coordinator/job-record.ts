@@ -59,6 +59,10 @@ export interface JobRecord {
     readonly at: Millis;
     readonly path: string;
   };
+  /** Since when it rests; absent while it does not. */
+  readonly restingSince?: Millis;
+  /** When it last woke up. */
+  readonly awakeSince?: Millis;
   readonly startTime: Millis;
   readonly lastModification: Millis;
   /** The `lastModification` that the dispatcher knows. */

@@ -97,15 +97,26 @@ export class JobState {
   }
 
   enter(phase: JobPhase, now: Millis): void {
-    const { phase: from, entered, lastModification } = this.#record;
+    const { phase: from, entered } = this.#record;
     const allowed: readonly JobPhase[] = jobTransitions[from];
     if (!allowed.includes(phase)) throw new Error(`J5: ${from} -> ${phase}`);
-    this.update({
-      phase,
-      entered: { ...entered, [phase]: now },
-      lastModification: millis(Math.max(now, lastModification + 1)),
-    });
+    this.update({ phase, entered: { ...entered, [phase]: now } });
+    this.modified(now);
+  }
+
+  /** There is something that the dispatcher is to know. */
+  modified(now: Millis): void {
+    const { lastModification } = this.#record;
+    this.update({ lastModification: millis(Math.max(now, lastModification + 1)) });
     this.#announcedAt = 0;
+  }
+
+  /** The job rests no longer. */
+  awaken(now: Millis): void {
+    const { restingSince, ...record } = this.#record;
+    if (restingSince === undefined) return;
+    this.#record = { ...record, awakeSince: now };
+    this.modified(now);
   }
 
   /** The effects since the last call, what must be durable first. */

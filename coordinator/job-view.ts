@@ -24,12 +24,13 @@ export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
     startTime,
     endTime: isTerminal(phase) ? (entered[phase] ?? -1) : -1,
     lastModification,
+    ...(record.restingSince !== undefined && { isResting: true }),
     tasks: { total: tasks.all.length, running: tasks.inPhase("RUNNING").length },
   };
 }
 
 export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Regions): JobDetails {
-  const { attempt, plan, config, entered, failures, phase } = record;
+  const { attempt, plan, config, entered, failures, phase, restingSince } = record;
   const ended = isTerminal(phase) ? entered[phase] : undefined;
   const tasks = subtasks.states.map((state): TaskStatus => {
     const region = record.regions[regions.indexOf(state.task) ?? -1];
@@ -43,7 +44,16 @@ export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Region
     };
   });
   const summary = summaryOf(record, subtasks);
-  return { summary, attempt, plan, config, entered, tasks, failures };
+  return {
+    summary,
+    attempt,
+    plan,
+    config,
+    ...(restingSince !== undefined && { restingSince }),
+    entered,
+    tasks,
+    failures,
+  };
 }
 
 export function overviewOf(record: JobRecord, checkpoints: Checkpoints): CheckpointOverview {

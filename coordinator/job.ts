@@ -1,7 +1,7 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
-// checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); here are
-// the probes and the end.
+// checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
+// lets it sleep (Q); here are the probes and the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
 import type { JobConfig } from "../format/config.ts";
@@ -26,6 +26,7 @@ import type {
   JobPhase,
   JobSubmission,
   JobSummary,
+  RestOutcome,
   TaskFailure,
 } from "../format/messages.ts";
 import { Attempts, lost } from "./attempts.ts";
@@ -37,6 +38,7 @@ import { JobState } from "./job-state.ts";
 import { detailsOf, overviewOf, summaryOf } from "./job-view.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
+import { Resting } from "./resting.ts";
 
 /** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
 const cancelTimeout = 60_000;
@@ -45,6 +47,7 @@ export class Job {
   readonly #state: JobState;
   readonly #checkpointing: Checkpointing;
   readonly #attempts: Attempts;
+  readonly #resting: Resting;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -52,6 +55,7 @@ export class Job {
       this.#attempts.fail({ name: "CheckpointFailed", message }, at),
     );
     this.#attempts = new Attempts(this.#state, this.#checkpointing);
+    this.#resting = new Resting(this.#state);
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -102,18 +106,28 @@ export class Job {
   /** When `tick` is due; undefined once nothing is left to wait for. */
   nextWakeAt(): Millis | undefined {
     const { announceAt, nextProbeAt } = this.#state;
-    const times = [...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes()];
+    const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
-    if (!isTerminal(this.phase)) times.push(nextProbeAt);
+    if (!this.#resting.isResting) {
+      times.push(...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes());
+      if (!isTerminal(this.phase)) times.push(nextProbeAt);
+      const triggerAt = this.#nextTriggerAt();
+      if (triggerAt !== undefined) times.push(triggerAt);
+    }
     return times.length === 0 ? undefined : millis(Math.min(...times));
   }
 
   /** Does whatever is due; early or repeated, it does nothing. */
   tick(now: Millis): Effect[] {
+    if (this.#resting.isResting) return this.#state.flush(now); // Q4
     this.#attempts.tick(now);
     this.#checkpointing.expire(now);
     if (now >= this.#state.nextProbeAt) this.#probe(now);
-    this.#checkpointing.triggerDue(now);
+    const triggerAt = this.#nextTriggerAt();
+    if (triggerAt !== undefined && now >= triggerAt) {
+      if (this.#resting.isSettling) this.#resting.settles(now);
+      this.#checkpointing.trigger(now);
+    }
     this.#checkpointing.sweepDue(now);
     return this.#state.flush(now);
   }
@@ -216,6 +230,31 @@ export class Job {
     return this.#state.flush(now);
   }
 
+  // Rest.
+
+  /** The answer to `rest`. */
+  rested(
+    attempt: Attempt,
+    task: TaskId,
+    round: number,
+    outcome: RestOutcome | Silence,
+    now: Millis,
+  ): Effect[] {
+    const isAwaited =
+      this.#attempts.isCurrent(attempt, task) &&
+      this.#resting.answered(task, round, outcome.kind, now);
+    if (isAwaited && outcome.kind !== "resting" && outcome.kind !== "busy") {
+      this.#answered(task, outcome, now);
+    }
+    return this.#state.flush(now);
+  }
+
+  /** A resting subtask has something to process, or one that has answered so and is awake again. */
+  active(attempt: Attempt, task: TaskId, now: Millis): Effect[] {
+    if (this.#attempts.isCurrent(attempt, task)) this.#resting.active(now);
+    return this.#state.flush(now);
+  }
+
   // Failure and end.
 
   taskFailed(failure: TaskFailure, now: Millis): Effect[] {
@@ -287,14 +326,24 @@ export class Job {
     if (isEnding(phase)) return this.#attempts.cancelTasks(now);
     this.#checkpointing.resume(now);
     this.#attempts.resume(now);
-    this.#probe(now);
+    if (!this.#resting.isResting) this.#probe(now);
+  }
+
+  /** When a checkpoint may be triggered; a job that comes to rest takes one last. */
+  #nextTriggerAt(): number | undefined {
+    if (this.phase !== "RUNNING") return undefined;
+    return this.#resting.isSettling
+      ? this.#resting.lastCheckpointDue()
+      : this.#state.checkpoints.nextTriggerAt();
   }
 
   #answered(task: TaskId, outcome: HeartbeatOutcome | AttemptOutcome | Silence, now: Millis): void {
     const { tasks } = this.#state;
     if (!tasks.isIn(task, "RUNNING")) return;
     if (outcome.kind === "ok") {
-      tasks.heard(task, "metrics" in outcome ? outcome.metrics : undefined);
+      if (!("activity" in outcome)) return tasks.heard(task);
+      tasks.told(task, outcome.metrics, outcome.activity);
+      this.#resting.consider(now);
     } else if (outcome.kind === "silent") {
       tasks.unanswered(task, outcome.message, now);
       this.#failLost(now);
@@ -322,6 +371,7 @@ export class Job {
       return;
     }
     this.#attempts.startDeployed(now);
+    this.#resting.expire(now);
     this.#failLost(now);
     const tasks = this.#state.tasks.inPhase("RUNNING");
     if (tasks.length === 0) return;

@@ -6,13 +6,19 @@
 import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { TaskPhase } from "../format/job-status.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
-import type { TaskMetrics } from "../format/messages.ts";
+import type { TaskActivity, TaskMetrics } from "../format/messages.ts";
 
 export interface SubtaskState {
   readonly task: TaskId;
   readonly phase: TaskPhase;
   readonly metrics?: TaskMetrics;
   /** Since when calls go unanswered, and what the last of them met; absent while all is well. */
+  /** What it told last, since the latest checkpoint completed. */
+  readonly activity?: TaskActivity;
+  /** Rounds of heartbeats in which it was idle, up to now and without a break. */
+  readonly idleRounds?: number;
+  /** It was asked in this round, and has not told yet. */
+  readonly isAsked?: boolean;
   readonly silence?: { readonly since: Millis; readonly message?: string };
 }
 
@@ -57,18 +63,38 @@ export class Subtasks {
     this.#change(task, (state) => ({ ...state, phase }));
   }
 
-  /** A call to these is on its way. */
+  /** A round of heartbeats is on its way to these. */
   asked(tasks: readonly TaskId[], now: Millis): void {
     for (const task of tasks) {
-      this.#change(task, (state) => ({ ...state, silence: state.silence ?? { since: now } }));
+      this.#change(task, (state) => {
+        return { ...state, isAsked: true, silence: state.silence ?? { since: now } };
+      });
     }
   }
 
-  heard(task: TaskId, metrics?: TaskMetrics): void {
-    this.#change(task, (state) => {
-      const { silence: _, ...heard } = state;
-      return metrics === undefined ? heard : { ...heard, metrics };
+  heard(task: TaskId): void {
+    this.#change(task, ({ silence: _, ...heard }) => heard);
+  }
+
+  /** It answered in full. */
+  told(task: TaskId, metrics: TaskMetrics, activity: TaskActivity): void {
+    this.heard(task);
+    this.#change(task, ({ idleRounds = 0, isAsked = false, ...state }) => {
+      const rounds = activity.isIdle ? idleRounds + (isAsked ? 1 : 0) : 0;
+      return { ...state, metrics, activity, idleRounds: rounds };
     });
+  }
+
+  /** Whatever they told before is not about the latest checkpoint. */
+  forgetActivity(): void {
+    for (const { task } of this.states) this.#change(task, ({ activity: _, ...state }) => state);
+  }
+
+  /** Rounds of idleness count anew. */
+  restless(): void {
+    for (const { task } of this.states) {
+      this.#change(task, (state) => ({ ...state, idleRounds: 0, isAsked: false }));
+    }
   }
 
   /** A call failed without an answer. */

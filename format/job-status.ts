@@ -62,6 +62,8 @@ export interface JobDetails {
   readonly attempt: Attempt;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
+  /** Since when there is nothing to do and all objects sleep; absent while that is not so. */
+  readonly restingSince?: Millis;
   /** When each phase was last entered. */
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   /** Every subtask of the plan. */

@@ -221,6 +221,8 @@ export interface JobSummary {
   /** -1 while the job has not ended. */
   readonly endTime: number;
   readonly lastModification: Millis;
+  /** Nothing is to be done: its objects sleep, and it takes no checkpoints. */
+  readonly isResting?: true;
   /** Subtasks by state, as in Flink's overview. */
   readonly tasks: { readonly total: number; readonly running: number };
 }

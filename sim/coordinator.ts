@@ -18,7 +18,7 @@ import type {
 import { collectable } from "../coordinator/retention.ts";
 import type { Effect, Silence } from "../coordinator/effects.ts";
 import { Job } from "../coordinator/job.ts";
-import { isTerminal, type JobRecord } from "../coordinator/job-record.ts";
+import type { JobRecord } from "../coordinator/job-record.ts";
 import type { Deployment } from "./deployment.ts";
 import { Host, Instance, type Scene } from "./host.ts";
 import { type Manifests, ManifestRows, type ManifestStore } from "./manifest-rows.ts";
@@ -106,7 +106,7 @@ export class CoordinatorInstance extends Instance<State> {
     this.#alarmAt = undefined;
     const job = this.#job;
     if (job === undefined) return;
-    if (!isTerminal(job.phase)) this.#arm(millis(this.#now() + heartbeatInterval));
+    if (job.nextWakeAt() !== undefined) this.#arm(millis(this.#now() + heartbeatInterval));
     this.handle((current, now) => current.tick(now));
   }
 
@@ -196,15 +196,21 @@ export class CoordinatorInstance extends Instance<State> {
         );
       }
       case "notifyComplete":
-        return this.#ask(effect, (subtask) =>
+        return this.#hear(effect, (subtask) =>
           subtask.notifyComplete(effect.attempt, effect.checkpoint),
         );
       case "notifyAborted":
-        return this.#ask(effect, (subtask) =>
+        return this.#hear(effect, (subtask) =>
           subtask.notifyAborted(effect.attempt, effect.checkpoint),
         );
       case "heartbeat":
-        return this.#ask(effect, (subtask) => subtask.heartbeat(effect.attempt));
+        return this.#hear(effect, (subtask) => subtask.heartbeat(effect.attempt));
+      case "rest": {
+        const { attempt, checkpoint, round } = effect;
+        return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
+          answered: (job, task, outcome, now) => job.rested(attempt, task, round, outcome, now),
+        });
+      }
       case "cancelTasks":
         for (const task of effect.tasks) {
           this.#call<AttemptOutcome>(
@@ -297,12 +303,19 @@ export class CoordinatorInstance extends Instance<State> {
     );
   }
 
-  #ask<T extends AttemptOutcome | HeartbeatOutcome>(
-    { attempt, tasks }: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+  #hear(
+    effect: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+    work: (subtask: SubtaskInstance) => AttemptOutcome | HeartbeatOutcome,
+  ): void {
+    this.#ask(effect, work, {
+      answered: (job, task, outcome, now) => job.heartbeat(effect.attempt, task, outcome, now),
+    });
+  }
+
+  #ask<T>(
+    { tasks }: { readonly tasks: readonly TaskId[] },
     work: (subtask: SubtaskInstance) => T,
-    on: {
-      answered(job: Job, task: TaskId, outcome: T | Silence, now: Millis): readonly Effect[];
-    } = { answered: (job, task, outcome, now) => job.heartbeat(attempt, task, outcome, now) },
+    on: { answered(job: Job, task: TaskId, outcome: T | Silence, now: Millis): readonly Effect[] },
   ): void {
     for (const task of tasks) {
       this.#call<T>(

@@ -18,6 +18,7 @@ import type {
   DeployFault,
   DeployOutcome,
   HeartbeatOutcome,
+  RestOutcome,
   TaskDeployment,
   TaskFailure,
 } from "../format/messages.ts";
@@ -152,6 +153,11 @@ export class SubtaskInstance extends Instance<State> {
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return outcome;
     return { kind: "ok", metrics: this.#run!.task.metrics, activity: { isIdle: false } };
+  }
+
+  rest(attempt: Attempt, _checkpoint: CheckpointId): RestOutcome {
+    const outcome = this.#within(attempt, () => {});
+    return outcome.kind === "ok" ? { kind: "busy" } : outcome;
   }
 
   cancel(attempt: Attempt): void {

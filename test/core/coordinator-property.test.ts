@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { isTerminal } from "../../coordinator/job-record.ts";
-import { attempt as attemptOf, checkpointId } from "../../format/ids.ts";
+import { attempt as attemptOf, checkpointId, taskKey } from "../../format/ids.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
 import { JobDriver, type Request, twoByTwo, twoRegions } from "./job-driver.ts";
 
@@ -27,6 +27,8 @@ type Step =
   | { readonly kind: "decline"; readonly back: number; readonly attemptsBack: number }
   | { readonly kind: "fail"; readonly task: number; readonly attemptsBack: number }
   | { readonly kind: "reload"; readonly landed: boolean }
+  | { readonly kind: "idle"; readonly how: "busy" | "changed" | "clean"; readonly but: number }
+  | { readonly kind: "active"; readonly task: number }
   | { readonly kind: "cancel" };
 
 const back = fc.oneof(
@@ -53,6 +55,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "start",
         "publish",
         "heartbeat",
+        "heartbeat",
+        "notify",
+        "rest",
         "cancelTasks",
         "sweep",
         "probeManifest",
@@ -74,6 +79,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("decline"), back, attemptsBack: back }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("fail"), task, attemptsBack: back }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("reload"), landed: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("idle"),
+      how: fc.constantFrom("busy", "changed", "clean", "clean"),
+      but: fc.integer({ min: -12, max: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("active"), task }) },
 ) as fc.Arbitrary<Step>;
 
 const scenario = fc.record({
@@ -110,6 +124,13 @@ function answer(driver: JobDriver, request: Request, how: number): void {
       return driver.answerHeartbeat(
         request,
         how === 8 ? { kind: "unknown" } : { kind: "silent", message },
+      );
+    case "rest":
+      return driver.answerRest(
+        request,
+        how === 6
+          ? { kind: "silent", message }
+          : { kind: how === 7 ? "unknown" : how === 8 ? "busy" : "resting" },
       );
     case "publish":
       if (how === 6) return driver.answerPublish(request, { kind: "unknown", message });
@@ -184,6 +205,18 @@ function act(driver: JobDriver, step: Step): void {
     }
     case "reload":
       return driver.reload({ landed: step.landed });
+    case "idle":
+      driver.activityOf = (each) => {
+        const busy = driver.tasks[step.but];
+        const isBusy = busy !== undefined && taskKey(busy) === taskKey(each);
+        if (step.how === "busy" || isBusy) return { isIdle: false };
+        const latest = driver.record.checkpoints.retained[0]?.id;
+        const isClean = step.how === "clean" && latest !== undefined;
+        return { isIdle: true, ...(isClean && { cleanSince: latest }) };
+      };
+      return;
+    case "active":
+      return driver.active(driver.tasks[step.task]);
     case "cancel":
       driver.cancel();
       return;
@@ -192,8 +225,11 @@ function act(driver: JobDriver, step: Step): void {
   }
 }
 
-/** No more faults: everything is answered, and time passes. */
+/** No more faults: everybody has something to do, everything is answered, and time passes. */
 function heal(driver: JobDriver): void {
+  driver.activityOf = () => ({ isIdle: false });
+  for (const request of driver.requests("rest")) driver.answerRest(request, { kind: "busy" });
+  if (driver.record.restingSince !== undefined) driver.active();
   for (let round = 0; round < 400; round++) {
     for (const request of driver.inFlight) {
       if (driver.inFlight.includes(request)) driver.answer(request);

@@ -23,7 +23,7 @@ describe("regions", () => {
       operators: [id],
     })),
     edges: edges.map(([from, to, partitioning], id) => {
-      return { id, from, fromUid: from, to, toUid: to, partitioning };
+      return { id, from, fromUid: from, to, toUid: to, input: 0, partitioning };
     }),
   });
   const regionsOf = (plan: ExecutionPlan): string[][] =>

@@ -31,6 +31,8 @@ import type {
   DeployOutcome,
   HeartbeatOutcome,
   JobSummary,
+  RestOutcome,
+  TaskActivity,
 } from "../../format/messages.ts";
 import { manifestPath, snapshotPath } from "../../format/paths.ts";
 import {
@@ -108,12 +110,14 @@ const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
 });
 
 /** What the world does by itself; everything else waits in `inFlight`. */
-export type Auto = "heartbeat" | "trigger" | "notify" | "cancelTasks" | "sweep" | "announce";
+export type Auto =
+  "heartbeat" | "trigger" | "notify" | "rest" | "cancelTasks" | "sweep" | "announce";
 
 const everything: readonly Auto[] = [
   "heartbeat",
   "trigger",
   "notify",
+  "rest",
   "cancelTasks",
   "sweep",
   "announce",
@@ -134,6 +138,7 @@ export type Request =
   | TaskRequest<"trigger">
   | TaskRequest<"heartbeat">
   | TaskRequest<"cancelTasks">
+  | (TaskRequest<"rest"> & { readonly round: number })
   | TaskRequest<"notify">;
 
 export type RequestOf<Kind extends Request["kind"]> = Extract<Request, { kind: Kind }>;
@@ -152,6 +157,8 @@ export class JobDriver {
   /** Effects since the last `take`. */
   effects: Effect[] = [];
   inFlight: Request[] = [];
+  /** What a subtask says of itself when it is asked. */
+  activityOf: (task: TaskId) => TaskActivity = () => ({ isIdle: false });
   /** What the dispatcher lists. */
   listed: JobSummary | undefined;
   #now = start;
@@ -350,8 +357,10 @@ export class JobDriver {
         return this.answerHeartbeat(request, {
           kind: "ok",
           metrics: noMetrics,
-          activity: { isIdle: false },
+          activity: this.activityOf(request.task),
         });
+      case "rest":
+        return this.answerRest(request, { kind: "resting" });
       case "cancelTasks":
         return this.event((job, now) => job.tasksCancelled(request.attempt, [request.task], now));
       case "publish":
@@ -400,7 +409,18 @@ export class JobDriver {
     outcome: HeartbeatOutcome | Silent,
   ): void {
     this.inFlight = this.inFlight.filter((each) => each !== request);
+    if (outcome.kind === "ok") this.witness.wasTold(request.task, outcome.activity);
     this.event((job, now) => job.heartbeat(request.attempt, request.task, outcome, now));
+  }
+
+  answerRest(request: RequestOf<"rest">, outcome: RestOutcome | Silent): void {
+    this.inFlight = this.inFlight.filter((each) => each !== request);
+    const { attempt, task, round } = request;
+    this.event((job, now) => job.rested(attempt, task, round, outcome, now));
+  }
+
+  active(task: TaskId = this.tasks[0]!, attempt: Attempt = this.attemptOf(task)): void {
+    this.event((job, now) => job.active(attempt, task, now));
   }
 
   answerPublish(request: RequestOf<"publish">, outcome: Parameters<Job["published"]>[2]): void {
@@ -517,10 +537,14 @@ export class JobDriver {
       case "heartbeat":
       case "cancelTasks":
       case "trigger":
+      case "rest":
       case "notifyComplete":
       case "notifyAborted": {
         const { attempt, tasks } = effect;
-        const checkpoint = "checkpoint" in effect ? { checkpoint: effect.checkpoint } : {};
+        const checkpoint = {
+          ...("checkpoint" in effect && { checkpoint: effect.checkpoint }),
+          ...("round" in effect && { round: effect.round }),
+        };
         const kind =
           effect.kind === "notifyComplete" || effect.kind === "notifyAborted"
             ? "notify"

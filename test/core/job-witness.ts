@@ -22,7 +22,7 @@ import {
   type TaskKey,
   taskKey,
 } from "../../format/ids.ts";
-import type { CheckpointAck, JobPhase } from "../../format/messages.ts";
+import type { CheckpointAck, JobPhase, TaskActivity } from "../../format/messages.ts";
 import { checkpointOfPath } from "../../format/paths.ts";
 import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
@@ -41,6 +41,8 @@ export class Witness {
   readonly #published = new Set<CheckpointId>();
   readonly #completed = new Set<CheckpointId>();
   readonly #aborted = new Set<CheckpointId>();
+  /** Who said last that it is idle, and clean since when. */
+  readonly #idle = new Map<TaskKey, CheckpointId | undefined>();
   readonly #begun = new Set<Attempt>();
   #lastTriggerAt = Number.NEGATIVE_INFINITY;
   #lastEndAt = Number.NEGATIVE_INFINITY;
@@ -61,6 +63,11 @@ export class Witness {
 
   wasAcknowledged({ attempt, checkpoint, task }: CheckpointAck): void {
     this.#setOf(this.#acknowledged, `${attempt} ${checkpoint}`).add(taskKey(task));
+  }
+
+  wasTold(task: TaskId, { isIdle, cleanSince }: TaskActivity): void {
+    if (isIdle) this.#idle.set(taskKey(task), cleanSince);
+    else this.#idle.delete(taskKey(task));
   }
 
   /** Memory is gone: intervals may count anew. */
@@ -107,6 +114,9 @@ export class Witness {
       this.#must(effect.attempt === attempt, "J1: an effect of another attempt");
     }
     const isOver = isTerminal(phase) || isEnding(phase);
+    const { restingSince } = this.#stored;
+    const isQuiet = effect.kind === "announce" || restingSince === undefined;
+    this.#must(isQuiet, `Q4: ${effect.kind} from a job that rests`);
     switch (effect.kind) {
       case "loadManifest":
         this.#must(!isOver && this.#deploying(attempt).length > 0, `J5: restores in ${phase}`);
@@ -155,7 +165,9 @@ export class Witness {
           "K4: count",
         );
         const { interval, minPause } = this.#config.checkpointing;
-        this.#must(now >= this.#lastTriggerAt + (interval ?? Infinity), "K4: interval");
+        const isDue = now >= this.#lastTriggerAt + (interval ?? Infinity);
+        const isLast = tasksOf(this.#plan).every((each) => this.#idle.has(taskKey(each)));
+        this.#must(isDue || isLast, "K4: interval");
         this.#must(now >= this.#lastEndAt + minPause, "K4: min pause");
         this.#triggered.push(checkpoint);
         this.#lastTriggerAt = now;
@@ -205,6 +217,16 @@ export class Witness {
         return;
       case "heartbeat":
         return this.#must(!isOver, `J5: asks in ${phase}`);
+      case "rest": {
+        const all = tasksOf(this.#plan).map(taskKey);
+        this.#must(
+          all.every((task) => this.#idle.get(task) === effect.checkpoint),
+          "Q2: somebody is not clean",
+        );
+        this.#must(checkpoints.retained[0]?.id === effect.checkpoint, "Q2: of another checkpoint");
+        this.#must(checkpoints.open.length === 0, "Q3: rests while checkpoints are open");
+        return;
+      }
       case "cancelTasks":
         for (const task of effect.tasks) {
           const { phase: own } = this.#regionOf(task);
