@@ -126,12 +126,8 @@ export class Attempts {
     now: Millis,
   ): void {
     if (this.#deploying(attempt).length === 0) return;
-    const { checkpoints } = this.#state;
-    const isLast = checkpoints.ledger.retained.length <= 1;
-    // Never from nothing: a job that forgot its state would go on as if all were well.
-    const isFinal = failure.damaged && isLast;
-    if (failure.damaged && !isLast) checkpoints.dropLatest();
-    this.fail({ name: "RestoreFailed", message: failure.message }, now, { isFinal });
+    if (failure.damaged) this.#damaged(failure, now);
+    else this.fail({ name: "RestoreFailed", message: failure.message }, now);
   }
 
   deployed(attempt: Attempt, task: TaskId, outcome: DeployOutcome, now: Millis): void {
@@ -140,12 +136,13 @@ export class Attempts {
       if (outcome.kind === "deployed") {
         tasks.enter(task, "INITIALIZING");
         this.startDeployed(now);
-      } else {
-        const message =
-          outcome.kind === "refused"
-            ? outcome.reason
-            : `It runs attempt ${outcome.current}, newer than ${attempt}.`;
+      } else if (outcome.kind === "stale") {
+        const message = `It runs attempt ${outcome.current}, newer than ${attempt}.`;
         this.fail({ task, name: "DeployRefused", message }, now);
+      } else if (outcome.fault === "damagedState") {
+        this.#damaged({ task, message: outcome.reason }, now);
+      } else {
+        this.fail({ task, name: "DeployRefused", message: outcome.reason }, now);
       }
     } else if (outcome.kind === "deployed" && this.isOver(attempt, task)) {
       // The deployment arrived after the cancellation, or the subtask had nothing to cancel yet.
@@ -182,15 +179,20 @@ export class Attempts {
     this.#state.enter("RUNNING", now);
   }
 
-  /** `isFinal`: no restart can help. */
-  fail(failure: Failure, now: Millis, { isFinal = false }: { isFinal?: boolean } = {}): void {
+  /** `isFinal`: no restart can help. `endsAll`: not only the region of the subtask that found it. */
+  fail(
+    failure: Failure,
+    now: Millis,
+    {
+      isFinal = false,
+      endsAll = failure.task === undefined,
+    }: { readonly isFinal?: boolean; readonly endsAll?: boolean } = {},
+  ): void {
     const { phase, failures, attempt: latest } = this.#state.record;
     if (isTerminal(phase) || isEnding(phase)) return;
     const { task } = failure;
     const own = task && this.#state.regions.indexOf(task);
-    const ended = this.#indices(
-      (region, index) => isActive(region) && (task === undefined || index === own),
-    );
+    const ended = this.#indices((region, index) => isActive(region) && (endsAll || index === own));
     if (ended.length === 0) return;
     const attempt = (task && this.#state.regionOf(task)?.attempt) ?? latest;
     const decision = isFinal
@@ -262,6 +264,27 @@ export class Attempts {
       return { ...deployment, restore: { checkpoint: manifest.checkpoint, states } };
     });
     this.#state.push({ kind: "deploy", deployments });
+  }
+
+  /**
+   * The latest checkpoint cannot be restored, whoever finds it so first: everything ends, and the
+   * others who find the same say nothing new. Never from nothing: a job that forgot its state would
+   * go on as if all were well.
+   */
+  #damaged({ task, message }: Pick<Failure, "task" | "message">, now: Millis): void {
+    const { checkpoints } = this.#state;
+    const [latest, previous] = checkpoints.ledger.retained;
+    if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();
+    const verdict =
+      previous === undefined
+        ? "No earlier one is retained; what is there of it stays."
+        : `It is given up, and checkpoint ${previous.id} is used instead.`;
+    const failure: Failure = {
+      ...(task !== undefined && { task }),
+      name: "CheckpointDamaged",
+      message: `Checkpoint ${latest?.id} is damaged: ${message} ${verdict}`,
+    };
+    this.fail(failure, now, { isFinal: previous === undefined, endsAll: true });
   }
 
   #decide(attempt: Attempt, now: Millis): RestartDecision {

@@ -189,7 +189,7 @@ export class Checkpointing {
     };
     const path = manifestPath(job, checkpoint);
     const files = [...new Set([path, ...manifestFiles(manifest)])];
-    const candidate: RetainedCheckpoint = { id: checkpoint, attempt, path, files };
+    const candidate = { id: checkpoint, attempt, path, completedAt: now, files };
     this.#state.checkpoints.publishing(candidate);
     this.#state.changed();
     this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });

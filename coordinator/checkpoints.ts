@@ -45,6 +45,7 @@ export interface RetainedCheckpoint {
   readonly id: CheckpointId;
   readonly attempt: Attempt;
   readonly path: string;
+  readonly completedAt: Millis;
   /** Files of R2 that it needs, the manifest included. */
   readonly files: readonly string[];
 }

@@ -14,6 +14,7 @@ import type {
   CheckpointRecord,
   CoordinatorJobApi,
   JobDetails,
+  JobHealth,
 } from "../format/job-status.ts";
 import { heartbeatInterval, MiB } from "../format/limits.ts";
 import type {
@@ -105,6 +106,10 @@ export class Coordinator
 
   async checkpoints(): Promise<CheckpointOverview | undefined> {
     return this.#job?.overview();
+  }
+
+  async health(): Promise<JobHealth | undefined> {
+    return this.#job?.health();
   }
 
   async acknowledge(ack: CheckpointAck): Promise<void> {

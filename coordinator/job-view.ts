@@ -1,12 +1,14 @@
 // What a job looks like from outside: the answers to whoever asks, from its record and from what is
 // believed of its subtasks.
 
+import { millis } from "../format/ids.ts";
 import type {
   CheckpointOverview,
   CheckpointRecord,
   CompletedCheckpoint,
   FailedCheckpoint,
   JobDetails,
+  JobHealth,
   TaskStatus,
 } from "../format/job-status.ts";
 import type { JobSummary } from "../format/messages.ts";
@@ -17,6 +19,7 @@ import type { Subtasks } from "./subtasks.ts";
 
 export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
   const { job, plan, phase, startTime, lastModification, entered } = record;
+  const lastCheckpoint = record.checkpoints.retained[0]?.completedAt;
   return {
     job,
     program: plan.program,
@@ -25,6 +28,7 @@ export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
     endTime: isTerminal(phase) ? (entered[phase] ?? -1) : -1,
     lastModification,
     ...(record.restingSince !== undefined && { isResting: true }),
+    ...(lastCheckpoint !== undefined && { lastCheckpoint }),
     tasks: { total: tasks.all.length, running: tasks.inPhase("RUNNING").length },
   };
 }
@@ -50,9 +54,29 @@ export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Region
     plan,
     config,
     ...(restingSince !== undefined && { restingSince }),
+    health: healthOf(record),
     entered,
     tasks,
     failures,
+  };
+}
+
+/**
+ * A checkpoint is late when interval (or pause) and timeout have passed since the last one was
+ * complete, since the job woke up, or since it was submitted, whatever its phase: a job that is
+ * restarted again and again is not well.
+ */
+export function healthOf(record: JobRecord): JobHealth {
+  const { phase, config, checkpoints, restingSince, awakeSince = 0, startTime } = record;
+  const { interval, minPause, timeout } = config.checkpointing;
+  const lastCheckpoint = checkpoints.retained[0]?.completedAt;
+  const isResting = restingSince !== undefined;
+  const isDue = interval !== undefined && !isResting && !isTerminal(phase);
+  const since = Math.max(lastCheckpoint ?? 0, awakeSince, startTime);
+  return {
+    ...(lastCheckpoint !== undefined && { lastCheckpoint }),
+    ...(isResting && { isResting }),
+    ...(isDue && { dueBy: millis(since + Math.max(interval, minPause) + timeout) }),
   };
 }
 

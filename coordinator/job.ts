@@ -15,7 +15,12 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
-import type { CheckpointOverview, CheckpointRecord, JobDetails } from "../format/job-status.ts";
+import type {
+  CheckpointOverview,
+  CheckpointRecord,
+  JobDetails,
+  JobHealth,
+} from "../format/job-status.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
@@ -35,7 +40,7 @@ import { emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
 import type { Effect, Silence } from "./effects.ts";
 import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
-import { detailsOf, overviewOf, summaryOf } from "./job-view.ts";
+import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
 import { Resting } from "./resting.ts";
@@ -312,6 +317,10 @@ export class Job {
 
   details(): JobDetails {
     return detailsOf(this.#state.record, this.#state.tasks, this.#state.regions);
+  }
+
+  health(): JobHealth {
+    return healthOf(this.#state.record);
   }
 
   overview(): CheckpointOverview {

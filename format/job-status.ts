@@ -55,6 +55,22 @@ export interface AttemptFailure {
   readonly stack?: string;
 }
 
+/**
+ * How a job is: the age of its last completed checkpoint, and whether that is too much. `now` is the
+ * reader's.
+ */
+export interface JobHealth {
+  /** When the latest checkpoint that can be restored was complete; absent before the first. */
+  readonly lastCheckpoint?: Millis;
+  /** It rests. */
+  readonly isResting?: true;
+  /**
+   * When the next must be complete; absent where none is due: the job has ended or rests, or takes
+   * none periodically.
+   */
+  readonly dueBy?: Millis;
+}
+
 /** The answer to `GET /jobs/:jobid`, before it is Flink's. */
 export interface JobDetails {
   readonly summary: JobSummary;
@@ -64,6 +80,7 @@ export interface JobDetails {
   readonly config: JobConfig;
   /** Since when there is nothing to do and all objects sleep; absent while that is not so. */
   readonly restingSince?: Millis;
+  readonly health: JobHealth;
   /** When each phase was last entered. */
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   /** Every subtask of the plan. */
@@ -141,4 +158,5 @@ export interface CoordinatorJobApi {
   /** Absent before the submission arrived. */
   details(): Promise<JobDetails | undefined>;
   checkpoints(): Promise<CheckpointOverview | undefined>;
+  health(): Promise<JobHealth | undefined>;
 }

@@ -223,6 +223,8 @@ export interface JobSummary {
   readonly lastModification: Millis;
   /** Nothing is to be done: its objects sleep, and it takes no checkpoints. */
   readonly isResting?: true;
+  /** When the latest checkpoint was complete, as of `lastModification`. */
+  readonly lastCheckpoint?: Millis;
   /** Subtasks by state, as in Flink's overview. */
   readonly tasks: { readonly total: number; readonly running: number };
 }

@@ -2,7 +2,8 @@
 // `format/job-status.ts`.
 //   F1. Every numeric and boolean field of a schema is present; -1 stands for "not yet", 0 in a map
 //       of timestamps. Flink's clients refuse a missing one.
-//   F2. Fields for what does not exist here (buffered alignment bytes, savepoint formats …) carry
+//   F2. `health` is the one field that Flink does not have.
+//   F3. Fields for what does not exist here (buffered alignment bytes, savepoint formats …) carry
 //       the value by which Flink says "none".
 
 import { taskKey } from "../format/ids.ts";
@@ -10,6 +11,7 @@ import {
   type CheckpointOverview,
   type CheckpointRecord,
   type JobDetails,
+  type JobHealth,
   type TaskPhase,
   taskPhases,
   type TaskStatus,
@@ -49,8 +51,8 @@ const phaseOfOthers = {
 
 // ---- Jobs
 
-/** An element of `GET /jobs/overview`. */
-export function jobOverview(summary: JobSummary, now: number): Json {
+/** An element of `GET /jobs/overview`. `health`: absent where the coordinator did not answer. */
+export function jobOverview(summary: JobSummary, health: JobHealth | undefined, now: number): Json {
   const { total, running } = summary.tasks;
   const tasks = Object.fromEntries(taskPhases.map((phase) => [phase.toLowerCase(), 0]));
   tasks["running"] = running;
@@ -65,6 +67,7 @@ export function jobOverview(summary: JobSummary, now: number): Json {
     state: summary.phase,
     "last-modification": summary.lastModification,
     tasks: { ...tasks, total },
+    health: healthInfo(health, now),
     "pending-operators": 0,
     jobType: "STREAMING",
     schedulerType: "Default",
@@ -97,9 +100,40 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
     vertices: vertices.map(({ vertex, tasks }) => vertexInfo(vertex, tasks, plan, now)),
     "status-counts": countPhases(vertices.map(({ tasks }) => vertexPhase(tasks))),
     plan: planInfo(summary.job, plan),
+    health: healthInfo(details.health, now),
     "pending-operators": 0,
     // Ours; Flink's clients skip it.
     attempt: details.attempt,
+  };
+}
+
+/**
+ * Ours, in the manner of Flink's. `healthy`: the next checkpoint is not overdue. `late`: it is.
+ * `idle`: the job rests, with all it has done saved. `none`: nobody expects checkpoints, as they are
+ * not periodic or the job has ended. `unknown`: its coordinator did not answer.
+ */
+export function healthInfo(health: JobHealth | undefined, now: number): Json {
+  const { lastCheckpoint, dueBy } = health ?? {};
+  return {
+    status: health === undefined ? "unknown" : healthStatus(health, now),
+    "last-checkpoint-age": lastCheckpoint === undefined ? null : Math.max(0, now - lastCheckpoint),
+    "late-in": dueBy === undefined ? null : dueBy - now,
+  };
+}
+
+function healthStatus({ isResting, dueBy }: JobHealth, now: number): string {
+  if (isResting) return "idle";
+  if (dueBy === undefined) return "none";
+  return now > dueBy ? "late" : "healthy";
+}
+
+/** What a summary alone tells; undefined where only the coordinator knows. */
+export function healthOfSummary(summary: JobSummary): JobHealth | undefined {
+  const { isResting, endTime, lastCheckpoint } = summary;
+  if (!isResting && endTime === notYet) return undefined;
+  return {
+    ...(isResting && { isResting }),
+    ...(lastCheckpoint !== undefined && { lastCheckpoint }),
   };
 }
 

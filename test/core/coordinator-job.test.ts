@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 
 import { attempt, checkpointId, taskKey } from "../../format/ids.ts";
 import { heartbeatInterval, heartbeatTimeout } from "../../format/limits.ts";
-import { JobDriver, type Auto, type DriverOptions } from "./job-driver.ts";
+import { type Auto, type DriverOptions, JobDriver, metadataOf, twoRegions } from "./job-driver.ts";
 
 const second = 1_000;
 const allBut = (...kinds: Auto[]): Auto[] =>
@@ -255,7 +255,10 @@ describe("damaged checkpoints", () => {
   test("a damaged manifest falls back to the one before, and says so", () => {
     const driver = withTwo();
     damage(driver, true);
-    expect(driver.record.failures[0]).toMatchObject({ name: "RestoreFailed", message: "checksum" });
+    expect(driver.record.failures[0]).toMatchObject({
+      name: "CheckpointDamaged",
+      message: expect.stringMatching(/^Checkpoint 2 is damaged: checksum .* checkpoint 1 is used/),
+    });
     driver.advance(second);
     expect(driver.requests("loadManifest")).toMatchObject([{ checkpoint: { id: 1 } }]);
     driver.deployAll();
@@ -289,8 +292,65 @@ describe("damaged checkpoints", () => {
       driver.bucket.get(request!.checkpoint.path.replace("chk-2", "chk-1"))!,
     );
     driver.answer(request!);
-    expect(driver.record.failures[0]?.name).toBe("RestoreFailed");
+    expect(driver.record.failures[0]?.name).toBe("CheckpointDamaged");
     expect(driver.retained).toEqual([1]);
+  });
+
+  const damagedFile = {
+    kind: "refused",
+    reason: "Segment state-2 has another checksum.",
+    fault: "damagedState",
+  } as const;
+
+  test("a damaged file of state is as bad as a damaged manifest, and dropped once", () => {
+    const driver = withTwo();
+    driver.answerAll("loadManifest");
+    for (const request of driver.requests("deploy")) driver.answerDeploy(request, damagedFile);
+    expect(driver.retained).toEqual([1]);
+    expect(driver.record.failures).toHaveLength(2);
+    expect(driver.record.failures[0]).toMatchObject({
+      name: "CheckpointDamaged",
+      task: driver.tasks[0],
+      message: expect.stringMatching(/^Checkpoint 2 .*state-2.* checkpoint 1 is used/),
+    });
+    driver.advance(second);
+    driver.deployAll();
+    expect(driver.record).toMatchObject({ phase: "RUNNING", lastRestored: { id: 1 } });
+  });
+
+  test("with the last one damaged the job ends, and its checkpoints stay", () => {
+    const driver = running({
+      checkpointing: { retention: "NO_EXTERNALIZED_CHECKPOINTS" },
+      restart: { attempts: 10 },
+    });
+    const id = driver.complete();
+    driver.fail();
+    driver.advance(second);
+    driver.answerAll("loadManifest");
+    driver.answerDeploy(driver.requests("deploy")[0]!, damagedFile);
+    driver.advance(second);
+    expect(driver.record).toMatchObject({ phase: "FAILED", isBeyondRestart: true });
+    expect(driver.retained).toEqual([id]);
+    expect(driver.bucket.has(metadataOf(driver, id))).toBe(true);
+  });
+
+  test("what one region finds damaged, no region goes on from", () => {
+    const driver = running({
+      plan: twoRegions,
+      checkpointing: { retained: 2 },
+      restart: { attempts: 10 },
+    });
+    driver.complete();
+    driver.complete();
+    driver.fail(driver.tasks[0]);
+    driver.advance(second);
+    driver.answerAll("loadManifest");
+    driver.answerDeploy(driver.requests("deploy")[0]!, damagedFile);
+    expect(driver.record.regions.map(({ phase }) => phase)).toEqual(["waiting", "waiting"]);
+    driver.advance(second);
+    driver.deployAll();
+    expect(driver.record).toMatchObject({ phase: "RUNNING", lastRestored: { id: 1 } });
+    expect(driver.record.regions.map((region) => region.attempt)).toEqual([3, 3]);
   });
 });
 

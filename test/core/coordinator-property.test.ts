@@ -116,7 +116,11 @@ function answer(driver: JobDriver, request: Request, how: number): void {
   const message = "lost";
   switch (request.kind) {
     case "deploy":
-      return driver.answerDeploy(request, { kind: "refused", reason: message });
+      return driver.answerDeploy(request, {
+        kind: "refused",
+        reason: message,
+        ...(how === 9 && { fault: "damagedState" }),
+      });
     case "start":
       return driver.answerStart(request, lost ? { kind: "silent", message } : { kind: "unknown" });
     case "heartbeat":

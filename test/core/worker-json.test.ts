@@ -1,11 +1,22 @@
 import { describe, expect, test } from "vitest";
 
 import { attempt, checkpointId, isJobId, millis } from "../../format/ids.ts";
-import type { CheckpointOverview, CheckpointRecord, JobDetails } from "../../format/job-status.ts";
+import type {
+  CheckpointOverview,
+  CheckpointRecord,
+  JobDetails,
+  JobHealth,
+} from "../../format/job-status.ts";
 import type { JobPhase, JobSummary } from "../../format/messages.ts";
 import type { ExecutionPlan } from "../../format/plan.ts";
 import { jobConfig } from "../../stream/config.ts";
-import { checkpointingStatistics, jobDetailsInfo, jobOverview } from "../../worker/flink-json.ts";
+import {
+  checkpointingStatistics,
+  healthInfo,
+  healthOfSummary,
+  jobDetailsInfo,
+  jobOverview,
+} from "../../worker/flink-json.ts";
 import { jsonOf } from "../../worker/row-json.ts";
 
 describe("rows as JSON", () => {
@@ -65,13 +76,43 @@ const plan: ExecutionPlan = {
 describe("jobs", () => {
   test("an overview counts all subtasks", () => {
     const tasks = (phase: JobPhase) =>
-      (jobOverview(summaryIn(phase), 2_000)["tasks"] ?? {}) as Record<string, number>;
+      (jobOverview(summaryIn(phase), undefined, 2_000)["tasks"] ?? {}) as Record<string, number>;
     expect(tasks("RUNNING")).toMatchObject({ running: 1, initializing: 3, total: 4 });
     expect(tasks("CANCELED")).toMatchObject({ running: 1, canceled: 3, total: 4 });
-    expect(jobOverview(summaryIn("RUNNING"), 2_000)).toMatchObject({
+    expect(jobOverview(summaryIn("RUNNING"), undefined, 2_000)).toMatchObject({
       duration: 1_000,
       "end-time": -1,
     });
+  });
+
+  test.each<[string, JobHealth | undefined, object]>([
+    ["healthy", { dueBy: millis(2_000) }, { "last-checkpoint-age": null, "late-in": 0 }],
+    [
+      "late",
+      { lastCheckpoint: millis(500), dueBy: millis(1_999) },
+      { "last-checkpoint-age": 1_500, "late-in": -1 },
+    ],
+    [
+      "idle",
+      { lastCheckpoint: millis(500), isResting: true },
+      { "last-checkpoint-age": 1_500, "late-in": null },
+    ],
+    ["none", {}, { "last-checkpoint-age": null, "late-in": null }],
+    ["unknown", undefined, { "last-checkpoint-age": null, "late-in": null }],
+  ])("the health of a job is %s", (status, health, expected) => {
+    expect(healthInfo(health, 2_000)).toEqual({ status, ...expected });
+    expect(jobOverview(summaryIn("RUNNING"), health, 2_000)["health"]).toEqual({
+      status,
+      ...expected,
+    });
+  });
+
+  test("a summary tells the health of what has ended or rests, and of nothing else", () => {
+    const lastCheckpoint = millis(1_400);
+    expect(healthOfSummary(summaryIn("RUNNING"))).toBeUndefined();
+    const resting = { ...summaryIn("RUNNING"), isResting: true, lastCheckpoint } as const;
+    expect(healthOfSummary(resting)).toEqual({ isResting: true, lastCheckpoint });
+    expect(healthOfSummary({ ...summaryIn("FAILED"), endTime: 1_500 })).toEqual({});
   });
 
   test("details join vertices and plan, and fill every map", () => {
@@ -81,6 +122,7 @@ describe("jobs", () => {
       attempt: attempt(2),
       plan,
       config: jobConfig(),
+      health: { lastCheckpoint: millis(1_800), dueBy: millis(2_500) },
       entered: { INITIALIZING: millis(1_000), RUNNING: millis(1_100) },
       tasks: [
         {
@@ -116,6 +158,7 @@ describe("jobs", () => {
     const info = jobDetailsInfo(details, 2_000);
     expect(info).toMatchObject({
       jid: job,
+      health: { status: "healthy", "last-checkpoint-age": 200, "late-in": 500 },
       timestamps: { RUNNING: 1_100, FAILED: 0, CREATED: 0 },
       "status-counts": { RUNNING: 1, INITIALIZING: 1, FAILED: 0 },
       vertices: [

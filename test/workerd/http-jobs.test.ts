@@ -46,6 +46,11 @@ describe("programs", () => {
   });
 });
 
+interface Health {
+  readonly jid: string;
+  readonly health: Readonly<Record<string, unknown>>;
+}
+
 describe("jobs", () => {
   test("run, are listed, serve their table, and are cancelled", async () => {
     const job = jobIdOf("a1");
@@ -65,6 +70,14 @@ describe("jobs", () => {
     await vi.waitUntil(async () => (await rows())?.length === 2, 15_000);
     const mci = { key: "MCI", flights: 2, delayed: 1, meanDelay: 20, worst: 30 };
     expect(await rows()).toContainEqual(mci);
+    for (const path of ["/jobs/overview", `/jobs/${job}`]) {
+      const { jobs: all, ...one } = (await json(await call(path))) as unknown as Health & {
+        jobs?: Health[];
+      };
+      const { health } = all?.find(({ jid }) => jid === job) ?? one;
+      expect(health).toMatchObject({ status: "healthy" });
+      expect(health["last-checkpoint-age"]).toBeGreaterThanOrEqual(0);
+    }
     expect(await json(await call(`${table}/MCI`))).toMatchObject({
       table: "delays-by-origin",
       read: "committed",

@@ -5,11 +5,13 @@
 import { Hono } from "hono";
 
 import { isJobId, type JobId } from "../../format/ids.ts";
-import type { JobDetails } from "../../format/job-status.ts";
+import type { JobDetails, JobHealth } from "../../format/job-status.ts";
+import type { JobSummary } from "../../format/messages.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import {
   checkpointingStatistics,
+  healthOfSummary,
   jobDetailsInfo,
   jobExceptionsInfo,
   jobOverview,
@@ -24,9 +26,10 @@ export function jobRoutes(): Hono<{ Bindings: Env }> {
   });
 
   routes.get("/jobs/overview", async (c) => {
-    const now = Date.now();
     const jobs = await dispatcher(c.env).list();
-    return c.json({ jobs: jobs.map((summary) => jobOverview(summary, now)) });
+    const healths = await Promise.all(jobs.map((summary) => healthOf(c.env, summary)));
+    const now = Date.now();
+    return c.json({ jobs: jobs.map((summary, at) => jobOverview(summary, healths[at], now)) });
   });
 
   routes.get("/jobs/:jobid", async (c) =>
@@ -58,6 +61,15 @@ export function jobRoutes(): Hono<{ Bindings: Env }> {
   });
 
   return routes;
+}
+
+/** Asks coordinators that are awake anyway, and wakes none that rests. */
+async function healthOf(env: Env, summary: JobSummary): Promise<JobHealth | undefined> {
+  const known = healthOfSummary(summary);
+  if (known !== undefined) return known;
+  return coordinator(env, summary.job)
+    .health()
+    .catch(() => undefined);
 }
 
 /** What the job's coordinator tells of it: 400 for what is no job id, 404 for an unknown job. */
