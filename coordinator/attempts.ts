@@ -8,6 +8,9 @@
 //   J4. The sources of a region start only when every subtask of it has been deployed.
 //   J7. The restart strategy is asked once for failures that come together: a region that fails
 //       while another waits for its restart waits with it, and counts for nothing.
+//   J8. Another version of the program is taken up whole: all regions end, the new plan is recorded
+//       with the attempt that deploys it, and nothing of the old one runs on. That some objects still
+//       have another version than the coordinator is no failure of the job's, and costs no restart.
 
 import {
   type Attempt,
@@ -18,8 +21,10 @@ import {
   taskKey,
 } from "../format/ids.ts";
 import type { AttemptFailure } from "../format/job-status.ts";
-import { type Manifest, statesOf } from "../format/manifest.ts";
+import type { Manifest } from "../format/manifest.ts";
 import type { AttemptOutcome, DeployOutcome, TaskDeployment } from "../format/messages.ts";
+import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
+import { incompatibility, statesFor } from "./changed-code.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { Silence } from "./effects.ts";
 import { isEnding, isTerminal, type RegionRecord } from "./job-record.ts";
@@ -35,6 +40,9 @@ const failureTextMax = 4_000;
 /** Milliseconds in which every subtask of a region must be deployed and started. */
 const deployTimeout = 60_000;
 
+/** Milliseconds between two attempts while a deployment is on its way. */
+const rolloutRetry = 5_000;
+
 export interface Failure {
   /** Absent where the failure is not one subtask's. */
   readonly task?: TaskId;
@@ -46,6 +54,8 @@ export interface Failure {
 export class Attempts {
   readonly #state: JobState;
   readonly #checkpointing: Checkpointing;
+  /** The plan of this deployment's code, where the job has another. */
+  #newPlan: ExecutionPlan | undefined;
   /** Of each region from the beginning of an attempt until all of it runs. */
   readonly #deployingSince = new Map<number, Millis>();
 
@@ -105,19 +115,67 @@ export class Attempts {
     if (begun.length > 0) this.#begin(begun, attemptOf(this.#state.record.attempt + 1), now);
   }
 
+  /**
+   * After a reload in code that has another version of the program. The job goes on in it from its
+   * latest checkpoint, as soon as that is known to fit.
+   */
+  takeUp(plan: ExecutionPlan, now: Millis): void {
+    const { program } = plan;
+    this.#newPlan = plan;
+    const message = `Program "${program}" was deployed in another version; the job goes on in it.`;
+    const { attempt } = this.#state.record;
+    this.#remember({ attempt, at: now, name: "CodeChanged", message });
+    this.#endRegions(
+      this.#indices(() => true),
+      message,
+      now,
+      (region) => ({ ...region, phase: "waiting", restartAt: now }),
+    );
+    this.#state.enter("RESTARTING", now);
+    this.cancelTasks(now);
+  }
+
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): void {
     const { checkpoints, record } = this.#state;
     const { latest } = checkpoints;
-    const indices = this.#deploying(attempt);
-    if (indices.length === 0 || latest === undefined) return;
+    if (this.#deploying(attempt).length === 0 || latest === undefined) return;
     if (manifest.job !== record.job || manifest.checkpoint !== latest.id) {
       const found = `checkpoint ${manifest.checkpoint} of job ${manifest.job}`;
       const message = `${latest.path} is the manifest of ${found}.`;
       return this.manifestFailed(attempt, { damaged: true, message }, now);
     }
+    if (this.#newPlan !== undefined) {
+      const reason = incompatibility(manifest, record.plan, this.#newPlan);
+      if (reason !== undefined) return this.#cannotGoOn(reason, now);
+      this.#replan(this.#newPlan, now);
+    }
     checkpoints.restored();
     this.#state.update({ lastRestored: { id: latest.id, at: now, path: latest.path } });
-    this.#deploy(indices, attempt, manifest);
+    this.#deploy(this.#deploying(attempt), attempt, manifest);
+  }
+
+  /** This deployment's code cannot run the job, now or after any restart. */
+  #cannotGoOn(reason: string, now: Millis): void {
+    const { program } = this.#state.record.plan;
+    const message =
+      `Program "${program}" was deployed in another version, and the job cannot go on in it. ` +
+      `${reason} Deploy a version that fits and run the job again, or the former one; its ` +
+      `checkpoints stay.`;
+    this.fail({ name: "IncompatibleCode", message }, now, { isFinal: true });
+  }
+
+  /** The program is gone. */
+  programMissing(now: Millis): void {
+    this.#cannotGoOn("The deployment has no program of that name any more.", now);
+  }
+
+  #replan(plan: ExecutionPlan, now: Millis): void {
+    this.#newPlan = undefined;
+    this.#state.replan(plan, now);
+    this.#deployingSince.clear();
+    const all = this.#indices(() => true);
+    for (const index of all) this.#deployingSince.set(index, now);
+    this.#state.tasks.reset(this.#tasksOf(all), "DEPLOYING");
   }
 
   manifestFailed(
@@ -141,6 +199,8 @@ export class Attempts {
         this.fail({ task, name: "DeployRefused", message }, now);
       } else if (outcome.fault === "damagedState") {
         this.#damaged({ task, message: outcome.reason }, now);
+      } else if (outcome.fault === "otherCode") {
+        this.otherCode({ task, name: "OtherCode", message: outcome.reason }, now);
       } else {
         this.fail({ task, name: "DeployRefused", message: outcome.reason }, now);
       }
@@ -179,6 +239,17 @@ export class Attempts {
     this.#state.enter("RUNNING", now);
   }
 
+  /**
+   * A subtask has another version of the program than the coordinator, which has the job's: a
+   * deployment is on its way to all objects. The restart strategy is for failures of the job.
+   */
+  otherCode(failure: Failure, now: Millis): void {
+    const waiting = this.#waiting();
+    const at = millis(Math.max(now + rolloutRetry, ...waiting));
+    const history = this.#state.record.restartHistory;
+    this.fail(failure, now, { decision: { kind: "restart", at, history } });
+  }
+
   /** `isFinal`: no restart can help. `endsAll`: not only the region of the subtask that found it. */
   fail(
     failure: Failure,
@@ -186,28 +257,32 @@ export class Attempts {
     {
       isFinal = false,
       endsAll = failure.task === undefined,
-    }: { readonly isFinal?: boolean; readonly endsAll?: boolean } = {},
+      decision: taken,
+    }: {
+      readonly isFinal?: boolean;
+      readonly endsAll?: boolean;
+      readonly decision?: RestartDecision;
+    } = {},
   ): void {
-    const { phase, failures, attempt: latest } = this.#state.record;
+    const { phase, attempt: latest } = this.#state.record;
     if (isTerminal(phase) || isEnding(phase)) return;
     const { task } = failure;
     const own = task && this.#state.regions.indexOf(task);
     const ended = this.#indices((region, index) => isActive(region) && (endsAll || index === own));
-    if (ended.length === 0) return;
+    if (ended.length === 0 && !isFinal) return;
     const attempt = (task && this.#state.regionOf(task)?.attempt) ?? latest;
     const decision = isFinal
       ? { kind: "giveUp" as const, reason: "A restart would fail in the same way." }
-      : this.#decide(attempt, now);
+      : (taken ?? this.#decide(attempt, now));
     const verdict = decision.kind === "giveUp" ? ` The job ends with it: ${decision.reason}` : "";
-    const entry: AttemptFailure = {
+    this.#remember({
       attempt,
       at: now,
       ...(task !== undefined && { task }),
       name: failure.name,
       message: `${shortened(failure.message)}${verdict}`,
       ...(failure.stack !== undefined && { stack: shortened(failure.stack) }),
-    };
-    this.#state.update({ failures: [entry, ...failures].slice(0, failuresMax) });
+    });
     const reason = `Attempt ${attempt} failed: ${shortened(failure.message)}`;
     if (decision.kind === "restart") {
       const { at: restartAt, history: restartHistory } = decision;
@@ -251,8 +326,11 @@ export class Attempts {
     const runs = this.#indices((region) => region.phase === "running");
     if (runs.length === 0) this.#checkpointing.sweep(now); // R4
     const { latest } = checkpoints;
-    if (latest === undefined) this.#deploy(indices, attempt);
-    else this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
+    if (latest !== undefined) {
+      return this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
+    }
+    if (this.#newPlan !== undefined) this.#replan(this.#newPlan, now);
+    this.#deploy(this.#deploying(attempt), attempt);
   }
 
   #deploy(indices: readonly number[], attempt: Attempt, manifest?: Manifest): void {
@@ -260,8 +338,11 @@ export class Attempts {
     const deployments = this.#tasksOf(indices).map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
-      const states = statesOf(manifest, task.vertex);
-      return { ...deployment, restore: { checkpoint: manifest.checkpoint, states } };
+      const states = statesFor(manifest, vertexOf(plan, task.vertex), plan);
+      const isOtherCode = manifest.fingerprint !== plan.fingerprint;
+      const { checkpoint } = manifest;
+      const restore = { checkpoint, states, ...(isOtherCode && { isOtherCode }) };
+      return { ...deployment, restore };
     });
     this.#state.push({ kind: "deploy", deployments });
   }
@@ -288,12 +369,22 @@ export class Attempts {
   }
 
   #decide(attempt: Attempt, now: Millis): RestartDecision {
-    const { config, restartHistory: history, regions, job } = this.#state.record;
-    const waiting = regions.flatMap((region) => restartAtOf(region) ?? []);
+    const { config, restartHistory: history, job } = this.#state.record;
+    const waiting = this.#waiting();
     if (waiting.length === 0) {
       return decideRestart(config.restart, history, now, jitterOf(job, attempt));
     }
     return { kind: "restart", at: millis(Math.max(...waiting)), history }; // J7
+  }
+
+  /** When those begin again that wait for it. */
+  #waiting(): Millis[] {
+    return this.#state.record.regions.flatMap((region) => restartAtOf(region) ?? []);
+  }
+
+  #remember(failure: AttemptFailure): void {
+    const { failures } = this.#state.record;
+    this.#state.update({ failures: [failure, ...failures].slice(0, failuresMax) });
   }
 
   #endRegions(

@@ -30,6 +30,7 @@ import type {
 } from "../format/messages.ts";
 import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
+import type { Programs } from "./changed-code.ts";
 import type { Effect, Silence } from "./effects.ts";
 import { Job } from "./job.ts";
 import type { JobRecord } from "./job-record.ts";
@@ -52,333 +53,338 @@ export interface CoordinatorEnv {
 /** Bytes of a job's record in one row; SQLite here takes 2 MB. */
 const recordPartBytes = 1 * MiB;
 
-export class Coordinator
-  extends DurableObject<CoordinatorEnv>
-  implements CoordinatorTaskApi, CoordinatorJobApi
-{
-  #job: Job | undefined;
-  #ownStore: CheckpointStore | undefined;
-  /** The alarm this instance has set; what an earlier one set is not known. */
-  #alarmAt: Millis | undefined;
+/** The `Coordinator` class of an application: it runs jobs of `programs`. */
+export function coordinatorClass(programs: Programs) {
+  return class Coordinator
+    extends DurableObject<CoordinatorEnv>
+    implements CoordinatorTaskApi, CoordinatorJobApi
+  {
+    #job: Job | undefined;
+    #ownStore: CheckpointStore | undefined;
+    /** The alarm this instance has set; what an earlier one set is not known. */
+    #alarmAt: Millis | undefined;
 
-  constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
-    super(ctx, env);
-    this.#sql(
-      "CREATE TABLE IF NOT EXISTS job_record (part INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
-    );
-    this.#sql(
-      "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
-    );
-    const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part");
-    if (parts.length === 0) return;
-    const record = decode<JobRecord>(joined(parts.map((row) => row["bytes"] as Uint8Array)));
-    const history = this.#sql("SELECT record FROM checkpoint").map((row) =>
-      decode<CheckpointRecord>(row["record"] as Uint8Array),
-    );
-    const { job, effects } = Job.reloaded(record, history, now());
-    this.#job = job;
-    this.#perform(effects);
-  }
-
-  /** Starts the job; repeated, it is the same job. */
-  async submit(submission: JobSubmission): Promise<void> {
-    if (this.#job !== undefined) return;
-    this.#wholly(() => {
-      const { job, effects } = Job.submitted(submission, now());
+    constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
+      super(ctx, env);
+      this.#sql(
+        "CREATE TABLE IF NOT EXISTS job_record (part INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+      );
+      this.#sql(
+        "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+      );
+      const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part");
+      if (parts.length === 0) return;
+      const record = decode<JobRecord>(joined(parts.map((row) => row["bytes"] as Uint8Array)));
+      const history = this.#sql("SELECT record FROM checkpoint").map((row) =>
+        decode<CheckpointRecord>(row["record"] as Uint8Array),
+      );
+      const { job, effects } = Job.reloaded(record, history, now(), programs);
       this.#job = job;
       this.#perform(effects);
-    });
-  }
-
-  async cancel(): Promise<{ kind: "cancelling" | "ended" }> {
-    const job = this.#job;
-    if (job === undefined) return { kind: "ended" };
-    return this.#wholly(() => {
-      const { outcome, effects } = job.cancel(now());
-      this.#perform(effects);
-      return { kind: outcome };
-    });
-  }
-
-  async details(): Promise<JobDetails | undefined> {
-    return this.#job?.details();
-  }
-
-  async checkpoints(): Promise<CheckpointOverview | undefined> {
-    return this.#job?.overview();
-  }
-
-  async health(): Promise<JobHealth | undefined> {
-    return this.#job?.health();
-  }
-
-  async acknowledge(ack: CheckpointAck): Promise<void> {
-    this.#handle((job, at) => job.acknowledged(ack, at));
-  }
-
-  async decline(decline: CheckpointDecline): Promise<void> {
-    this.#handle((job, at) => job.declined(decline, at));
-  }
-
-  async taskFailed(failure: TaskFailure): Promise<void> {
-    this.#handle((job, at) => job.taskFailed(failure, at));
-  }
-
-  async active(attempt: Attempt, task: TaskId): Promise<void> {
-    this.#handle((job, at) => job.active(attempt, task, at));
-  }
-
-  override async alarm(): Promise<void> {
-    this.#alarmAt = undefined;
-    const job = this.#job;
-    if (job === undefined) return;
-    try {
-      // Waited for, so that it stands whatever becomes of the work: an alarm that is not set again
-      // is a job that sleeps for good.
-      if (job.nextWakeAt() !== undefined) {
-        this.#alarmAt = millis(now() + heartbeatInterval);
-        await this.ctx.storage.setAlarm(this.#alarmAt);
-      }
-      this.#handle((current, at) => current.tick(at));
-    } catch (error) {
-      console.error(`Coordinator ${job.id}: ${messageOf(error)}`);
     }
-  }
 
-  #handle(event: (job: Job, at: Millis) => Effect[]): void {
-    const job = this.#job;
-    if (job !== undefined) this.#wholly(() => this.#perform(event(job, now())));
-  }
-
-  /** Runs one event to its end, or gives up the instance (D4). */
-  #wholly<T>(event: () => T): T {
-    try {
-      return event();
-    } catch (error) {
-      console.error(`Coordinator ${this.#job?.id} starts over: ${messageOf(error)}`);
-      this.ctx.abort(messageOf(error));
-      throw error;
-    }
-  }
-
-  #perform(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#performOne(effect);
-    const wakeAt = this.#job?.nextWakeAt();
-    if (wakeAt !== undefined) this.#arm(wakeAt);
-    else this.#disarm();
-  }
-
-  #performOne(effect: Effect): void {
-    switch (effect.kind) {
-      case "persist":
-        return this.#persist(effect);
-      case "loadManifest":
-        return this.#later(async () => {
-          const { attempt, checkpoint } = effect;
-          const outcome = await this.#store.load(checkpoint.path);
-          this.#handle((job, at) =>
-            outcome.kind === "loaded"
-              ? job.manifestLoaded(attempt, outcome.manifest, at)
-              : job.manifestFailed(attempt, outcome, at),
-          );
-        });
-      case "deploy":
-        for (const deployment of effect.deployments) {
-          const { attempt, task } = deployment;
-          this.#later(async () => {
-            const outcome = await this.#call(task, (subtask) => subtask.deploy(deployment));
-            this.#handle((job, at) =>
-              outcome.kind === "silent"
-                ? job.deployed(attempt, task, { kind: "refused", reason: outcome.message }, at)
-                : job.deployed(attempt, task, outcome, at),
-            );
-          });
-        }
-        return;
-      case "start":
-        return this.#ask(effect, (subtask) => subtask.start(effect.attempt), {
-          answered: (job, task, outcome, at) => job.started(effect.attempt, task, outcome, at),
-        });
-      case "trigger": {
-        const { attempt, checkpoint } = effect;
-        return this.#ask(effect, (subtask) => subtask.triggerCheckpoint(attempt, checkpoint), {
-          answered: (job, task, outcome, at) =>
-            job.triggered(attempt, checkpoint, task, outcome, at),
-        });
-      }
-      case "publish":
-        return this.#later(async () => {
-          const { attempt, candidate, bytes } = effect;
-          const outcome = await this.#store.publish(candidate.path, bytes);
-          this.#handle((job, at) => job.published(attempt, candidate, outcome, at));
-        });
-      case "probeManifest":
-        return this.#later(async () => {
-          const outcome = await this.#store.load(effect.candidate.path);
-          this.#handle((job, at) => job.recovered(effect.candidate, outcome.kind === "loaded", at));
-        });
-      case "notifyComplete":
-        return this.#hear(effect, (subtask) =>
-          subtask.notifyComplete(effect.attempt, effect.checkpoint),
-        );
-      case "notifyAborted":
-        return this.#hear(effect, (subtask) =>
-          subtask.notifyAborted(effect.attempt, effect.checkpoint),
-        );
-      case "heartbeat":
-        return this.#hear(effect, (subtask) => subtask.heartbeat(effect.attempt));
-      case "rest": {
-        const { attempt, checkpoint, round } = effect;
-        return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
-          answered: (job, task, outcome, at) => job.rested(attempt, task, round, outcome, at),
-        });
-      }
-      case "cancelTasks":
-        for (const task of effect.tasks) {
-          this.#later(async () => {
-            await this.#subtask(task).cancel(effect.attempt);
-            this.#handle((job, at) => job.tasksCancelled(effect.attempt, [task], at));
-          });
-        }
-        return;
-      case "deleteFiles":
-        return this.#later(async () => {
-          try {
-            await this.#store.delete(effect.paths);
-          } catch (error) {
-            this.#handle((job, at) => job.notDeleted(at));
-            throw error;
-          }
-        });
-      case "sweep":
-        return this.#later(async () => {
-          await this.#sweep(new Set(effect.reachable), effect.upTo);
-          this.#handle((job, at) => job.swept(effect.upTo, at));
-        });
-      case "announce":
-        return this.#later(async () => {
-          await this.env.DISPATCHER.getByName(objectName.dispatcher()).update(effect.summary);
-          this.#handle((job, at) => job.announced(effect.summary.lastModification, at));
-        });
-      default:
-        effect satisfies never;
-    }
-  }
-
-  /** Calls every task at once; each answer, or that there was none, becomes an event. */
-  #ask<T>(
-    { tasks }: { readonly tasks: readonly TaskId[] },
-    call: (subtask: SubtaskApi) => Promise<T>,
-    on: { answered(job: Job, task: TaskId, outcome: T | Silence, at: Millis): Effect[] },
-  ): void {
-    for (const task of tasks) {
-      this.#later(async () => {
-        const outcome = await this.#call(task, call);
-        this.#handle((job, at) => on.answered(job, task, outcome, at));
+    /** Starts the job; repeated, it is the same job. */
+    async submit(submission: JobSubmission): Promise<void> {
+      if (this.#job !== undefined) return;
+      this.#wholly(() => {
+        const { job, effects } = Job.submitted(submission, now());
+        this.#job = job;
+        this.#perform(effects);
       });
     }
-  }
 
-  /** The same, with `heartbeat` as the event. */
-  #hear(
-    effect: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
-    call: (subtask: SubtaskApi) => Promise<AttemptOutcome | HeartbeatOutcome>,
-  ): void {
-    this.#ask(effect, call, {
-      answered: (job, task, outcome, at) => job.heartbeat(effect.attempt, task, outcome, at),
-    });
-  }
-
-  async #call<T>(task: TaskId, call: (subtask: SubtaskApi) => Promise<T>): Promise<T | Silence> {
-    try {
-      return await call(this.#subtask(task));
-    } catch (error) {
-      return { kind: "silent", message: messageOf(error) };
+    async cancel(): Promise<{ kind: "cancelling" | "ended" }> {
+      const job = this.#job;
+      if (job === undefined) return { kind: "ended" };
+      return this.#wholly(() => {
+        const { outcome, effects } = job.cancel(now());
+        this.#perform(effects);
+        return { kind: outcome };
+      });
     }
-  }
 
-  async #sweep(
-    reachable: ReadonlySet<string>,
-    upTo: Parameters<typeof collectable>[0]["upTo"],
-  ): Promise<void> {
-    const job = this.#job;
-    if (job === undefined) return;
-    const store = this.#store;
-    for await (const paths of store.list(jobPrefix(job.id))) {
-      await store.delete(collectable({ job: job.id, reachable, upTo }, paths));
+    async details(): Promise<JobDetails | undefined> {
+      return this.#job?.details();
     }
-  }
 
-  #persist({ record, ended, forgotten }: Extract<Effect, { kind: "persist" }>): void {
-    // With many retained checkpoints of many files a record outgrows one row.
-    const bytes = encodeValue(record);
-    const parts = Math.ceil(bytes.length / recordPartBytes);
-    for (let part = 0; part < parts; part++) {
-      const slice = bytes.subarray(part * recordPartBytes, (part + 1) * recordPartBytes);
-      this.#sql("INSERT OR REPLACE INTO job_record (part, bytes) VALUES (?, ?)", part, slice);
+    async checkpoints(): Promise<CheckpointOverview | undefined> {
+      return this.#job?.overview();
     }
-    this.#sql("DELETE FROM job_record WHERE part >= ?", parts);
-    for (const checkpoint of ended) {
-      const stored = encodeValue(checkpoint);
-      this.#sql(
-        "INSERT OR REPLACE INTO checkpoint (id, record) VALUES (?, ?)",
-        checkpoint.id,
-        stored,
+
+    async health(): Promise<JobHealth | undefined> {
+      return this.#job?.health();
+    }
+
+    async acknowledge(ack: CheckpointAck): Promise<void> {
+      this.#handle((job, at) => job.acknowledged(ack, at));
+    }
+
+    async decline(decline: CheckpointDecline): Promise<void> {
+      this.#handle((job, at) => job.declined(decline, at));
+    }
+
+    async taskFailed(failure: TaskFailure): Promise<void> {
+      this.#handle((job, at) => job.taskFailed(failure, at));
+    }
+
+    async active(attempt: Attempt, task: TaskId): Promise<void> {
+      this.#handle((job, at) => job.active(attempt, task, at));
+    }
+
+    override async alarm(): Promise<void> {
+      this.#alarmAt = undefined;
+      const job = this.#job;
+      if (job === undefined) return;
+      try {
+        // Waited for, so that it stands whatever becomes of the work: an alarm that is not set again
+        // is a job that sleeps for good.
+        if (job.nextWakeAt() !== undefined) {
+          this.#alarmAt = millis(now() + heartbeatInterval);
+          await this.ctx.storage.setAlarm(this.#alarmAt);
+        }
+        this.#handle((current, at) => current.tick(at));
+      } catch (error) {
+        console.error(`Coordinator ${job.id}: ${messageOf(error)}`);
+      }
+    }
+
+    #handle(event: (job: Job, at: Millis) => Effect[]): void {
+      const job = this.#job;
+      if (job !== undefined) this.#wholly(() => this.#perform(event(job, now())));
+    }
+
+    /** Runs one event to its end, or gives up the instance (D4). */
+    #wholly<T>(event: () => T): T {
+      try {
+        return event();
+      } catch (error) {
+        console.error(`Coordinator ${this.#job?.id} starts over: ${messageOf(error)}`);
+        this.ctx.abort(messageOf(error));
+        throw error;
+      }
+    }
+
+    #perform(effects: readonly Effect[]): void {
+      for (const effect of effects) this.#performOne(effect);
+      const wakeAt = this.#job?.nextWakeAt();
+      if (wakeAt !== undefined) this.#arm(wakeAt);
+      else this.#disarm();
+    }
+
+    #performOne(effect: Effect): void {
+      switch (effect.kind) {
+        case "persist":
+          return this.#persist(effect);
+        case "loadManifest":
+          return this.#later(async () => {
+            const { attempt, checkpoint } = effect;
+            const outcome = await this.#store.load(checkpoint.path);
+            this.#handle((job, at) =>
+              outcome.kind === "loaded"
+                ? job.manifestLoaded(attempt, outcome.manifest, at)
+                : job.manifestFailed(attempt, outcome, at),
+            );
+          });
+        case "deploy":
+          for (const deployment of effect.deployments) {
+            const { attempt, task } = deployment;
+            this.#later(async () => {
+              const outcome = await this.#call(task, (subtask) => subtask.deploy(deployment));
+              this.#handle((job, at) =>
+                outcome.kind === "silent"
+                  ? job.deployed(attempt, task, { kind: "refused", reason: outcome.message }, at)
+                  : job.deployed(attempt, task, outcome, at),
+              );
+            });
+          }
+          return;
+        case "start":
+          return this.#ask(effect, (subtask) => subtask.start(effect.attempt), {
+            answered: (job, task, outcome, at) => job.started(effect.attempt, task, outcome, at),
+          });
+        case "trigger": {
+          const { attempt, checkpoint } = effect;
+          return this.#ask(effect, (subtask) => subtask.triggerCheckpoint(attempt, checkpoint), {
+            answered: (job, task, outcome, at) =>
+              job.triggered(attempt, checkpoint, task, outcome, at),
+          });
+        }
+        case "publish":
+          return this.#later(async () => {
+            const { attempt, candidate, bytes } = effect;
+            const outcome = await this.#store.publish(candidate.path, bytes);
+            this.#handle((job, at) => job.published(attempt, candidate, outcome, at));
+          });
+        case "probeManifest":
+          return this.#later(async () => {
+            const outcome = await this.#store.load(effect.candidate.path);
+            this.#handle((job, at) =>
+              job.recovered(effect.candidate, outcome.kind === "loaded", at),
+            );
+          });
+        case "notifyComplete":
+          return this.#hear(effect, (subtask) =>
+            subtask.notifyComplete(effect.attempt, effect.checkpoint),
+          );
+        case "notifyAborted":
+          return this.#hear(effect, (subtask) =>
+            subtask.notifyAborted(effect.attempt, effect.checkpoint),
+          );
+        case "heartbeat":
+          return this.#hear(effect, (subtask) => subtask.heartbeat(effect.attempt));
+        case "rest": {
+          const { attempt, checkpoint, round } = effect;
+          return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
+            answered: (job, task, outcome, at) => job.rested(attempt, task, round, outcome, at),
+          });
+        }
+        case "cancelTasks":
+          for (const task of effect.tasks) {
+            this.#later(async () => {
+              await this.#subtask(task).cancel(effect.attempt);
+              this.#handle((job, at) => job.tasksCancelled(effect.attempt, [task], at));
+            });
+          }
+          return;
+        case "deleteFiles":
+          return this.#later(async () => {
+            try {
+              await this.#store.delete(effect.paths);
+            } catch (error) {
+              this.#handle((job, at) => job.notDeleted(at));
+              throw error;
+            }
+          });
+        case "sweep":
+          return this.#later(async () => {
+            await this.#sweep(new Set(effect.reachable), effect.upTo);
+            this.#handle((job, at) => job.swept(effect.upTo, at));
+          });
+        case "announce":
+          return this.#later(async () => {
+            await this.env.DISPATCHER.getByName(objectName.dispatcher()).update(effect.summary);
+            this.#handle((job, at) => job.announced(effect.summary.lastModification, at));
+          });
+        default:
+          effect satisfies never;
+      }
+    }
+
+    /** Calls every task at once; each answer, or that there was none, becomes an event. */
+    #ask<T>(
+      { tasks }: { readonly tasks: readonly TaskId[] },
+      call: (subtask: SubtaskApi) => Promise<T>,
+      on: { answered(job: Job, task: TaskId, outcome: T | Silence, at: Millis): Effect[] },
+    ): void {
+      for (const task of tasks) {
+        this.#later(async () => {
+          const outcome = await this.#call(task, call);
+          this.#handle((job, at) => on.answered(job, task, outcome, at));
+        });
+      }
+    }
+
+    /** The same, with `heartbeat` as the event. */
+    #hear(
+      effect: { readonly attempt: Attempt; readonly tasks: readonly TaskId[] },
+      call: (subtask: SubtaskApi) => Promise<AttemptOutcome | HeartbeatOutcome>,
+    ): void {
+      this.#ask(effect, call, {
+        answered: (job, task, outcome, at) => job.heartbeat(effect.attempt, task, outcome, at),
+      });
+    }
+
+    async #call<T>(task: TaskId, call: (subtask: SubtaskApi) => Promise<T>): Promise<T | Silence> {
+      try {
+        return await call(this.#subtask(task));
+      } catch (error) {
+        return { kind: "silent", message: messageOf(error) };
+      }
+    }
+
+    async #sweep(
+      reachable: ReadonlySet<string>,
+      upTo: Parameters<typeof collectable>[0]["upTo"],
+    ): Promise<void> {
+      const job = this.#job;
+      if (job === undefined) return;
+      const store = this.#store;
+      for await (const paths of store.list(jobPrefix(job.id))) {
+        await store.delete(collectable({ job: job.id, reachable, upTo }, paths));
+      }
+    }
+
+    #persist({ record, ended, forgotten }: Extract<Effect, { kind: "persist" }>): void {
+      // With many retained checkpoints of many files a record outgrows one row.
+      const bytes = encodeValue(record);
+      const parts = Math.ceil(bytes.length / recordPartBytes);
+      for (let part = 0; part < parts; part++) {
+        const slice = bytes.subarray(part * recordPartBytes, (part + 1) * recordPartBytes);
+        this.#sql("INSERT OR REPLACE INTO job_record (part, bytes) VALUES (?, ?)", part, slice);
+      }
+      this.#sql("DELETE FROM job_record WHERE part >= ?", parts);
+      for (const checkpoint of ended) {
+        const stored = encodeValue(checkpoint);
+        this.#sql(
+          "INSERT OR REPLACE INTO checkpoint (id, record) VALUES (?, ?)",
+          checkpoint.id,
+          stored,
+        );
+      }
+      for (const id of forgotten) this.#sql("DELETE FROM checkpoint WHERE id = ?", id);
+    }
+
+    #arm(at: Millis): void {
+      if (this.#alarmAt === at) return;
+      this.#alarmAt = at;
+      this.#later(() => this.ctx.storage.setAlarm(at));
+    }
+
+    #disarm(): void {
+      if (this.#alarmAt === undefined) return;
+      this.#alarmAt = undefined;
+      this.#later(() => this.ctx.storage.deleteAlarm());
+    }
+
+    /** Work that goes on after the event; its failures are told, not thrown. */
+    #later(work: () => Promise<void>): void {
+      this.ctx.waitUntil(
+        work().catch((error: unknown) => {
+          console.warn(`Coordinator ${this.#job?.id}: ${messageOf(error)}`);
+        }),
       );
     }
-    for (const id of forgotten) this.#sql("DELETE FROM checkpoint WHERE id = ?", id);
-  }
 
-  #arm(at: Millis): void {
-    if (this.#alarmAt === at) return;
-    this.#alarmAt = at;
-    this.#later(() => this.ctx.storage.setAlarm(at));
-  }
+    #subtask(task: TaskId): SubtaskApi {
+      const job = this.#job;
+      if (job === undefined) throw new Error("A coordinator without a job has no subtasks.");
+      return this.env.SUBTASK.getByName(objectName.subtask(job.id, task));
+    }
 
-  #disarm(): void {
-    if (this.#alarmAt === undefined) return;
-    this.#alarmAt = undefined;
-    this.#later(() => this.ctx.storage.deleteAlarm());
-  }
+    /** Where the job's checkpoints are. */
+    get #store(): CheckpointStore {
+      this.#ownStore ??=
+        this.#job?.config.checkpointing.storage === "inline"
+          ? new InlineStore(this.#sql)
+          : new BucketStore(this.env.BUCKET);
+      return this.#ownStore;
+    }
 
-  /** Work that goes on after the event; its failures are told, not thrown. */
-  #later(work: () => Promise<void>): void {
-    this.ctx.waitUntil(
-      work().catch((error: unknown) => {
-        console.warn(`Coordinator ${this.#job?.id}: ${messageOf(error)}`);
-      }),
-    );
-  }
-
-  #subtask(task: TaskId): SubtaskApi {
-    const job = this.#job;
-    if (job === undefined) throw new Error("A coordinator without a job has no subtasks.");
-    return this.env.SUBTASK.getByName(objectName.subtask(job.id, task));
-  }
-
-  /** Where the job's checkpoints are. */
-  get #store(): CheckpointStore {
-    this.#ownStore ??=
-      this.#job?.config.checkpointing.storage === "inline"
-        ? new InlineStore(this.#sql)
-        : new BucketStore(this.env.BUCKET);
-    return this.#ownStore;
-  }
-
-  readonly #sql: Sql = (query, ...bindings) => {
-    // A view is bound as the buffer behind it, so what is bound has a buffer of its own.
-    const values = bindings.map((value) =>
-      value instanceof Uint8Array ? (value.slice().buffer as ArrayBuffer) : value,
-    );
-    const rows = this.ctx.storage.sql.exec(query, ...values).toArray();
-    return rows.map((row) =>
-      Object.fromEntries(
-        Object.entries(row).map(([column, value]) => [
-          column,
-          value instanceof ArrayBuffer ? new Uint8Array(value) : value,
-        ]),
-      ),
-    );
+    readonly #sql: Sql = (query, ...bindings) => {
+      // A view is bound as the buffer behind it, so what is bound has a buffer of its own.
+      const values = bindings.map((value) =>
+        value instanceof Uint8Array ? (value.slice().buffer as ArrayBuffer) : value,
+      );
+      const rows = this.ctx.storage.sql.exec(query, ...values).toArray();
+      return rows.map((row) =>
+        Object.fromEntries(
+          Object.entries(row).map(([column, value]) => [
+            column,
+            value instanceof ArrayBuffer ? new Uint8Array(value) : value,
+          ]),
+        ),
+      );
+    };
   };
 }
 

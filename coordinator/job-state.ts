@@ -6,7 +6,7 @@ import type { CheckpointRecord, TaskPhase } from "../format/job-status.ts";
 import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
 import { heartbeatInterval } from "../format/limits.ts";
 import type { JobPhase } from "../format/messages.ts";
-import { tasksOf } from "../format/plan.ts";
+import { type ExecutionPlan, tasksOf } from "../format/plan.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { Effect } from "./effects.ts";
 import { type JobRecord, jobTransitions, type RegionRecord } from "./job-record.ts";
@@ -19,8 +19,8 @@ const announceRetry = 1_000;
 
 export class JobState {
   readonly checkpoints: Checkpoints;
-  readonly regions: Regions;
-  readonly tasks: Subtasks;
+  #regions: Regions;
+  #tasks: Subtasks;
   #record: JobRecord;
   #effects: Effect[] = [];
   #isChanged = false;
@@ -28,18 +28,35 @@ export class JobState {
   #nextProbeAt: number;
 
   constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
-    const { config, checkpoints, plan } = record;
+    const { config, checkpoints } = record;
     this.#record = record;
     this.checkpoints = new Checkpoints(config.checkpointing, checkpoints, history, now);
-    this.regions = new Regions(plan);
-    this.tasks = new Subtasks(
-      tasksOf(plan).map((task) => ({ task, phase: phaseOfTask(record, this.regionOf(task)) })),
-    );
+    this.#regions = new Regions(record.plan);
+    this.#tasks = subtasksOf(record, this.#regions);
     this.#nextProbeAt = now + heartbeatInterval;
   }
 
   get record(): JobRecord {
     return this.#record;
+  }
+
+  get regions(): Regions {
+    return this.#regions;
+  }
+
+  get tasks(): Subtasks {
+    return this.#tasks;
+  }
+
+  /** Another plan, of which nothing runs yet: all of it is deployed under the last attempt. */
+  replan(plan: ExecutionPlan, now: Millis): void {
+    const { attempt } = this.#record;
+    this.#regions = new Regions(plan);
+    const regions = this.#regions.tasks.map((): RegionRecord => {
+      return { attempt, started: now, phase: "deploying" };
+    });
+    this.update({ plan, regions });
+    this.#tasks = subtasksOf(this.#record, this.#regions);
   }
 
   /** When the subtasks are asked next. */
@@ -134,6 +151,14 @@ export class JobState {
     return [{ kind: "persist", record: this.#record, ...this.checkpoints.takeChanges() }, ...out];
   }
 }
+
+const subtasksOf = (record: JobRecord, regions: Regions): Subtasks =>
+  new Subtasks(
+    tasksOf(record.plan).map((task) => {
+      const region = record.regions[regions.indexOf(task) ?? -1];
+      return { task, phase: phaseOfTask(record, region) };
+    }),
+  );
 
 /** What a coordinator that lost its memory takes a subtask to be. */
 function phaseOfTask({ phase }: JobRecord, region: RegionRecord | undefined): TaskPhase {

@@ -35,6 +35,7 @@ import type {
   TaskFailure,
 } from "../format/messages.ts";
 import { Attempts, lost } from "./attempts.ts";
+import { type OwnCode, ownCodeOf, type Programs } from "./changed-code.ts";
 import { Checkpointing, type PublishOutcome } from "./checkpointing.ts";
 import { emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
 import type { Effect, Silence } from "./effects.ts";
@@ -85,14 +86,19 @@ export class Job {
     return { job, effects: job.#state.flush(now) };
   }
 
-  /** A job whose coordinator lost its memory; running subtasks are not disturbed. */
+  /**
+   * A job whose coordinator lost its memory; running subtasks are not disturbed. `programs`: what
+   * its code has now; where the job's is another, it goes on in that.
+   */
   static reloaded(
     record: JobRecord,
     history: readonly CheckpointRecord[],
     now: Millis,
+    programs?: Programs,
   ): { job: Job; effects: Effect[] } {
     const job = new Job(record, history, now);
-    job.#resume(now);
+    const own = programs && ownCodeOf(record.plan, record.config, programs);
+    job.#resume(own ?? { kind: "same" }, now);
     return { job, effects: job.#state.flush(now) };
   }
 
@@ -263,8 +269,14 @@ export class Job {
   // Failure and end.
 
   taskFailed(failure: TaskFailure, now: Millis): Effect[] {
-    const { attempt, task } = failure;
-    if (this.#attempts.isCurrent(attempt, task)) this.#attempts.fail(failure, now);
+    const { attempt, task, fault } = failure;
+    if (this.#state.regionOf(task) === undefined) {
+      // Of a version of the program that the job has left behind.
+      this.#state.push({ kind: "cancelTasks", attempt, tasks: [task] });
+    } else if (this.#attempts.isCurrent(attempt, task)) {
+      if (fault === "otherCode") this.#attempts.otherCode(failure, now);
+      else this.#attempts.fail(failure, now);
+    }
     return this.#state.flush(now);
   }
 
@@ -329,11 +341,13 @@ export class Job {
 
   // Steps.
 
-  #resume(now: Millis): void {
+  #resume(own: OwnCode, now: Millis): void {
     const { phase } = this;
     if (isTerminal(phase)) return this.#checkpointing.sweep(now);
     if (isEnding(phase)) return this.#attempts.cancelTasks(now);
     this.#checkpointing.resume(now);
+    if (own.kind === "missing") return this.#attempts.programMissing(now);
+    if (own.kind === "changed") return this.#attempts.takeUp(own.plan, now);
     this.#attempts.resume(now);
     if (!this.#resting.isResting) this.#probe(now);
   }

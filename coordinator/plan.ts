@@ -9,7 +9,7 @@
 import type { JobConfig } from "../format/config.ts";
 import { hex128 } from "../format/digest.ts";
 import type { EdgePlan, ExecutionPlan, Partitioning, VertexPlan } from "../format/plan.ts";
-import { fingerprintOf } from "../stream/fingerprint.ts";
+import { fingerprintOf, shapeOf } from "../stream/fingerprint.ts";
 import type { GraphEdge, GraphNode, JobGraph } from "../stream/graph.ts";
 
 /** The plan of `graph` under `config`; `config.parallelism` replaces the graph's own default. */
@@ -56,6 +56,12 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
     program: graph.name,
     fingerprint: fingerprintOf(graph),
     maxParallelism: config.maxParallelism,
+    shapes: Object.fromEntries(
+      graph.nodes.flatMap((node) => {
+        const shape = shapeOf(node);
+        return shape === undefined ? [] : [[node.uid, shape]];
+      }),
+    ),
     vertices,
     edges,
   };

@@ -19,6 +19,11 @@ export interface TaskDeployment {
   readonly restore?: {
     readonly checkpoint: CheckpointId;
     readonly states: readonly TaskStateHandle[];
+    /**
+     * It was taken in another version of the program: what the object itself holds of it may be of
+     * other operators than it runs now.
+     */
+    readonly isOtherCode?: true;
   };
 }
 

@@ -38,6 +38,8 @@ export interface ExecutionPlan {
   /** Changes when the topology does; subtasks refuse a plan that is not their code's. */
   readonly fingerprint: string;
   readonly maxParallelism: number;
+  /** What each operator that may hold state is, as far as its state depends on it; by uid. */
+  readonly shapes?: Readonly<Record<string, string>>;
   readonly vertices: readonly VertexPlan[];
   readonly edges: readonly EdgePlan[];
 }

@@ -86,7 +86,9 @@ export class CoordinatorInstance extends Instance<State> {
   override born(): void {
     if (this.#stored === undefined) return;
     const { record, history } = this.#stored;
-    const { job, effects } = Job.reloaded(record, history, this.#now());
+    const { definition } = this.#deployment;
+    const programs = new Map([[definition.name, definition]]);
+    const { job, effects } = Job.reloaded(record, history, this.#now(), programs);
     this.#job = job;
     this.#perform(effects);
   }

@@ -2,7 +2,7 @@
 // have no comparable form) and without the parallelism (which belongs to a run, not to the code).
 
 import { hex128 } from "../format/digest.ts";
-import type { JobGraph } from "./graph.ts";
+import type { GraphNode, JobGraph } from "./graph.ts";
 
 export function fingerprintOf(graph: JobGraph): string {
   const nodes = graph.nodes.map(({ uid, spec }) => {
@@ -23,6 +23,27 @@ export function fingerprintOf(graph: JobGraph): string {
   });
   const edges = graph.edges.map((edge) => [edge.from, edge.to, edge.input, edge.partitioning]);
   return hex128(JSON.stringify([graph.name, nodes, edges]));
+}
+
+/**
+ * What an operator is as far as its state depends on it, in words; undefined where it has none. Two
+ * versions of an operator whose shapes differ cannot take over one another's state.
+ */
+export function shapeOf({ spec }: GraphNode): string | undefined {
+  switch (spec.kind) {
+    case "map":
+    case "flatMap":
+    case "filter":
+      return undefined;
+    case "source":
+      return `a source of topic "${spec.topic.name}" with ${spec.topic.partitions} partitions`;
+    case "aggregate":
+      return `an aggregate of ${Object.keys(spec.aggregates).join(", ")}`;
+    case "sink":
+      return "a table";
+    default:
+      return `a ${spec.kind}`;
+  }
 }
 
 const statesOf = ({

@@ -1,6 +1,6 @@
 // Which backend holds a subtask's state, and whether it can go on from what is in its object.
 //   L1. Rows are gone back to only where they hold exactly the checkpoint that is restored, for the
-//       key groups that are owned now; else they are emptied and everything is read from segments.
+//       key groups that are owned now, in the version of the program that runs now; else they are emptied and everything is read from segments.
 
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import type { TaskDeployment } from "../format/messages.ts";
@@ -21,6 +21,7 @@ function ownerOf({ plan, task }: TaskDeployment): RowsOwner {
 export function holdsState(deployment: TaskDeployment, database: SqlDatabase): boolean {
   const { config, restore } = deployment;
   if (config.state.backend !== "sqlite" || restore === undefined) return false;
+  if (restore.isOtherCode) return false;
   return StateRows.hold(database, ownerOf(deployment), restore.checkpoint);
 }
 

@@ -104,11 +104,12 @@ export function subtaskClass(
       }
       const program = programs.get(plan.program);
       if (program === undefined) {
-        return { kind: "refused", reason: `This deployment has no program "${plan.program}".` };
+        const reason = `This deployment has no program "${plan.program}".`;
+        return { kind: "refused", reason, fault: "otherCode" };
       }
       if (fingerprintOf(program.graph) !== plan.fingerprint) {
         const reason = `Program "${plan.program}" has another topology in this deployment than the job has.`;
-        return { kind: "refused", reason };
+        return { kind: "refused", reason, fault: "otherCode" };
       }
       this.#run?.over();
       this.#run = undefined;

@@ -1,7 +1,7 @@
 // What a deployment's entry point is made with: the HTTP routes and the Durable Object classes of
 // its programs.
 
-import { Coordinator } from "../coordinator/coordinator.ts";
+import { coordinatorClass } from "../coordinator/coordinator.ts";
 import { Dispatcher } from "../coordinator/dispatcher.ts";
 import { type RestartOptions, restartConfig } from "../stream/config.ts";
 import type { JobDefinition } from "../stream/job.ts";
@@ -41,7 +41,7 @@ export function tidemark({ jobs, topics = [], restart }: TidemarkOptions) {
     fetch: (request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> =>
       app.fetch(request, env, ctx),
     Dispatcher,
-    Coordinator,
+    Coordinator: coordinatorClass(catalog.programs),
     Subtask: subtaskClass(catalog.programs),
     TopicPartition,
   };

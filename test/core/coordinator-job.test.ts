@@ -146,9 +146,10 @@ describe("failure and restart", () => {
     const [deploy] = driver.all("deploy");
     for (const { task, restore } of deploy!.deployments) {
       expect(restore?.checkpoint).toBe(latest);
+      const { operators } = driver.plan.vertices.find(({ id }) => id === task.vertex)!;
       expect(restore?.states.map((state) => state.keyed[0]?.uid)).toEqual([
-        task.vertex,
-        task.vertex,
+        operators[0],
+        operators[0],
       ]);
     }
     const { latest: seen, counts } = driver.job.overview();

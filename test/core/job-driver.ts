@@ -5,6 +5,7 @@
 //   W3. Every effect is shown to the witness before it is carried out.
 
 import type { RetainedCheckpoint } from "../../coordinator/checkpoints.ts";
+import type { Programs } from "../../coordinator/changed-code.ts";
 import type { Effect } from "../../coordinator/effects.ts";
 import { Job } from "../../coordinator/job.ts";
 import type { JobRecord } from "../../coordinator/job-record.ts";
@@ -147,9 +148,8 @@ const noMetrics = { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 };
 const start = 1_700_000_000_000;
 
 export class JobDriver {
+  /** The one that was submitted; `tasks` and `sources` follow the one that runs. */
   readonly plan: ExecutionPlan;
-  readonly tasks: readonly TaskId[];
-  readonly sources: readonly TaskId[];
   readonly config: JobConfig;
   readonly auto: Set<Auto>;
   readonly bucket = new Map<string, Uint8Array>();
@@ -165,7 +165,6 @@ export class JobDriver {
   #job: Job;
   #record: JobRecord | undefined;
   #history = new Map<CheckpointId, CheckpointRecord>();
-  readonly #regions: Regions;
   /** When the job asked for it. */
   readonly #asked = new WeakMap<Request, number>();
   /** Per subtask: the files its next snapshot may build on, and the acknowledgements it has sent. */
@@ -174,17 +173,22 @@ export class JobDriver {
 
   constructor(options: DriverOptions = {}, auto: readonly Auto[] = everything) {
     this.plan = options.plan ?? twoByTwo;
-    this.tasks = tasksOf(this.plan);
-    this.sources = sourceTasksOf(this.plan);
-    this.#regions = new Regions(this.plan);
     this.config = configOf(options);
     this.auto = new Set(auto);
-    this.witness = new Witness(this.plan, this.config, this.bucket);
+    this.witness = new Witness(this.config, this.bucket);
     const job = jobIdFrom(new Uint8Array(16).fill(7));
     const submission = { job, plan: this.plan, config: this.config };
     const { job: submitted, effects } = Job.submitted(submission, this.now);
     this.#job = submitted;
     this.perform(effects);
+  }
+
+  get tasks(): readonly TaskId[] {
+    return tasksOf(this.record.plan);
+  }
+
+  get sources(): readonly TaskId[] {
+    return sourceTasksOf(this.record.plan);
   }
 
   get now(): Millis {
@@ -292,8 +296,11 @@ export class JobDriver {
     this.#now += ms;
   }
 
-  /** The coordinator loses its memory and wakes again. `landed`: what it had sent still arrives. */
-  reload({ landed = false }: { landed?: boolean } = {}): void {
+  /**
+   * The coordinator loses its memory and wakes again, in the code of `programs`. `landed`: what it
+   * had sent still arrives.
+   */
+  reload({ landed = false, programs }: { landed?: boolean; programs?: Programs } = {}): void {
     const lost = this.inFlight;
     this.inFlight = [];
     if (landed) {
@@ -305,7 +312,7 @@ export class JobDriver {
       }
     }
     this.witness.reloaded();
-    const { job, effects } = Job.reloaded(this.record, this.history, this.now);
+    const { job, effects } = Job.reloaded(this.record, this.history, this.now, programs);
     this.#job = job;
     this.perform(effects);
   }
@@ -318,7 +325,7 @@ export class JobDriver {
 
   /** The attempt that the region of a subtask was last begun under. */
   attemptOf(task: TaskId): Attempt {
-    const at = this.#regions.indexOf(task) ?? -1;
+    const at = new Regions(this.record.plan).indexOf(task) ?? -1;
     return this.record.regions[at]?.attempt ?? this.attempt;
   }
 
@@ -392,7 +399,7 @@ export class JobDriver {
     this.inFlight = this.inFlight.filter((each) => each !== request);
     const { attempt, task, restore } = request.deployment;
     if (outcome.kind === "deployed") {
-      const own = restore?.states.find((state) => stateIsOf(state, task));
+      const own = restore?.states.find((state) => stateIsOf(state, task, this.#uidsOf(task)[0]!));
       this.#chains.set(taskKey(task), own === undefined ? [] : filesOf(own));
       this.witness.wasDeployed(attempt, task);
     }
@@ -467,7 +474,13 @@ export class JobDriver {
     const chain = full ? [path] : [...(this.#chains.get(taskKey(task)) ?? []), path];
     this.#chains.set(taskKey(task), chain);
     const metrics = { alignment: 0, syncDuration: 0, asyncDuration: 0, bytes: 1, stateBytes: 1 };
-    const ack = { attempt, checkpoint, task, state: stateOf(task, chain), metrics };
+    const ack = {
+      attempt,
+      checkpoint,
+      task,
+      state: stateOf(task, this.#uidsOf(task), chain),
+      metrics,
+    };
     this.#acks.set(key, ack);
     return ack;
   }
@@ -501,6 +514,12 @@ export class JobDriver {
     this.ackAll(id, options);
     this.answerAll("publish");
     return id;
+  }
+
+  /** The operators of a subtask. */
+  #uidsOf({ vertex }: TaskId): readonly string[] {
+    const own = this.record.plan.vertices.find(({ id }) => id === vertex);
+    return own?.operators ?? [vertex];
   }
 
   #isAuto(request: Request): boolean {
@@ -568,21 +587,23 @@ type ParametersAfterFirst = [
   options?: { attempt?: Attempt; full?: boolean },
 ];
 
-/** A state whose one table stands for the subtask and whose segments are `files`. */
-const stateOf = (task: TaskId, files: readonly string[]): TaskStateHandle => ({
-  keyed: [
-    {
-      uid: task.vertex,
-      state: `table-${task.index}`,
-      range: rangeOfSubtask(task.index, 2, 128),
-      segments: files.map((path) => ({ kind: "file", path, offset: 0, length: 1 })),
-    },
-  ],
+/** A table of each operator, named after the subtask, whose segments are `files`. */
+const stateOf = (
+  task: TaskId,
+  uids: readonly string[],
+  files: readonly string[],
+): TaskStateHandle => ({
+  keyed: uids.map((uid) => ({
+    uid,
+    state: `table-${task.index}`,
+    range: rangeOfSubtask(task.index, 2, 128),
+    segments: files.map((path) => ({ kind: "file", path, offset: 0, length: 1 })),
+  })),
   operator: [],
 });
 
-const stateIsOf = (state: TaskStateHandle, task: TaskId): boolean =>
-  state.keyed.some((each) => each.uid === task.vertex && each.state === `table-${task.index}`);
+const stateIsOf = (state: TaskStateHandle, task: TaskId, uid: string): boolean =>
+  state.keyed.some((each) => each.uid === uid && each.state === `table-${task.index}`);
 
 export const metadataOf = (driver: JobDriver, id: number): string =>
   manifestPath(driver.record.job, checkpointId(id));

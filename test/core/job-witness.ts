@@ -28,11 +28,10 @@ import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts
 import { filesOf } from "../../format/state-handle.ts";
 
 export class Witness {
-  readonly #plan: ExecutionPlan;
   readonly #config: JobConfig;
   readonly #bucket: ReadonlyMap<string, unknown>;
   #record: JobRecord | undefined;
-  readonly #regions: Regions;
+  #regionsOfPlan: { readonly plan: ExecutionPlan; readonly regions: Regions } | undefined;
   readonly #triggeredAt = new Map<CheckpointId, Set<TaskKey>>();
   readonly #told = new Map<CheckpointId, Set<TaskKey>>();
   readonly #deployed = new Map<Attempt, Set<TaskKey>>();
@@ -48,9 +47,7 @@ export class Witness {
   #lastEndAt = Number.NEGATIVE_INFINITY;
   #announced = 0;
 
-  constructor(plan: ExecutionPlan, config: JobConfig, bucket: ReadonlyMap<string, unknown>) {
-    this.#plan = plan;
-    this.#regions = new Regions(plan);
+  constructor(config: JobConfig, bucket: ReadonlyMap<string, unknown>) {
     this.#config = config;
     this.#bucket = bucket;
   }
@@ -108,7 +105,9 @@ export class Witness {
     if (effect.kind === "persist") return this.#persisted(effect.record, now);
     const { phase, attempt, checkpoints } = this.#stored;
     if ("tasks" in effect) {
-      const isOwn = effect.tasks.every((task) => this.#regionOf(task).attempt === effect.attempt);
+      const isOwn = effect.tasks.every(
+        (task) => this.#isGone(task) || this.#regionOf(task).attempt === effect.attempt,
+      );
       this.#must(isOwn, "J1: a message of another attempt");
     } else if ("attempt" in effect) {
       this.#must(effect.attempt === attempt, "J1: an effect of another attempt");
@@ -229,6 +228,7 @@ export class Witness {
       }
       case "cancelTasks":
         for (const task of effect.tasks) {
+          if (this.#isGone(task)) continue;
           const { phase: own } = this.#regionOf(task);
           this.#must(own === "waiting" || own === "over", "cancels what runs");
         }
@@ -315,9 +315,26 @@ export class Witness {
     }
   }
 
+  get #plan(): ExecutionPlan {
+    return this.#stored.plan;
+  }
+
+  get #regions(): Regions {
+    const plan = this.#plan;
+    if (this.#regionsOfPlan?.plan !== plan) {
+      this.#regionsOfPlan = { plan, regions: new Regions(plan) };
+    }
+    return this.#regionsOfPlan.regions;
+  }
+
   get #stored(): JobRecord {
     if (this.#record === undefined) throw new Error("W2: an effect before the first write");
     return this.#record;
+  }
+
+  /** Of a plan that the job had before. */
+  #isGone(task: TaskId): boolean {
+    return this.#regions.indexOf(task) === undefined;
   }
 
   #regionOf(task: TaskId): RegionRecord {

@@ -6,9 +6,11 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 
-import type { Coordinator } from "../../coordinator/coordinator.ts";
+import type { coordinatorClass } from "../../coordinator/coordinator.ts";
 import type { JobId } from "../../format/ids.ts";
 import { killCoordinator, killSubtask, streaming } from "./harness.ts";
+
+type Coordinator = InstanceType<ReturnType<typeof coordinatorClass>>;
 
 const inline = {
   "execution.checkpointing.storage": "jobmanager",
