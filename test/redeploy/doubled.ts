@@ -1,0 +1,6 @@
+import { deploymentOf } from "./counting.ts";
+
+const app = deploymentOf({ doubled: true });
+
+export default app;
+export const { Dispatcher, Coordinator, Subtask, TopicPartition } = app;
