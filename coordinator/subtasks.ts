@@ -73,7 +73,10 @@ export class Subtasks {
   }
 
   heard(task: TaskId): void {
-    this.#change(task, ({ silence: _, ...heard }) => heard);
+    this.#change(task, (state) => {
+      const { silence: _, ...heard } = state;
+      return heard;
+    });
   }
 
   /** It answered in full. */
@@ -87,7 +90,12 @@ export class Subtasks {
 
   /** Whatever they told before is not about the latest checkpoint. */
   forgetActivity(): void {
-    for (const { task } of this.states) this.#change(task, ({ activity: _, ...state }) => state);
+    for (const { task } of this.states) {
+      this.#change(task, (state) => {
+        const { activity: _, ...rest } = state;
+        return rest;
+      });
+    }
   }
 
   /** Rounds of idleness count anew. */

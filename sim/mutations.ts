@@ -226,7 +226,7 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "a region's restart sweeps what others build on",
+    name: "a region restarts and sweeps all",
     edits: [
       {
         file: "coordinator/attempts.ts",
