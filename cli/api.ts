@@ -185,6 +185,11 @@ export class Api {
     return this.#options.url.href.replace(/\/$/, "");
   }
 
+  /** Resolves where somebody answers, whatever the token may. */
+  async reach(): Promise<void> {
+    await this.#ask(["healthz"]);
+  }
+
   programs(): Promise<JarList> {
     return this.#ask(["jars"]);
   }

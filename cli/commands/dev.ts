@@ -63,7 +63,9 @@ async function dev(rest: readonly string[], options: Options, signal: AbortSigna
     );
   }
   const wrangler = wranglerOf(resolve(found));
-  const args = ["dev", "--config", found, "--ip", host, "--port", String(port), ...rest];
+  // It listens on this machine alone, so it may serve this machine without a token.
+  const place = ["--ip", host, "--port", String(port), "--var", "TIDEMARK_LOCAL:open"];
+  const args = ["dev", "--config", found, ...place, ...rest];
   const child = spawn(process.execPath, [wrangler, ...args], { stdio: "inherit" });
   const end = (): void => void child.kill("SIGTERM");
   signal.addEventListener("abort", end);
@@ -101,12 +103,12 @@ async function greet(port: number, signal: AbortSignal): Promise<void> {
       if (outcome.kind === "answer") break;
       await sleep(lookEvery, undefined, { signal });
     }
+    console.error(`\n${bold(`Tidemark is up at ${api.place}`)}.`);
     const { files } = await api.programs();
     const other = port === portDefault ? "" : ` --url ${api.place}`;
     const runs = files.map(({ id }) => `  npx tidemark run ${printable(id)}${other}`);
-    console.error(
-      `\n${bold(`Tidemark is up at ${api.place}`)}. ${runs.length === 0 ? "It has no programs." : "Start a job with"}\n${runs.join("\n")}\n`,
-    );
+    const start = runs.length === 0 ? "It has no programs." : "Start a job with";
+    console.error(`${start}\n${runs.join("\n")}\n`);
   } catch (error) {
     if (!signal.aborted) console.error(`Its programs are not known: ${(error as Error).message}`);
   }

@@ -12,7 +12,7 @@ import { addAbortSignal } from "node:stream";
 
 import { Command, InvalidArgumentError, Option } from "commander";
 
-import { batchRowsMax } from "../../format/limits.ts";
+import { batchRowsMax, ingestRecordsMax } from "../../format/limits.ts";
 import type { Api } from "../api.ts";
 import { type BadRecord, batchesOf } from "../ingest/batches.ts";
 import { type ColumnType, columnTypes } from "../ingest/column-types.ts";
@@ -68,7 +68,7 @@ export const ingestCommand = (interrupted: AbortSignal): Command =>
         formats,
       ),
     )
-    .option("--batch <n>", "records of one request", wholeFrom(1, 100_000), batchRowsMax)
+    .option("--batch <n>", "records of one request", wholeFrom(1, ingestRecordsMax), batchRowsMax)
     .option(
       "--in-flight <n>",
       "requests at a time; with 1, records arrive in the order of the file",
@@ -135,8 +135,9 @@ interface Ingested extends Delivered {
 async function ingest(path: string, options: Options, { api, signal }: Means): Promise<Ingested> {
   const name = path === "-" ? "stdin" : path;
   const { topic, batch: rows, patience, skipBad, inFlight } = options;
-  // Before the file is read: a topic that does not exist is a mistake in the command.
-  await api.topic(topic);
+  // Where nobody is from the start, patience is of no use. (A token for ingestion may not ask for the
+  // topic; whether there is one the first batch tells.)
+  await api.reach();
   const file = await opened(path, options, signal);
   const skipped: BadRecord[] = [];
   const onBad = (bad: BadRecord): void => {

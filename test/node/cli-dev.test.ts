@@ -44,7 +44,7 @@ test("dev runs the application, says how to go on, and ends with its wrangler", 
   await expect
     .poll(() => stderr, { timeout: 45_000 })
     .toContain(
-      `Tidemark is up at ${url}. Start a job with\n  npx tidemark run flight-delays --url ${url}\n`,
+      `Tidemark is up at ${url}.\nStart a job with\n  npx tidemark run flight-delays --url ${url}\n`,
     );
   expect(await tidemark(["programs"], { url })).toMatchObject({
     code: 0,

@@ -145,7 +145,11 @@ test.each<[string[], number, RegExp]>([
   [["info", "0"], 1, /No job's id begins with "0"; "tidemark list" shows all jobs/],
   [["ingest", "a.csv"], 2, /required option '-t, --topic <topic>' not specified/],
   [["ingest", "nope.csv", "-t", "flights"], 2, /nope\.csv cannot be read: ENOENT/],
-  [["ingest", "a.csv", "-t", "nope"], 1, /There is no topic "nope"\. There are: flights\./],
+  [
+    ["ingest", "node_modules/vega-datasets/data/airports.csv", "-t", "nope"],
+    1,
+    /There is no topic "nope"\. There are: flights\./,
+  ],
   [["ingest", "-", "-t", "flights", "-f", "parquet"], 2, /cannot come from stdin/],
   [["list", "--url", "http://127.0.0.1:1"], 3, /Nobody answers at http:\/\/127\.0\.0\.1:1/],
 ])("%j ends with %i", async (args, code, reason) => {

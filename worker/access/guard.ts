@@ -129,7 +129,7 @@ function refuseStrangers(request: Request, env: Env): void {
         503,
         `No token is configured, so nobody is served. Set the secret ${tokensSecret} by ` +
           `"npx wrangler secret put ${tokensSecret}", to a line "admin TOKEN" with a TOKEN from ` +
-          `"openssl rand -hex 32". For local development start with "npm run dev", or ` +
+          `"openssl rand -hex 32". For local development start with "npx tidemark dev", or ` +
           `"wrangler dev --var TIDEMARK_LOCAL:open".`,
         retryConfigured,
       );

@@ -1,7 +1,7 @@
 // Whether a request may pass without a token because it comes from this machine to this machine's
 // runtime. What a client sends can be forged, so the permission is not the client's to give:
 //   L1. The runtime must say that it is a local one, by `TIDEMARK_LOCAL`, which only the commands
-//       that start one set (`npm run dev`, local/runtime.ts). It is in no configuration file, so no
+//       that start one set (`npm run dev`, `tidemark dev`, local/runtime.ts). It is in no configuration file, so no
 //       deployment has it. This alone keeps deployments closed.
 //   L2. Should a deployment have it by mistake, its requests still do not look local: Cloudflare
 //       routes by the Host, which is a name of the deployment's owner and never a loopback name; it
