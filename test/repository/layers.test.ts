@@ -20,6 +20,7 @@ const planted: [rule: string, path: string, text: string][] = [
   ["L1", "coordinator/a.ts", `const b = await import("../task/b.ts");`],
   ["L1", "operators/state/a.ts", `export { b } from "../../task/b.ts";`],
   ["L1", "topic/a.ts", `import "../coordinator/b.ts";`],
+  ["L1", "cli/a.ts", `import { b } from "../worker/b.ts";`],
   ["L2", "stream/a.ts", `import { it } from "vitest";`],
   ["L2", "stream/a.ts", `import { defineJob } from "tidemark";`],
   ["L3", "examples/01-a/job.ts", `import { defineJob } from "../../stream/index.ts";`],
