@@ -36,6 +36,7 @@ export type TopicOffsets = readonly { readonly partition: number; readonly next:
 export interface SourceBatch extends StoredBatch {
   /** Leading records of the batch that were handed out before it was read again. */
   readonly skip: number;
+  readonly partition: number;
 }
 
 export class TopicSource {
@@ -114,7 +115,7 @@ export class TopicSource {
       this.#turn = (at + 1) % count;
       const skip = split.next - batch.first;
       split.next = offset(batch.first + batch.count);
-      return { ...batch, skip };
+      return { ...batch, skip, partition: split.partition };
     }
     return undefined;
   }

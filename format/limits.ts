@@ -59,6 +59,12 @@ export const stateMemoryBudget = 64 * MiB;
 /** Bytes of one row of a local copy of a segment. Below SQLite's 2 MB a value. */
 export const localPartBytesMax = 1_900_000;
 
+/** Bytes of dead letters of one subtask that no completed checkpoint covers or that are on their way. */
+export const deadLetterBytesMax = 4 * MiB;
+
+/** Bytes of dead letters from which on a source takes no more records until some are gone. */
+export const deadLetterBytesPause = 1 * MiB;
+
 /** Deltas after which a state is written whole again. */
 export const deltaChainMax = 32;
 
@@ -89,6 +95,8 @@ assert(localPartBytesMax < sqliteValueBytesMax, "a row of a local copy fits one 
 assert(imagePartBytesMax < sqliteValueBytesMax, "a part of an image fits one SQLite value");
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
+assert(deadLetterBytesMax < inlineSnapshotBytesMax, "dead letters fit a snapshot that is inline");
+assert(deadLetterBytesMax < rpcBytesMax, "dead letters fit one append");
 assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");
 assert(2 * inlineManifestBytesMax <= rpcBytesMax, "the states of a vertex fit one deployment");
 assert(heartbeatTimeout > 2 * heartbeatInterval, "one late probe is not a loss");

@@ -50,6 +50,9 @@ export interface TaskMetrics {
   readonly recordsOut: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Rows that user code threw on: left out for good, or sent to a dead letter topic. */
+  readonly recordsDropped: number;
+  readonly recordsDeadLettered: number;
   /** Bytes of files that its state was restored from: its own copies, and R2. */
   readonly restored?: RestoredBytes;
 }

@@ -2,35 +2,43 @@
 // that a batch touched.
 //   E1. State is read once and put once per key and batch, however many rows the key has in it.
 //   E2. A key's state is one array, with an accumulator per aggregate in the order of the fields.
-//   E3. One row is emitted per touched key and batch, in the order in which the keys were touched.
+//   E3. A row that throws in one of several aggregates has changed none of them: what its key held is
+//       made again from what it held before, and the rows since. Where such a row fails the attempt,
+//       nothing is kept for that.
+//   E4. One row is emitted per touched key and batch, in the order in which the keys were touched.
 
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { Aggregate } from "../stream/aggregates.ts";
 import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 import type { StateTable } from "./state/keyed-state.ts";
 
 interface Touched {
   readonly key: Key;
-  readonly accumulators: unknown[];
+  accumulators: unknown[];
+  /** Rows of the batch that are in the accumulators. */
+  rows: number;
+  /** To make the accumulators again from (E3): what they were, none for a new key, and rows since. */
+  readonly undo: { base: unknown[] | undefined; since: unknown[] } | undefined;
 }
 
 export class AggregateOperator implements Operator {
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #key: KeySelector;
   readonly #fields: readonly string[];
   readonly #aggregates: readonly Aggregate[];
   readonly #state: StateTable<unknown[]>;
 
   constructor(
-    uid: string,
+    self: RejectingOperator,
     key: KeySelector,
     aggregates: Readonly<Record<string, Aggregate>>,
     state: StateTable<unknown[]>,
   ) {
-    this.#uid = uid;
+    this.#self = self;
     this.#key = key;
     this.#fields = Object.keys(aggregates);
     this.#aggregates = Object.values(aggregates);
@@ -38,36 +46,81 @@ export class AggregateOperator implements Operator {
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
-    const touched = this.#fold(batch.rows());
+    const touched = this.#fold(batch);
     for (const { key, accumulators } of touched) this.#state.put(key, accumulators);
-    out.emit(new RowBatch(this.#results(touched)));
+    const results = this.#results(touched);
+    if (results.length > 0) out.emit(new RowBatch(results));
   }
 
-  #fold(rows: readonly unknown[]): readonly Touched[] {
+  #fold(batch: RecordBatch): readonly Touched[] {
+    const rows = batch.rows();
     const select = this.#key;
     const aggregates = this.#aggregates;
     const state = this.#state;
     const byId = new Map<KeyId, Touched>();
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        const row = rows[i] as never;
-        const key = select(row);
-        const id = keyId(key);
-        let entry = byId.get(id);
-        if (entry === undefined) {
-          entry = { key, accumulators: state.get(key) ?? aggregates.map((each) => each.create()) };
-          byId.set(id, entry);
+    const mayReject = this.#self.reject !== undefined;
+    let current: Touched | undefined;
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          current = undefined;
+          const row = rows[i] as never;
+          const key = select(row);
+          const id = keyId(key);
+          let entry = byId.get(id);
+          if (entry === undefined) {
+            const held = state.get(key);
+            entry = {
+              key,
+              accumulators: held ?? this.#created(),
+              rows: 0,
+              undo: mayReject ? { base: held && structuredClone(held), since: [] } : undefined,
+            };
+            byId.set(id, entry);
+          }
+          current = entry;
+          const { accumulators } = entry;
+          for (let a = 0; a < aggregates.length; a++) {
+            accumulators[a] = aggregates[a]!.add(accumulators[a], row);
+          }
+          entry.rows++;
+          entry.undo?.since.push(row);
         }
-        const { accumulators } = entry;
-        for (let a = 0; a < aggregates.length; a++) {
-          accumulators[a] = aggregates[a]!.add(accumulators[a], row);
+      } catch (error) {
+        rejectRow(this.#self, "aggregate", batch, i, error);
+        if (current !== undefined) this.#undo(current);
+        if (current?.rows === 0) byId.delete(keyId(current.key));
+      }
+    }
+    return [...byId.values()];
+  }
+
+  #created(): unknown[] {
+    return this.#aggregates.map((each) => each.create());
+  }
+
+  /** Makes the accumulators as they were before the row that threw. */
+  #undo(entry: Touched): void {
+    const undo = entry.undo!;
+    const accumulators = structuredClone(undo.base) ?? this.#created();
+    try {
+      for (const row of undo.since) {
+        for (const [a, each] of this.#aggregates.entries()) {
+          accumulators[a] = each.add(accumulators[a], row as never);
         }
       }
     } catch (error) {
-      throw new UserCodeError(this.#uid, "aggregate", i, error);
+      throw new UserCodeError(this.#self.uid, "aggregate", undefined, error);
     }
-    return [...byId.values()];
+    entry.accumulators = accumulators;
+    if (entry.rows === 0) {
+      // The key counts as untouched; what the state holds of it may have been changed in place.
+      if (undo.base !== undefined) this.#state.put(entry.key, accumulators);
+      return;
+    }
+    // The next row that throws need not go back as far.
+    undo.base = structuredClone(accumulators);
+    undo.since = [];
   }
 
   #results(touched: readonly Touched[]): unknown[] {
@@ -84,7 +137,7 @@ export class AggregateOperator implements Operator {
         results[i] = row;
       }
     } catch (error) {
-      throw new UserCodeError(this.#uid, "aggregate", undefined, error);
+      throw new UserCodeError(this.#self.uid, "aggregate", undefined, error);
     }
     return results;
   }

@@ -26,16 +26,16 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     case "source":
       throw new Error(`"${uid}" is a source; only what has inputs is an operator.`);
     case "map":
-      return new MapOperator(uid, spec.fn);
+      return new MapOperator(ctx, spec.fn);
     case "flatMap":
-      return new FlatMapOperator(uid, spec.fn);
+      return new FlatMapOperator(ctx, spec.fn);
     case "filter":
-      return new FilterOperator(uid, spec.fn);
+      return new FilterOperator(ctx, spec.fn);
     case "reduce":
-      return new ReduceOperator(uid, keyOf(node), spec.fn, ctx.state.table("reduced"));
+      return new ReduceOperator(ctx, keyOf(node), spec.fn, ctx.state.table("reduced"));
     case "aggregate":
       return new AggregateOperator(
-        uid,
+        ctx,
         keyOf(node),
         spec.aggregates,
         ctx.state.table("accumulators"),
@@ -49,7 +49,7 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       );
     }
     case "sink":
-      return new TableOperator(uid, spec.table.name, keyOf(node), ctx.state.table("rows"));
+      return new TableOperator(ctx, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }
 }
 

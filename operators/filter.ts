@@ -1,32 +1,37 @@
 // filter: the rows for which a predicate holds. A batch of which every row stays goes on as it is,
 // with its bytes, if it has any.
 
-import { UserCodeError } from "../stream/errors.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 
 export class FilterOperator implements Operator {
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #fn: (row: never) => boolean;
 
-  constructor(uid: string, fn: (row: never) => boolean) {
-    this.#uid = uid;
+  constructor(self: RejectingOperator, fn: (row: never) => boolean) {
+    this.#self = self;
     this.#fn = fn;
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
     const fn = this.#fn;
     const rows = batch.rows();
+    const { lineage } = batch;
     const kept: unknown[] = [];
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        if (fn(rows[i] as never)) kept.push(rows[i]);
+    const from: number[] = [];
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          if (!fn(rows[i] as never)) continue;
+          kept.push(rows[i]);
+          if (lineage !== undefined) from.push(i);
+        }
+      } catch (error) {
+        rejectRow(this.#self, "filter", batch, i, error);
       }
-    } catch (error) {
-      throw new UserCodeError(this.#uid, "filter", i, error);
     }
     if (kept.length === rows.length) out.emit(batch);
-    else if (kept.length > 0) out.emit(new RowBatch(kept));
+    else if (kept.length > 0) out.emit(new RowBatch(kept, lineage?.of(from)));
   }
 }

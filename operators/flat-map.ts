@@ -1,30 +1,37 @@
 // flatMap: any number of rows for each row.
 
-import { UserCodeError } from "../stream/errors.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 
 export class FlatMapOperator implements Operator {
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #fn: (row: never) => Iterable<unknown>;
 
-  constructor(uid: string, fn: (row: never) => Iterable<unknown>) {
-    this.#uid = uid;
+  constructor(self: RejectingOperator, fn: (row: never) => Iterable<unknown>) {
+    this.#self = self;
     this.#fn = fn;
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
     const fn = this.#fn;
     const rows = batch.rows();
+    const { lineage } = batch;
     const mapped: unknown[] = [];
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        for (const row of fn(rows[i] as never)) mapped.push(row);
+    const from: number[] = [];
+    let whole = 0;
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          whole = mapped.length;
+          for (const row of fn(rows[i] as never)) mapped.push(row);
+          if (lineage !== undefined) while (from.length < mapped.length) from.push(i);
+        }
+      } catch (error) {
+        mapped.length = whole;
+        rejectRow(this.#self, "flatMap", batch, i, error);
       }
-    } catch (error) {
-      throw new UserCodeError(this.#uid, "flatMap", i, error);
     }
-    if (mapped.length > 0) out.emit(new RowBatch(mapped));
+    if (mapped.length > 0) out.emit(new RowBatch(mapped, lineage?.of(from)));
   }
 }

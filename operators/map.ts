@@ -1,15 +1,15 @@
 // map: one row for each row.
 
-import { UserCodeError } from "../stream/errors.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 
 export class MapOperator implements Operator {
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #fn: (row: never) => unknown;
 
-  constructor(uid: string, fn: (row: never) => unknown) {
-    this.#uid = uid;
+  constructor(self: RejectingOperator, fn: (row: never) => unknown) {
+    this.#self = self;
     this.#fn = fn;
   }
 
@@ -17,12 +17,22 @@ export class MapOperator implements Operator {
     const fn = this.#fn;
     const rows = batch.rows();
     const mapped = new Array<unknown>(rows.length);
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) mapped[i] = fn(rows[i] as never);
-    } catch (error) {
-      throw new UserCodeError(this.#uid, "map", i, error);
+    const rejected = new Set<number>();
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) mapped[i] = fn(rows[i] as never);
+      } catch (error) {
+        rejectRow(this.#self, "map", batch, i, error);
+        rejected.add(i);
+      }
     }
-    out.emit(new RowBatch(mapped));
+    if (rejected.size === 0) return out.emit(new RowBatch(mapped, batch.lineage));
+    const kept = [...rows.keys()].filter((i) => !rejected.has(i));
+    out.emit(
+      new RowBatch(
+        kept.map((i) => mapped[i]),
+        batch.lineage?.of(kept),
+      ),
+    );
   }
 }

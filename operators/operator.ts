@@ -2,12 +2,15 @@
 // synchronous, knows rows, keys and its own state, and nothing of channels, barriers or storage.
 
 import type { CheckpointId } from "../format/ids.ts";
+import type { Lineage, Reject } from "./rejection.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
 import type { OperatorStateStore } from "./state/operator-state.ts";
 
 /** Rows on their way through a chain. `rows()` costs the objects once; later readers share them. */
 export interface RecordBatch {
   readonly length: number;
+  /** Which records the rows come from, where somebody needs to know. */
+  readonly lineage?: Lineage | undefined;
   rows(): readonly unknown[];
 }
 
@@ -25,6 +28,8 @@ export interface OperatorContext {
   readonly subtask: { readonly index: number; readonly parallelism: number };
   /** Processing time in milliseconds; stands still during a batch. */
   now(): number;
+  /** Takes rows that user code throws on; absent: such a row fails the attempt. */
+  readonly reject?: Reject | undefined;
 }
 
 /**
@@ -38,6 +43,14 @@ export interface Operator {
   processBatch(batch: RecordBatch, out: Output, input: number): void;
 }
 
+/** An operator that acts when a time has come. */
+export interface TimedOperator extends Operator {
+  /** When `fireTimers` has something to do; undefined where nothing waits. */
+  readonly nextTimerAt: number | undefined;
+  /** Acts on what is due by `now`, the earliest first, or on a good deal of it. */
+  fireTimers(now: number, out: Output): void;
+}
+
 /** An operator that shows results outside: nothing is final before `commit`. */
 export interface SinkOperator extends Operator {
   /** At the barrier: what was written since the last one belongs to `checkpoint`. */
@@ -45,5 +58,7 @@ export interface SinkOperator extends Operator {
   /** The checkpoint is durable, and so are all before it. May be called again. */
   commit(checkpoint: CheckpointId): void;
 }
+
+export const isTimed = (operator: Operator): operator is TimedOperator => "fireTimers" in operator;
 
 export const isSink = (operator: Operator): operator is SinkOperator => "prepareCommit" in operator;

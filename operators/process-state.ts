@@ -6,6 +6,8 @@
 //       is removed by whoever comes across it.
 //   P3. What was handed out is never changed: the function may have emitted it, and rows are encoded
 //       later.
+//   P4. Where a row may have to be undone, no value that a table holds is changed in place but a list
+//       that grows, and the journal knows its length.
 
 import type { Key } from "../format/key.ts";
 import type { StoredSchema } from "../format/segment.ts";
@@ -19,6 +21,7 @@ import type {
   StateDescriptor,
   ValueState,
 } from "../stream/state.ts";
+import type { Journal } from "./journal.ts";
 import type { KeyedStateStore, StateTable } from "./state/keyed-state.ts";
 import type { StateSchema } from "./state/schema.ts";
 
@@ -26,6 +29,8 @@ import type { StateSchema } from "./state/schema.ts";
 export interface Current {
   readonly uid: string;
   readonly key: Key;
+  /** Where a row may have to be undone: what its states change is noted here by their tables. */
+  readonly journal?: Journal | undefined;
   now(this: void): number;
 }
 
@@ -65,7 +70,7 @@ function stateOf(
     case "reducing":
       return new CurrentFold(cell, descriptor);
     case "aggregating":
-      return new CurrentAggregate(cell, descriptor.aggregate);
+      return new CurrentAggregate(cell, descriptor.aggregate, current.journal !== undefined);
   }
 }
 
@@ -229,10 +234,13 @@ class CurrentFold implements ReducingState<unknown> {
 class CurrentAggregate implements AggregatingState<never, unknown> {
   readonly #cell: Cell;
   readonly #aggregate: Aggregate;
+  readonly #copies: boolean;
 
-  constructor(cell: Cell, aggregate: Aggregate) {
+  /** `copies`: `add` may change the accumulator in place, and what is held must not change (P4). */
+  constructor(cell: Cell, aggregate: Aggregate, copies: boolean) {
     this.#cell = cell;
     this.#aggregate = aggregate;
+    this.#copies = copies;
   }
 
   get(): unknown {
@@ -241,7 +249,9 @@ class CurrentAggregate implements AggregatingState<never, unknown> {
   }
 
   add(value: never): void {
-    this.#cell.set(this.#aggregate.add(this.#cell.get() ?? this.#aggregate.create(), value));
+    const held = this.#cell.get();
+    const accumulator = this.#copies ? structuredClone(held) : held;
+    this.#cell.set(this.#aggregate.add(accumulator ?? this.#aggregate.create(), value));
   }
 
   clear(): void {
@@ -280,8 +290,12 @@ class CurrentList implements ListState<unknown> {
       this.#table.put(this.#current.key, [...(held ?? []), ...added]);
       return;
     }
+    const { key, journal } = this.#current;
+    const before = held.length;
     for (const element of added) held.push(element);
-    this.#table.put(this.#current.key, held);
+    this.#table.put(key, held);
+    // Undone before the put is: then the table measures the list that it had.
+    journal?.note(() => void (held.length = before));
   }
 
   update(values: readonly unknown[]): void {

@@ -1,39 +1,46 @@
 // process: calls a function of the user's for every row, with the state of the row's key.
 //   E1. The context is one object for the operator's life; its key is that of the current row, and
 //       its states read and write the entry of that key. Outside a call it is of no use.
-//   E2. Each batch looks at a few entries of the states that expire, so that what nobody asks for
+//   E2. A row, or a timer, that throws where that is not to fail has changed nothing: what it emitted is
+//       forgotten, and its changes of state and timers are undone. A timer that threw has fired.
+//   E3. Each batch looks at a few entries of the states that expire, so that what nobody asks for
 //       again goes as well, at a cost that follows the rows.
 
 import { keyId, type Key } from "../format/key.ts";
-import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
-import type { ProcessContext, ProcessFunction } from "../stream/process.ts";
+import type { ProcessContext, ProcessFunction, Timers } from "../stream/process.ts";
 import type { StateDescriptors } from "../stream/state.ts";
-import type { Operator, OperatorContext, Output, RecordBatch } from "./operator.ts";
+import { Journal } from "./journal.ts";
+import type { OperatorContext, Output, RecordBatch, TimedOperator } from "./operator.ts";
 import { bindState, type Current } from "./process-state.ts";
+import { RegisteredTimers } from "./process-timers.ts";
+import { rejectRow, rejectTimer, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 import type { StateTable } from "./state/keyed-state.ts";
 
 /** Entries of each expiring state that a batch looks at, beside one per row. */
 const sweepMin = 16;
 
-export class ProcessOperator implements Operator {
-  readonly #uid: string;
+/** Timers that fire in one go; others get their turn before the rest does. */
+const timersAtOnce = 1_000;
+
+type FunctionContext = Pick<OperatorContext, "uid" | "state" | "now" | "reject">;
+
+/** The part of a function that this operator calls. */
+type RowFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "process" | "onTimer">;
+
+export class ProcessOperator implements TimedOperator {
+  readonly #self: RejectingOperator;
   readonly #key: KeySelector;
-  readonly #fn: Pick<ProcessFunction<never, never, unknown>, "process">;
+  readonly #fn: RowFunction;
   readonly #context: CurrentRow;
 
   /** @param more what else the context has. */
-  constructor(
-    key: KeySelector,
-    fn: Pick<ProcessFunction<never, never, unknown>, "state" | "process">,
-    ctx: Pick<OperatorContext, "uid" | "state" | "now">,
-    more: object = {},
-  ) {
-    this.#uid = ctx.uid;
+  constructor(key: KeySelector, fn: RowFunction, ctx: FunctionContext, more: object = {}) {
+    this.#self = ctx;
     this.#key = key;
     this.#fn = fn;
-    this.#context = Object.assign(new CurrentRow(fn.state, ctx), more);
+    this.#context = Object.assign(new CurrentRow(fn, ctx), more);
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
@@ -41,45 +48,98 @@ export class ProcessOperator implements Operator {
     const fn = this.#fn;
     const context = this.#context;
     const rows = batch.rows();
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        const row = rows[i] as never;
-        context.key = select(row);
-        keyId(context.key); // refuses what is no key, also where no state is used
-        fn.process(row, context as never);
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          context.begin();
+          const row = rows[i] as never;
+          context.key = select(row);
+          keyId(context.key); // refuses what is no key, also where no state is used
+          fn.process(row, context as never);
+        }
+      } catch (error) {
+        context.undo();
+        rejectRow(this.#self, "process", batch, i, error);
       }
-    } catch (error) {
-      throw new UserCodeError(this.#uid, "process", i, error);
     }
     context.sweep(rows.length + sweepMin);
+    const emitted = context.takeEmitted();
+    if (emitted.length > 0) out.emit(new RowBatch(emitted));
+  }
+
+  get nextTimerAt(): number | undefined {
+    return this.#context.timers.nextAt;
+  }
+
+  fireTimers(now: number, out: Output): void {
+    const fn = this.#fn;
+    const context = this.#context;
+    for (let fired = 0; fired < timersAtOnce; fired++) {
+      const timer = context.timers.take(now);
+      if (timer === undefined) break;
+      const { key, time } = timer;
+      context.begin();
+      context.key = key;
+      try {
+        fn.onTimer?.(time, context as never);
+      } catch (error) {
+        context.undo();
+        rejectTimer(this.#self, { key, time }, error);
+      }
+    }
     const emitted = context.takeEmitted();
     if (emitted.length > 0) out.emit(new RowBatch(emitted));
   }
 }
 
 class CurrentRow
-  implements Pick<ProcessContext<Key, unknown, StateDescriptors>, "key" | "emit">, Current
+  implements
+    Pick<ProcessContext<Key, unknown, StateDescriptors>, "key" | "emit" | "timers">,
+    Current
 {
   readonly uid: string;
   readonly now: () => number;
   readonly state: Readonly<Record<string, object>>;
+  readonly timers: RegisteredTimers & Timers;
+  /** Only where a row may be undone. */
+  readonly journal: Journal | undefined;
   readonly #expiring: readonly StateTable<unknown>[];
   key: Key = "";
   #emitted: unknown[] = [];
+  /** What was emitted before the current row. */
+  #before = 0;
   // A property, so that `{ emit }` may be taken out of the context.
   readonly emit = (row: unknown): void => {
     this.#emitted.push(row);
   };
 
-  constructor(descriptors: StateDescriptors, ctx: Pick<OperatorContext, "uid" | "state" | "now">) {
+  constructor(
+    fn: Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">,
+    ctx: FunctionContext,
+  ) {
     this.uid = ctx.uid;
     this.now = () => ctx.now();
-    const bound = Object.entries(descriptors).map(
-      ([name, descriptor]) => [name, bindState(name, descriptor, this, ctx.state)] as const,
+    this.journal = ctx.reject && new Journal();
+    const store = this.journal?.over(ctx.state) ?? ctx.state;
+    const bound = Object.entries(fn.state).map(
+      ([name, descriptor]) => [name, bindState(name, descriptor, this, store)] as const,
     );
+    // Of the timers' table only the timers know: what undoes them undoes their table.
+    this.timers = new RegisteredTimers(this, fn.onTimer === undefined ? undefined : ctx.state);
     this.state = Object.fromEntries(bound.map(([name, { state }]) => [name, state]));
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
+  }
+
+  /** A row, or a timer, begins. */
+  begin(): void {
+    this.#before = this.#emitted.length;
+    this.journal?.begin();
+  }
+
+  /** Takes back all it has done. Without a journal the attempt fails anyway. */
+  undo(): void {
+    this.#emitted.length = this.#before;
+    this.journal?.undo();
   }
 
   takeEmitted(): unknown[] {

@@ -14,9 +14,9 @@
 import type { CheckpointId } from "../format/ids.ts";
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { TableQuery } from "../format/messages.ts";
-import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { RecordBatch, SinkOperator } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import type { StateTable } from "./state/keyed-state.ts";
 
 /** `committed`: as of the last completed checkpoint. `latest`: all that was written. */
@@ -32,7 +32,7 @@ interface SealedEpoch {
 
 export class TableOperator implements SinkOperator {
   readonly name: string;
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #key: KeySelector;
   readonly #rows: StateTable<unknown>;
   /** Uncommitted and past their barrier, oldest first. */
@@ -40,8 +40,8 @@ export class TableOperator implements SinkOperator {
   #running: Undo = new Map();
   #committed: CheckpointId | null = null;
 
-  constructor(uid: string, name: string, key: KeySelector, rows: StateTable<unknown>) {
-    this.#uid = uid;
+  constructor(self: RejectingOperator, name: string, key: KeySelector, rows: StateTable<unknown>) {
+    this.#self = self;
     this.name = name;
     this.#key = key;
     this.#rows = rows;
@@ -57,17 +57,18 @@ export class TableOperator implements SinkOperator {
     const latest = this.#rows;
     const undo = this.#running;
     const rows = batch.rows();
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        const row = rows[i];
-        const key = select(row as never);
-        const id = keyId(key);
-        if (!undo.has(id)) undo.set(id, latest.get(key));
-        latest.put(key, row);
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          const row = rows[i];
+          const key = select(row as never);
+          const id = keyId(key);
+          if (!undo.has(id)) undo.set(id, latest.get(key));
+          latest.put(key, row);
+        }
+      } catch (error) {
+        rejectRow(this.#self, `table "${this.name}"`, batch, i, error);
       }
-    } catch (error) {
-      throw new UserCodeError(this.#uid, `table "${this.name}"`, i, error);
     }
   }
 

@@ -258,6 +258,8 @@ export class Checks implements Observer {
       const state = this.#acknowledged(named, task, checkpoint, attempt);
       const { index } = parseTaskKey(task);
       for (const handle of state.operator) {
+        // What it becomes is seen in the topic (letters.ts).
+        if (handle.state === "commits/topics") continue;
         if (side.took(handle, index)) continue;
         const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === handle.uid);
         const elements = this.#snapshots.elements(handle) as TopicOffsets;

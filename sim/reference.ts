@@ -11,6 +11,7 @@ import { besideUid } from "./broadcast-side.ts";
 import {
   groupOf,
   type Group,
+  isRejected,
   type Item,
   joined,
   keyOfItem,
@@ -410,10 +411,11 @@ const itemsTo = (uid: string, underWay: readonly UnderWay[]): Item[] =>
 const newness = (row: Item | Stat | Group): number =>
   "n" in row ? row.n : "updates" in row ? row.updates : 0;
 
-const applied = (steps: readonly StepShape[], items: readonly Item[]): readonly Item[] =>
+export const applied = (steps: readonly StepShape[], items: readonly Item[]): readonly Item[] =>
   steps.reduce<readonly Item[]>((before, { kind }) => {
     if (kind === "map") return before.map(stepFunctions.map);
     if (kind === "filter") return before.filter(stepFunctions.filter);
+    if (kind === "reject") return before.filter((item) => !isRejected(item));
     return before.flatMap(stepFunctions.flatMap);
   }, items);
 

@@ -11,6 +11,7 @@ import type { JobPhase } from "../format/messages.ts";
 import type { RestartOptions } from "../stream/config.ts";
 import { Checks, Violation } from "./checks.ts";
 import { Deployed } from "./deployed.ts";
+import { letterProblem } from "./letters.ts";
 import { keyText, type StateView, type View } from "./reference.ts";
 import type { SubtaskHost } from "./subtask.ts";
 import { definitionOf, tableName } from "./topology.ts";
@@ -181,6 +182,8 @@ class Simulation {
         const wrong = this.#checks.final(table, rows);
         if (wrong !== undefined) return `${table}: ${wrong}`;
       }
+      const letter = this.#letterProblem(true);
+      if (letter !== undefined) return `dead letters: ${letter}`;
       // A stray goes with the next sweep, which a job that runs well does not need.
       const orphan = this.#checks.orphans().find((path) => !this.#deployed.bucket.strays.has(path));
       return orphan === undefined ? undefined : `${orphan} is an orphan`;
@@ -195,6 +198,11 @@ class Simulation {
     const { record } = this.#checks;
     if (record?.phase !== "FAILING" && record?.phase !== "FAILED") return false;
     return record.attempt > restartsOf(this.#world.options.restart).least;
+  }
+
+  #letterProblem(whole: boolean): string | undefined {
+    const atLeast = this.#world.options.checkpointing.mode === "AT_LEAST_ONCE";
+    return letterProblem(this.#world.topology, this.#deployed.topics, { atLeast, whole });
   }
 
   #ends(): void {
@@ -214,6 +222,9 @@ class Simulation {
     });
     if (reason !== undefined)
       throw new Violation(`P3: ${endMax} ms after it was to end, ${reason}`);
+    // It has committed what it has, and nothing twice.
+    const letter = this.#letterProblem(false);
+    if (letter !== undefined) throw new Violation(`P3: dead letters: ${letter}`);
   }
 
   /** Why it has not come true within that time; undefined where it has. */

@@ -139,7 +139,7 @@ export class SubtaskInstance extends Instance<State> {
   }
 
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): HeartbeatOutcome {
-    this.#within(attempt, (run) => run.task.notifyComplete(checkpoint));
+    this.#within(attempt, (run) => run.handle((now) => run.task.notifyComplete(checkpoint, now)));
     return this.heartbeat(attempt);
   }
 

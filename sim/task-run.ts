@@ -10,6 +10,7 @@ import { heartbeatTimeout } from "../format/limits.ts";
 import type { CheckpointAck, StoredBatch, TaskFailure } from "../format/messages.ts";
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
+import type { Commit } from "../task/commits.ts";
 import type { Task, TaskEffect } from "../task/task.ts";
 import { ChannelSender, type Opening } from "./channels.ts";
 import type { Deployment } from "./deployment.ts";
@@ -159,6 +160,8 @@ export class TaskRun {
       case "snapshot":
         this.#storing.push(effect);
         return this.#storeNext();
+      case "append":
+        return this.#append(effect.commit);
       case "decline":
         return this.#report((job, now) => job.declined(effect.decline, now));
       case "fail":
@@ -187,6 +190,32 @@ export class TaskRun {
             this.handle((now) => this.task.sourceBatches(partition, batches, now)),
           ),
         );
+      }),
+    );
+  }
+
+  /** As `task/shell/committer.ts` does it: repeated until it is known to have arrived. */
+  #append(commit: Commit, tries = 0): void {
+    const { host } = this.instance;
+    const { clock, faults } = host.scene;
+    const again = (): void => {
+      if (this.#isOver || this.instance.isDead) return;
+      const delay = readDelays[tries];
+      if (delay === undefined) return this.#fail("its topic cannot be written");
+      this.instance.later(delay, () => this.#append(commit, tries + 1));
+    };
+    this.instance.send(() =>
+      clock.later(faults.latency(), () => {
+        // Appends are few, and a subtask that dies with one under way is what they are built for.
+        const dies = !this.instance.isDead && faults.strikes("crashSubtask", 50);
+        if (dies) host.crash();
+        // Whatever becomes of the subtask, what was sent may arrive.
+        if (faults.strikes("drop") || (dies && faults.prng.chance(0.5))) return again();
+        this.#deployment.topics.commit(commit);
+        clock.later(faults.latency(), () => {
+          if (faults.strikes("drop")) return again();
+          this.handle((now) => this.task.committed(commit.id, now));
+        });
       }),
     );
   }

@@ -1,9 +1,10 @@
 // The topics of a world: logs that lose nothing, and readers that wait at their end.
 
-import { encodeRows } from "../format/batch.ts";
+import { decodeRows, encodeRows } from "../format/batch.ts";
 import { type Offset, offset } from "../format/ids.ts";
 import { readWait } from "../format/limits.ts";
 import type { StoredBatch } from "../format/messages.ts";
+import type { Commit } from "../task/commits.ts";
 import type { Scene } from "./host.ts";
 
 interface Partition {
@@ -15,6 +16,8 @@ interface Partition {
 export class Topics {
   readonly #scene: Scene;
   readonly #partitions = new Map<string, Partition>();
+  /** Ids of what tasks have appended, with the digests. */
+  readonly #committed = new Map<string, number>();
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -31,6 +34,15 @@ export class Topics {
     const { waiting } = log;
     log.waiting = [];
     for (const wake of waiting) wake();
+  }
+
+  /** An append of a task; the same id is the same append. */
+  commit({ id, topic, partition, digest, batches }: Commit): void {
+    const known = this.#committed.get(id);
+    if (known !== undefined && known !== digest) throw new Error(`${id} was two appends.`);
+    if (known !== undefined) return;
+    this.#committed.set(id, digest);
+    for (const { bytes } of batches) this.append(topic, partition, decodeRows(bytes));
   }
 
   /** The records of a partition so far; grows. */

@@ -9,6 +9,8 @@ import type { Key } from "../format/key.ts";
 import {
   type Aggregate,
   count,
+  type DeadLetter,
+  deadLetter,
   defineJob,
   max,
   rows,
@@ -51,7 +53,8 @@ export interface Group {
   readonly updates: number;
 }
 
-export type StepKind = "map" | "filter" | "flatMap";
+/** `reject`: a map that throws on some rows, which go to a dead letter topic. */
+export type StepKind = "map" | "filter" | "flatMap" | "reject";
 export type StageKind = "aggregate" | "reduce" | "process";
 export type KeyShape = "text" | "number" | "tuple";
 
@@ -99,9 +102,15 @@ export const scramble = (value: number): number => {
   return (x ^ (x >>> 16)) >>> 0;
 };
 
+export const isRejected = (item: Item): boolean => scramble(item.id + 17) % 5 === 0;
+
 export const stepFunctions = {
   map: (item: Item): Item => ({ ...item, v: (item.v * 3 + 1) % 1_000 }),
   filter: (item: Item): boolean => scramble(item.id + 11) % 6 !== 0,
+  reject: (item: Item): Item => {
+    if (isRejected(item)) throw new RangeError(`${item.id} is no good`);
+    return item;
+  },
   flatMap: (item: Item): Item[] =>
     Array.from({ length: scramble(item.id) % 3 }, (_, at) => ({
       ...item,
@@ -212,6 +221,9 @@ export const definitionOf = (
     options,
   );
 
+/** Where rejected rows of all steps go. */
+export const deadLetters = topic<DeadLetter<Item>>("dead-letters", { partitions: 2 });
+
 function stepped(
   stream: DataStream<Item>,
   steps: readonly StepShape[],
@@ -227,6 +239,9 @@ function stepped(
     const options = { uid: `${name}-${at}`, parallelism };
     if (kind === "map") return before.map(careless(stepFunctions.map), options);
     if (kind === "filter") return before.filter(careless(stepFunctions.filter), options);
+    if (kind === "reject") {
+      return before.map(stepFunctions.reject, { ...options, onError: deadLetter(deadLetters) });
+    }
     return before.flatMap(careless(stepFunctions.flatMap), options);
   }, stream);
 }

@@ -126,13 +126,17 @@ function drawTopology(prng: Prng, size: Size): Topology {
   const { sources: counts, partitions, extras, ...most } = sizes[size];
   const parallelism = (): number => prng.pick(most.parallelism);
   const step = (): StepShape => ({
-    kind: prng.pick<StepKind>(["map", "filter", "flatMap"]),
+    kind: prng.pick<StepKind>(["map", "filter", "flatMap", "reject"]),
     parallelism: parallelism(),
   });
   const sources: Topology["sources"][number][] = Array.from({ length: prng.pick(counts) }, () => ({
     partitions: prng.between(1, partitions),
     parallelism: parallelism(),
-    steps: prng.chance(0.75 * extras) ? [step()] : [],
+    steps: [
+      // In the chain of the source, so that rows are rejected in small worlds as well.
+      ...(prng.chance(0.3) ? [{ kind: "reject" as const, parallelism: 1 }] : []),
+      ...(prng.chance(0.75 * extras) ? [step()] : []),
+    ],
   }));
   const stageCount = prng.pick([0, 1, 1, 1, 2]);
   const stages = Array.from({ length: stageCount }, () => ({

@@ -19,6 +19,7 @@ import { maxParallelismDefault, maxParallelismMax } from "../format/key-groups.t
 import { KiB, MiB, stateMemoryBudget } from "../format/limits.ts";
 import { ConfigError } from "./errors.ts";
 import { shown } from "./names.ts";
+import type { OnError } from "./on-error.ts";
 
 type Spaced<Unit extends string> = `${number}${"" | " "}${Unit}`;
 
@@ -118,6 +119,8 @@ export interface JobOptions {
   readonly state?: StateBackendOptions;
   /** The deployment's where absent. */
   readonly restart?: RestartOptions;
+  /** What follows when an operator's code throws on a row; `"fail"` where absent. */
+  readonly onError?: OnError;
 }
 
 interface Setting<V> {
@@ -430,7 +433,8 @@ interface Given {
  * @example jobConfig({ parallelism: 4, checkpointing: { interval: "1s" } }).checkpointing.interval // 1000
  */
 export function jobConfig(options: JobOptions = {}): JobConfig {
-  const { checkpointing, state, restart, ...rest } = options;
+  // `onError` becomes part of the graph, operator by operator: it holds a topic, and is no setting.
+  const { checkpointing, state, restart, onError: _, ...rest } = options;
   const entries = [
     ...Object.entries(rest),
     ...inSection("checkpointing", checkpointing),

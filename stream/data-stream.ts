@@ -289,9 +289,16 @@ function requireAggregates(aggregates: unknown, options: OperatorOptions): void 
 
 function requireProcess(fn: unknown, options: OperatorOptions): void {
   const given = fn as Partial<ProcessFunction<never, never, unknown>> | undefined;
+  const taken = Object.keys(given?.state ?? {}).find((name) => name.startsWith("timers/"));
+  if (taken !== undefined) {
+    const found = `has a state named "${taken}"`;
+    const allowed = `names that do not begin with "timers/", where timers are kept`;
+    throw refusal("BAD_ARGUMENT", "process", options, found, allowed);
+  }
   const states: unknown[] = Object.values(given?.state ?? {});
   const whole = typeof given?.process === "function" && typeof given.state === "object";
-  if (whole && states.every(isStateDescriptor)) return;
+  const isTimed = given?.onTimer === undefined || typeof given.onTimer === "function";
+  if (whole && isTimed && states.every(isStateDescriptor)) return;
   throw refusal(
     "BAD_ARGUMENT",
     "process",

@@ -2,25 +2,14 @@
 // have no comparable form) and without the parallelism (which belongs to a run, not to the code).
 
 import { hex128 } from "../format/digest.ts";
-import type { GraphNode, JobGraph } from "./graph.ts";
+import type { GraphNode, JobGraph, OperatorSpec } from "./graph.ts";
+import type { Topic } from "./topic.ts";
 
 export function fingerprintOf(graph: JobGraph): string {
-  const nodes = graph.nodes.map(({ uid, spec }) => {
-    switch (spec.kind) {
-      case "source":
-        return [uid, spec.kind, spec.topic.name, spec.topic.partitions];
-      case "sink":
-        return [uid, spec.kind, spec.table.name];
-      case "aggregate":
-        return [uid, spec.kind, Object.keys(spec.aggregates)];
-      case "process":
-        return [uid, spec.kind, statesOf(spec.fn)];
-      case "processBroadcast":
-        return [uid, spec.kind, statesOf(spec.fn), Object.keys(spec.broadcast)];
-      default:
-        return [uid, spec.kind];
-    }
-  });
+  const nodes = graph.nodes.map(({ uid, spec, onError }) => [
+    ...ofSpec(uid, spec),
+    ...(onError === undefined ? [] : [onError === "drop" ? onError : ofTopic(onError.topic)]),
+  ]);
   const edges = graph.edges.map((edge) => [edge.from, edge.to, edge.input, edge.partitioning]);
   return hex128(JSON.stringify([graph.name, nodes, edges]));
 }
@@ -46,10 +35,35 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
   }
 }
 
-const statesOf = ({
+const ofTopic = ({ name, partitions }: Topic<unknown>): unknown[] => [name, partitions];
+
+function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
+  switch (spec.kind) {
+    case "source":
+      return [uid, spec.kind, ...ofTopic(spec.topic)];
+    case "sink":
+      return [uid, spec.kind, spec.table.name];
+    case "aggregate":
+      return [uid, spec.kind, Object.keys(spec.aggregates)];
+    case "process":
+      return [uid, spec.kind, ...ofFunction(spec.fn)];
+    case "processBroadcast":
+      return [uid, spec.kind, ...ofFunction(spec.fn), Object.keys(spec.broadcast)];
+    default:
+      return [uid, spec.kind];
+  }
+}
+
+const ofFunction = ({
   state = {},
   operatorState = {},
+  onTimer,
 }: {
   readonly state?: object;
   readonly operatorState?: object;
-}): string[][] => [Object.keys(state), Object.keys(operatorState)];
+  readonly onTimer?: unknown;
+}): unknown[] => [
+  Object.keys(state),
+  Object.keys(operatorState),
+  ...(onTimer === undefined ? [] : ["timers"]),
+];

@@ -10,6 +10,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { Aggregate } from "./aggregates.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
+import type { OnError } from "./on-error.ts";
 import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
 import type { TableSink } from "./table.ts";
@@ -49,6 +50,8 @@ export interface GraphNode {
   readonly parallelism?: number;
   /** Of keyed operators: the selector by which their input is partitioned. */
   readonly key?: KeySelector;
+  /** What becomes of rows that its code throws on; absent: the attempt fails. */
+  readonly onError?: Exclude<OnError, "fail">;
 }
 
 /** A stream between two operators. */

@@ -45,6 +45,13 @@ export {
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 export { defineJob, type JobDefinition, type JobEnvironment } from "./job.ts";
 export {
+  deadLetter,
+  type DeadLetter,
+  type DeadLetterTarget,
+  type OnError,
+  type RecordPosition,
+} from "./on-error.ts";
+export {
   unionListState,
   type NoOperatorState,
   type OperatorStateDescriptor,
@@ -54,7 +61,13 @@ export {
   type UnkeyedProcessContext,
   type UnkeyedProcessFunction,
 } from "./operator-state.ts";
-export { rows, type ProcessContext, type ProcessFunction, type Rows } from "./process.ts";
+export {
+  rows,
+  type ProcessContext,
+  type ProcessFunction,
+  type Rows,
+  type Timers,
+} from "./process.ts";
 export type { OperatorOptions } from "./recorder.ts";
 export {
   aggregatingState,

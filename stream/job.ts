@@ -16,7 +16,7 @@ export interface JobEnvironment {
    *
    * @example env.from(topic<Flight>("flights"), { uid: "flights" })
    */
-  from<T>(source: Topic<T>, options: OperatorOptions): DataStream<T>;
+  from<T>(source: Topic<T>, options: Omit<OperatorOptions, "onError">): DataStream<T>;
 }
 
 /** A program: what a deployment runs jobs of. */
@@ -43,7 +43,7 @@ export function defineJob(
   options?: JobOptions,
 ): JobDefinition {
   checkedName("job", name);
-  const recorder = new GraphRecorder(name, jobConfig(options));
+  const recorder = new GraphRecorder(name, jobConfig(options), options?.onError);
   const built: unknown = build({
     from<T>(source: Topic<T>, operator: OperatorOptions): DataStream<T> {
       if ((source as Partial<typeof source> | undefined)?.kind !== "topic") {

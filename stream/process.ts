@@ -11,6 +11,22 @@ export interface Rows<out R> {
   readonly [rowType]?: R;
 }
 
+/**
+ * The timers of the current key. They are part of its state: a checkpoint holds them, and one that
+ * comes due while the job is down fires as soon as it is up.
+ */
+export interface Timers {
+  /** The time now, in milliseconds; stands still during a batch. */
+  currentProcessingTime(): number;
+  /**
+   * Calls `onTimer` for this key at that time or soon after, once, however often it is registered. A
+   * time that has passed fires at once, but after this call.
+   */
+  registerProcessingTime(time: number): void;
+  /** Takes a registration back; no matter where there is none. */
+  deleteProcessingTime(time: number): void;
+}
+
 /** What a process function may touch. Valid during the call only: it is reused for the next row. */
 export interface ProcessContext<K, R, S extends StateDescriptors> {
   readonly key: K;
@@ -18,6 +34,7 @@ export interface ProcessContext<K, R, S extends StateDescriptors> {
     readonly [Name in keyof S]: StateOf<S[Name]>;
   };
   readonly emit: (row: R) => void;
+  readonly timers: Timers;
 }
 
 /**
@@ -40,6 +57,11 @@ export interface ProcessFunction<T, K, R, S extends StateDescriptors = StateDesc
   readonly state: S;
   readonly emits: Rows<R>;
   process(row: T, ctx: ProcessContext<K, R, S>): void;
+  /**
+   * Called for a timer that is due, with the state of its key, earlier timers first. Needed by those
+   * that register timers, and by no others.
+   */
+  onTimer?(time: number, ctx: ProcessContext<K, R, S>): void;
 }
 
 /**

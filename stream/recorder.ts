@@ -8,6 +8,7 @@ import type { Partitioning } from "../format/plan.ts";
 import { GraphError } from "./errors.ts";
 import type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 import { checkedUid, shown } from "./names.ts";
+import { checkedOnError, type OnError } from "./on-error.ts";
 import { keyField } from "./table.ts";
 
 /** What every operator may be given, and its uid, which it must be given. */
@@ -16,6 +17,8 @@ export interface OperatorOptions {
   readonly uid: string;
   /** Subtasks of this operator; the job's parallelism where absent. */
   readonly parallelism?: number;
+  /** What follows when its code throws on a row, its key selector included; the job's where absent. */
+  readonly onError?: OnError;
 }
 
 /** One origin of a stream, and how its rows reach the next operator. */
@@ -38,11 +41,14 @@ export class GraphRecorder {
   readonly #config: JobConfig;
   readonly #nodes = new Map<string, GraphNode>();
   readonly #edges: GraphEdge[] = [];
+  readonly #onError: OnError;
   #finished = false;
 
-  constructor(job: string, config: JobConfig) {
+  /** @param onError of operators that say nothing themselves. */
+  constructor(job: string, config: JobConfig, onError: OnError = "fail") {
     this.job = job;
     this.#config = config;
+    this.#onError = checkedOnError(`Job "${job}"`, onError);
   }
 
   /** Adds an operator that reads `upstreams`; `key` where it is keyed. */
@@ -62,6 +68,7 @@ export class GraphRecorder {
       spec,
       ...(parallelism === undefined ? {} : { parallelism }),
       ...(key === undefined ? {} : { key }),
+      ...this.#policy(spec, uid, options?.onError),
     };
     this.#nodes.set(uid, node);
     for (const upstream of upstreams) this.#edges.push(edge(upstream, node));
@@ -74,6 +81,7 @@ export class GraphRecorder {
     const nodes = [...this.#nodes.values()];
     this.#refuseWithout(nodes, "source", "NO_SOURCE", "env.from(topic(…), { uid: … })");
     this.#refuseWithout(nodes, "sink", "NO_SINK", ".to(table(…), { uid: … })");
+    this.#refuseDeadLetters(nodes);
     const read = new Set(this.#edges.map((edge) => edge.from));
     for (const { uid, spec } of nodes) {
       if (spec.kind === "sink" || read.has(uid)) continue;
@@ -144,6 +152,53 @@ export class GraphRecorder {
         `Allowed: a whole number from 1 to ${most}, the max parallelism of job "${this.job}".`,
       uid,
     );
+  }
+
+  /** What becomes of rows the operator's code throws on, where that is not a failure. */
+  #policy(spec: OperatorSpec, uid: string, given: unknown): Pick<GraphNode, "onError"> {
+    if (spec.kind === "source") {
+      if (given === undefined) return {};
+      throw new GraphError(
+        "BAD_ARGUMENT",
+        `Operator "${uid}" (from) has onError, and a source runs no code of yours: its topic took no ` +
+          `record that cannot be read. Give onError to the operators that follow, or to the job.`,
+        uid,
+      );
+    }
+    const checked = checkedOnError(
+      `Operator "${uid}" (${methodOf(spec)})`,
+      given === undefined ? this.#onError : given,
+      uid,
+    );
+    return checked === "fail" ? {} : { onError: checked };
+  }
+
+  #refuseDeadLetters(nodes: readonly GraphNode[]): void {
+    const topics = new Map<string, number>();
+    for (const { uid, onError } of nodes) {
+      if (typeof onError !== "object") continue;
+      const { name, partitions } = onError.topic;
+      const source = nodes.find(({ spec }) => spec.kind === "source" && spec.topic.name === name);
+      if (source !== undefined) {
+        throw new GraphError(
+          "TOPIC_CONFLICT",
+          `Operator "${uid}" of job "${this.job}" sends dead letters to topic "${name}", which the ` +
+            `source "${source.uid}" of the same job reads: they would come back. Give them a topic of ` +
+            `their own, and read that in another job.`,
+          uid,
+        );
+      }
+      const declared = topics.get(name) ?? partitions;
+      topics.set(name, declared);
+      if (declared === partitions) continue;
+      throw new GraphError(
+        "TOPIC_CONFLICT",
+        `Operator "${uid}" of job "${this.job}" sends dead letters to topic "${name}" with ` +
+          `${partitions} partitions, another operator with ${declared}. Declare it once and use that ` +
+          `twice.`,
+        uid,
+      );
+    }
   }
 
   #refuseWithout(

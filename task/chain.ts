@@ -8,11 +8,13 @@ import type { ExecutionPlan, VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
 import {
   isSink,
+  isTimed,
   type Operator,
   type OperatorContext,
   type Output,
   type RecordBatch,
   type SinkOperator,
+  type TimedOperator,
 } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { GraphNode, JobGraph } from "../stream/graph.ts";
@@ -33,11 +35,14 @@ export class Chain {
   readonly sinks: readonly SinkOperator[];
   /** Sinks that answer reads, by the name of their table. */
   readonly tables: ReadonlyMap<string, TableOperator>;
+  /** Operators that act by the time, in the order of the chain. */
+  readonly #timed: readonly { readonly operator: TimedOperator; readonly output: Output }[];
   readonly #head: Entry;
 
   constructor(options: ChainOptions) {
     const { graph, vertex } = options;
     const operators = new Map<string, Operator>();
+    const timed: { operator: TimedOperator; output: Output }[] = [];
     const tables = new Map<string, TableOperator>();
     const nodes = vertex.operators.map((uid) => nodeOf(graph, uid));
 
@@ -51,10 +56,12 @@ export class Chain {
       }
       const operator = createOperator(node, options.contextOf(node));
       operators.set(node.uid, operator);
+      if (isTimed(operator)) timed.unshift({ operator, output });
       if (node.spec.kind === "sink") tables.set(node.spec.table.name, operator as TableOperator);
       entries.set(node.uid, (batch, input) => operator.processBatch(batch, output, input));
     }
     this.sinks = [...operators.values()].filter(isSink);
+    this.#timed = timed;
     this.tables = tables;
     this.#head = entries.get(nodes[0]!.uid)!;
   }
@@ -62,6 +69,23 @@ export class Chain {
   /** `input`: the one of the first operator that the rows came by. */
   process(batch: RecordBatch, input: number): void {
     this.#head(batch, input);
+  }
+
+  /** When the next timer of any operator is due; undefined where there is none. */
+  get nextTimerAt(): number | undefined {
+    let next: number | undefined;
+    for (const { operator } of this.#timed) {
+      const at = operator.nextTimerAt;
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    }
+    return next;
+  }
+
+  /** Fires what is due, or a good deal of it. */
+  fireTimers(now: number): void {
+    for (const { operator, output } of this.#timed) {
+      if ((operator.nextTimerAt ?? Infinity) <= now) operator.fireTimers(now, output);
+    }
   }
 
   prepareCommit(checkpoint: CheckpointId): void {

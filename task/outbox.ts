@@ -62,10 +62,11 @@ export class Outbox {
 
   emit(edge: number, batch: RecordBatch, now: Millis): void {
     const { channels, partitioner } = this.#edges[edge]!;
-    partitioner.split(batch.rows(), (receiver, row) => {
+    const send = (receiver: number, row: unknown): void => {
       const channel = this.#channels[channels[receiver]!]!;
       if (channel.pending.push(row) >= batchRowsMax) this.#cut(channel);
-    });
+    };
+    partitioner.split(batch.rows(), send, batch.lineage);
     if (this.#bufferTimeout === 0) this.flush();
     else this.#pendingSince ??= now;
   }

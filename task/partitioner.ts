@@ -5,12 +5,22 @@
 
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
-import { UserCodeError } from "../stream/errors.ts";
+import {
+  type Lineage,
+  type Reject,
+  rejectRow,
+  type RejectingOperator,
+} from "../operators/rejection.ts";
+import { RowBatch } from "../operators/row-batch.ts";
 import type { KeySelector } from "../stream/graph.ts";
 
 export interface Partitioner {
   /** Calls `send` for every row, in order, with the position of its receiver. */
-  split(rows: readonly unknown[], send: (receiver: number, row: unknown) => void): void;
+  split(
+    rows: readonly unknown[],
+    send: (receiver: number, row: unknown) => void,
+    lineage?: Lineage,
+  ): void;
 }
 
 export const forward: Partitioner = {
@@ -55,30 +65,40 @@ export class BroadcastPartitioner implements Partitioner {
 const rememberedKeysMax = 65_536;
 
 export class HashPartitioner implements Partitioner {
-  readonly #uid: string;
+  readonly #self: RejectingOperator;
   readonly #selector: KeySelector;
   readonly #receivers: number;
   readonly #maxParallelism: number;
   readonly #remembered = new Map<KeyId, number>();
 
   constructor(options: {
+    /** The operator behind the edge: the selector is its own, and so is what becomes of bad rows. */
     readonly uid: string;
+    readonly reject?: Reject | undefined;
     readonly selector: KeySelector;
     readonly receivers: number;
     readonly maxParallelism: number;
   }) {
-    this.#uid = options.uid;
+    this.#self = { uid: options.uid, reject: options.reject };
     this.#selector = options.selector;
     this.#receivers = options.receivers;
     this.#maxParallelism = options.maxParallelism;
   }
 
-  split(rows: readonly unknown[], send: (receiver: number, row: unknown) => void): void {
-    let at = 0;
-    try {
-      for (; at < rows.length; at++) send(this.#receiverOf(rows[at]), rows[at]);
-    } catch (cause) {
-      throw new UserCodeError(this.#uid, "keyBy", at, cause);
+  split(
+    rows: readonly unknown[],
+    send: (receiver: number, row: unknown) => void,
+    lineage?: Lineage,
+  ): void {
+    for (let at = 0; at < rows.length; at++) {
+      let receiver: number;
+      try {
+        receiver = this.#receiverOf(rows[at]);
+      } catch (cause) {
+        rejectRow(this.#self, "keyBy", new RowBatch(rows, lineage), at, cause);
+        continue;
+      }
+      send(receiver, rows[at]);
     }
   }
 

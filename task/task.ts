@@ -13,6 +13,7 @@
 //       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
+//   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
@@ -20,7 +21,11 @@ import { FormatError } from "../format/format-error.ts";
 import { atOnce, type Barrier, decodeFrame, never } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
-import { inlineSnapshotBytesMax, operatorStateInlineBytes } from "../format/limits.ts";
+import {
+  deadLetterBytesPause,
+  inlineSnapshotBytesMax,
+  operatorStateInlineBytes,
+} from "../format/limits.ts";
 import type {
   CheckpointAck,
   CheckpointDecline,
@@ -36,16 +41,24 @@ import { snapshotPath } from "../format/paths.ts";
 import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
-import { type SplitRead, type TopicOffsets, TopicSource } from "../connectors/topic-source.ts";
+import {
+  type SourceBatch,
+  type SplitRead,
+  type TopicOffsets,
+  TopicSource,
+} from "../connectors/topic-source.ts";
 import type { RecordBatch } from "../operators/operator.ts";
+import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
 import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
-import type { JobGraph } from "../stream/graph.ts";
+import type { GraphNode, JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
 import { Chain, nodeOf } from "./chain.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
+import { type Commit, Commits } from "./commits.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { Inbox, type ReceiveOutcome } from "./inbox.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import {
@@ -88,6 +101,8 @@ export type TaskEffect =
       readonly file: SnapshotFile | undefined;
       readonly ack: CheckpointAck;
     }
+  /** Append to a topic partition, until it is there; `committed` tells the core. */
+  | { readonly kind: "append"; readonly commit: Commit }
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
   | { readonly kind: "fail"; readonly failure: TaskFailure };
 
@@ -129,6 +144,10 @@ export class Task {
   readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
   readonly #operatorStates: OperatorStates;
+  readonly #commits: Commits;
+  readonly #deadLetters: DeadLetters;
+  /** Whether a dead letter may have to name the record it comes from. */
+  readonly #needsLineage: boolean;
   #phase: "deployed" | "running" | "over" = "deployed";
   #now: Millis;
   #effects: TaskEffect[] = [];
@@ -163,10 +182,10 @@ export class Task {
     this.#outputs = outputChannels(plan, task);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);
-    this.#outbox = new Outbox(
-      outgoingEdges(deployment, graph, this.#outputs),
-      config.bufferTimeout,
-    );
+    this.#deadLetters = new DeadLetters(deployment);
+    this.#needsLineage = sendsDeadLetters(deployment, graph);
+    const edges = outgoingEdges(deployment, graph, this.#outputs, (node) => this.#rejectOf(node));
+    this.#outbox = new Outbox(edges, config.bufferTimeout);
     const isHeld = restored?.keyed.some(({ segments }) => segments === "held") === true;
     this.#backend = stateBackendOf(deployment, database, isHeld);
     this.#snapshots = new StateSnapshots({
@@ -182,6 +201,7 @@ export class Task {
     });
     this.#snapshots.restore(restored?.keyed ?? []);
     this.#operatorStates = new OperatorStates(restored?.operator ?? [], task.index);
+    this.#commits = new Commits(this.#operatorStates.store(vertex.operators[0]!));
     const edgePosition = new Map(
       plan.edges
         .filter((edge) => edge.from === vertex.id)
@@ -196,7 +216,8 @@ export class Task {
         const { uid } = node;
         const state = this.#backend.store(uid);
         const operatorState = this.#operatorStates.store(uid);
-        return { uid, state, operatorState, subtask, now: () => this.#now };
+        const reject = this.#rejectOf(node);
+        return { uid, state, operatorState, subtask, now: () => this.#now, reject };
       },
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
     });
@@ -258,16 +279,35 @@ export class Task {
 
   get metrics(): TaskMetrics {
     const { recordsOut, bytesOut } = this.#outbox;
-    return { recordsIn: this.#recordsIn, recordsOut, bytesIn: this.#bytesIn, bytesOut };
+    return {
+      recordsIn: this.#recordsIn,
+      recordsOut,
+      bytesIn: this.#bytesIn,
+      bytesOut,
+      recordsDropped: this.#deadLetters.dropped,
+      recordsDeadLettered: this.#deadLetters.deadLettered,
+    };
   }
 
-  /** When `tick` is due: for rows in a buffer, a barrier that is to overtake, or the next turn. */
+  /** Whether something that was prepared is not known to be committed. */
+  get isCommitting(): boolean {
+    return !this.#commits.isEmpty;
+  }
+
+  /** When the next timer is due, whether this runs or rests; undefined where there is none. */
+  get nextTimerAt(): number | undefined {
+    return this.#chain.nextTimerAt;
+  }
+
+  /** When `tick` is due: for rows in a buffer, a barrier that is to overtake, a timer, the next turn. */
   get wakeAt(): number | undefined {
     if (!this.#isRunning()) return undefined;
     if (this.#turn !== undefined) return this.#turn;
-    const { flushAt = never, holdsBarrier } = this.#outbox;
+    const { flushAt = never, holdsBarrier, hasBacklog } = this.#outbox;
     const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
-    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt);
+    // Without room a timer waits for credit, not for the clock (A8).
+    const firesAt = hasBacklog ? never : (this.nextTimerAt ?? never);
+    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt, firesAt);
     return at === never ? undefined : at;
   }
 
@@ -319,6 +359,8 @@ export class Task {
       for (let channel = 0; channel < this.#outputs.length; channel++) {
         this.#effects.push({ kind: "open", channel });
       }
+      const { restore } = this.#deployment;
+      if (restore !== undefined) this.#commit(restore.checkpoint);
     });
   }
 
@@ -408,10 +450,18 @@ export class Task {
     });
   }
 
-  notifyComplete(checkpoint: CheckpointId): void {
-    if (this.#phase === "over") return;
-    this.#chain.commit(checkpoint);
-    this.#backend.completed(checkpoint);
+  /** The checkpoint is durable, and so are all before it. Repeatable. */
+  notifyComplete(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
+    return this.#event(now, () => {
+      this.#chain.commit(checkpoint);
+      this.#backend.completed(checkpoint);
+      this.#commit(checkpoint);
+    });
+  }
+
+  /** The answer to `append`: it is there. */
+  committed(id: string, now: Millis): TaskEffect[] {
+    return this.#event(now, () => this.#commits.settled(id));
   }
 
   notifyAborted(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
@@ -446,6 +496,7 @@ export class Task {
       step();
       if (this.#isRunning()) this.#pump();
       if (this.#isRunning()) this.#checkMemory();
+      if (this.#isRunning() && !this.#takesCheckpoints) this.#sendDeadLetters();
     } catch (error) {
       this.#fail(error);
     }
@@ -458,6 +509,8 @@ export class Task {
   #pump(): void {
     this.#overtake();
     this.#push();
+    // Once: a timer that sets the next one for at once must let others have their turn.
+    if (!this.#outbox.hasBacklog) this.#fireTimers();
     while (this.#isItsTurn && !this.#outbox.hasBacklog && this.#step()) this.#push();
     if (this.#source === undefined || !this.#isRunning()) return;
     for (const { partition, from } of this.#source.wanted()) {
@@ -474,6 +527,12 @@ export class Task {
     }
     // The barrier may have left with them.
     this.#acknowledge();
+  }
+
+  #fireTimers(): void {
+    if ((this.nextTimerAt ?? never) > this.#now) return;
+    this.#chain.fireTimers(this.#now);
+    this.#push();
   }
 
   #step(): boolean {
@@ -506,12 +565,15 @@ export class Task {
   }
 
   #stepSource(source: TopicSource): boolean {
+    if (this.#commits.bytes + this.#deadLetters.bytes >= deadLetterBytesPause) return false;
     const stored = source.take();
     if (stored === undefined) return false;
     const batch = decodeBatch(stored.bytes);
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
-    const rows = stored.skip === 0 ? batch : new RowBatch(batch.rows().slice(stored.skip));
+    const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
+    const isAsRead = stored.skip === 0 && lineage === undefined;
+    const rows = isAsRead ? batch : new RowBatch(batch.rows().slice(stored.skip), lineage);
     this.#process(rows, 0);
     return true;
   }
@@ -519,6 +581,38 @@ export class Task {
   #process(batch: RecordBatch, input: number): void {
     this.#clean = undefined;
     this.#chain.process(batch, input);
+  }
+
+  #lineageOf({ partition, first, count, skip }: SourceBatch): Lineage {
+    const { topic } = vertexOf(this.#deployment.plan, this.#deployment.task.vertex).source!;
+    const offsets = Array.from({ length: count - skip }, (_, row) => first + skip + row);
+    return new Lineage(topic, partition, offsets);
+  }
+
+  /** What becomes of rows that code of this operator throws on; undefined: the attempt fails. */
+  #rejectOf({ onError }: GraphNode): Reject | undefined {
+    if (onError === undefined) return undefined;
+    if (onError === "drop") return () => this.#deadLetters.drop();
+    return (rejected) => {
+      this.#deadLetters.write(onError, rejected, this.#commits.bytes, this.#now);
+    };
+  }
+
+  #commit(checkpoint: CheckpointId): void {
+    for (const commit of this.#commits.completed(checkpoint)) {
+      this.#effects.push({ kind: "append", commit });
+    }
+  }
+
+  /** There will be no checkpoint: they leave as they come. */
+  #sendDeadLetters(): void {
+    const commits = this.#deadLetters.flush();
+    this.#commits.prepare(commits);
+    for (const commit of commits) this.#effects.push({ kind: "append", commit });
+  }
+
+  get #takesCheckpoints(): boolean {
+    return this.#deployment.config.checkpointing.interval !== undefined;
   }
 
   /** Looks at a frame as it comes: what waits before it does not keep a barrier from being seen. */
@@ -563,6 +657,7 @@ export class Task {
     this.#abandonSnapshot();
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(barrier.checkpoint);
+    this.#commits.prepare(this.#deadLetters.prepare(barrier.checkpoint));
     const open: OpenSnapshot = {
       barrier,
       frozen: this.#snapshots.freeze(barrier.checkpoint),
@@ -725,6 +820,7 @@ function outgoingEdges(
   { plan, task }: TaskDeployment,
   graph: JobGraph,
   outputs: readonly Channel[],
+  rejectOf: (node: GraphNode) => Reject | undefined,
 ): OutgoingEdge[] {
   return plan.edges
     .filter((edge) => edge.from === task.vertex)
@@ -745,7 +841,15 @@ function outgoingEdges(
       const selector = drawn?.key ?? target.key;
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;
-      const options = { uid: target.uid, selector, receivers, maxParallelism };
+      const reject = rejectOf(target);
+      const options = { uid: target.uid, reject, selector, receivers, maxParallelism };
       return { channels, partitioner: new HashPartitioner(options) };
     });
+}
+
+/** Whether an operator of the chain, or one whose key is selected here, has a dead letter topic. */
+function sendsDeadLetters({ plan, task }: TaskDeployment, graph: JobGraph): boolean {
+  const { operators } = vertexOf(plan, task.vertex);
+  const behind = plan.edges.filter((edge) => edge.from === task.vertex).map((edge) => edge.toUid);
+  return [...operators, ...behind].some((uid) => typeof nodeOf(graph, uid).onError === "object");
 }

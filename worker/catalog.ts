@@ -1,4 +1,4 @@
-// What a deployment offers: its programs by name and the topics they read.
+// What a deployment offers: its programs by name and the topics they read and write.
 //   C1. A name means one thing: two programs, or two topics that differ, may not share one.
 
 import type { RestartConfig } from "../format/config.ts";
@@ -23,16 +23,19 @@ export function catalogOf(
     if (programs.has(job.name)) throw new Error(`Two jobs are named "${job.name}"; rename one.`);
     programs.set(job.name, job);
   }
-  const read = jobs.flatMap(({ graph }) =>
-    graph.nodes.flatMap(({ spec }) => (spec.kind === "source" ? [spec.topic] : [])),
+  const used = jobs.flatMap(({ graph }) =>
+    graph.nodes.flatMap(({ spec, onError }) => [
+      ...(spec.kind === "source" ? [spec.topic] : []),
+      ...(typeof onError === "object" ? [onError.topic] : []),
+    ]),
   );
   const byName = new Map<string, Topic<unknown>>();
-  for (const topic of [...read, ...topics]) {
+  for (const topic of [...used, ...topics]) {
     const other = byName.get(topic.name) ?? topic;
     if (other.partitions !== topic.partitions || other.key !== topic.key) {
       throw new Error(
         `Topic "${topic.name}" is declared twice, with other partitions or another key. ` +
-          `Declare it once and import it where it is read.`,
+          `Declare it once and import it where it is used.`,
       );
     }
     byName.set(topic.name, topic);

@@ -196,6 +196,9 @@ function ioMetrics(tasks: readonly TaskStatus[]): Json {
     "read-records-complete": complete,
     "write-records": sum(known.map(({ recordsOut }) => recordsOut)),
     "write-records-complete": complete,
+    // Not of Flink's schema: rows that user code threw on, where that does not fail the job.
+    "dropped-records": sum(known.map(({ recordsDropped }) => recordsDropped)),
+    "dead-letter-records": sum(known.map(({ recordsDeadLettered }) => recordsDeadLettered)),
     "accumulated-backpressured-time": 0,
     "accumulated-idle-time": 0,
     "accumulated-busy-time": 0,

@@ -13,6 +13,7 @@ import { keyId, type Key, type KeyId } from "../../format/key.ts";
 import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
+import { StateStorageError } from "../rejection.ts";
 import type {
   BackendStore,
   BackendTable,
@@ -84,7 +85,7 @@ export class SqliteStateBackend implements StateBackend {
     const { database, budget, checkpoint, isHeld, range, maxParallelism } = options;
     this.maxParallelism = maxParallelism;
     this.#budget = budget;
-    this.rows = new StateRows(database, { range, maxParallelism }, checkpoint, isHeld);
+    this.rows = new StateRows(named(database), { range, maxParallelism }, checkpoint, isHeld);
     this.#known = this.rows.tables();
     for (const { uid } of this.#known) this.store(uid);
   }
@@ -206,6 +207,21 @@ export class SqliteStateBackend implements StateBackend {
       entry.isStored = entry.isPresent;
     }
   }
+}
+
+/** The same database, whose errors cannot be taken for those of user code that asks for state. */
+function named(database: SqlDatabase): SqlDatabase {
+  const naming = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof StateStorageError ? error : new StateStorageError(error);
+    }
+  };
+  return {
+    exec: (query, ...bindings) => naming(() => database.exec(query, ...bindings)),
+    transaction: (work) => naming(() => database.transaction(work)),
+  };
 }
 
 /** The keyed state of one operator of one subtask. */

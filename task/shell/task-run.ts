@@ -21,10 +21,12 @@ import type {
 } from "../../format/messages.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
+import type { Commit } from "../commits.ts";
 import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
 import { ChannelSender } from "./channel-sender.ts";
+import { commitTo } from "./committer.ts";
 import { TimedOut, within } from "./deadline.ts";
 import { report } from "./reports.ts";
 import { storeFile } from "./state-files.ts";
@@ -37,6 +39,9 @@ export interface SubtaskEnv {
   readonly TOPIC_PARTITION: { getByName(name: string): TopicPartitionApi };
   readonly BUCKET: R2Bucket;
 }
+
+/** The longest that a timer of the runtime can be set for, in milliseconds. */
+const timerMax = 2 ** 31 - 1;
 
 /** What of an attempt is not the core's. */
 export interface TaskRunOptions {
@@ -104,7 +109,7 @@ export class TaskRun {
   }
 
   notifyComplete(checkpoint: CheckpointId): void {
-    this.task.notifyComplete(checkpoint);
+    this.handle((now) => this.task.notifyComplete(checkpoint, now));
     if (!this.#isOver) this.#options.local?.completed(checkpoint);
   }
 
@@ -193,6 +198,8 @@ export class TaskRun {
         return this.#go(
           this.#snapshot(effect.file, effect.ack).finally(() => this.#openSnapshots--),
         );
+      case "append":
+        return this.#go(this.#append(effect.commit));
       case "decline":
         return this.#go(this.#report((coordinator) => coordinator.decline(effect.decline)));
       case "fail":
@@ -213,6 +220,12 @@ export class TaskRun {
     const batches = await this.#readers?.read(partition, from);
     if (batches !== undefined)
       this.handle((now) => this.task.sourceBatches(partition, batches, now));
+  }
+
+  async #append(commit: Commit): Promise<void> {
+    const { patience } = this.#options;
+    await commitTo(this.#env.TOPIC_PARTITION, commit, { patience, isOver: () => this.#isOver });
+    this.handle((now) => this.task.committed(commit.id, now));
   }
 
   async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
@@ -295,7 +308,8 @@ export class TaskRun {
       this.#tick = undefined;
       this.handle((now) => this.task.tick(now));
     };
-    this.#tick = { at, timer: setTimeout(ring, Math.max(0, at - Date.now())) };
+    const delay = Math.min(Math.max(0, at - Date.now()), timerMax);
+    this.#tick = { at, timer: setTimeout(ring, delay) };
   }
 
   #fail(message: string, name = "ChannelLost"): void {

@@ -144,7 +144,14 @@ export type Request =
 
 export type RequestOf<Kind extends Request["kind"]> = Extract<Request, { kind: Kind }>;
 
-const noMetrics = { recordsIn: 0, recordsOut: 0, bytesIn: 0, bytesOut: 0 };
+const noMetrics = {
+  recordsIn: 0,
+  recordsOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  recordsDropped: 0,
+  recordsDeadLettered: 0,
+};
 const start = 1_700_000_000_000;
 
 export class JobDriver {

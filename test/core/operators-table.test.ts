@@ -21,7 +21,7 @@ interface Opened {
 
 function opened(): Opened {
   const rows = new MemoryStateStore(16).table<unknown>("rows");
-  return { table: new TableOperator("out", "t", keyField, rows), rows };
+  return { table: new TableOperator({ uid: "out" }, "t", keyField, rows), rows };
 }
 
 const write = (table: TableOperator, ...rows: readonly Row[]): void =>

@@ -2,9 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 
+import { fingerprintOf } from "../../stream/fingerprint.ts";
+import { catalogOf } from "../../worker/catalog.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
 import {
   count,
+  type DeadLetter,
+  deadLetter,
   defineJob,
   GraphError,
   listState,
@@ -18,6 +22,7 @@ import {
   type JobEnvironment,
   type JobOptions,
   type KeyedStream,
+  type OnError,
 } from "tidemark";
 
 interface Row {
@@ -50,6 +55,62 @@ describe("a recorded graph", () => {
       ["by-origin", "out", "forward"],
     ]);
     expect(graph.config.checkpointing.interval).toBe(1000);
+  });
+
+  test("says of every operator but sources what becomes of rows its code throws on", () => {
+    const dead = deadLetter(topic("dead"));
+    const policies = (onError?: OnError): unknown[] =>
+      defineJob(
+        "job",
+        (env) => {
+          env
+            .from(input, { uid: "in" })
+            .map((row) => row, { uid: "own", onError: "drop" })
+            .map((row) => row, { uid: "strict", onError: "fail" })
+            .to(table("out"), { uid: "out" });
+        },
+        onError === undefined ? {} : { onError },
+      ).graph.nodes.map(({ onError: policy }) => policy);
+    expect(policies()).toEqual([undefined, "drop", undefined, undefined]);
+    expect(policies("drop")).toEqual([undefined, "drop", undefined, "drop"]);
+    expect(policies(dead)).toEqual([undefined, "drop", undefined, dead]);
+  });
+
+  test("has another fingerprint with another policy, dead letter topic or with timers", () => {
+    const job = (onError: OnError, onTimer?: () => void): string =>
+      fingerprintOf(
+        defineJob("job", (env) => {
+          env
+            .from(input, { uid: "in" })
+            .keyBy((row) => row.key)
+            .process(
+              { state: {}, emits: rows<Row>(), process() {}, ...(onTimer && { onTimer }) },
+              { uid: "p", onError },
+            )
+            .to(table("out"), { uid: "out" });
+        }).graph,
+      );
+    const different = [
+      job("fail"),
+      job("drop"),
+      job(deadLetter(topic("dead"))),
+      job(deadLetter(topic("buried"))),
+      job("fail", () => {}),
+    ];
+    expect(new Set(different).size).toBe(different.length);
+  });
+
+  test("puts its dead letter topics among those of the deployment, to be read by others", () => {
+    const dead = topic<DeadLetter>("dead", { partitions: 2 });
+    const sends = defineJob("sends", (env) => {
+      env.from(input, { uid: "in" }).to(table("out"), { uid: "out", onError: deadLetter(dead) });
+    });
+    const reads = defineJob("reads", (env) => {
+      env.from(dead, { uid: "in" }).to(table("seen", { key: (one) => one.time }), { uid: "out" });
+    });
+    expect([...catalogOf([sends, reads], []).topics.values()]).toEqual([input, dead]);
+    const other = topic<DeadLetter>("dead", { partitions: 3 });
+    expect(() => catalogOf([sends], [other])).toThrow('Topic "dead" is declared twice');
   });
 
   test("has keys on hash edges, on keyed operators and on sinks, and nowhere else", () => {
@@ -387,6 +448,89 @@ const refusals: readonly {
     message:
       'Topic "input" has 4 partitions in operator "in" and 8 in operator "again". ' +
       "Declare it once and use that twice.",
+  },
+  {
+    when: "dead letters go to a topic that the job reads",
+    define: withStream((stream) =>
+      stream.map((row) => row, { uid: "m", onError: deadLetter(topic("input")) }),
+    ),
+    code: "TOPIC_CONFLICT",
+    uid: "m",
+    message:
+      'Operator "m" of job "job" sends dead letters to topic "input", which the source "in" of the ' +
+      "same job reads: they would come back. Give them a topic of their own, and read that in " +
+      "another job.",
+  },
+  {
+    when: "a dead letter topic has two partition counts",
+    define: withStream((stream) =>
+      stream
+        .map((row) => row, { uid: "m", onError: deadLetter(topic("dead", { partitions: 1 })) })
+        .map((row) => row, { uid: "n", onError: deadLetter(topic("dead", { partitions: 2 })) }),
+    ),
+    code: "TOPIC_CONFLICT",
+    uid: "n",
+    message:
+      'Operator "n" of job "job" sends dead letters to topic "dead" with 2 partitions, another ' +
+      "operator with 1. Declare it once and use that twice.",
+  },
+  {
+    when: "a dead letter topic has a key",
+    define: () => deadLetter(topic<DeadLetter>("dead", { key: (letter) => letter.operator })),
+    code: "BAD_ARGUMENT",
+    message: 'The dead letter topic "dead" has a key. Allowed: topic(…) without a key.',
+  },
+  {
+    when: "dead letters go to a name",
+    define: () => deadLetter("dead" as never),
+    code: "BAD_ARGUMENT",
+    message: 'deadLetter was given "dead". Allowed: topic(…) without a key.',
+  },
+  {
+    when: "a dead letter topic has a name that no topic may have",
+    define: () => deadLetter(topic("dead letters")),
+    code: "BAD_NAME",
+    message: `"dead letters" cannot be the name of a topic. Allowed: ${name}.`,
+  },
+  {
+    when: "an operator's onError is none",
+    define: withStream((stream) =>
+      stream.map((row) => row, { uid: "m", onError: "ignore" as never }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "m",
+    message:
+      'Operator "m" (map) has onError "ignore". Allowed: "fail", "drop", deadLetter(topic("…")).',
+  },
+  {
+    when: "a job's onError is none",
+    define: () => defineJob("job", () => {}, { onError: null as never }),
+    code: "BAD_ARGUMENT",
+    message: 'Job "job" has onError null. Allowed: "fail", "drop", deadLetter(topic("…")).',
+  },
+  {
+    when: "a source has onError",
+    define: () =>
+      defineJob("job", (env) => void env.from(input, { uid: "in", onError: "drop" } as never)),
+    code: "BAD_ARGUMENT",
+    uid: "in",
+    message:
+      'Operator "in" (from) has onError, and a source runs no code of yours: its topic took no ' +
+      "record that cannot be read. Give onError to the operators that follow, or to the job.",
+  },
+  {
+    when: "a state has the name of timers",
+    define: withStream((stream) =>
+      untyped(stream.keyBy((row) => row.key)).process?.(
+        { state: { "timers/mine": valueState() }, emits: rows(), process() {} },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) has a state named "timers/mine". Allowed: names that do not begin ' +
+      'with "timers/", where timers are kept.',
   },
   {
     when: "two sinks write one table",

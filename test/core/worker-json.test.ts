@@ -116,7 +116,14 @@ describe("jobs", () => {
   });
 
   test("details join vertices and plan, and fill every map", () => {
-    const metrics = { recordsIn: 5, recordsOut: 4, bytesIn: 50, bytesOut: 40 };
+    const metrics = {
+      recordsIn: 5,
+      recordsOut: 4,
+      bytesIn: 50,
+      bytesOut: 40,
+      recordsDropped: 2,
+      recordsDeadLettered: 1,
+    };
     const details: JobDetails = {
       summary: summaryIn("RUNNING"),
       attempt: attempt(2),
@@ -175,7 +182,12 @@ describe("jobs", () => {
     });
     const [first, second] = info["vertices"] as { metrics: Record<string, unknown> }[];
     expect(first?.metrics).toMatchObject({ "read-records": 5, "read-records-complete": false });
-    expect(second?.metrics).toMatchObject({ "read-records": 10, "read-records-complete": true });
+    expect(second?.metrics).toMatchObject({
+      "read-records": 10,
+      "read-records-complete": true,
+      "dropped-records": 4,
+      "dead-letter-records": 2,
+    });
   });
 });
 

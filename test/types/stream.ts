@@ -5,6 +5,8 @@ import {
   avg,
   count,
   countIf,
+  type DeadLetter,
+  deadLetter,
   defineJob,
   listState,
   mapState,
@@ -314,3 +316,41 @@ byOrigin.process(
 valueState<number>({ ttl: "1 fortnight" });
 // @ts-expect-error the values are numbers
 valueState<number>({ version: 2, migrate: (old) => String(old) });
+
+// What becomes of rows that code throws on: the letter's topic needs no type, and may have one.
+flights.map((f) => f.delay, { uid: "m", onError: "drop" });
+flights.map((f) => f.delay, { uid: "m", onError: deadLetter(topic("dead")) });
+const dead = topic<DeadLetter<Flight>>("dead", { partitions: 1 });
+flights.map((f) => f.delay, { uid: "m", onError: deadLetter(dead) });
+defineJob("dead", () => {}, { onError: deadLetter(dead) });
+expectType<DataStream<Flight>>().of(
+  env.from(dead, { uid: "letters" }).map((letter) => letter.value, { uid: "values" }),
+  true,
+);
+// @ts-expect-error no such policy
+flights.map((f) => f.delay, { uid: "m", onError: "ignore" });
+// @ts-expect-error a topic is no policy
+flights.map((f) => f.delay, { uid: "m", onError: dead });
+// @ts-expect-error the rows of that topic are not dead letters
+flights.map((f) => f.delay, { uid: "m", onError: deadLetter(topic<Flight>("flights")) });
+// @ts-expect-error a source runs no code of the user's
+env.from(topic<Flight>("flights"), { uid: "in", onError: "drop" });
+
+// Timers have the key's type and its states.
+byOrigin.process(
+  {
+    state: { last: valueState<Flight>() },
+    emits: rows<{ origin: string; quietSince: number }>(),
+    process(flight, ctx) {
+      ctx.state.last.set(flight);
+      ctx.timers.registerProcessingTime(ctx.timers.currentProcessingTime() + 60_000);
+    },
+    onTimer(time, ctx) {
+      expectType<Flight | undefined>().of(ctx.state.last.get(), true);
+      ctx.emit({ origin: ctx.key, quietSince: time });
+      // @ts-expect-error no row of that type
+      ctx.emit({ origin: 1 });
+    },
+  },
+  { uid: "quiet" },
+);

@@ -79,6 +79,6 @@ export class TopicPartition extends app.TopicPartition {
     const append = (): Promise<AppendOutcome> => super.append(request);
     const { onAppend } = faults;
     if (onAppend === undefined) return append();
-    return onAppend(append, () => this.ctx.abort("killed by the test"));
+    return onAppend(append, () => this.ctx.abort("killed by the test"), request);
   }
 }

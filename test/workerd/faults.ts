@@ -14,6 +14,7 @@ import type {
   OpenChannel,
   OpenOutcome,
   TaskFailure,
+  TopicAppend,
 } from "../../format/messages.ts";
 
 type Stored = R2Object | null;
@@ -35,7 +36,11 @@ interface Switches {
   patience: number | undefined;
   /** Stands in for every append to a topic partition; `abort` kills the partition. */
   onAppend:
-    | ((append: () => Promise<AppendOutcome>, abort: () => void) => Promise<AppendOutcome>)
+    | ((
+        append: () => Promise<AppendOutcome>,
+        abort: () => void,
+        request: TopicAppend,
+      ) => Promise<AppendOutcome>)
     | undefined;
   /** Stands in for every `appended` that a subtask hears. */
   onAppended: ((appended: () => Promise<AttemptOutcome>) => Promise<AttemptOutcome>) | undefined;

@@ -3,6 +3,8 @@
 
 import {
   count,
+  type DeadLetter,
+  deadLetter,
   defineJob,
   type JobDefinition,
   type JobOptions,
@@ -296,6 +298,85 @@ const hostile = defineJob(
   quick,
 );
 
+const unreadable = topic<DeadLetter<Event>>("unreadable", { partitions: 2 });
+
+/** Every seventh event is no good for its map, every eleventh for the key of its tally. */
+const squeamish = defineJob(
+  "squeamish",
+  (env) => {
+    env
+      .from(topic<Event>("squeamish", { partitions: 2 }), { uid: "events" })
+      .map(
+        (event) => {
+          if (event.n % 7 === 0) throw new TypeError(`${event.n} is no good`);
+          return event;
+        },
+        { uid: "picky" },
+      )
+      .keyBy((event) => {
+        if (event.n % 11 === 0) throw new RangeError(`${event.n} has no key`);
+        return event.key;
+      })
+      .aggregate(tally, { uid: "tally" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  { ...quick, onError: deadLetter(unreadable) },
+);
+
+/** What became of each record that was no good. */
+export interface Verdict {
+  readonly key: string;
+  readonly letters: number;
+}
+
+/** Another job, which reads the dead letters of the first. */
+const coroner = defineJob(
+  "coroner",
+  (env) => {
+    env
+      .from(unreadable, { uid: "letters" })
+      .keyBy(({ operator, source, value, error }) =>
+        [operator, source?.topic, source?.partition, source?.offset, value.n, error.name].join(" "),
+      )
+      .aggregate({ letters: count() }, { uid: "verdicts" })
+      .to(table("verdicts"), { uid: "out" });
+  },
+  quick,
+);
+
+/** Rings for each key some time after its last event. */
+const patient = defineJob(
+  "patient",
+  (env) => {
+    env
+      .from(topic<Event>("patient", { partitions: 1 }), { uid: "events" })
+      .keyBy((event) => event.key)
+      .process(
+        {
+          state: { due: valueState<number>(), seen: valueState({ default: 0 }) },
+          emits: rows<{ key: string; seen: number }>(),
+          process(event, ctx) {
+            const { due, seen } = ctx.state;
+            const before = due.get();
+            if (before !== undefined) ctx.timers.deleteProcessingTime(before);
+            const next = ctx.timers.currentProcessingTime() + event.n;
+            ctx.timers.registerProcessingTime(next);
+            due.set(next);
+            seen.set(seen.get() + 1);
+          },
+          onTimer(_, ctx) {
+            ctx.emit({ key: ctx.key, seen: ctx.state.seen.get() });
+            ctx.state.due.clear();
+            ctx.state.seen.clear();
+          },
+        },
+        { uid: "clock" },
+      )
+      .to(table("rung"), { uid: "out" });
+  },
+  quick,
+);
+
 export const programs: readonly JobDefinition[] = [
   ...copies,
   evenOdd,
@@ -306,6 +387,9 @@ export const programs: readonly JobDefinition[] = [
   moody,
   furious,
   hostile,
+  squeamish,
+  coroner,
+  patient,
 ];
 
 /** A topic that no program reads, spread by key. */

@@ -1,0 +1,78 @@
+// What leaves a subtask in two phases: prepared at a barrier, done after its checkpoint completed.
+//   G1. What was prepared and may not be done yet is part of every snapshot, as it was prepared; after
+//       a restore exactly one subtask goes on with it (operator-state.ts, Q2).
+//   G2. Nothing is done before a checkpoint that holds it has completed.
+//   G3. A commit has an id by which the receiver knows it again, for ever: it may be done twice, by a
+//       subtask that did not hear of the first time, by the next attempt, by a zombie.
+
+import type { CheckpointId } from "../format/ids.ts";
+import { type OperatorStateStore, plainElements } from "../operators/state/operator-state.ts";
+
+/** An append to a topic partition, as it is stored in snapshots. */
+export interface Commit {
+  /** Names the job, the subtask that prepared it, the checkpoint and the topic. */
+  readonly id: string;
+  /** The first checkpoint that holds it; 0 in a job without checkpoints. */
+  readonly checkpoint: number;
+  readonly topic: string;
+  readonly partition: number;
+  /** Of the batches: tells another commit under the same id. */
+  readonly digest: number;
+  readonly batches: readonly { readonly rows: number; readonly bytes: Uint8Array }[];
+}
+
+export class Commits {
+  #open: readonly Commit[];
+  #bytes: number;
+  readonly #begun = new Set<string>();
+
+  /** `store` is that of the chain's first operator, whose snapshots hold the commits. */
+  constructor(store: OperatorStateStore) {
+    this.#open = store.register("commits/topics", {
+      redistribution: "split",
+      schema: plainElements,
+      elements: () => this.#open,
+      bytes: () => this.#bytes,
+    }) as readonly Commit[];
+    this.#bytes = bytesOf(this.#open);
+  }
+
+  /** Bytes of what is not known to be done. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#open.length === 0;
+  }
+
+  prepare(commits: readonly Commit[]): void {
+    if (commits.length > 0) this.#hold([...this.#open, ...commits]);
+  }
+
+  /** The checkpoint is durable, and so are all before it: what is to be done now. */
+  completed(checkpoint: CheckpointId): readonly Commit[] {
+    const due = this.#open.filter(
+      (commit) => commit.checkpoint <= checkpoint && !this.#begun.has(commit.id),
+    );
+    for (const { id } of due) this.#begun.add(id);
+    return due;
+  }
+
+  /** It is done. */
+  settled(id: string): void {
+    this.#begun.delete(id);
+    this.#hold(this.#open.filter((commit) => commit.id !== id));
+  }
+
+  #hold(commits: readonly Commit[]): void {
+    this.#open = commits;
+    this.#bytes = bytesOf(commits);
+  }
+}
+
+const bytesOf = (commits: readonly Commit[]): number =>
+  commits.reduce(
+    (total, { batches }) => batches.reduce((sum, { bytes }) => sum + bytes.length, total),
+    0,
+  );
