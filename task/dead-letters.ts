@@ -14,6 +14,7 @@ import {
   taskKey,
 } from "../format/ids.ts";
 import { deadLetterBytesMax, frameBytesMax, recordBytesMax } from "../format/limits.ts";
+import type { TaskMetrics } from "../format/messages.ts";
 import { murmur3 } from "../format/murmur3.ts";
 import { encodeValue } from "../format/value.ts";
 import type { Rejected } from "../operators/rejection.ts";
@@ -58,6 +59,12 @@ export class DeadLetters {
   /** Bytes of letters that are no commit yet, about. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Goes on counting where another stood that had nothing written. */
+  resume(counted: Pick<TaskMetrics, "recordsDropped" | "recordsDeadLettered">): void {
+    this.#dropped = counted.recordsDropped;
+    this.#deadLettered = counted.recordsDeadLettered;
   }
 
   drop(): void {

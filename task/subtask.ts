@@ -61,7 +61,12 @@ interface StoredAttempt {
   /** Who runs it; absent once it was cancelled. */
   readonly active?: { readonly job: JobId; readonly task: TaskId };
   /** Present exactly while there is an image; what can be told without reading it. */
-  readonly resting?: { readonly checkpoint: CheckpointId; readonly metrics: TaskMetrics };
+  readonly resting?: {
+    readonly checkpoint: CheckpointId;
+    readonly metrics: TaskMetrics;
+    /** When its next timer is due. */
+    readonly timerAt?: number;
+  };
 }
 
 export interface SubtaskTimeouts {
@@ -243,7 +248,7 @@ export function subtaskClass(
         StateRows.drop(this.#database());
         return LocalSegments.drop(this.#database());
       }
-      if (stored.resting !== undefined) return;
+      if (stored.resting !== undefined) return this.#ring(stored.attempt, stored.resting.timerAt);
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
       if (this.#runOf(stored.attempt) !== undefined) return;
       await this.#failed({
@@ -273,10 +278,21 @@ export function subtaskClass(
     /** Lets go of everything but the image. */
     async #rest(run: TaskRun, checkpoint: CheckpointId): Promise<void> {
       this.#images.write(run.task.image(checkpoint));
-      this.#store({ ...this.#stored!, resting: { checkpoint, metrics: run.metrics } });
+      const { metrics } = run;
+      const { nextTimerAt: timerAt } = run.task;
+      const resting = { checkpoint, metrics, ...(timerAt !== undefined && { timerAt }) };
+      this.#store({ ...this.#stored!, resting });
       run.over();
       this.#run = undefined;
-      await this.ctx.storage.deleteAlarm();
+      if (timerAt === undefined) await this.ctx.storage.deleteAlarm();
+      else await this.ctx.storage.setAlarm(timerAt);
+    }
+
+    /** The alarm of a resting attempt: for its timers, or left over from before. */
+    async #ring(attempt: Attempt, timerAt: number | undefined): Promise<void> {
+      if (timerAt === undefined) return;
+      if (Date.now() < timerAt) return this.ctx.storage.setAlarm(timerAt);
+      this.#within(attempt, (run) => run.handle((now) => run.task.tick(now)));
     }
 
     /** The run of a resting attempt, which still rests (V4). */

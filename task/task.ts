@@ -263,6 +263,7 @@ export class Task {
     for (const channel of outputs.keys()) this.#dormant.add(channel);
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
+    this.#deadLetters.resume(metrics);
   }
 
   get deployment(): TaskDeployment {
@@ -531,6 +532,7 @@ export class Task {
 
   #fireTimers(): void {
     if ((this.nextTimerAt ?? never) > this.#now) return;
+    this.#clean = undefined;
     this.#chain.fireTimers(this.#now);
     this.#push();
   }
@@ -796,6 +798,7 @@ export class Task {
       this.#aligner.isSettled &&
       this.#snapshot === undefined &&
       this.#turn === undefined &&
+      !this.isCommitting &&
       (this.#source?.isAtEnd ?? true)
     );
   }

@@ -153,7 +153,7 @@ class Rig {
     const id = checkpointId(++this.#checkpoint);
     for (const channel of this.task.inputs.keys()) this.push(channel, encodeBarrier(id));
     if (end === "aborted") this.perform(this.task.notifyAborted(id, millis(this.now)));
-    else this.task.notifyComplete((this.#completed = id));
+    else this.perform(this.task.notifyComplete((this.#completed = id), millis(this.now)));
     return id;
   }
 
@@ -340,7 +340,7 @@ describe("a task has no image", () => {
     expect(task.activity).toEqual({ isIdle: true });
     expect(task.mayRest(checkpointId(1))).toBe(false);
     rig.rows(0, 1);
-    expect(() => task.image(checkpointId(1))).toThrow(/A7/);
+    expect(() => task.image(checkpointId(1))).toThrow(/A8/);
     const first = rig.checkpoint();
     expect(task.mayRest(first)).toBe(true);
 

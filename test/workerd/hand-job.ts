@@ -162,13 +162,18 @@ export class HandJob {
   }
 
   /** All rows of the tally, in the order of their keys. */
-  async rows(read: "committed" | "latest"): Promise<Tally[]> {
-    const { vertex } = this.task("tally");
-    const tasks = this.tasks.filter((task) => task.vertex === vertex);
+  rows(read: "committed" | "latest"): Promise<Tally[]> {
+    return this.table("tallies", read);
+  }
+
+  async table<Row extends { readonly key: string }>(
+    table: string,
+    read: "committed" | "latest",
+  ): Promise<Row[]> {
     const parts = await Promise.all(
-      tasks.map(async (task) => {
-        const answer = await this.subtask(task).readTable({ table: "tallies", read });
-        return answer.kind === "rows" ? (decodeRows(answer.rows) as Tally[]) : [];
+      this.tasks.map(async (task) => {
+        const answer = await this.subtask(task).readTable({ table, read });
+        return answer.kind === "rows" ? (decodeRows(answer.rows) as Row[]) : [];
       }),
     );
     return parts.flat().sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -154,6 +154,40 @@ describe("a resting job", () => {
     await becomes(() => job.rows("latest"), producer.expected);
   });
 
+  test("wakes by a timer, at its time and not before", patient, async () => {
+    const job = new HandJob("patient", inFiles);
+    await job.deploy();
+    // The event's number is the milliseconds until its key rings.
+    const due = Date.now() + 20_000;
+    await partitionOf(job.topic, 0).append({
+      batches: [{ rows: 1, bytes: encodeRows([{ key: "a", n: 20_000 }]) }],
+      digest: 0,
+    });
+    await until("the timer is set", async () => {
+      const outcomes = await Promise.all(job.tasks.map((task) => job.heartbeat(task)));
+      return outcomes.filter((one) => one.kind === "ok" && one.metrics.recordsIn > 0).length > 1;
+    });
+    await job.comesToRest();
+    const alarms = await Promise.all(job.tasks.map((task) => alarmOf(job, task)));
+    const clock = job.tasks[alarms.findIndex((alarm) => alarm !== null)]!;
+    expect(alarms.filter((alarm) => alarm !== null)).toHaveLength(1);
+    await job.evict();
+
+    // An alarm that comes early finds nothing to do, and is set again.
+    const stub = env.SUBTASK.getByName(job.name(clock));
+    const actives = seen.actives.length;
+    if (Date.now() < due - 1_000) {
+      await runDurableObjectAlarm(stub);
+      expect(seen.actives.slice(actives)).toEqual([]);
+      expect(await job.imageRows(clock)).toBeGreaterThan(0);
+      expect(await alarmOf(job, clock)).toBeGreaterThanOrEqual(due);
+    }
+    await becomes(() => job.table("rung", "latest"), [{ key: "a", seen: 1 }]);
+    expect(Date.now()).toBeGreaterThanOrEqual(due);
+    await until("it says so", () => seen.actives.includes(job.name(clock)));
+    expect(await job.imageRows(clock)).toBe(0);
+  });
+
   test("an evening in which only some rest is no evening lost", patient, async () => {
     const { job, producer } = await resting();
     // One subtask goes on, as its neighbours rest: what it is sent wakes those it sends to.
