@@ -1,37 +1,52 @@
 // process on two streams, of which one is broadcast: its rows change this subtask's copy of the
 // broadcast state; the rows of the other, on input 0, are an operator's of their own, which may look
 // at that copy.
+//   E1. A broadcast row that throws where that is not to fail has changed nothing, here as in every
+//       other subtask: all of them leave it out, so the copies stay alike.
 
-import { UserCodeError } from "../stream/errors.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "../stream/broadcast.ts";
-import type { Operator, OperatorContext, Output, RecordBatch } from "./operator.ts";
-import { RowBatch } from "./row-batch.ts";
+import { Emitted } from "./emitted.ts";
+import { Journal } from "./journal.ts";
+import {
+  isTimed,
+  type Operator,
+  type OperatorContext,
+  type Output,
+  type RecordBatch,
+  type TimedOperator,
+} from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { BroadcastMap, readOnly } from "./state/broadcast-map.ts";
 
-export class BroadcastProcessOperator implements Operator {
-  readonly #uid: string;
+export class BroadcastProcessOperator implements TimedOperator {
+  readonly #self: RejectingOperator;
   readonly #fn: AnyBroadcastFunction;
   readonly #rows: Operator;
   readonly #context: object;
-  #emitted: unknown[] = [];
+  readonly #emitted = new Emitted();
+  readonly #journal: Journal | undefined;
 
   /** @param rowsWith the operator of input 0, with this as a further part of its context. */
   constructor(
     fn: AnyBroadcastFunction,
     descriptors: BroadcastDescriptors,
-    { uid, operatorState: store }: Pick<OperatorContext, "uid" | "operatorState">,
+    ctx: Pick<OperatorContext, "uid" | "operatorState" | "reject">,
     rowsWith: (more: { readonly broadcast: object }) => Operator,
   ) {
-    this.#uid = uid;
+    const { uid, operatorState: store, reject } = ctx;
+    this.#self = ctx;
     this.#fn = fn;
+    this.#journal = reject && new Journal();
+    const note = this.#journal?.note;
     const maps = Object.entries(descriptors).map(([state, descriptor]) => {
       const place = { uid, state };
-      const map = new BroadcastMap(place, descriptor, store);
+      const map = new BroadcastMap(place, descriptor, store, note);
       return { state, map, seen: readOnly(map, place) };
     });
+    const { emit } = this.#emitted;
     this.#context = {
       broadcast: Object.fromEntries(maps.map(({ state, map }) => [state, map])),
-      emit: (row: unknown): void => void this.#emitted.push(row),
+      emit,
     };
     const broadcast = Object.fromEntries(maps.map(({ state, seen }) => [state, seen]));
     this.#rows = rowsWith({ broadcast });
@@ -40,16 +55,27 @@ export class BroadcastProcessOperator implements Operator {
   processBatch(batch: RecordBatch, out: Output, input: number): void {
     if (input === 0) return this.#rows.processBatch(batch, out, input);
     const rows = batch.rows();
-    let i = 0;
-    try {
-      for (; i < rows.length; i++) {
-        this.#fn.processBroadcast(rows[i] as never, this.#context as never);
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          this.#emitted.begin();
+          this.#journal?.begin();
+          this.#fn.processBroadcast(rows[i] as never, this.#context as never);
+        }
+      } catch (error) {
+        this.#emitted.undo();
+        this.#journal?.undo();
+        rejectRow(this.#self, "processBroadcast", batch, i, error);
       }
-    } catch (error) {
-      throw new UserCodeError(this.#uid, "processBroadcast", i, error);
     }
-    const emitted = this.#emitted;
-    this.#emitted = [];
-    if (emitted.length > 0) out.emit(new RowBatch(emitted));
+    this.#emitted.sendTo(out);
+  }
+
+  get nextTimerAt(): number | undefined {
+    return isTimed(this.#rows) ? this.#rows.nextTimerAt : undefined;
+  }
+
+  fireTimers(now: number, out: Output): void {
+    if (isTimed(this.#rows)) this.#rows.fireTimers(now, out);
   }
 }

@@ -16,9 +16,9 @@ export class Journal {
   }
 
   /** Called before a change, with what takes it back. */
-  note(undo: () => void): void {
+  readonly note = (undo: () => void): void => {
     this.#undos.push(undo);
-  }
+  };
 
   /** Takes back what was done since `begin`, the last change first. */
   undo(): void {

@@ -10,12 +10,12 @@ import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { ProcessContext, ProcessFunction, Timers } from "../stream/process.ts";
 import type { StateDescriptors } from "../stream/state.ts";
+import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
 import type { OperatorContext, Output, RecordBatch, TimedOperator } from "./operator.ts";
 import { bindState, type Current } from "./process-state.ts";
 import { RegisteredTimers } from "./process-timers.ts";
 import { rejectRow, rejectTimer, type RejectingOperator } from "./rejection.ts";
-import { RowBatch } from "./row-batch.ts";
 import type { StateTable } from "./state/keyed-state.ts";
 
 /** Entries of each expiring state that a batch looks at, beside one per row. */
@@ -63,8 +63,7 @@ export class ProcessOperator implements TimedOperator {
       }
     }
     context.sweep(rows.length + sweepMin);
-    const emitted = context.takeEmitted();
-    if (emitted.length > 0) out.emit(new RowBatch(emitted));
+    context.emitted.sendTo(out);
   }
 
   get nextTimerAt(): number | undefined {
@@ -87,8 +86,7 @@ export class ProcessOperator implements TimedOperator {
         rejectTimer(this.#self, { key, time }, error);
       }
     }
-    const emitted = context.takeEmitted();
-    if (emitted.length > 0) out.emit(new RowBatch(emitted));
+    context.emitted.sendTo(out);
   }
 }
 
@@ -105,13 +103,8 @@ class CurrentRow
   readonly journal: Journal | undefined;
   readonly #expiring: readonly StateTable<unknown>[];
   key: Key = "";
-  #emitted: unknown[] = [];
-  /** What was emitted before the current row. */
-  #before = 0;
-  // A property, so that `{ emit }` may be taken out of the context.
-  readonly emit = (row: unknown): void => {
-    this.#emitted.push(row);
-  };
+  readonly emitted = new Emitted();
+  readonly emit = this.emitted.emit;
 
   constructor(
     fn: Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">,
@@ -132,20 +125,14 @@ class CurrentRow
 
   /** A row, or a timer, begins. */
   begin(): void {
-    this.#before = this.#emitted.length;
+    this.emitted.begin();
     this.journal?.begin();
   }
 
   /** Takes back all it has done. Without a journal the attempt fails anyway. */
   undo(): void {
-    this.#emitted.length = this.#before;
+    this.emitted.undo();
     this.journal?.undo();
-  }
-
-  takeEmitted(): unknown[] {
-    const emitted = this.#emitted;
-    this.#emitted = [];
-    return emitted;
   }
 
   /** Drops what has expired among the next entries of each state whose values do. */

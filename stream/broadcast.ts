@@ -92,6 +92,11 @@ export interface KeyedBroadcastProcessFunction<
     row: T,
     ctx: ProcessContext<K, R, S> & { readonly broadcast: ReadOnlyBroadcast<B> },
   ): void;
+  /** As in `ProcessFunction`. */
+  onTimer?(
+    time: number,
+    ctx: ProcessContext<K, R, S> & { readonly broadcast: ReadOnlyBroadcast<B> },
+  ): void;
 }
 
 /**
@@ -152,6 +157,7 @@ export interface AnyBroadcastFunction {
   readonly operatorState?: OperatorStateDescriptors;
   process(row: never, ctx: never): void;
   processBroadcast(row: never, ctx: never): void;
+  onTimer?(time: number, ctx: never): void;
 }
 
 /** A recorded stream that is to be broadcast. */
@@ -218,6 +224,9 @@ function requireBroadcastFunction(
   }
   if (isKeyed) {
     const states: unknown[] = Object.values(given?.state ?? {});
+    const isTimed = given?.onTimer === undefined || typeof given.onTimer === "function";
+    if (!isTimed)
+      refuse(`has ${shown(given?.onTimer)} as onTimer`, "a function onTimer(time, ctx)");
     if (typeof given?.state === "object" && states.every(isStateDescriptor)) return;
     refuse(
       `has ${shown(given?.state)} as state`,
@@ -225,11 +234,23 @@ function requireBroadcastFunction(
     );
   }
   if (given?.state !== undefined) refuseKeyedState(options);
+  if (given?.onTimer !== undefined) refuseUnkeyedTimer(options);
   const { operatorState = {} } = given ?? {};
   checkedUnkeyed(options.uid, "operatorState", operatorState);
   const both = Object.keys(operatorState).find((name) => Object.hasOwn(broadcast, name));
   if (both === undefined) return;
   refuse(`has operator state and broadcast state called "${both}"`, "another name for each state");
+}
+
+/** A timer is one of a key's. */
+export function refuseUnkeyedTimer(options: OperatorOptions): never {
+  throw refusal(
+    "NOT_KEYED",
+    "process",
+    options,
+    "has onTimer, and its input has no key",
+    "timers on a keyed stream: call .keyBy((row) => …) right before",
+  );
 }
 
 /** What is declared as state of a key needs one. */

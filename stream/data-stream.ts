@@ -16,6 +16,7 @@ import {
   RecordedBroadcast,
   RecordedConnection,
   refuseKeyedState,
+  refuseUnkeyedTimer,
 } from "./broadcast.ts";
 import {
   checkedUnkeyed,
@@ -309,7 +310,9 @@ function requireProcess(fn: unknown, options: OperatorOptions): void {
 }
 
 function requireUnkeyedProcess(fn: AnyProcessFunction, options: OperatorOptions): void {
-  const given = fn as { readonly [Part in "process" | "state" | "operatorState"]?: unknown };
+  const given = fn as {
+    readonly [Part in "process" | "state" | "operatorState" | "onTimer"]?: unknown;
+  };
   if (typeof given?.process !== "function" || isAsync(given.process)) {
     throw refusal(
       "BAD_ARGUMENT",
@@ -320,5 +323,6 @@ function requireUnkeyedProcess(fn: AnyProcessFunction, options: OperatorOptions)
     );
   }
   if (given.state !== undefined) refuseKeyedState(options);
+  if (given.onTimer !== undefined) refuseUnkeyedTimer(options);
   checkedUnkeyed(options.uid, "operatorState", given.operatorState ?? {});
 }

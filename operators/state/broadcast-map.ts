@@ -2,7 +2,7 @@
 
 import { type Key, type KeyId, keyId } from "../../format/key.ts";
 import type { MapState, MapStateDescriptor } from "../../stream/state.ts";
-import { elementSchema } from "./operator-list.ts";
+import { elementSchema, type NoteUndo } from "./operator-list.ts";
 import type { OperatorState, OperatorStateStore } from "./operator-state.ts";
 import type { StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
@@ -14,11 +14,14 @@ export class BroadcastMap implements MapState<Key, unknown>, OperatorState {
   readonly schema: StateSchema<unknown>;
   readonly #entries = new Map<KeyId, Entry>();
   #bytes = 0;
+  #note: NoteUndo | undefined;
 
+  /** @param note is told before each change how to take it back. */
   constructor(
     place: { readonly uid: string; readonly state: string },
     descriptor: MapStateDescriptor<Key, unknown>,
     store: OperatorStateStore,
+    note?: NoteUndo,
   ) {
     this.schema = elementSchema("map", place, descriptor, (element, migrate) => {
       const [key, old] = element as Entry;
@@ -27,6 +30,7 @@ export class BroadcastMap implements MapState<Key, unknown>, OperatorState {
     });
     const restored = store.register(place.state, this) as readonly Entry[];
     for (const [key, value] of restored) this.set(key, value);
+    this.#note = note;
   }
 
   get(key: Key): unknown {
@@ -41,6 +45,7 @@ export class BroadcastMap implements MapState<Key, unknown>, OperatorState {
     this.delete(key);
     if (value === undefined) return;
     const entry: Entry = [key, value];
+    this.#note?.(() => this.delete(key));
     this.#entries.set(keyId(key), entry);
     this.#bytes += sizeOf(entry);
   }
@@ -49,6 +54,7 @@ export class BroadcastMap implements MapState<Key, unknown>, OperatorState {
     const id = keyId(key);
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
+    this.#note?.(() => this.set(...entry));
     this.#entries.delete(id);
     this.#bytes -= sizeOf(entry);
   }
@@ -62,8 +68,7 @@ export class BroadcastMap implements MapState<Key, unknown>, OperatorState {
   }
 
   clear(): void {
-    this.#entries.clear();
-    this.#bytes = 0;
+    for (const [key] of this.entries()) this.delete(key);
   }
 
   elements(): readonly Entry[] {

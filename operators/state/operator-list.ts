@@ -19,16 +19,20 @@ export class OperatorList implements ListState<unknown>, OperatorState {
   /** Whether the function has seen the list: an addition then makes a new one (P1). */
   #isShown = false;
   #bytes = 0;
+  #note: NoteUndo | undefined;
 
+  /** @param note is told before each change how to take it back. */
   constructor(
     place: { readonly uid: string; readonly state: string },
     descriptor: OperatorStateDescriptor,
     store: OperatorStateStore,
+    note?: NoteUndo,
   ) {
     this.redistribution = descriptor.kind === "list" ? "split" : "union";
     this.schema = elementSchema("list", place, descriptor, (element, migrate) => migrate(element));
     this.#elements = [];
     this.update(store.register(place.state, this));
+    this.#note = note;
   }
 
   get(): readonly unknown[] {
@@ -38,6 +42,7 @@ export class OperatorList implements ListState<unknown>, OperatorState {
 
   add(...values: readonly unknown[]): void {
     if (values.length === 0) return;
+    this.#changing();
     if (this.#isShown) this.#elements = [...this.#elements];
     this.#isShown = false;
     for (const value of values) {
@@ -53,6 +58,7 @@ export class OperatorList implements ListState<unknown>, OperatorState {
   }
 
   clear(): void {
+    this.#changing();
     this.#elements = [];
     this.#isShown = false;
     this.#bytes = 0;
@@ -65,7 +71,23 @@ export class OperatorList implements ListState<unknown>, OperatorState {
   bytes(): number {
     return this.#bytes;
   }
+
+  #changing(): void {
+    const elements = this.#elements;
+    const { length } = elements;
+    const isShown = this.#isShown;
+    const bytes = this.#bytes;
+    this.#note?.(() => {
+      elements.length = length;
+      this.#elements = elements;
+      this.#isShown = isShown;
+      this.#bytes = bytes;
+    });
+  }
 }
+
+/** Takes note of how a change is taken back, should the row that made it be left out. */
+export type NoteUndo = (undo: () => void) => void;
 
 /** The schema of a state whose elements are migrated one by one. */
 export function elementSchema(

@@ -324,6 +324,43 @@ const refusals: readonly {
       "keyed stream: call .keyBy((row) => …) right before; or operatorState without a key.",
   },
   {
+    when: "a function has timers without a key",
+    define: withStream((stream) =>
+      untyped(stream).process?.({ process: () => {}, onTimer: () => {} }, { uid: "p" }),
+    ),
+    code: "NOT_KEYED",
+    uid: "p",
+    message:
+      'Operator "p" (process) has onTimer, and its input has no key. Allowed: timers on a keyed ' +
+      "stream: call .keyBy((row) => …) right before.",
+  },
+  {
+    when: "a function of two streams has timers without a key",
+    define: withStream((stream) =>
+      connected(stream).process?.(
+        { process: () => {}, processBroadcast: () => {}, onTimer: () => {} },
+        { uid: "both" },
+      ),
+    ),
+    code: "NOT_KEYED",
+    uid: "both",
+    message:
+      'Operator "both" (process) has onTimer, and its input has no key. Allowed: timers on a keyed ' +
+      "stream: call .keyBy((row) => …) right before.",
+  },
+  {
+    when: "a function of a keyed and a broadcast stream has a time instead of a timer",
+    define: withStream((stream) =>
+      connected(stream.keyBy((row) => row.key) as never).process?.(
+        { state: {}, process: () => {}, processBroadcast: () => {}, onTimer: 5 },
+        { uid: "both" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "both",
+    message: 'Operator "both" (process) has 5 as onTimer. Allowed: a function onTimer(time, ctx).',
+  },
+  {
     when: "operator state is no list",
     define: withStream((stream) =>
       untyped(stream).process?.(

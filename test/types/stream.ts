@@ -254,6 +254,12 @@ const over = byOrigin.connect(limits).process(
       // @ts-expect-error a broadcast row has no key, and so no state of one
       ctx.state.total.set(1);
     },
+    onTimer(time, ctx) {
+      ctx.timers.registerProcessingTime(time + ctx.state.total.get());
+      expectType<Rule | undefined>().of(ctx.broadcast.limits.get(ctx.key), true);
+      // @ts-expect-error a timer reaches one subtask alone
+      ctx.broadcast.limits.clear();
+    },
   },
   { uid: "over" },
 );
