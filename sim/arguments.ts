@@ -7,6 +7,8 @@ export interface Arguments {
   readonly isFirstOnly: boolean;
   readonly isTraced: boolean;
   readonly isJson: boolean;
+  /** Small worlds only; a seed is then another world. */
+  readonly isSmall: boolean;
 }
 
 export type ArgumentsOutcome =
@@ -24,6 +26,7 @@ them from outside. See docs/simulation.md.
   --seed N    one world only
   --trace     prints what happens, world by world; best with --seed
   --first     ends at the first world that fails
+  --small     small worlds only; the same seed is then another world
   --json      one JSON object as the last line: seeds, failed, worldsPerSecond, …
   --help      this text
 
@@ -38,7 +41,7 @@ export function argumentsOf(given: readonly string[]): ArgumentsOutcome {
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     const [option = "", inline] = name.split("=", 2);
     if (option === "--help") return { kind: "help" };
-    if (["--trace", "--json", "--first"].includes(option) && inline === undefined) {
+    if (["--trace", "--json", "--first", "--small"].includes(option) && inline === undefined) {
       flags.add(option);
     } else if (["--seeds", "--seed", "--from"].includes(option)) {
       const text = inline ?? rest.shift();
@@ -68,6 +71,7 @@ export function argumentsOf(given: readonly string[]): ArgumentsOutcome {
       isFirstOnly: flags.has("--first"),
       isTraced: flags.has("--trace"),
       isJson: flags.has("--json"),
+      isSmall: flags.has("--small"),
     },
   };
 }

@@ -22,7 +22,7 @@ switch (outcome.kind) {
     outcome satisfies never;
 }
 
-function run({ from, seeds, isFirstOnly, isTraced, isJson }: Arguments): number {
+function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments): number {
   console.log(seeds === 1 ? `seed ${from}` : `seeds ${from} to ${from + seeds - 1}`);
   const begin = process.cpuUsage();
   const startedAt = performance.now();
@@ -33,7 +33,10 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson }: Arguments): number 
   let attempts = 0;
   for (let seed = from; seed < from + seeds; seed++) {
     if (isTraced) console.log(`world ${seed}`);
-    const result = simulate(seed, isTraced ? { log: (line) => console.log(line) } : {});
+    const result = simulate(seed, {
+      ...(isTraced && { log: (line) => console.log(line) }),
+      ...(isSmall && { size: "small" }),
+    });
     worlds++;
     checkpoints += result.checkpoints;
     attempts += result.attempts;
@@ -66,7 +69,9 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson }: Arguments): number 
       `${attempts} attempts; faults: ${met === "" ? "none" : met}`,
   );
   const [first] = failed;
-  if (first !== undefined) console.log(`npm run sim -- --seed ${first.seed} --trace`);
+  if (first !== undefined) {
+    console.log(`npm run sim -- --seed ${first.seed}${isSmall ? " --small" : ""} --trace`);
+  }
   if (isJson) console.log(JSON.stringify(figures));
   return failed.length === 0 ? 0 : 1;
 }

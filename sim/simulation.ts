@@ -15,7 +15,7 @@ import { letterProblem } from "./letters.ts";
 import { keyText, type StateView, type View } from "./reference.ts";
 import type { SubtaskHost } from "./subtask.ts";
 import { definitionOf, tableName } from "./topology.ts";
-import { drawWorld, type World } from "./world.ts";
+import { drawWorld, type Size, type World } from "./world.ts";
 
 /** Milliseconds of virtual time in which a healed job must be well, and a cancelled one gone. */
 const recoveryMax = 180_000;
@@ -34,11 +34,13 @@ export interface WorldResult {
 }
 
 export interface SimulationOptions {
+  /** Draws worlds of that size only. */
+  readonly size?: Size;
   readonly log?: (line: string) => void;
 }
 
 export function simulate(seed: number, options: SimulationOptions = {}): WorldResult {
-  const world = drawWorld(seed);
+  const world = drawWorld(seed, options.size);
   const simulation = new Simulation(world, options);
   let failure: string | undefined;
   try {

@@ -46,11 +46,12 @@ export interface World {
   readonly ending: "running" | "cancelled" | "cancelled under faults";
 }
 
-export function drawWorld(seed: number): World {
+/** @param only worlds of that size; the same seed is then another world */
+export function drawWorld(seed: number, only?: Size): World {
   // Neighbouring seeds begin alike; a few steps in, they no longer do.
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
-  const size = drawSize(prng);
+  const size = only ?? drawSize(prng);
   const side = new Prng(seed ^ 0x3c6ef372);
   const options = drawOptions(prng);
   const drawn = drawTopology(prng, size);
@@ -87,10 +88,10 @@ export function drawWorld(seed: number): World {
 const sizes = {
   small: {
     duration: [150, 600],
-    sources: [1, 1, 1, 2],
+    sources: [1, 1, 1, 1, 2],
     partitions: 2,
     parallelism: [1, 1, 2],
-    batches: [2, 14],
+    batches: [1, 12],
     rows: [1, 3, 6],
     extras: 0.15,
   },
@@ -104,22 +105,22 @@ const sizes = {
     extras: 0.4,
   },
   large: {
-    duration: [300, 3_000],
+    duration: [300, 2_500],
     sources: [1, 1, 2, 2, 3],
     partitions: 4,
-    parallelism: [1, 2, 3, 4],
-    batches: [5, 100],
+    parallelism: [1, 2, 3],
+    batches: [5, 80],
     rows: [3, 12, 40],
     extras: 0.4,
   },
 } as const;
 
-type Size = keyof typeof sizes;
+export type Size = keyof typeof sizes;
 
 /** What is to be found is mostly found in small worlds, of which more fit into a second. */
 function drawSize(prng: Prng): Size {
   const at = prng.next();
-  return at < 0.82 ? "small" : at < 0.97 ? "medium" : "large";
+  return at < 0.84 ? "small" : at < 0.98 ? "medium" : "large";
 }
 
 function drawTopology(prng: Prng, size: Size): Topology {
@@ -185,7 +186,7 @@ function drawOptions(prng: Prng): World["options"] {
       retained: prng.pick([1, 1, 2, 3]),
       inlineThreshold: prng.pick([0, 0, 300, 2_000, 20_480]),
     },
-    state: { backend: prng.chance(0.04) ? "sqlite" : "memory" },
+    state: { backend: prng.chance(0.03) ? "sqlite" : "memory" },
     restart: drawRestart(prng),
   };
 }

@@ -82,7 +82,18 @@ test("events run in the order of their times, and of one time as they were asked
 test.each([
   [["--seed", "7", "--trace"], { from: 7, seeds: 1, isTraced: true }],
   [["--seeds=20", "--from", "100", "--json"], { from: 100, seeds: 20, isJson: true }],
-  [[], { from: 1, seeds: 1_000, isFirstOnly: false, isTraced: false, isJson: false }],
+  [["--small", "--first"], { isSmall: true, isFirstOnly: true, from: 1 }],
+  [
+    [],
+    {
+      from: 1,
+      seeds: 1_000,
+      isFirstOnly: false,
+      isTraced: false,
+      isJson: false,
+      isSmall: false,
+    },
+  ],
 ])("reads the arguments %j", (given, expected) => {
   const outcome = argumentsOf(given);
   expect(outcome).toMatchObject({ kind: "run", arguments: expected });
