@@ -32,6 +32,8 @@ export interface DeployedOptions<O extends Observer> {
   /** `faults` may be drawn from in the code of the job. */
   readonly definition: (faults: Faults) => JobDefinition;
   readonly rowCost?: Deployment["rowCost"];
+  /** Less than a job may ask for itself; what it asks for where absent. */
+  readonly memoryBudget?: number;
   readonly observe: (seen: Seen) => O;
   readonly log: ((line: string) => void) | undefined;
 }
@@ -50,7 +52,8 @@ export class Deployed<O extends Observer> implements Deployment {
   readonly #subtasks = new Map<TaskKey, SubtaskHost>();
   #isSubmitted = false;
 
-  constructor({ seed, faults, definition, rowCost, observe, log }: DeployedOptions<O>) {
+  constructor(options: DeployedOptions<O>) {
+    const { seed, faults, definition, rowCost, memoryBudget, observe, log } = options;
     const { clock } = this;
     const start = clock.now;
     this.faults = new Faults(faults, new Prng(seed ^ 0x2545f491));
@@ -72,7 +75,9 @@ export class Deployed<O extends Observer> implements Deployment {
       this.#subtasks.set(taskKey(task), new SubtaskHost(task, title, this.scene, () => this));
     }
     const job = jobIdFrom(new Uint8Array(16).fill(7));
-    const submission = { job, plan: this.plan, config: this.definition.graph.config };
+    const { config: asked } = this.definition.graph;
+    const state = { ...asked.state, ...(memoryBudget !== undefined && { memoryBudget }) };
+    const submission = { job, plan: this.plan, config: { ...asked, state } };
     this.#asClient((instance) => instance.submit(submission), {
       done: () => (this.#isSubmitted = true),
     });

@@ -72,12 +72,13 @@ class Simulation {
 
   constructor(world: World, { log }: SimulationOptions) {
     this.#world = world;
-    const { topology, options, seed, faults, rowCost } = world;
+    const { topology, options, seed, faults, rowCost, memoryBudget } = world;
     const { checkpointing } = options;
     this.#deployed = new Deployed({
       seed,
       faults,
       rowCost,
+      memoryBudget,
       definition: (drawn) =>
         definitionOf(topology, options, () => {
           if (drawn.strikes("userError")) throw new Error("This row is too much for me.");

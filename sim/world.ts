@@ -34,6 +34,8 @@ export interface World {
   };
   readonly arrivals: readonly Arrival[];
   readonly faults: FaultRates;
+  /** Bytes of state that a subtask may have in memory: beside the least cache, rows are written at once. */
+  readonly memoryBudget: number;
   /** Milliseconds per row of operators that are slow. */
   readonly rowCost: Readonly<Record<string, number>>;
   /** Milliseconds with faults. */
@@ -58,7 +60,9 @@ export function drawWorld(seed: number, only?: Size): World {
   const rules = drawRules(side, drawn);
   const topology = rules === undefined ? drawn : { ...drawn, rules };
   const [shortest, longest] = sizes[size].duration;
-  const duration = prng.between(shortest, longest);
+  // Rows matter once a job goes back to a checkpoint after others were taken: that takes a while.
+  const isInRows = options.state?.backend === "sqlite";
+  const duration = prng.between(shortest, longest) * (isInRows && size === "small" ? 3 : 1);
   return {
     seed,
     topology,
@@ -70,8 +74,9 @@ export function drawWorld(seed: number, only?: Size): World {
     faults: {
       ...drawFaults(prng, size),
       // A zombie has no storage to play: the platform takes it away.
-      ...(options.state?.backend === "sqlite" && { zombie: 0 }),
+      ...(isInRows && { zombie: 0, crashSubtask: 0.005 }),
     },
+    memoryBudget: isInRows ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
     rowCost: drawRowCost(prng, topology),
     duration,
     checkpointsAfter: prng.pick([1, 1, 2]),
@@ -186,7 +191,7 @@ function drawOptions(prng: Prng): World["options"] {
       retained: prng.pick([1, 1, 2, 3]),
       inlineThreshold: prng.pick([0, 0, 300, 2_000, 20_480]),
     },
-    state: { backend: prng.chance(0.03) ? "sqlite" : "memory" },
+    state: { backend: prng.chance(0.05) ? "sqlite" : "memory" },
     restart: drawRestart(prng),
   };
 }
@@ -242,20 +247,20 @@ function drawRowCost(prng: Prng, { stages, tables }: Topology): World["rowCost"]
 function drawFaults(prng: Prng, size: Size): FaultRates {
   // Each kind for itself: some worlds have one, some have all, a few have none.
   const rate = (...rates: readonly number[]): number => (prng.chance(0.5) ? 0 : prng.pick(rates));
-  // What little happens in a small world gives as many occasions to die as in a larger one.
-  const death = size === "small" ? 3 : 1;
+  // What little happens in a small world gives as many occasions for what is rare as in a larger one.
+  const often = size === "small" ? 3 : 1;
   return {
     slow: rate(0.02, 0.1, 0.3),
     drop: rate(0.002, 0.01, 0.03),
     duplicate: rate(0.01, 0.05),
-    dropFrame: rate(0.002, 0.01),
-    cut: rate(0.005, 0.03, 0.1),
-    crashSubtask: death * rate(0.0005, 0.002, 0.005),
-    crashCoordinator: death * rate(0.002, 0.01, 0.03),
-    crashAll: death * rate(0.3, 1),
+    dropFrame: often * rate(0.002, 0.01),
+    cut: often * rate(0.005, 0.03, 0.1),
+    crashSubtask: often * rate(0.0005, 0.002, 0.005),
+    crashCoordinator: often * rate(0.002, 0.01, 0.03),
+    crashAll: often * rate(0.3, 1),
     zombie: rate(0.3, 0.8),
     slowWrite: rate(0.1, 0.5),
-    bucketError: rate(0.01, 0.05, 0.2),
+    bucketError: often * rate(0.01, 0.04, 0.12),
     slowBucket: rate(0.02, 0.1),
     alarm: rate(0.05, 0.3),
     userError: prng.chance(0.15) ? prng.pick([0.002, 0.01, 0.05]) : 0,
