@@ -76,7 +76,8 @@ export function drawWorld(seed: number, only?: Size): World {
       // A zombie has no storage to play: the platform takes it away.
       ...(isInRows && { zombie: 0, crashSubtask: 0.005 }),
     },
-    memoryBudget: isInRows ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
+    // State without a key is in memory on either backend, and must fit.
+    memoryBudget: isInRows && rules === undefined ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
     rowCost: drawRowCost(prng, topology),
     duration,
     checkpointsAfter: prng.pick([1, 1, 2]),
