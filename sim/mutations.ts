@@ -83,10 +83,10 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: "coordinator/checkpointing.ts",
-        from: `      checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+        from: `      checkpoints.abort(id, reason, now, { counted: false });\n      this.#notifyAborted(id);`,
         to:
           `      if (checkpoints.isPublishing(id)) continue;\n` +
-          `      checkpoints.abort(id, reason, now, { counted: false });\n    }`,
+          `      checkpoints.abort(id, reason, now, { counted: false });\n      this.#notifyAborted(id);`,
       },
     ],
   },
