@@ -266,8 +266,11 @@ export interface PartitionInfo {
 
 /** One source's session on one partition; calls on it are not billed requests. */
 export interface TopicReader {
-  /** Batches from the one that holds `from`; waits a while for the first; empty when none came. */
-  read(from: Offset): Promise<StoredBatch[]>;
+  /**
+   * Batches from the one that holds `from`; at the end of the log it waits up to `wait` milliseconds
+   * for the first. Empty when none came.
+   */
+  read(from: Offset, wait: number): Promise<StoredBatch[]>;
 }
 
 /** A source at the end of a partition, to be called (`appended`) when the log has grown past `from`. */

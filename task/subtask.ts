@@ -21,7 +21,7 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
-import { heartbeatTimeout } from "../format/limits.ts";
+import { heartbeatTimeout, readWait } from "../format/limits.ts";
 import type {
   AttemptOutcome,
   DeployOutcome,
@@ -72,12 +72,14 @@ interface StoredAttempt {
 export interface SubtaskTimeouts {
   /** Milliseconds to wait for an answer of another object before something is done about it. */
   readonly patience: number;
+  /** Milliseconds that a read at the end of a topic waits there for new records. */
+  readonly readWait: number;
 }
 
 /** The `Subtask` class of an application: it runs the operators of `programs`. */
 export function subtaskClass(
   programs: ReadonlyMap<string, JobDefinition>,
-  timeouts: SubtaskTimeouts = { patience: heartbeatTimeout },
+  timeouts: SubtaskTimeouts = { patience: heartbeatTimeout, readWait },
 ) {
   return class Subtask extends DurableObject<SubtaskEnv> implements SubtaskApi {
     readonly #images: ImageRows;
@@ -136,7 +138,7 @@ export function subtaskClass(
       this.#run = new TaskRun(
         new Task(deployment, program.graph, loaded.state, millis(Date.now()), database),
         this.env,
-        { patience: timeouts.patience, local, restored: loaded.bytes },
+        { ...timeouts, local, restored: loaded.bytes },
       );
       return { kind: "deployed" };
     }
@@ -308,8 +310,7 @@ export function subtaskClass(
         const task = Task.fromImage(image, program.graph, now, database);
         const { restored = { local: 0, remote: 0 } } = this.#stored?.resting?.metrics ?? {};
         const local = localSegmentsKept(image.deployment, database);
-        const { patience } = timeouts;
-        this.#run = new TaskRun(task, this.env, { patience, local, restored });
+        this.#run = new TaskRun(task, this.env, { ...timeouts, local, restored });
         // What was migrated for this code is in no checkpoint, and in the image as it was before.
         if (task.activity.cleanSince === undefined) this.#goOn(this.#run);
         return this.#run;

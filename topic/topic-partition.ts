@@ -9,7 +9,7 @@ import { DurableObject, RpcTarget } from "cloudflare:workers";
 
 import type { Offset } from "../format/ids.ts";
 import { parseTopicPartition } from "../format/ids.ts";
-import { readBytesMax, readWait } from "../format/limits.ts";
+import { readBytesMax } from "../format/limits.ts";
 import type {
   AppendOutcome,
   PartitionInfo,
@@ -65,10 +65,10 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
   }
 
   async openReader(): Promise<TopicReader> {
-    return new Reader(async (from) => {
+    return new Reader(async (from, wait) => {
       const batches = this.#log.read(from, readBytesMax);
       if (batches.length > 0) return batches;
-      await this.#appended();
+      await this.#appended(wait);
       return this.#log.read(from, readBytesMax);
     });
   }
@@ -126,8 +126,8 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
     work.catch((error: unknown) => console.warn(`A topic partition: ${String(error)}`));
   }
 
-  /** Resolves with the next append, or after `readWait` without one. */
-  async #appended(): Promise<void> {
+  /** Resolves with the next append, or after `wait` milliseconds without one. */
+  async #appended(wait: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         clearTimeout(timer);
@@ -136,7 +136,7 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
       const timer = setTimeout(() => {
         this.#waiting.delete(wake);
         resolve();
-      }, readWait);
+      }, wait);
       this.#waiting.add(wake);
     });
   }
@@ -144,14 +144,14 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
 
 /** One reader's session; it holds no position of its own, so a lost one costs nothing. */
 class Reader extends RpcTarget implements TopicReader {
-  readonly #read: (from: Offset) => Promise<StoredBatch[]>;
+  readonly #read: TopicReader["read"];
 
-  constructor(read: (from: Offset) => Promise<StoredBatch[]>) {
+  constructor(read: TopicReader["read"]) {
     super();
     this.#read = read;
   }
 
-  async read(from: Offset): Promise<StoredBatch[]> {
-    return await this.#read(from);
+  async read(from: Offset, wait: number): Promise<StoredBatch[]> {
+    return await this.#read(from, wait);
   }
 }

@@ -47,6 +47,8 @@ const timerMax = 2 ** 31 - 1;
 export interface TaskRunOptions {
   /** Milliseconds to wait for an answer of another object. */
   readonly patience: number;
+  /** Milliseconds that a read at the end of a topic waits there for new records. */
+  readonly readWait: number;
   /** Copies of its snapshots that it keeps at hand. */
   readonly local: LocalSegments | undefined;
   /** What its state was restored from. */
@@ -96,7 +98,7 @@ export class TaskRun {
         }),
     );
     const { source } = vertexOf(deployment.plan, deployment.task.vertex);
-    this.#readers = source && new TopicReaders(env.TOPIC_PARTITION, source.topic);
+    this.#readers = source && new TopicReaders(env.TOPIC_PARTITION, source.topic, options);
   }
 
   get isOver(): boolean {

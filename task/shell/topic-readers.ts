@@ -9,26 +9,44 @@ import type {
   TopicPartitionApi,
   TopicReader,
 } from "../../format/messages.ts";
+import { within } from "./deadline.ts";
 
 /** Milliseconds before each further try to read; after the last the source fails. */
 const retryDelays = [50, 200, 1_000, 3_000, 10_000];
 
+/** In milliseconds. */
+interface ReadTimeouts {
+  /** To wait for an answer. */
+  readonly patience: number;
+  /** That a read waits at the end of a partition. */
+  readonly readWait: number;
+}
+
 export class TopicReaders {
   readonly #partitions: { getByName(name: string): TopicPartitionApi };
   readonly #topic: string;
+  readonly #timeouts: ReadTimeouts;
   readonly #sessions = new Map<number, TopicReader & Partial<Disposable>>();
   #isClosed = false;
 
-  constructor(partitions: { getByName(name: string): TopicPartitionApi }, topic: string) {
+  constructor(
+    partitions: { getByName(name: string): TopicPartitionApi },
+    topic: string,
+    timeouts: ReadTimeouts,
+  ) {
     this.#partitions = partitions;
     this.#topic = topic;
+    this.#timeouts = timeouts;
   }
 
   /** Batches from `from` on, or undefined once closed. */
   async read(partition: number, from: Offset): Promise<StoredBatch[] | undefined> {
+    const { patience, readWait } = this.#timeouts;
     for (let tries = 0; ; tries++) {
       try {
-        const batches = await (await this.#session(partition)).read(from);
+        const session = await within(patience, "The opening of a reader", this.#session(partition));
+        const reading = session.read(from, readWait);
+        const batches = await within(readWait + patience, "A read", reading);
         return this.#isClosed ? undefined : batches;
       } catch (error) {
         this.#drop(partition);

@@ -4,7 +4,7 @@
 
 import { RpcTarget } from "cloudflare:workers";
 import type { Seq } from "../../format/ids.ts";
-import { heartbeatTimeout } from "../../format/limits.ts";
+import { heartbeatTimeout, readWait } from "../../format/limits.ts";
 import type {
   AppendOutcome,
   AttemptOutcome,
@@ -34,6 +34,8 @@ interface Switches {
   onAcknowledge: ((ack: CheckpointAck, forward: () => Promise<void>) => Promise<void>) | undefined;
   /** Milliseconds that subtasks wait for answers, of attempts that are deployed while it is set. */
   patience: number | undefined;
+  /** Milliseconds that their reads wait at the end of a topic. */
+  readWait: number | undefined;
   /** Stands in for every append to a topic partition; `abort` kills the partition. */
   onAppend:
     | ((
@@ -61,6 +63,7 @@ const off: Switches = {
   onOpen: undefined,
   onAcknowledge: undefined,
   patience: undefined,
+  readWait: undefined,
   onAppend: undefined,
   onAppended: undefined,
 };
@@ -88,6 +91,9 @@ export const seen = {
 export const timeouts = {
   get patience(): number {
     return faults.patience ?? heartbeatTimeout;
+  },
+  get readWait(): number {
+    return faults.readWait ?? readWait;
   },
 };
 

@@ -3,7 +3,7 @@
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { encodeRows } from "../../format/batch.ts";
 import type { JobConfig } from "../../format/config.ts";
@@ -17,6 +17,9 @@ import { HandJob } from "./hand-job.ts";
 import { becomes, killPartition, killSubtask, partitionOf, Producer, until } from "./harness.ts";
 import { unusedCopy } from "./programs.ts";
 
+beforeEach(() => {
+  faults.readWait = 200;
+});
 afterEach(heal);
 
 const patient = { timeout: 60_000 };
@@ -158,9 +161,10 @@ describe("a resting job", () => {
     const job = new HandJob("patient", inFiles);
     await job.deploy();
     // The event's number is the milliseconds until its key rings.
-    const due = Date.now() + 20_000;
+    const wait = 5_000;
+    const due = Date.now() + wait;
     await partitionOf(job.topic, 0).append({
-      batches: [{ rows: 1, bytes: encodeRows([{ key: "a", n: 20_000 }]) }],
+      batches: [{ rows: 1, bytes: encodeRows([{ key: "a", n: wait }]) }],
       digest: 0,
     });
     await until("the timer is set", async () => {
