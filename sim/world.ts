@@ -63,6 +63,8 @@ export function drawWorld(seed: number, only?: Size): World {
   // Rows matter once a job goes back to a checkpoint after others were taken: that takes a while.
   const isInRows = options.state?.backend === "sqlite";
   const duration = prng.between(shortest, longest) * (isInRows && size === "small" ? 3 : 1);
+  const steps = [...topology.steps, ...topology.sources.flatMap((source) => source.steps)];
+  const holdsLists = rules !== undefined || steps.some(({ kind }) => kind === "reject");
   return {
     seed,
     topology,
@@ -77,7 +79,7 @@ export function drawWorld(seed: number, only?: Size): World {
       ...(isInRows && { zombie: 0, crashSubtask: 0.005 }),
     },
     // State without a key is in memory on either backend, and must fit.
-    memoryBudget: isInRows && rules === undefined ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
+    memoryBudget: isInRows && !holdsLists ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
     rowCost: drawRowCost(prng, topology),
     duration,
     checkpointsAfter: prng.pick([1, 1, 2]),
