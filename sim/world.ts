@@ -273,7 +273,7 @@ function drawFaults(prng: Prng, size: Size): FaultRates {
     userError: prng.chance(0.15) ? prng.pick([0.002, 0.01, 0.05]) : 0,
     slowTurn: rate(0.1, 0.7),
     skew: rate(5, 50, 1_000),
-    loseAnswer: rate(0.01, 0.05, 0.2),
+    loseAnswer: rate(0.005, 0.02, 0.05),
     hang: rate(0.02, 0.1),
   };
 }
