@@ -73,10 +73,8 @@ export class Attempts {
   }
 
   tick(now: Millis): void {
-    const due = this.#indices((region) => now >= (restartAtOf(region) ?? Infinity));
-    if (due.length > 0) this.#begin(due, attemptOf(this.#state.record.attempt + 1), now);
-    for (const [index, since] of this.#deployingSince) {
-      if (now < since + deployTimeout) continue;
+    const overdue = [...this.#deployingSince].filter(([, since]) => now >= since + deployTimeout);
+    for (const [index] of overdue) {
       const late = this.#tasksOf([index]).filter(
         (task) => !this.#state.tasks.isIn(task, "RUNNING"),
       );
@@ -84,6 +82,10 @@ export class Attempts {
       const message = `Not deployed within ${deployTimeout} ms: ${late.map(taskKey).join(", ")}.`;
       this.fail({ ...(task && { task }), name: "DeployTimeout", message }, now);
     }
+    // What has just failed may have ended the job, and is cancelled first. The next tick is due now.
+    if (overdue.length > 0) return;
+    const due = this.#indices((region) => now >= (restartAtOf(region) ?? Infinity));
+    if (due.length > 0) this.#begin(due, attemptOf(this.#state.record.attempt + 1), now);
   }
 
   /** Whether that is the attempt of the subtask's region. */

@@ -109,6 +109,8 @@ const scenario = fc.record({
   cancelAfter: fc.option(fc.nat(150)),
 });
 
+type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
+
 /** Answers one request: mostly well, else in one of the ways in which it can go wrong. */
 function answer(driver: JobDriver, request: Request, how: number): void {
   if (how <= 5) return driver.answer(request);
@@ -248,6 +250,32 @@ function heal(driver: JobDriver): void {
   }
 }
 
+/** One region's restart is due in the very tick in which another's deployment has timed out. */
+const restartDueAsAnotherTimesOut: Scenario = {
+  plan: twoRegions,
+  checkpointing: {
+    minPause: 0,
+    maxConcurrent: 1,
+    tolerableFailures: 0,
+    retained: 1,
+    retention: "NO_EXTERNALIZED_CHECKPOINTS",
+  },
+  restart: { attempts: 2, delay: 700 },
+  warm: false,
+  steps: [
+    { kind: "answer", at: 0, how: 6 },
+    { kind: "advance", ms: 59_523 },
+    { kind: "advance", ms: 1_177 },
+    { kind: "answer", at: 0, how: 0 },
+    { kind: "answer", at: 0, how: 0 },
+    { kind: "reload", landed: false },
+    { kind: "reload", landed: false },
+    { kind: "advance", ms: 0 },
+    { kind: "reload", landed: false },
+  ],
+  cancelAfter: null,
+};
+
 test(
   "random orders of events keep J1 to J6 and K1 to K6, and end well",
   { timeout: 120_000 },
@@ -282,7 +310,7 @@ test(
           expect(running).toBe(total);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 500, examples: [[restartDueAsAnotherTimesOut]] },
     );
   },
 );
