@@ -38,8 +38,6 @@ export class DeadLetters {
   #bytes = 0;
   #dropped = 0;
   #deadLettered = 0;
-  /** Commits without a checkpoint so far. */
-  #sent = 0;
 
   constructor(of: { readonly job: JobId; readonly attempt: Attempt; readonly task: TaskId }) {
     this.#job = of.job;
@@ -109,7 +107,8 @@ export class DeadLetters {
   /** In a job without checkpoints: what was written since the last time. */
   flush(): Commit[] {
     if (this.#written.size === 0) return [];
-    return this.#commits(0, `attempt-${this.#attempt}-${this.#sent++}`);
+    // The letters so far tell one flush from another, also after a rest: they are resumed.
+    return this.#commits(0, `attempt-${this.#attempt}-${this.#deadLettered}`);
   }
 
   #commits(checkpoint: number, epoch: string): Commit[] {

@@ -192,6 +192,18 @@ class World {
     this.start();
   }
 
+  /** Comes to rest on a checkpoint, and is woken from its image in the same attempt. */
+  rest(): void {
+    const id = this.trigger();
+    this.complete(id);
+    this.notify();
+    const image = this.task.image(checkpointId(id));
+    this.task.stop();
+    this.task = Task.fromImage(image, this.#definition.graph, millis(this.now));
+    this.#reads = [];
+    this.perform(this.task.tick(millis(this.now)));
+  }
+
   get letters(): DeadLetter<Row>[] {
     return [...this.arrived.values()].flatMap(({ batches }) =>
       batches.flatMap(({ rows, bytes }) => {
@@ -335,6 +347,20 @@ describe("dead letters", () => {
     world.deliver(true);
     // At least once: nobody knows what the last attempt has sent.
     expect(places(world.letters)).toEqual(["0:0 map 1", "0:0 map 1", "0:2 map 3"]);
+  });
+
+  test("of a job without checkpoints are appends of their own after a rest", () => {
+    const world = new World({});
+    world.logs[0]!.push({ n: 1, bad: "map" });
+    world.read(0);
+    world.deliver(true);
+    for (const partition of [0, 1]) world.read(partition);
+    world.rest();
+    world.logs[0]!.push({ n: 2, bad: "map" });
+    world.read(0);
+    // Under the id of the first it would be a conflict, and the end of the attempt.
+    world.deliver(true);
+    expect(places(world.letters)).toEqual(["0:0 map 1", "0:1 map 2"]);
   });
 
   test("that are too many make the source wait for a checkpoint", () => {
