@@ -12,13 +12,13 @@ export interface SubtaskState {
   readonly task: TaskId;
   readonly phase: TaskPhase;
   readonly metrics?: TaskMetrics;
-  /** Since when calls go unanswered, and what the last of them met; absent while all is well. */
   /** What it told last, since the latest checkpoint completed. */
   readonly activity?: TaskActivity;
   /** Rounds of heartbeats in which it was idle, up to now and without a break. */
   readonly idleRounds?: number;
   /** It was asked in this round, and has not told yet. */
   readonly isAsked?: boolean;
+  /** Since when calls go unanswered, and what the last of them met; absent while all is well. */
   readonly silence?: { readonly since: Millis; readonly message?: string };
 }
 

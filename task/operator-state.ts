@@ -12,7 +12,7 @@
 //   Q6. It is in memory, on either backend, and counts against the budget.
 
 import { decodeElements, encodeElements } from "../format/operator-state.ts";
-import { MiB } from "../format/limits.ts";
+import { sizeText } from "../format/size-text.ts";
 import type { TaskDeployment } from "../format/messages.ts";
 import { vertexOf } from "../format/plan.ts";
 import type { OperatorStateHandle } from "../format/state-handle.ts";
@@ -155,9 +155,9 @@ export class OperatorStates {
     const largest = others.reduce((a, b) => (b.bytes() > a.bytes() ? b : a), first!);
     throw new StateError(
       "STATE_OVER_BUDGET",
-      `The state of this subtask that no key owns takes about ${mebibytes(bytes)}, and of its ` +
-        `budget (state.memoryBudget) ${mebibytes(Math.max(0, available))} are left for it. State ` +
-        `"${largest.name}" of operator "${largest.uid}" holds ${mebibytes(largest.bytes())} of it. ` +
+      `The state of this subtask that no key owns takes about ${sizeText(bytes)}, and of its ` +
+        `budget (state.memoryBudget) ${sizeText(Math.max(0, available))} are left for it. State ` +
+        `"${largest.name}" of operator "${largest.uid}" holds ${sizeText(largest.bytes())} of it. ` +
         `Such state is in memory on every backend, and broadcast state is so in every subtask. ` +
         `Keep less of it, raise the budget, or keep it by key.`,
       largest.uid,
@@ -212,5 +212,3 @@ function encoded({ uid, name }: Registered, elements: readonly unknown[]): Uint8
 
 const stateKey = ({ uid, state }: { readonly uid: string; readonly state: string }): string =>
   `${uid}\n${state}`;
-
-const mebibytes = (bytes: number): string => `${(bytes / MiB).toFixed(1)} MiB`;

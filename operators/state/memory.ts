@@ -6,8 +6,8 @@
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
 import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
-import { MiB } from "../../format/limits.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
+import { sizeText } from "../../format/size-text.ts";
 import { StateError } from "../../stream/errors.ts";
 import type {
   BackendStore,
@@ -84,16 +84,14 @@ export class MemoryStateBackend implements StateBackend {
     const [uid, store] = largest;
     throw new StateError(
       "STATE_OVER_BUDGET",
-      `The state of this subtask takes about ${mebibytes(bytes)}, and its budget (state.memoryBudget) ` +
-        `is ${mebibytes(this.#budget)}. Operator "${uid}" holds ${mebibytes(store.bytes)} of it. ` +
+      `The state of this subtask takes about ${sizeText(bytes)}, and its budget (state.memoryBudget) ` +
+        `is ${sizeText(this.#budget)}. Operator "${uid}" holds ${sizeText(store.bytes)} of it. ` +
         `Raise the parallelism, so that each subtask holds less, or choose the state backend ` +
         `"sqlite", which keeps in memory only what it is working with.`,
       uid,
     );
   }
 }
-
-const mebibytes = (bytes: number): string => `${(bytes / MiB).toFixed(1)} MiB`;
 
 /** The keyed state of one operator of one subtask. */
 export class MemoryStateStore implements BackendStore {

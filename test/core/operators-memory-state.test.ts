@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { MiB } from "../../format/limits.ts";
+import { KiB, MiB } from "../../format/limits.ts";
 import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
 import { StateError } from "tidemark";
 
@@ -23,6 +23,17 @@ test("the bookkeeping between freezes is bounded by what is held and what was fr
 
 describe("the memory budget", () => {
   const row = (n: number) => ({ id: `row-${n}`, n, tags: ["a", "b"] });
+
+  test.each([
+    [512, "512 bytes"],
+    [64 * KiB, "64.0 KiB"],
+    [64 * MiB, "64.0 MiB"],
+  ])("of %i bytes is told as %s", (budget, text) => {
+    const backend = new MemoryStateBackend({ maxParallelism: 128, budget });
+    const table = backend.store("large").table<string>("rows");
+    for (let n = 0; backend.bytes <= budget; n++) table.put(`${n}`, `${n % 10}`.repeat(budget / 8));
+    expect(() => backend.check()).toThrow(`(state.memoryBudget) is ${text}.`);
+  });
 
   test("follows what is held, and is exceeded with an error that says what to do", () => {
     const backend = new MemoryStateBackend({ maxParallelism: 128, budget: 1 * MiB });
