@@ -189,13 +189,17 @@ export function subtaskClass(
       // It is complete, and whoever should have said so may not have been heard.
       run.notifyComplete(checkpoint);
       const appends = this.#appends;
+      const { cleanSince } = run.activity;
       const isSubscribed = await run.subscribe().catch((error: unknown) => {
         console.warn(`Subtask ${taskKey(run.task.deployment.task)} cannot rest: ${String(error)}`);
         return false;
       });
       // While the partitions were asked, anything may have happened.
       if (this.#rests(attempt)) return { kind: "resting" };
-      const isUnchanged = this.#runOf(attempt) === run && this.#appends === appends;
+      const isUnchanged =
+        this.#runOf(attempt) === run &&
+        this.#appends === appends &&
+        run.activity.cleanSince === cleanSince;
       if (!isSubscribed || !isUnchanged || !run.mayRest(checkpoint)) return { kind: "busy" };
       await this.#rest(run, checkpoint);
       return { kind: "resting" };

@@ -3,7 +3,8 @@
 // durable (the output gate), so an outcome that was received is an outcome that is kept.
 //   P1. The alarm that calls subscribers again is set with the append that they are called for, and
 //       again before each call of its own, until all have answered.
-//   P2. No append waits for a subscriber.
+//   P2. No append waits for a subscriber, and no call stands in the way of the next one: what is not
+//       answered in time counts as not heard.
 
 import { DurableObject, RpcTarget } from "cloudflare:workers";
 
@@ -29,7 +30,7 @@ export interface TopicPartitionEnv {
   readonly SUBTASK: { getByName(name: string): Pick<SubtaskApi, "appended"> };
 }
 
-/** Milliseconds after which a subscriber that did not answer is called again. */
+/** Milliseconds that a subscriber has to answer, and after which it is called again if it did not. */
 const callInterval = 5_000;
 
 export class TopicPartition extends DurableObject<TopicPartitionEnv> implements TopicPartitionApi {
@@ -112,7 +113,7 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
     this.#calling.add(name);
     try {
       // Whatever the answer: one that is stale or unknown has nothing to wake up for.
-      await this.env.SUBTASK.getByName(name).appended(call.attempt, call.partition);
+      await answered(this.env.SUBTASK.getByName(name).appended(call.attempt, call.partition));
       this.#subscriptions.answered(call);
       if (this.#due().length === 0) await this.ctx.storage.deleteAlarm();
     } catch (error) {
@@ -139,6 +140,18 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
       }, wait);
       this.#waiting.add(wake);
     });
+  }
+}
+
+/** Resolves with the answer to a call, or rejects where none comes in time. */
+async function answered(call: Promise<unknown>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const late = (): void => reject(new Error(`No answer within ${callInterval} ms.`));
+  const timer = setTimeout(late, callInterval);
+  try {
+    await Promise.race([call, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -58,16 +58,20 @@ export class TopicReaders {
     }
   }
 
-  /** Asks every partition to call when it grows; false where one has grown already. */
+  /**
+   * Asks every partition to call when it grows; false where one has grown already.
+   * @throws TimedOut where one does not answer
+   */
   async subscribe(
     { job, task, attempt }: Pick<TaskDeployment, "job" | "task" | "attempt">,
     ends: readonly SplitRead[],
   ): Promise<boolean> {
-    const answers = await Promise.all(
+    const asked = Promise.all(
       ends.map(({ partition, from }) =>
         this.#partition(partition).subscribe({ job, task, attempt, from }),
       ),
     );
+    const answers = await within(this.#timeouts.patience, "A subscription", asked);
     return answers.every((answer) => answer === "subscribed");
   }
 

@@ -14,6 +14,7 @@ import type {
   OpenOutcome,
   TaskFailure,
   TopicAppend,
+  TopicSubscription,
 } from "../../format/messages.ts";
 import type { SubtaskEnv } from "../../task/shell/task-run.ts";
 import { subtaskClass } from "../../task/subtask.ts";
@@ -80,5 +81,10 @@ export class TopicPartition extends app.TopicPartition {
     const { onAppend } = faults;
     if (onAppend === undefined) return append();
     return onAppend(append, () => this.ctx.abort("killed by the test"), request);
+  }
+
+  override async subscribe(subscription: TopicSubscription): Promise<"subscribed" | "behind"> {
+    const subscribe = () => super.subscribe(subscription);
+    return faults.onSubscribe === undefined ? subscribe() : faults.onSubscribe(subscribe);
   }
 }

@@ -19,6 +19,7 @@ import type {
 
 type Stored = R2Object | null;
 type Found = R2ObjectBody | null;
+type Subscribed = "subscribed" | "behind";
 
 interface Switches {
   /** Stands in for every `BUCKET.put` of subtasks and coordinators; `put` is the real one. */
@@ -44,6 +45,8 @@ interface Switches {
         request: TopicAppend,
       ) => Promise<AppendOutcome>)
     | undefined;
+  /** Stands in for every subscription at a topic partition. */
+  onSubscribe: ((subscribe: () => Promise<Subscribed>) => Promise<Subscribed>) | undefined;
   /** Stands in for every `appended` that a subtask hears. */
   onAppended: ((appended: () => Promise<AttemptOutcome>) => Promise<AttemptOutcome>) | undefined;
 }
@@ -65,6 +68,7 @@ const off: Switches = {
   patience: undefined,
   readWait: undefined,
   onAppend: undefined,
+  onSubscribe: undefined,
   onAppended: undefined,
 };
 

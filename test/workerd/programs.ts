@@ -61,7 +61,7 @@ const counting = (name: string): JobDefinition =>
   );
 
 /** Copies of one program, each with a topic of its own: one for every test of a file. */
-const copiesMax = 16;
+const copiesMax = 20;
 
 /** `counting-0` and so on. */
 const copies = Array.from({ length: copiesMax }, (_, copy) => counting(`counting-${copy}`));

@@ -12,7 +12,7 @@ import type { TopicAppend } from "../../format/messages.ts";
 import { inputChannels } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
 import { ImageRows } from "../../task/image.ts";
-import { faults, Gate, heal, seen } from "./faults.ts";
+import { faults, Gate, hangs, heal, seen } from "./faults.ts";
 import { HandJob } from "./hand-job.ts";
 import { becomes, killPartition, killSubtask, partitionOf, Producer, until } from "./harness.ts";
 import { unusedCopy } from "./programs.ts";
@@ -300,6 +300,27 @@ describe("a subtask does not rest", () => {
     expect(await job.rest(last.id)).toEqual(job.tasks.map(() => "resting"));
   });
 
+  test("whose partition does not answer, or answers when a checkpoint has passed", patient, async () => {
+    faults.patience = 500;
+    const job = new HandJob(unusedCopy());
+    await job.deploy();
+    await job.idles();
+    const { id } = await job.checkpoint();
+    await job.idles();
+    const source = job.task("events");
+    const rest = async () => (await job.subtask(source).rest(job.attempt, id)).kind;
+    faults.onSubscribe = hangs;
+    expect(await rest()).toBe("busy");
+
+    faults.onSubscribe = async (subscribe) => {
+      const answer = await subscribe();
+      await job.checkpoint();
+      return answer;
+    };
+    expect(await rest()).toBe("busy");
+    expect(await job.imageRows(source)).toBe(0);
+  });
+
   test("with the memory lost, or in another attempt", patient, async () => {
     const job = new HandJob(unusedCopy());
     await job.deploy();
@@ -453,9 +474,12 @@ describe("a topic partition", () => {
     await until("it was called again", () => calls === 3);
     expect(await again.append(append({ key: "a", n: 2 }))).toMatchObject({ kind: "appended" });
     expect(await subscriptions(job)).toBe(1);
-    hung.open();
+    // A call that is never answered does not keep the next one from being made.
     await alarm;
+    faults.onAppended = (appended) => appended();
+    await runDurableObjectAlarm(stubOf(job));
     await until("the subscription is gone", async () => (await subscriptions(job)) === 0);
+    hung.open();
     expect(
       await runInDurableObject(stubOf(job), (_, { storage }) => storage.getAlarm()),
     ).toBeNull();
