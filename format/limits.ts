@@ -78,6 +78,10 @@ export const heartbeatInterval = 5_000;
 /** Milliseconds after which an unanswered probe counts as a lost subtask. */
 export const heartbeatTimeout = 20_000;
 
+/** Milliseconds that a subtask must have before its next timer to rest: its image costs more than a
+ * shorter rest saves. */
+export const restMin = 10_000;
+
 /** Milliseconds a source's read waits for new records before it answers empty. */
 export const readWait = 5_000;
 

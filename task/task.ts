@@ -14,6 +14,7 @@
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
+//       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
@@ -25,6 +26,7 @@ import {
   deadLetterBytesPause,
   inlineSnapshotBytesMax,
   operatorStateInlineBytes,
+  restMin,
 } from "../format/limits.ts";
 import type {
   CheckpointAck,
@@ -799,6 +801,7 @@ export class Task {
       this.#snapshot === undefined &&
       this.#turn === undefined &&
       !this.isCommitting &&
+      (this.nextTimerAt ?? never) >= this.#now + restMin &&
       (this.#source?.isAtEnd ?? true)
     );
   }

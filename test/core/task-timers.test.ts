@@ -6,7 +6,7 @@ import { planOf } from "../../coordinator/plan.ts";
 import { encodeRows } from "../../format/batch.ts";
 import { encodeBarrier, encodeData, never } from "../../format/frame.ts";
 import { attempt, checkpointId, jobIdFrom, millis, seq } from "../../format/ids.ts";
-import { channelWindow } from "../../format/limits.ts";
+import { channelWindow, restMin } from "../../format/limits.ts";
 import type { TaskDeployment } from "../../format/messages.ts";
 import type { TaskStateHandle } from "../../format/state-handle.ts";
 import { sharesOf } from "../../task/operator-state.ts";
@@ -120,6 +120,20 @@ describe("a subtask with timers", () => {
     expect(clock.pushed).toHaveLength(2);
     expect(clock.task.wakeAt).toBeUndefined();
     expect(clock.task.nextTimerAt).toBeUndefined();
+  });
+
+  test("is idle only while the next of them is far (A8)", () => {
+    const clock = new Clock(5).start(5);
+    expect(clock.task.activity.isIdle).toBe(true);
+    clock.register(6, { key: "a", at: 40 }, { key: "a", at: 40 + restMin });
+    expect(clock.task.activity.isIdle).toBe(false);
+    clock.tick(40);
+    for (const each of clock.pushed) {
+      if (each.kind === "push")
+        clock.perform(clock.task.settled(each.channel, each.seq, millis(40)));
+    }
+    expect(clock.task.nextTimerAt).toBe(40 + restMin);
+    expect(clock.task.activity.isIdle).toBe(true);
   });
 
   test("tells of them also while it does not run", () => {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeRows } from "../../format/batch.ts";
 import type { JobConfig } from "../../format/config.ts";
 import { attempt, checkpointId, objectName, offset, type TaskId } from "../../format/ids.ts";
+import { restMin } from "../../format/limits.ts";
 import type { TopicAppend } from "../../format/messages.ts";
 import { inputChannels } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
@@ -161,7 +162,7 @@ describe("a resting job", () => {
     const job = new HandJob("patient", inFiles);
     await job.deploy();
     // The event's number is the milliseconds until its key rings.
-    const wait = 5_000;
+    const wait = restMin + 2_000;
     const due = Date.now() + wait;
     await partitionOf(job.topic, 0).append({
       batches: [{ rows: 1, bytes: encodeRows([{ key: "a", n: wait }]) }],
@@ -300,26 +301,30 @@ describe("a subtask does not rest", () => {
     expect(await job.rest(last.id)).toEqual(job.tasks.map(() => "resting"));
   });
 
-  test("whose partition does not answer, or answers when a checkpoint has passed", patient, async () => {
-    faults.patience = 500;
-    const job = new HandJob(unusedCopy());
-    await job.deploy();
-    await job.idles();
-    const { id } = await job.checkpoint();
-    await job.idles();
-    const source = job.task("events");
-    const rest = async () => (await job.subtask(source).rest(job.attempt, id)).kind;
-    faults.onSubscribe = hangs;
-    expect(await rest()).toBe("busy");
+  test(
+    "whose partition does not answer, or answers when a checkpoint has passed",
+    patient,
+    async () => {
+      faults.patience = 500;
+      const job = new HandJob(unusedCopy());
+      await job.deploy();
+      await job.idles();
+      const { id } = await job.checkpoint();
+      await job.idles();
+      const source = job.task("events");
+      const rest = async () => (await job.subtask(source).rest(job.attempt, id)).kind;
+      faults.onSubscribe = hangs;
+      expect(await rest()).toBe("busy");
 
-    faults.onSubscribe = async (subscribe) => {
-      const answer = await subscribe();
-      await job.checkpoint();
-      return answer;
-    };
-    expect(await rest()).toBe("busy");
-    expect(await job.imageRows(source)).toBe(0);
-  });
+      faults.onSubscribe = async (subscribe) => {
+        const answer = await subscribe();
+        await job.checkpoint();
+        return answer;
+      };
+      expect(await rest()).toBe("busy");
+      expect(await job.imageRows(source)).toBe(0);
+    },
+  );
 
   test("with the memory lost, or in another attempt", patient, async () => {
     const job = new HandJob(unusedCopy());
