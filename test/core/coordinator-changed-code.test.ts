@@ -117,6 +117,7 @@ describe("another version of the program", () => {
     expect(driver.record.phase).toBe("RUNNING");
   });
 
+  // CheckpointStateRestoreTest
   test.each<[string, readonly JobDefinition[], RegExp]>([
     [
       "an operator is gone",

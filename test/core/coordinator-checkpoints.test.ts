@@ -429,21 +429,24 @@ describe("the manifest", () => {
 });
 
 describe("retention", () => {
-  test.each([1, 2, 3])("DefaultCompletedCheckpointStoreTest: the last %i stay", (retained) => {
-    const driver = running({ retained });
-    for (let count = 0; count < 5; count++) driver.complete({ full: true });
-    expect(driver.retained).toEqual([5, 4, 3].slice(0, retained));
-    expect(driver.manifests().sort()).toEqual(
-      driver.retained.map((id) => metadataOf(driver, id)).sort(),
-    );
-    expect(driver.snapshots()).toHaveLength(4 * retained);
-    const discarded = driver.job
-      .overview()
-      .history.map(({ outcome }) => "discarded" in outcome && outcome.discarded);
-    expect(discarded).toEqual([5, 4, 3, 2, 1].map((id) => !driver.retained.includes(id)));
-  });
+  test.each([1, 2, 3])(
+    "CompletedCheckpointStoreTest, DefaultCompletedCheckpointStoreTest: the last %i stay",
+    (retained) => {
+      const driver = running({ retained });
+      for (let count = 0; count < 5; count++) driver.complete({ full: true });
+      expect(driver.retained).toEqual([5, 4, 3].slice(0, retained));
+      expect(driver.manifests().sort()).toEqual(
+        driver.retained.map((id) => metadataOf(driver, id)).sort(),
+      );
+      expect(driver.snapshots()).toHaveLength(4 * retained);
+      const discarded = driver.job
+        .overview()
+        .history.map(({ outcome }) => "discarded" in outcome && outcome.discarded);
+      expect(discarded).toEqual([5, 4, 3, 2, 1].map((id) => !driver.retained.includes(id)));
+    },
+  );
 
-  test("SharedStateRegistryTest: a file that a retained checkpoint shares stays", () => {
+  test("CompletedCheckpointTest, SharedStateRegistryTest: a file that a retained checkpoint shares stays", () => {
     const driver = running();
     driver.complete({ full: true });
     driver.complete();
@@ -490,7 +493,7 @@ describe("retention", () => {
     },
   );
 
-  test("a file that the next one builds on stays, though its checkpoint was aborted", () => {
+  test("IncrementalRemoteKeyedStateHandleTest: a file that the next one builds on stays, though its checkpoint was aborted", () => {
     const driver = running({ tolerableFailures: 3 });
     const id = driver.trigger();
     driver.ack(driver.tasks[0]!);
@@ -664,6 +667,7 @@ describe("retention", () => {
   });
 });
 
+// CheckpointStatsHistoryTest, DefaultCheckpointStatsTrackerTest, PendingCheckpointStatsTest
 describe("history", () => {
   test("holds the last few, newest first, the same after a reload", () => {
     const driver = running();

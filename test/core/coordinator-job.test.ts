@@ -425,6 +425,7 @@ describe("cancellation", () => {
     ],
   ];
 
+  // DefaultSchedulerCheckpointCoordinatorTest: with the job end its checkpoints.
   test.each(phases)(
     "ProcessFailureCancelingITCase: in %s it ends, and nothing runs on",
     (phase, make) => {
@@ -522,7 +523,7 @@ describe("cancellation", () => {
     ["DELETE_ON_CANCELLATION", { cancelled: false, failed: true }],
     ["RETAIN_ON_CANCELLATION", { cancelled: true, failed: true }],
   ] as const)(
-    "CheckpointPropertiesTest: with %s, what is kept of the job that ended: %o",
+    "CheckpointPropertiesTest, StandaloneCompletedCheckpointStoreTest: with %s, what is kept of the job that ended: %o",
     (retention, kept) => {
       const ends = {
         cancelled: (driver: JobDriver) => void driver.cancel(),

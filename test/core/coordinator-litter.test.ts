@@ -12,7 +12,7 @@ const running = (): JobDriver => {
   return driver;
 };
 
-test("files that were not deleted are found by a sweep after the next checkpoint", () => {
+test("CheckpointsCleanerTest: files that were not deleted are found by a sweep after the next checkpoint", () => {
   const driver = running();
   driver.event((job, now) => job.notDeleted(now));
   driver.take();

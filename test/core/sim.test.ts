@@ -35,7 +35,7 @@ test("fresh worlds hold", { timeout: 120_000 }, () => {
   expect(failures).toEqual([]);
 });
 
-// SimpleRecoveryITCase and its kind: jobs that fail under each strategy, on each backend and store.
+// RestartStrategyITCase, SimpleRecoveryITCase and their kind: jobs that fail under each strategy, on each backend and store.
 test(`worlds 1 to ${fixedSeeds} are of every configuration there is`, () => {
   const drawn = Array.from({ length: fixedSeeds }, (_, at) => drawWorld(at + 1).options);
   expect(new Set(drawn.map(({ restart }) => restart.strategy))).toEqual(

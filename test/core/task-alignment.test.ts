@@ -6,7 +6,7 @@ import { Aligner } from "../../task/alignment.ts";
 const at = millis(1_000);
 const id = (n: number): CheckpointId => checkpointId(n);
 
-describe("Aligner, exactly once", () => {
+describe("Aligner, exactly once (AlignedCheckpointsTest)", () => {
   it("blocks a channel exactly from its barrier to the last one (B2)", () => {
     const aligner = new Aligner(3, "EXACTLY_ONCE");
     expect(aligner.onBarrier(1, id(1), millis(10))).toEqual({ kind: "waiting" });

@@ -242,7 +242,7 @@ const rowOf = fc.record(
 const logOf = fc.array(rowOf, { maxLength: 20, size: "max" });
 
 describe("dead letters", () => {
-  test("are in the topic exactly once, whatever is lost (G1 to G3)", () => {
+  test("SinkV2ITCase: are in the topic exactly once, whatever is lost (G1 to G3)", () => {
     const command = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constant("read" as const), p: fc.nat(1) }) },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant("trigger" as const) }) },

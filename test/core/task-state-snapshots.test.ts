@@ -62,7 +62,7 @@ function subtask(
 }
 
 describe("StateSnapshots", () => {
-  it("writes what changed, and a restore gives the table as it was (S1)", () => {
+  it("StreamOperatorSnapshotRestoreTest: writes what changed, and a restore gives the table as it was (S1)", () => {
     const { table, freeze, restored, kinds } = subtask(0);
     for (let n = 0; n < 2_000; n++) table.put(`key-${n}`, n);
     const full = freeze();

@@ -44,6 +44,7 @@ const flight = {
   date: 978_307_260_000,
 };
 
+// CliFrontendListTest, CliFrontendCancelTest
 test("a job from its start to its end", async () => {
   expect(await run(["programs"])).toEqual({ code: 0, stdout: "flight-delays\n", stderr: "" });
   expect(await json("programs")).toMatchObject({ files: [{ id: "flight-delays" }] });

@@ -6,6 +6,7 @@ import { run as runScript } from "./run.ts";
 
 const run = (...args: string[]) => runScript("examples/01-flight-delays/demo.ts", args);
 
+// TaskManagerProcessFailureStreamingRecoveryITCase
 test("200,000 flights are counted exactly through three kills", async () => {
   const { code, stdout, stderr } = await run("--rows", "200000", "--kill", "3", "--json");
   expect(stderr).toContain("exactly once: yes");

@@ -155,6 +155,7 @@ describe("a receiver that does not keep up", () => {
     },
   );
 
+  // SourceStreamTaskTest and SourceOperatorStreamTaskTest ask the same of their sources.
   test("SourceOperatorTest, NumberSequenceSourceITCase: makes the source behind it read again what it had read ahead at the barrier", async () => {
     const gate = new Gate();
     const turns = new Map<ChannelSession, Promise<void>>();

@@ -43,6 +43,7 @@ async function lives(job: TestJob): Promise<number[]> {
   return (await job.tasks()).map((task) => constructions(objectName.subtask(job.id, task)));
 }
 
+// JobRecoveryITCase, JMFailoverITCase
 describe("a coordinator that is lost during a checkpoint", () => {
   test.each([
     {

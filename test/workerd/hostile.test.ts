@@ -1,6 +1,6 @@
 // What a stranger, or a client gone wrong, may send: to every route, in every place of a request.
 // Whatever it is, the answer is no 5xx, an error has Flink's form, and nothing changes that the
-// answer does not tell of.
+// answer does not tell of. Asks more of every route than Flink's RestServerEndpointITCase.
 
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";

@@ -67,7 +67,7 @@ async function endsRight({ job, producer, stop }: Streaming): Promise<void> {
   await expect.poll(() => job.files()).toEqual([]);
 }
 
-describe("with local recovery, a restore (LocalRecoveryITCase)", () => {
+describe("with local recovery, a restore (LocalRecoveryITCase, LocalStateForwardingTest)", () => {
   test.each([
     ["of segments", local],
     [
@@ -87,6 +87,7 @@ describe("with local recovery, a restore (LocalRecoveryITCase)", () => {
     await endsRight(stream);
   });
 
+  // BackendRestorerProcedureTest
   test.each([
     ["deleted", `DELETE FROM ${segments}`],
     ["cut short", `UPDATE ${segments} SET bytes = substr(bytes, 1, length(bytes) - 1)`],
