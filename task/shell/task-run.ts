@@ -55,6 +55,9 @@ export interface TaskRunOptions {
   readonly restored: RestoredBytes;
 }
 
+/** A failure that the coordinator learns of later, if at all: its heartbeats find the run over. */
+const unreachable = { name: "CoordinatorUnreachable", what: "The coordinator cannot be reached" };
+
 interface Waiter {
   resolve(): void;
   reject(error: Error): void;
@@ -134,7 +137,7 @@ export class TaskRun {
   /** Tells the coordinator that a task that rested goes on. */
   reportActive(): void {
     const { attempt, task } = this.task.deployment;
-    this.#go(this.#report((coordinator) => coordinator.active(attempt, task)));
+    this.#tell((coordinator) => coordinator.active(attempt, task));
   }
 
   /** Runs one event of the core and performs what it says. */
@@ -186,7 +189,10 @@ export class TaskRun {
   #perform(effect: TaskEffect): void {
     switch (effect.kind) {
       case "open":
-        return this.#go(this.#senders[effect.channel]!.open());
+        return this.#go(this.#senders[effect.channel]!.open(), {
+          name: "ChannelLost",
+          what: `Receiver ${taskKey(this.task.outputs[effect.channel]!.to)} is lost`,
+        });
       case "push":
         return this.#senders[effect.channel]!.push(effect.seq, effect.frame);
       case "awaitSettled":
@@ -194,18 +200,25 @@ export class TaskRun {
       case "release":
         return this.#release(`${effect.channel}:${effect.seq}`);
       case "read":
-        return this.#go(this.#read(effect.partition, effect.from));
+        return this.#go(this.#read(effect.partition, effect.from), {
+          name: "TopicUnreadable",
+          what: `Partition ${effect.partition} of topic "${this.#topic}" cannot be read`,
+        });
       case "snapshot":
         this.#openSnapshots++;
         return this.#go(
           this.#snapshot(effect.file, effect.ack).finally(() => this.#openSnapshots--),
+          unreachable,
         );
       case "append":
-        return this.#go(this.#append(effect.commit));
+        return this.#go(this.#append(effect.commit), {
+          name: "TopicUnwritable",
+          what: `Partition ${effect.commit.partition} of topic "${effect.commit.topic}" takes no append`,
+        });
       case "decline":
-        return this.#go(this.#report((coordinator) => coordinator.decline(effect.decline)));
+        return this.#tell((coordinator) => coordinator.decline(effect.decline));
       case "fail":
-        this.#go(this.#report((coordinator) => coordinator.taskFailed(effect.failure)));
+        this.#tell((coordinator) => coordinator.taskFailed(effect.failure));
         return this.over();
       default:
         effect satisfies never;
@@ -300,6 +313,15 @@ export class TaskRun {
     return report({ coordinators: this.#env.COORDINATOR, job, patience }, call);
   }
 
+  #tell(call: (coordinator: CoordinatorTaskApi) => Promise<void>): void {
+    this.#go(this.#report(call), unreachable);
+  }
+
+  get #topic(): string {
+    const { plan, task } = this.task.deployment;
+    return vertexOf(plan, task.vertex).source?.topic ?? "";
+  }
+
   /** One timer, for the earliest time that the core asked for. */
   #armTick(): void {
     const at = this.task.wakeAt;
@@ -321,9 +343,9 @@ export class TaskRun {
     this.#perform({ kind: "fail", failure });
   }
 
-  /** Work that nobody waits for; what it throws ends the attempt. */
-  #go(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#fail(String(error)));
+  /** Work that nobody waits for; what it throws ends the attempt, under that name. */
+  #go(work: Promise<void>, { name, what }: { readonly name: string; readonly what: string }): void {
+    work.catch((error: unknown) => this.#fail(`${what}: ${String(error)}`, name));
   }
 }
 

@@ -1,8 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { faults, Gate, heal } from "./faults.ts";
+import { faults, Gate, heal, seen } from "./faults.ts";
 import { becomes, call, json, killSubtask, run, until } from "./harness.ts";
 import type { Tally, Verdict } from "./programs.ts";
+
+const patient = { timeout: 60_000 };
 
 interface Partition {
   readonly partition: number;
@@ -16,7 +18,7 @@ const topics = async (): Promise<{ topic: string; partitions: Partition[] }[]> =
 describe("rows that user code throws on", () => {
   test(
     "are in the dead letter topic once each, whatever is killed, and another job reads them",
-    { timeout: 60_000 },
+    patient,
     async () => {
       const job = await run("squeamish");
       const coroner = await run("coroner");
@@ -93,6 +95,27 @@ describe("rows that user code throws on", () => {
       expect(dead?.partitions.reduce((sum, { next }) => sum + next, 0)).toBe(verdicts.length);
     },
   );
+});
+
+test("a topic that takes no letters fails the attempt by its name", patient, async () => {
+  const job = await run("squeamish");
+  onTestFinished(async () => {
+    heal();
+    await job.cancel();
+  });
+  await job.running();
+  faults.onAppend = async (append, _, { idempotencyKey }) =>
+    idempotencyKey === undefined ? append() : { kind: "conflict" };
+  const before = seen.failures.length;
+  const body = JSON.stringify([{ key: "a", n: 7 }]);
+  await call("/topics/squeamish/records", { method: "POST", body });
+  await until("the attempt fails", () => seen.failures.length > before);
+  expect(seen.failures[before]).toMatchObject({
+    name: "TopicUnwritable",
+    message: expect.stringMatching(
+      /^Partition \d of topic "unreadable" takes no append: .* holds something else/,
+    ),
+  });
 });
 
 describe("a processing-time timer", () => {
