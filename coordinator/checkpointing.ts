@@ -7,7 +7,7 @@
 //       and a manifest's attempt, the job's last, tells which they were.
 
 import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format/ids.ts";
-import { inlineManifestBytesMax } from "../format/limits.ts";
+import { inlineManifestBytesMax, manifestBytesMax } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";
 import { manifestPath } from "../format/paths.ts";
@@ -187,12 +187,21 @@ export class Checkpointing {
       maxParallelism: plan.maxParallelism,
       tasks: acks.map((ack) => ({ task: taskKey(ack.task), state: ack.state })),
     };
+    const encoded = encodeManifest(manifest);
+    if (encoded.length > manifestBytesMax) {
+      const { inlineThreshold } = config.checkpointing;
+      const reason =
+        `Its manifest is ${encoded.length} bytes, and could not be restored: ${manifestBytesMax} ` +
+        `are allowed. Lower checkpointing.inlineThreshold, which is ${inlineThreshold}, so that ` +
+        `more of the state goes into files.`;
+      return this.abort(checkpoint, reason, now);
+    }
     const path = manifestPath(job, checkpoint);
     const files = [...new Set([path, ...manifestFiles(manifest)])];
     const candidate = { id: checkpoint, attempt, path, completedAt: now, files };
     this.#state.checkpoints.publishing(candidate);
     this.#state.changed();
-    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });
+    this.#state.push({ kind: "publish", attempt, candidate, bytes: encoded });
   }
 
   #complete(candidate: RetainedCheckpoint, now: Millis): void {

@@ -47,6 +47,10 @@ export const operatorStateInlineBytes = 512;
 /** Bytes of one checkpoint that is kept in the coordinator, all subtasks together. */
 export const inlineManifestBytesMax = 16 * MiB;
 
+/** Bytes of one manifest, wherever it is kept: the states in it go to every subtask of their vertex
+ * with its deployment. */
+export const manifestBytesMax = 24 * MiB;
+
 /** Bytes of one row of a resting subtask's image. */
 export const imagePartBytesMax = 1_900_000;
 
@@ -102,5 +106,7 @@ assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result")
 assert(deadLetterBytesMax < inlineSnapshotBytesMax, "dead letters fit a snapshot that is inline");
 assert(deadLetterBytesMax < rpcBytesMax, "dead letters fit one append");
 assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");
-assert(2 * inlineManifestBytesMax <= rpcBytesMax, "the states of a vertex fit one deployment");
+assert(manifestBytesMax < rpcBytesMax, "the states of a vertex fit one deployment");
+// Bytes are written in base64.
+assert((inlineManifestBytesMax * 4) / 3 < manifestBytesMax, "what may be inline fits a manifest");
 assert(heartbeatTimeout > 2 * heartbeatInterval, "one late probe is not a loss");

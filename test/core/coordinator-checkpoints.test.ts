@@ -14,10 +14,11 @@ import {
   type TaskId,
   taskKey,
 } from "../../format/ids.ts";
-import { inlineManifestBytesMax } from "../../format/limits.ts";
+import { inlineManifestBytesMax, MiB } from "../../format/limits.ts";
 import { decodeManifest } from "../../format/manifest.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
 import { manifestPath, snapshotPath } from "../../format/paths.ts";
+import { plainSchema } from "../../format/segment.ts";
 import { filesOf } from "../../format/state-handle.ts";
 import { type Auto, type DriverOptions, JobDriver, metadataOf } from "./job-driver.ts";
 
@@ -640,6 +641,25 @@ describe("retention", () => {
         'takes 16777216. Set it to "r2".',
     });
     expect(driver.record.phase).toBe("RUNNING");
+    expect(driver.complete({ full: true })).toBe(driver.last);
+  });
+
+  test("with more in its manifest than a deployment can carry it fails, and says what to lower", () => {
+    const driver = running({ inlineThreshold: 1 * MiB, tolerableFailures: 1 });
+    driver.trigger();
+    for (const task of driver.tasks) {
+      const bytes = { kind: "inline" as const, bytes: new Uint8Array(6 * MiB) };
+      const ack = driver.ackOf(task);
+      const offsets = { uid: "in", state: "offsets", redistribution: "union" as const };
+      const operator = [{ ...offsets, schema: plainSchema, elements: 1, bytes }];
+      driver.event((job, now) => job.acknowledged({ ...ack, state: { keyed: [], operator } }, now));
+    }
+    expect(driver.all("publish")).toEqual([]);
+    expect(driver.job.overview().latest.failed?.outcome).toMatchObject({
+      message: expect.stringMatching(
+        /^Its manifest is 33\d+ bytes.*inlineThreshold, which is 1048576/,
+      ),
+    });
     expect(driver.complete({ full: true })).toBe(driver.last);
   });
 
