@@ -270,10 +270,13 @@ export class Job {
 
   taskFailed(failure: TaskFailure, now: Millis): Effect[] {
     const { attempt, task, fault } = failure;
-    if (this.#state.regionOf(task) === undefined) {
-      // Of a version of the program that the job has left behind.
+    const isGone = this.#state.regionOf(task) === undefined;
+    const isCurrent = this.#attempts.isCurrent(attempt, task);
+    if (isGone || (isCurrent && isTerminal(this.phase))) {
+      // Of a version of the program that the job has left behind, or one that could not be told of
+      // the end in time: its alarm would ring for ever.
       this.#state.push({ kind: "cancelTasks", attempt, tasks: [task] });
-    } else if (this.#attempts.isCurrent(attempt, task)) {
+    } else if (isCurrent) {
       if (fault === "otherCode") this.#attempts.otherCode(failure, now);
       else this.#attempts.fail(failure, now);
     }

@@ -472,6 +472,12 @@ describe("cancellation", () => {
     expect(driver.record.phase).toBe("CANCELLING");
     driver.advance(70 * second);
     expect(driver.record.phase).toBe("CANCELED");
+    driver.take();
+    // It is there all the same, and its alarm says every few seconds that it has lost its memory.
+    const failure = { name: "SubtaskLost", message: "evicted", attempt: driver.attempt };
+    driver.event((job, now) => job.taskFailed({ ...failure, task: lost!.task }, now));
+    expect(driver.all("cancelTasks")).toMatchObject([{ tasks: [lost!.task] }]);
+    expect(driver.record.phase).toBe("CANCELED");
   });
 
   test("a failure while cancelling does not restart; a cancel while failing changes nothing", () => {
