@@ -14,6 +14,7 @@ import type {
   DeployOutcome,
   HeartbeatOutcome,
   JobSubmission,
+  RestOutcome,
 } from "../format/messages.ts";
 import { collectable } from "../coordinator/retention.ts";
 import type { Effect, Silence } from "../coordinator/effects.ts";
@@ -91,6 +92,10 @@ export class CoordinatorInstance extends Instance<State> {
     const { job, effects } = Job.reloaded(record, history, this.#now(), programs);
     this.#job = job;
     this.#perform(effects);
+  }
+
+  override get isAsleep(): boolean {
+    return this.#stored?.record.restingSince !== undefined;
   }
 
   submit(submission: JobSubmission): void {
@@ -208,10 +213,16 @@ export class CoordinatorInstance extends Instance<State> {
       case "heartbeat":
         return this.#hear(effect, (subtask) => subtask.heartbeat(effect.attempt));
       case "rest": {
-        const { attempt, checkpoint, round } = effect;
-        return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
-          answered: (job, task, outcome, now) => job.rested(attempt, task, round, outcome, now),
-        });
+        const { attempt, checkpoint, round, tasks } = effect;
+        for (const task of tasks) {
+          this.#call<RestOutcome>(
+            task,
+            (subtask, reply) => subtask.rest(attempt, checkpoint, reply),
+            (outcome) =>
+              this.handle((job, now) => job.rested(attempt, task, round, outcome, now)),
+          );
+        }
+        return;
       }
       case "cancelTasks":
         for (const task of effect.tasks) {

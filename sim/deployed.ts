@@ -19,6 +19,9 @@ import { Topics } from "./topics.ts";
 /** Milliseconds between two occasions for everything to be killed at once. */
 const disasterEvery = 100;
 
+/** Milliseconds between two occasions for memory that is not needed to be taken. */
+const evictEvery = 4_000;
+
 /** What an observer may look at whenever it likes. */
 export interface Seen {
   readonly plan: ExecutionPlan;
@@ -65,7 +68,7 @@ export class Deployed<O extends Observer> implements Deployment {
     this.definition = definition(this.faults);
     this.plan = planOf(this.definition.graph);
     this.rowCost = rowCost ?? {};
-    this.topics = new Topics(this.scene);
+    this.topics = new Topics(this.scene, (task) => this.subtask(task));
     const files = new Map<string, Uint8Array>();
     this.checks = observe({ plan: this.plan, topics: this.topics, files });
     this.bucket = new Bucket(this.scene, files, this.checks);
@@ -82,6 +85,7 @@ export class Deployed<O extends Observer> implements Deployment {
       done: () => (this.#isSubmitted = true),
     });
     this.#disasters();
+    this.#evictions();
   }
 
   subtask(task: TaskId): SubtaskHost {
@@ -130,6 +134,20 @@ export class Deployed<O extends Observer> implements Deployment {
       );
     };
     again();
+  }
+
+  /** Memory that nobody needs is taken at any time; that is no fault. */
+  #evictions(): void {
+    this.clock.later(evictEvery, () => {
+      const asleep = [this.coordinator, ...this.subtasks].filter(
+        ({ awake }) => awake?.isAsleep === true,
+      );
+      const takesAll = this.faults.prng.chance(0.3);
+      for (const host of asleep) {
+        if (takesAll || this.faults.prng.chance(0.3)) host.crash({ mayHaunt: false });
+      }
+      this.#evictions();
+    });
   }
 
   #disasters(): void {

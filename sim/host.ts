@@ -225,6 +225,9 @@ export abstract class Instance<S> {
   /** What its constructor does once it answers to the name. */
   born(): void {}
 
+  /** Whether the platform may take its memory, as nothing is under way. */
+  abstract get isAsleep(): boolean;
+
   get isDead(): boolean {
     return this.#state === "dead";
   }

@@ -17,7 +17,19 @@ export interface Hearing<T> {
  */
 export function patiently<T>(
   from: Instance<unknown>,
-  patience: number,
+  forMs: number,
+  on: Hearing<T> & { readonly timedOut: () => void },
+): Hearing<T> {
+  const timedOut = (): void => {
+    if (!from.isDead) on.timedOut();
+  };
+  return patience(from.host.scene, forMs, { ...on, timedOut });
+}
+
+/** The same of somebody who never dies. */
+export function patience<T>(
+  { clock, faults }: Scene,
+  forMs: number,
   on: Hearing<T> & { readonly timedOut: () => void },
 ): Hearing<T> {
   let isOver = false;
@@ -26,8 +38,8 @@ export function patiently<T>(
     isOver = true;
     tell();
   };
-  const isHung = from.host.scene.faults.strikes("hang");
-  from.later(patience, () => once(on.timedOut));
+  const isHung = faults.strikes("hang");
+  clock.later(forMs, () => once(on.timedOut));
   return {
     answered: (result) => isHung || once(() => on.answered(result)),
     lost: (why) => isHung || once(() => on.lost(why)),

@@ -75,7 +75,7 @@ export class Scenario {
   /** The rows of a table over all subtasks that are awake. */
   table(name: string, uid: string, read: "committed" | "latest" = "committed"): unknown[] {
     return this.#deployed.subtasksOf(uid).flatMap(({ awake }) => {
-      const table = awake?.run?.task.table(name);
+      const table = awake?.table(name);
       return table === undefined ? [] : Array.from(table.entries(read), ([, row]) => row);
     });
   }

@@ -13,7 +13,7 @@ import { Checks, Violation } from "./checks.ts";
 import { Deployed } from "./deployed.ts";
 import { letterProblem } from "./letters.ts";
 import { keyText, type StateView, type View } from "./reference.ts";
-import type { SubtaskHost } from "./subtask.ts";
+import type { SubtaskHost, SubtaskInstance } from "./subtask.ts";
 import { definitionOf, tableName } from "./topology.ts";
 import { drawWorld, type Size, type World } from "./world.ts";
 
@@ -148,18 +148,18 @@ class Simulation {
 
   /** As the production subtask answers `readTable`; the answer waits at the gate. */
   #read({ table, host, task }: Reader): void {
-    const { awake } = host;
-    const operator = awake?.run?.task.table(table);
+    const reader = readerOf(host);
+    const operator = reader?.table(table);
     if (operator === undefined) return;
     const checkpoint = operator.committedCheckpoint;
     const rows = Array.from(operator.entries("committed"), ([, row]) => row as { key: unknown });
     const view = this.#rowsView(table, host);
-    awake?.send(() => this.#checks.shown(table, taskKey(task), checkpoint, rows, view));
+    reader?.send(() => this.#checks.shown(table, taskKey(task), checkpoint, rows, view));
   }
 
   #rowsView(table: string, host: SubtaskHost): StateView {
     const rows = new Map<string, View>();
-    const operator = host.awake?.run?.task.table(table);
+    const operator = readerOf(host)?.table(table);
     if (operator === undefined) return rows;
     const view = this.#checks.view(`out-${table.slice("table-".length)}/rows`);
     for (const [key, row] of operator.entries("committed")) rows.set(keyText(key), view(row));
@@ -175,7 +175,9 @@ class Simulation {
       const { record, completed } = this.#checks;
       if (this.#isSpent()) return undefined;
       if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
-      if (completed < wanted) return "checkpoints do not complete";
+      if (completed < wanted && record.restingSince === undefined) {
+        return "checkpoints do not complete";
+      }
       for (const { table } of this.#readers) {
         const rows = new Map<string, View>();
         for (const reader of this.#readers) {
@@ -215,6 +217,7 @@ class Simulation {
       if (record !== undefined && !isOver) return `it is ${record.phase}`;
       for (const host of this.#deployed.subtasks) {
         if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
+        if (host.durable?.resting !== undefined) return `${host.name} still rests`;
       }
       const { retention } = this.#world.options.checkpointing;
       if (retention !== "RETAIN_ON_CANCELLATION" && record?.checkpoints.retained.length !== 0) {
@@ -240,6 +243,10 @@ class Simulation {
     return reason;
   }
 }
+
+/** Whoever answers to the name: one that rests is woken to be read, one that died is left alone. */
+const readerOf = (host: SubtaskHost): SubtaskInstance | undefined =>
+  host.awake ?? (host.durable?.resting === undefined ? undefined : host.instance);
 
 /**
  * Restarts that a job of this strategy has had at least when it fails for good, and may have at most.

@@ -3,6 +3,10 @@
 //       after a crash.
 //   V2. An attempt whose memory was lost is never taken up again here.
 //   V3. The alarm is set again before its work begins.
+//   V4. Resting, an attempt is its image in this object's storage, and nothing in memory counts. A
+//       call that changes nothing is answered from it.
+//   V5. Any other call removes the image, sets the watch alarm and tells the coordinator, all before
+//       it is carried out. The output gate holds back what leaves until the removal is durable.
 
 import {
   type Attempt,
@@ -21,11 +25,14 @@ import type {
   RestOutcome,
   TaskDeployment,
   TaskFailure,
+  TaskMetrics,
 } from "../format/messages.ts";
 import { type Channel, channelKey, vertexOf } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import type { BytesHandle } from "../format/state-handle.ts";
+import type { TableOperator } from "../operators/table.ts";
 import { channelsOf } from "../task/channel-state.ts";
+import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
 import { holdsState } from "../task/state-backend.ts";
 import { type RestoredState, Task } from "../task/task.ts";
@@ -45,6 +52,13 @@ const readDelays = [50, 200, 1_000];
 interface StoredAttempt {
   readonly attempt: Attempt;
   readonly isActive: boolean;
+  /** Present exactly while there is an image; what can be told without reading it. */
+  readonly resting?: {
+    readonly checkpoint: CheckpointId;
+    readonly metrics: TaskMetrics;
+    /** When its next timer is due. */
+    readonly timerAt?: number;
+  };
 }
 
 type State = StoredAttempt | undefined;
@@ -84,6 +98,8 @@ export class SubtaskInstance extends Instance<State> {
   readonly #id: TaskId;
   #stored: State;
   #run: TaskRun | undefined;
+  /** How often a partition has called: what it said may be news to a source that is to rest. */
+  #appends = 0;
 
   constructor(host: SubtaskHost, stored: State) {
     super(host);
@@ -98,6 +114,10 @@ export class SubtaskInstance extends Instance<State> {
     return this.#run;
   }
 
+  override get isAsleep(): boolean {
+    return this.#stored?.resting !== undefined;
+  }
+
   deploy(deployment: TaskDeployment, reply: (outcome: DeployOutcome) => void): void {
     const { attempt } = deployment;
     const known = this.#stored;
@@ -105,14 +125,16 @@ export class SubtaskInstance extends Instance<State> {
       return reply({ kind: "stale", current: known.attempt });
     }
     if (known?.attempt === attempt) {
-      if (this.#runOf(attempt) !== undefined) return reply({ kind: "deployed" });
+      if (this.#runOf(attempt) !== undefined || this.#rests(attempt) !== undefined) {
+        return reply({ kind: "deployed" });
+      }
       return reply({ kind: "refused", reason: `It has lost the memory of attempt ${attempt}.` });
     }
     this.#run?.over();
     this.#run = undefined;
+    this.#dropImage();
     this.#store({ attempt, isActive: true }, this.host.time + watchInterval);
-    const isInRows = deployment.config.state.backend === "sqlite";
-    const database = isInRows ? this.#host.database : undefined;
+    const database = this.#rowsOf(deployment);
     const isHeld = database !== undefined && holdsState(deployment, database);
     this.#load(deployment, isHeld, {
       loaded: (restored) => {
@@ -131,6 +153,7 @@ export class SubtaskInstance extends Instance<State> {
   }
 
   start(attempt: Attempt): AttemptOutcome {
+    if (this.#rests(attempt)) return { kind: "ok" };
     return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
   }
 
@@ -139,32 +162,75 @@ export class SubtaskInstance extends Instance<State> {
   }
 
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): HeartbeatOutcome {
-    this.#within(attempt, (run) => run.handle((now) => run.task.notifyComplete(checkpoint, now)));
+    if (!this.#rests(attempt, checkpoint)) {
+      this.#within(attempt, (run) => run.notifyComplete(checkpoint));
+    }
     return this.heartbeat(attempt);
   }
 
   notifyAborted(attempt: Attempt, checkpoint: CheckpointId): AttemptOutcome {
+    if (this.#rests(attempt, checkpoint)) return { kind: "ok" };
     return this.#within(attempt, (run) =>
       run.handle((now) => run.task.notifyAborted(checkpoint, now)),
     );
   }
 
   heartbeat(attempt: Attempt): HeartbeatOutcome {
+    const resting = this.#rests(attempt);
+    if (resting !== undefined) {
+      const { metrics, checkpoint } = resting;
+      return { kind: "ok", metrics, activity: { isIdle: true, cleanSince: checkpoint } };
+    }
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return outcome;
-    return { kind: "ok", metrics: this.#run!.task.metrics, activity: { isIdle: false } };
+    const { task, activity } = this.#run!;
+    return { kind: "ok", metrics: task.metrics, activity };
   }
 
-  rest(attempt: Attempt, _checkpoint: CheckpointId): RestOutcome {
+  rest(
+    attempt: Attempt,
+    checkpoint: CheckpointId,
+    reply: (outcome: RestOutcome) => void,
+  ): void {
+    if (this.#rests(attempt)) return reply({ kind: "resting" });
     const outcome = this.#within(attempt, () => {});
-    return outcome.kind === "ok" ? { kind: "busy" } : outcome;
+    if (outcome.kind !== "ok") return reply(outcome);
+    const run = this.#run!;
+    if (!run.mayRest(checkpoint)) return reply({ kind: "busy" });
+    run.notifyComplete(checkpoint);
+    const appends = this.#appends;
+    run.subscribe((isSubscribed) => {
+      if (this.isDead) return;
+      // While the partitions were asked, anything may have happened.
+      if (this.#rests(attempt)) return reply({ kind: "resting" });
+      const isUnchanged = this.#runOf(attempt) === run && this.#appends === appends;
+      if (!isSubscribed || !isUnchanged || !run.mayRest(checkpoint)) {
+        return reply({ kind: "busy" });
+      }
+      this.#rest(run, checkpoint);
+      reply({ kind: "resting" });
+    });
+  }
+
+  appended(attempt: Attempt, partition: number): AttemptOutcome {
+    this.#appends++;
+    return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));
   }
 
   cancel(attempt: Attempt): void {
     if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
     this.#run?.over();
     this.#run = undefined;
+    this.#dropImage();
     this.#store({ attempt, isActive: false }, undefined);
+  }
+
+  /** As the production subtask answers `readTable`: of a resting attempt, from its image. */
+  table(name: string): TableOperator | undefined {
+    const { resting, attempt } = this.#stored ?? {};
+    const run =
+      resting !== undefined && attempt !== undefined ? this.#rebuilt(attempt) : this.#run;
+    return run?.task.table(name);
   }
 
   open(attempt: Attempt, channel: Channel): Opening {
@@ -179,14 +245,115 @@ export class SubtaskInstance extends Instance<State> {
   alarm(): void {
     const stored = this.#stored;
     if (stored?.isActive !== true) return;
+    if (stored.resting !== undefined) return this.#ring(stored, stored.resting.timerAt);
     this.#store(stored, this.host.time + watchInterval);
     const { attempt } = stored;
     if (this.#runOf(attempt) !== undefined) return;
+    this.#failed("It was evicted and has lost its memory.");
+  }
+
+  override die(): void {
+    this.#run?.task.stop();
+    super.die();
+  }
+
+  #within(attempt: Attempt, step: (run: TaskRun) => void): AttemptOutcome {
+    const current = this.#stored?.attempt;
+    if (current !== undefined && attempt < current) return { kind: "stale", current };
+    const run = this.#rests(attempt) ? this.#awake(attempt) : this.#runOf(attempt);
+    if (run === undefined) return { kind: "unknown" };
+    step(run);
+    return { kind: "ok" };
+  }
+
+  // Rest.
+
+  /** What the attempt rests on; with a checkpoint, only where that one is no news to it. */
+  #rests(attempt: Attempt, checkpoint?: CheckpointId): StoredAttempt["resting"] {
+    const { resting, attempt: current } = this.#stored ?? {};
+    if (current !== attempt || resting === undefined) return undefined;
+    return checkpoint === undefined || checkpoint <= resting.checkpoint ? resting : undefined;
+  }
+
+  /** Lets go of everything but the image. */
+  #rest(run: TaskRun, checkpoint: CheckpointId): void {
+    this.#images.write(run.task.image(checkpoint));
+    const { metrics, nextTimerAt: timerAt } = run.task;
+    const resting = { checkpoint, metrics, ...(timerAt !== undefined && { timerAt }) };
+    run.over();
+    this.#run = undefined;
+    this.host.scene.log?.(`${this.title} rests on checkpoint ${checkpoint}`);
+    this.#store({ ...this.#stored!, resting }, timerAt);
+  }
+
+  /** The alarm of a resting attempt: for its timers, or left over from before. */
+  #ring(stored: StoredAttempt, timerAt: number | undefined): void {
+    if (timerAt === undefined) return;
+    if (this.host.time < timerAt) return this.#store(stored, timerAt);
+    this.#within(stored.attempt, (run) => run.handle((now) => run.task.tick(now)));
+  }
+
+  /** The run of a resting attempt, which still rests (V4). */
+  #rebuilt(attempt: Attempt): TaskRun | undefined {
+    const known = this.#runOf(attempt);
+    if (known !== undefined) return known;
+    const { definition } = this.#deployment;
+    const image = this.#images.read();
+    const database = this.#rowsOf(image.deployment);
+    const task = Task.fromImage(image, definition.graph, this.#now(), database);
+    this.#run = new TaskRun(this, task, this.#deployment);
+    return this.#run;
+  }
+
+  /** The run of a resting attempt, which rests no longer (V5). */
+  #awake(attempt: Attempt): TaskRun | undefined {
+    const run = this.#rebuilt(attempt);
+    if (run !== undefined && this.#rests(attempt)) this.#goOn(run);
+    return run;
+  }
+
+  #goOn(run: TaskRun): void {
+    const { resting: _, ...stored } = this.#stored!;
+    this.host.scene.log?.(`${this.title} wakes up`);
+    this.#dropImage();
+    this.#store(stored, this.host.time + watchInterval);
+    run.reportActive();
+  }
+
+  #dropImage(): void {
+    // Where it does not rest there is none, and no database is made for that.
+    if (this.#stored?.resting !== undefined) this.#images.remove();
+  }
+
+  get #images(): ImageRows {
+    return new ImageRows(this.#database);
+  }
+
+  /** What the attempt's state is in; undefined where that is memory. */
+  #rowsOf({ config }: TaskDeployment): SqlDatabase | undefined {
+    return config.state.backend === "sqlite" ? this.#database : undefined;
+  }
+
+  /** Its SQLite as this instance sees it: one that was replaced writes nothing any more. */
+  get #database(): SqlDatabase {
+    const { database } = this.#host;
+    return {
+      exec: (query, ...bindings) => {
+        if (!this.isZombie || query.startsWith("SELECT")) return database.exec(query, ...bindings);
+        this.write(this.host.stored);
+        return [];
+      },
+      transaction: (work) => (this.isZombie ? work() : database.transaction(work)),
+    };
+  }
+
+  /** Tells the coordinator; where it does not hear, the next alarm tells it again. */
+  #failed(message: string): void {
     const failure: TaskFailure = {
-      attempt,
+      attempt: this.#stored!.attempt,
       task: this.#id,
       name: "SubtaskLost",
-      message: "It was evicted and has lost its memory.",
+      message,
     };
     this.send(() =>
       call(
@@ -201,20 +368,6 @@ export class SubtaskInstance extends Instance<State> {
         { answered: () => {}, lost: () => {} },
       ),
     );
-  }
-
-  override die(): void {
-    this.#run?.task.stop();
-    super.die();
-  }
-
-  #within(attempt: Attempt, step: (run: TaskRun) => void): AttemptOutcome {
-    const current = this.#stored?.attempt;
-    if (current !== undefined && attempt < current) return { kind: "stale", current };
-    const run = this.#runOf(attempt);
-    if (run === undefined) return { kind: "unknown" };
-    step(run);
-    return { kind: "ok" };
   }
 
   #runOf(attempt: Attempt): TaskRun | undefined {

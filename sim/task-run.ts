@@ -5,9 +5,14 @@
 //       stored one after the other.
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
-import { type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
+import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
-import type { CheckpointAck, StoredBatch, TaskFailure } from "../format/messages.ts";
+import type {
+  CheckpointAck,
+  StoredBatch,
+  TaskActivity,
+  TaskFailure,
+} from "../format/messages.ts";
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
 import type { Commit } from "../task/commits.ts";
@@ -42,6 +47,8 @@ export class TaskRun {
   readonly #storing: { readonly file: SnapshotFile | undefined; readonly ack: CheckpointAck }[] =
     [];
   #isStoring = false;
+  /** Snapshots that are being stored or acknowledged. */
+  #openSnapshots = 0;
   /** The tick that is armed; an earlier one replaces it. */
   #tick: { readonly at: number } | undefined;
   readonly #rowCost: number;
@@ -69,6 +76,59 @@ export class TaskRun {
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** That of the core, and whether a snapshot is still on its way. */
+  get activity(): TaskActivity {
+    const { activity } = this.task;
+    return { ...activity, isIdle: activity.isIdle && this.#isQuiet };
+  }
+
+  mayRest(checkpoint: CheckpointId): boolean {
+    return !this.#isOver && this.#isQuiet && this.task.mayRest(checkpoint);
+  }
+
+  get #isQuiet(): boolean {
+    return this.#openSnapshots === 0 && this.#waiting === undefined;
+  }
+
+  notifyComplete(checkpoint: CheckpointId): void {
+    this.handle((now) => this.task.notifyComplete(checkpoint, now));
+  }
+
+  /** Has the partitions of a source call when they grow; false where one has, or does not answer. */
+  subscribe(tell: (isSubscribed: boolean) => void): void {
+    const { job, task, attempt, plan } = this.task.deployment;
+    const { source } = vertexOf(plan, task.vertex);
+    const { clock, faults } = this.instance.host.scene;
+    let missing = this.task.ends.length;
+    if (source === undefined || missing === 0) return tell(true);
+    let isTold = false;
+    const answered = (isSubscribed: boolean): void => {
+      if (isTold || this.instance.isDead || (isSubscribed && --missing > 0)) return;
+      isTold = true;
+      tell(isSubscribed);
+    };
+    for (const { partition, from } of this.task.ends) {
+      const arrive = (): void => {
+        const subscription = { job, task, attempt, from };
+        const outcome = this.#deployment.topics.subscribe(source.topic, partition, subscription);
+        const isHeard = !faults.strikes("drop");
+        if (faults.strikes("hang")) return;
+        clock.later(faults.latency(), () => answered(isHeard && outcome === "subscribed"));
+      };
+      this.instance.send(() => {
+        if (faults.strikes("drop")) return clock.later(faults.latency(), () => answered(false));
+        if (faults.strikes("duplicate")) clock.later(faults.latency(), arrive);
+        clock.later(faults.latency(), arrive);
+      });
+    }
+  }
+
+  /** Tells the coordinator that a task that rested goes on. */
+  reportActive(): void {
+    const { attempt, task } = this.task.deployment;
+    this.#report((job, now) => job.active(attempt, task, now));
   }
 
   handle(event: (now: Millis) => readonly TaskEffect[]): void {
@@ -158,6 +218,7 @@ export class TaskRun {
       case "read":
         return this.#read(effect.partition, effect.from);
       case "snapshot":
+        this.#openSnapshots++;
         this.#storing.push(effect);
         return this.#storeNext();
       case "append":
@@ -261,22 +322,27 @@ export class TaskRun {
   #acknowledge(ack: CheckpointAck): void {
     const lost = filesOf(ack.state).find((path) => this.#lostFiles.has(path));
     const { attempt, checkpoint, task } = ack;
+    const over = (): void => void this.#openSnapshots--;
     if (lost === undefined) {
       this.#deployment.checks.acknowledging(ack);
-      return this.#report((job, now) => job.acknowledged(ack, now));
+      return this.#report((job, now) => job.acknowledged(ack, now), over);
     }
     const decline = { attempt, checkpoint, task, reason: `State file ${lost} was not stored.` };
-    this.#report((job, now) => job.declined(decline, now));
+    this.#report((job, now) => job.declined(decline, now), over);
   }
 
-  #report(event: Parameters<CoordinatorInstance["handle"]>[0], tries = 0): void {
+  #report(
+    event: Parameters<CoordinatorInstance["handle"]>[0],
+    answered = (): void => {},
+    tries = 0,
+  ): void {
     const { scene } = this.instance.host;
     const lost = (): void => {
       const delay = reportDelays[tries];
       if (delay === undefined) return this.#fail("the coordinator cannot be reached");
-      this.instance.later(delay, () => this.#report(event, tries + 1));
+      this.instance.later(delay, () => this.#report(event, answered, tries + 1));
     };
-    const hearing = { answered: () => {}, lost, timedOut: lost };
+    const hearing = { answered, lost, timedOut: lost };
     this.instance.send(() =>
       call(
         scene,

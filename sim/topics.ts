@@ -1,29 +1,49 @@
-// The topics of a world: logs that lose nothing, and readers that wait at their end.
+// The topics of a world: logs that lose nothing, readers that wait at their end, and the calls of
+// `topic/topic-partition.ts` to sources that rest there. Who is to be called is the production core's.
+//   P1. The alarm that calls subscribers again is set with the append that they are called for, and
+//       again before each call of its own, until all have answered.
+//   P2. No append waits for a subscriber.
 
 import { decodeRows, encodeRows } from "../format/batch.ts";
-import { type Offset, offset } from "../format/ids.ts";
-import { readWait } from "../format/limits.ts";
-import type { StoredBatch } from "../format/messages.ts";
+import { type Offset, offset, type TaskId } from "../format/ids.ts";
+import { heartbeatTimeout, readWait } from "../format/limits.ts";
+import type { StoredBatch, TopicSubscription } from "../format/messages.ts";
 import type { Commit } from "../task/commits.ts";
+import { type DueCall, subscriberOf, Subscriptions } from "../topic/subscriptions.ts";
+import { Database } from "./database.ts";
 import type { Scene } from "./host.ts";
+import { call, patience } from "./network.ts";
+import type { SubtaskHost } from "./subtask.ts";
+
+/** Milliseconds after which a subscriber that did not answer is called again. */
+const callInterval = 5_000;
 
 interface Partition {
   readonly batches: StoredBatch[];
   readonly rows: unknown[];
   waiting: (() => void)[];
+  /** Absent until somebody subscribes. */
+  subscriptions?: Subscriptions;
+  /** Subscribers with a call under way. */
+  readonly calling: Set<string>;
+  /** Changes with every alarm that is set; an earlier one is none any more. */
+  alarm: number;
 }
 
 export class Topics {
   readonly #scene: Scene;
+  readonly #subtask: (task: TaskId) => SubtaskHost;
   readonly #partitions = new Map<string, Partition>();
   /** Ids of what tasks have appended, with the digests. */
   readonly #committed = new Map<string, number>();
 
-  constructor(scene: Scene) {
+  constructor(scene: Scene, subtask: (task: TaskId) => SubtaskHost) {
     this.#scene = scene;
+    this.#subtask = subtask;
   }
 
   append(topic: string, partition: number, rows: readonly unknown[]): void {
+    this.#scene.log?.(`topic ${topic}/${partition}: ${rows.length} rows are appended`);
     const log = this.#partition(topic, partition);
     log.batches.push({
       first: offset(log.rows.length),
@@ -34,6 +54,20 @@ export class Topics {
     const { waiting } = log;
     log.waiting = [];
     for (const wake of waiting) wake();
+    this.#callDue(log);
+  }
+
+  /** "behind" where the log goes on after that already. */
+  subscribe(
+    topic: string,
+    partition: number,
+    subscription: TopicSubscription,
+  ): "subscribed" | "behind" {
+    const log = this.#partition(topic, partition);
+    if (log.rows.length !== subscription.from) return "behind";
+    log.subscriptions ??= new Subscriptions(new Database(() => 0));
+    log.subscriptions.put(subscription, partition);
+    return "subscribed";
   }
 
   /** An append of a task; the same id is the same append. */
@@ -75,11 +109,47 @@ export class Topics {
     clock.later(readWait, once);
   }
 
+  #callDue(log: Partition): void {
+    const due = this.#due(log);
+    if (due.length === 0) return;
+    const { clock, faults } = this.#scene;
+    const alarm = ++log.alarm;
+    const late = faults.strikes("alarm") ? faults.prng.between(50, 3_000) : 0;
+    clock.later(callInterval + late, () => {
+      if (log.alarm === alarm) this.#callDue(log);
+    });
+    for (const one of due) this.#call(log, one);
+  }
+
+  #call(log: Partition, due: DueCall): void {
+    const name = subscriberOf(due);
+    if (log.calling.has(name)) return;
+    log.calling.add(name);
+    const lost = (): void => void log.calling.delete(name);
+    const answered = (): void => {
+      log.calling.delete(name);
+      log.subscriptions?.answered(due);
+    };
+    call(
+      this.#scene,
+      undefined,
+      this.#subtask(due.task),
+      "crashSubtask",
+      (instance, reply) => reply(instance.appended(due.attempt, due.partition)),
+      patience(this.#scene, heartbeatTimeout, { answered, lost, timedOut: lost }),
+    );
+  }
+
+  /** Subscribers that have something to read. */
+  #due({ subscriptions, rows }: Partition): DueCall[] {
+    return subscriptions?.due(offset(rows.length)) ?? [];
+  }
+
   #partition(topic: string, partition: number): Partition {
     const key = `${topic}/${partition}`;
     let log = this.#partitions.get(key);
     if (log === undefined) {
-      log = { batches: [], rows: [], waiting: [] };
+      log = { batches: [], rows: [], waiting: [], calling: new Set(), alarm: 0 };
       this.#partitions.set(key, log);
     }
     return log;
