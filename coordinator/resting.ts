@@ -127,7 +127,8 @@ export class Resting {
     const isIdle = tasks.states.every((state) => (state.idleRounds ?? 0) >= idleRoundsMin);
     if (record.phase !== "RUNNING" || !isIdle) return "busy";
     const since = (of: CheckpointId | undefined): boolean => of === checkpoints.latest?.id;
-    if (tasks.states.some((state) => state.activity === undefined)) return "unknown";
+    // Not idle all the same: one is busy with a checkpoint, and tells once that is over (S3).
+    if (tasks.states.some((state) => state.activity?.isIdle !== true)) return "unknown";
     const isClean = tasks.states.every((state) => since(state.activity?.cleanSince));
     return checkpoints.latest !== undefined && isClean ? "clean" : "changed";
   }

@@ -2,6 +2,7 @@
 //   S1. A subtask is silent from the first call it left unanswered, not from its last word: a
 //       coordinator that slept itself has nobody to blame.
 //   S2. An answer of any kind ends the silence.
+//   S3. What a subtask does for a checkpoint alone does not count as being busy.
 
 import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { TaskPhase } from "../format/job-status.ts";
@@ -16,7 +17,7 @@ export interface SubtaskState {
   readonly activity?: TaskActivity;
   /** Rounds of heartbeats in which it was idle, up to now and without a break. */
   readonly idleRounds?: number;
-  /** It was asked in this round, and has not told yet. */
+  /** It was asked in this round, and has not told yet that it is idle. */
   readonly isAsked?: boolean;
   /** Since when calls go unanswered, and what the last of them met; absent while all is well. */
   readonly silence?: { readonly since: Millis; readonly message?: string };
@@ -83,8 +84,12 @@ export class Subtasks {
   told(task: TaskId, metrics: TaskMetrics, activity: TaskActivity): void {
     this.heard(task);
     this.#change(task, ({ idleRounds = 0, isAsked = false, ...state }) => {
-      const rounds = activity.isIdle ? idleRounds + (isAsked ? 1 : 0) : 0;
-      return { ...state, metrics, activity, idleRounds: rounds };
+      const told = { ...state, metrics, activity };
+      if (activity.isIdle) return { ...told, idleRounds: idleRounds + (isAsked ? 1 : 0) };
+      // Clean and not idle, it is busy with a checkpoint. Where these come often, one is mostly under
+      // way when it answers, and that must not keep the job awake: it is neither a round nor a break.
+      if (activity.cleanSince !== undefined) return { ...told, idleRounds, isAsked };
+      return { ...told, idleRounds: 0 };
     });
   }
 

@@ -16,6 +16,7 @@ export class Bucket {
   readonly strays = new Set<string>();
   readonly #scene: Scene;
   readonly #watch: BucketWatch;
+  #reads = 0;
 
   constructor(scene: Scene, files: Map<string, Uint8Array>, watch: BucketWatch) {
     this.files = files;
@@ -51,6 +52,7 @@ export class Bucket {
       readonly failed: () => void;
     },
   ): void {
+    this.#reads++;
     this.#operation(from, `get ${path}`, () => this.files.get(path), on);
   }
 
@@ -74,6 +76,11 @@ export class Bucket {
     on: { readonly done: (paths: readonly string[]) => void; readonly failed: () => void },
   ): void {
     this.#operation(from, "list", () => [...this.files.keys()], on);
+  }
+
+  /** Files that were asked for so far. */
+  get reads(): number {
+    return this.#reads;
   }
 
   /** Stands somewhere else, where it is seen as here. */

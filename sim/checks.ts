@@ -77,6 +77,7 @@ export class Checks implements Observer {
   readonly #shown = new Map<TaskKey, CheckpointId>();
   #record: JobRecord | undefined;
   #restarts = 0;
+  #rests = 0;
 
   constructor(world: {
     readonly topology: Topology;
@@ -114,6 +115,11 @@ export class Checks implements Observer {
    */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** How often it came to rest. */
+  get rests(): number {
+    return this.#rests;
   }
 
   /** As of the last durable write. */
@@ -156,6 +162,7 @@ export class Checks implements Observer {
       record.regions.map((region) => region.attempt),
     );
     if (phase === "RESTARTING" && before?.phase !== phase) this.#restarts++;
+    if (record.restingSince !== undefined && before?.restingSince === undefined) this.#rests++;
     must(attempt >= (before?.attempt ?? 0), () => `X5: attempt ${attempt} after a later one`);
     const spent = before?.checkpoints.nextId ?? 0;
     must(
@@ -234,6 +241,9 @@ export class Checks implements Observer {
     const record = this.#record;
     const latest = record?.checkpoints.retained[0];
     if (latest === undefined) return [];
+    // What could not be deleted is for the next checkpoint's sweep, which a job that rests has not had.
+    if (record?.restingSince !== undefined && record.checkpoints.litterUpTo !== undefined)
+      return [];
     return this.unreachable().filter((path) => {
       const id = checkpointOfPath(record!.job, path);
       return id === undefined || id <= latest.id;

@@ -31,6 +31,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   let worlds = 0;
   let checkpoints = 0;
   let attempts = 0;
+  let rests = 0;
   for (let seed = from; seed < from + seeds; seed++) {
     if (isTraced) console.log(`world ${seed}`);
     const result = simulate(seed, {
@@ -40,6 +41,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     worlds++;
     checkpoints += result.checkpoints;
     attempts += result.attempts;
+    rests += result.rests;
     for (const [fault, count] of result.faults) {
       faults.set(fault, (faults.get(fault) ?? 0) + count);
     }
@@ -59,6 +61,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     worldsPerCpuSecond: round((worlds * 1_000_000) / (cpu.user + cpu.system)),
     checkpoints,
     attempts,
+    rests,
     faults: Object.fromEntries(faults),
     failedSeeds: failed.map(({ seed }) => seed),
   };

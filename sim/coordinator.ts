@@ -218,8 +218,7 @@ export class CoordinatorInstance extends Instance<State> {
           this.#call<RestOutcome>(
             task,
             (subtask, reply) => subtask.rest(attempt, checkpoint, reply),
-            (outcome) =>
-              this.handle((job, now) => job.rested(attempt, task, round, outcome, now)),
+            (outcome) => this.handle((job, now) => job.rested(attempt, task, round, outcome, now)),
           );
         }
         return;

@@ -54,6 +54,8 @@ export class Deployed<O extends Observer> implements Deployment {
   readonly coordinator: CoordinatorHost;
   readonly #subtasks = new Map<TaskKey, SubtaskHost>();
   #isSubmitted = false;
+  /** What objects did last that costs something. */
+  #stirred: { readonly at: number; readonly what: string } | undefined;
 
   constructor(options: DeployedOptions<O>) {
     const { seed, faults, definition, rowCost, memoryBudget, observe, log } = options;
@@ -64,6 +66,7 @@ export class Deployed<O extends Observer> implements Deployment {
       clock,
       faults: this.faults,
       log: log && ((line) => log(`${String(clock.now - start).padStart(7)} ${line}`)),
+      stirred: (what) => (this.#stirred = { at: clock.now, what }),
     };
     this.definition = definition(this.faults);
     this.plan = planOf(this.definition.graph);
@@ -86,6 +89,12 @@ export class Deployed<O extends Observer> implements Deployment {
     });
     this.#disasters();
     this.#evictions();
+  }
+
+  /** What any object did last that costs something, if that was after `since`. */
+  stirredAfter(since: number): string | undefined {
+    const { at = 0, what } = this.#stirred ?? {};
+    return at > since ? what : undefined;
   }
 
   subtask(task: TaskId): SubtaskHost {

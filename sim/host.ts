@@ -15,6 +15,8 @@ export interface Scene {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly log: ((line: string) => void) | undefined;
+  /** Told of whatever an object does that costs something: what wakes it, what it sends and writes. */
+  readonly stirred: (what: string) => void;
 }
 
 /** Storage of one object: one value, replaced whole, and an alarm. */
@@ -190,7 +192,8 @@ export abstract class Host<S, I extends Instance<S>> {
 
   #fire(armed: number, alarm: number): void {
     if (armed !== this.#armed || this.#durable.alarm !== alarm) return;
-    const { clock, faults, log } = this.scene;
+    const { clock, faults, log, stirred } = this.scene;
+    stirred(`the alarm of ${this.name}`);
     if (faults.strikes("alarm")) {
       if (faults.prng.chance(0.5)) {
         // It was begun and failed; the platform tries again.
@@ -241,12 +244,14 @@ export abstract class Instance<S> {
   }
 
   write(stored: Stored<S>): void {
+    this.host.scene.stirred(`a write of ${this.title}`);
     if (this.#state === "alive") this.host.write(stored);
     else if (this.#state === "replaced") this.#state = "cut off";
   }
 
   /** Does what leaves the object, once the gate opens. */
   send(act: () => void): void {
+    this.host.scene.stirred(`a message of ${this.title}`);
     if (this.#state === "alive") this.host.gate(act);
     else if (this.#state === "replaced") act();
   }

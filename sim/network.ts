@@ -65,6 +65,7 @@ export function call<S, I extends Instance<S>, T>(
       tell();
     });
   const arrive = (): void => {
+    scene.stirred(`a call of ${to.name}`);
     if (faults.strikes(crash)) to.crash();
     const { instance } = to;
     const forget = instance.whenDead(() => hear(() => hearing.lost("it died")));

@@ -5,6 +5,8 @@
 //   P3. The end: a job that is cancelled ends, its subtasks stop, and it leaves nothing behind. So
 //       does one whose restart strategy is spent, and no other fails.
 //   P4. No job starts again more often than its strategy allows.
+//   P5. A job that rests does nothing at all for as long as nobody calls. It goes on when rows come,
+//       in the same attempt and without a look into the bucket.
 
 import { type TaskId, taskKey } from "../format/ids.ts";
 import type { JobPhase } from "../format/messages.ts";
@@ -21,6 +23,12 @@ import { drawWorld, type Size, type World } from "./world.ts";
 const recoveryMax = 180_000;
 const endMax = 240_000;
 
+/** Milliseconds in which calls that were given up, and alarms that were set, have come to nothing. */
+const stragglersMax = 150_000;
+
+/** Milliseconds for which a job that rests is watched. */
+const restWatched = 600_000;
+
 export interface WorldResult {
   readonly seed: number;
   /** What went wrong; undefined where nothing did. */
@@ -29,6 +37,8 @@ export interface WorldResult {
   readonly phase: JobPhase | undefined;
   readonly checkpoints: number;
   readonly attempts: number;
+  /** How often the job came to rest. */
+  readonly rests: number;
   readonly events: number;
   readonly faults: ReadonlyMap<string, number>;
 }
@@ -69,6 +79,8 @@ class Simulation {
   readonly #checks: Checks;
   /** The subtasks that hold a part of each table. */
   readonly #readers: readonly Reader[];
+  /** Items so far, each of which has a number. */
+  #items = 0;
 
   constructor(world: World, { log }: SimulationOptions) {
     this.#world = world;
@@ -99,6 +111,7 @@ class Simulation {
       phase: this.#checks.record?.phase,
       checkpoints: this.#checks.completed,
       attempts: this.#checks.record?.attempt ?? 0,
+      rests: this.#checks.rests,
       events: this.#deployed.clock.events,
       faults: this.#deployed.faults.counts,
     };
@@ -122,6 +135,7 @@ class Simulation {
     const { restarts } = this.#checks;
     const { most } = restartsOf(this.#world.options.restart);
     if (restarts > most) throw new Violation(`P4: ${restarts} restarts, and ${most} are allowed`);
+    if (end === "running" && this.#world.rests) this.#restsAndWakes();
     if (end === "running" && ending === "running") return;
     if (end === "running") deployed.cancel();
     this.#ends();
@@ -131,9 +145,8 @@ class Simulation {
 
   #feed(): void {
     const { clock, topics } = this.#deployed;
-    let id = 0;
     for (const { at, source, partition, items } of this.#world.arrivals) {
-      const rows = items.map(({ k, v }) => ({ id: id++, k, v }));
+      const rows = items.map(({ k, v }) => ({ id: this.#items++, k, v }));
       clock.later(at, () => topics.append(`topic-${source}`, partition, rows));
     }
   }
@@ -171,31 +184,58 @@ class Simulation {
   /** Or has failed for good, where its restart strategy says so. */
   #recovers(): "running" | "failed" {
     const wanted = this.#checks.completed + this.#world.checkpointsAfter;
-    const reason = this.#waitFor(recoveryMax, 50, () => {
-      const { record, completed } = this.#checks;
-      if (this.#isSpent()) return undefined;
-      if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
-      if (completed < wanted && record.restingSince === undefined) {
-        return "checkpoints do not complete";
-      }
-      for (const { table } of this.#readers) {
-        const rows = new Map<string, View>();
-        for (const reader of this.#readers) {
-          if (reader.table !== table) continue;
-          for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);
-        }
-        const wrong = this.#checks.final(table, rows);
-        if (wrong !== undefined) return `${table}: ${wrong}`;
-      }
-      const letter = this.#letterProblem(true);
-      if (letter !== undefined) return `dead letters: ${letter}`;
-      // A stray goes with the next sweep, which a job that runs well does not need.
-      const orphan = this.#checks.orphans().find((path) => !this.#deployed.bucket.strays.has(path));
-      return orphan === undefined ? undefined : `${orphan} is an orphan`;
-    });
+    const reason = this.#waitFor(recoveryMax, 50, () => this.#missing(wanted));
     for (const reader of this.#readers) this.#read(reader);
     if (reason !== undefined) throw new Violation(`P2: after ${recoveryMax} ms, ${reason}`);
     return this.#isSpent() ? "failed" : "running";
+  }
+
+  /** What is not as it must be; nothing of a job that has failed for good. */
+  #missing(wanted: number): string | undefined {
+    const { record, completed } = this.#checks;
+    if (this.#isSpent()) return undefined;
+    if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
+    const isResting = record.restingSince !== undefined;
+    if (completed < wanted && !isResting) return "checkpoints do not complete";
+    if (this.#world.rests && !isResting) return "it does not come to rest";
+    for (const { table } of this.#readers) {
+      const rows = new Map<string, View>();
+      for (const reader of this.#readers) {
+        if (reader.table !== table) continue;
+        for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);
+      }
+      const wrong = this.#checks.final(table, rows);
+      if (wrong !== undefined) return `${table}: ${wrong}`;
+    }
+    const letter = this.#letterProblem(true);
+    if (letter !== undefined) return `dead letters: ${letter}`;
+    // A stray goes with the next sweep, which a job that runs well does not need.
+    const orphan = this.#checks.orphans().find((path) => !this.#deployed.bucket.strays.has(path));
+    return orphan === undefined ? undefined : `${orphan} is an orphan`;
+  }
+
+  #restsAndWakes(): void {
+    const { clock, bucket, topics } = this.#deployed;
+    clock.run(stragglersMax);
+    const since = clock.now;
+    clock.run(restWatched);
+    const stirred = this.#deployed.stirredAfter(since);
+    if (stirred !== undefined) throw new Violation(`P5: it rests, and there is ${stirred}`);
+    const { reads } = bucket;
+    const before = this.#checks.record;
+    this.#world.topology.sources.forEach(({ partitions }, source) => {
+      const item = { id: this.#items++, k: 0, v: 1 };
+      topics.append(`topic-${source}`, this.#deployed.faults.prng.below(partitions), [item]);
+    });
+    // It rests still when the first call is on its way.
+    clock.run(1_000);
+    const reason = this.#waitFor(recoveryMax, 50, () => this.#missing(0));
+    if (reason !== undefined)
+      throw new Violation(`P5: ${recoveryMax} ms after rows came, ${reason}`);
+    const { attempt } = this.#checks.record!;
+    if (attempt !== before?.attempt) throw new Violation("P5: it wakes up in another attempt");
+    const looked = bucket.reads - reads;
+    if (looked > 0) throw new Violation(`P5: it wakes up and reads ${looked} files`);
   }
 
   /** It has failed, and was restarted as often as its strategy may allow. */

@@ -187,11 +187,7 @@ export class SubtaskInstance extends Instance<State> {
     return { kind: "ok", metrics: task.metrics, activity };
   }
 
-  rest(
-    attempt: Attempt,
-    checkpoint: CheckpointId,
-    reply: (outcome: RestOutcome) => void,
-  ): void {
+  rest(attempt: Attempt, checkpoint: CheckpointId, reply: (outcome: RestOutcome) => void): void {
     if (this.#rests(attempt)) return reply({ kind: "resting" });
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return reply(outcome);
@@ -228,8 +224,7 @@ export class SubtaskInstance extends Instance<State> {
   /** As the production subtask answers `readTable`: of a resting attempt, from its image. */
   table(name: string): TableOperator | undefined {
     const { resting, attempt } = this.#stored ?? {};
-    const run =
-      resting !== undefined && attempt !== undefined ? this.#rebuilt(attempt) : this.#run;
+    const run = resting !== undefined && attempt !== undefined ? this.#rebuilt(attempt) : this.#run;
     return run?.task.table(name);
   }
 

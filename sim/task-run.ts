@@ -7,12 +7,7 @@
 
 import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
-import type {
-  CheckpointAck,
-  StoredBatch,
-  TaskActivity,
-  TaskFailure,
-} from "../format/messages.ts";
+import type { CheckpointAck, StoredBatch, TaskActivity, TaskFailure } from "../format/messages.ts";
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
 import type { Commit } from "../task/commits.ts";

@@ -40,6 +40,8 @@ export interface World {
   readonly rowCost: Readonly<Record<string, number>>;
   /** Milliseconds with faults. */
   readonly duration: number;
+  /** Whether the input has silences in which the job comes to rest, and must rest in the end. */
+  readonly rests: boolean;
   /** Checkpoints that must complete after the faults. */
   readonly checkpointsAfter: number;
   /** Milliseconds between two reads of the tables. */
@@ -54,6 +56,17 @@ export function drawWorld(seed: number, only?: Size): World {
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
   const size = only ?? drawSize(prng);
+  const world = drawAwake(seed, prng, size);
+  const sleepy = new Prng(Math.imul(seed, 0x85ebca6b) ^ 0x7f4a7c15);
+  sleepy.next();
+  return size !== "large" && sleepy.chance(restingShare) ? withSilences(world, sleepy) : world;
+}
+
+/** Of the worlds that are not large: a rest takes virtual minutes, and events while it comes. */
+const restingShare = 0.12;
+
+/** A world whose input never stops for long. */
+function drawAwake(seed: number, prng: Prng, size: Size): World {
   const side = new Prng(seed ^ 0x3c6ef372);
   const options = drawOptions(prng);
   const drawn = drawTopology(prng, size);
@@ -82,6 +95,7 @@ export function drawWorld(seed: number, only?: Size): World {
     memoryBudget: isInRows && !holdsLists ? prng.pick([1, 4_000, 2 ** 26]) : 2 ** 26,
     rowCost: drawRowCost(prng, topology),
     duration,
+    rests: false,
     checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
     ending: prng.chance(0.1)
@@ -89,6 +103,46 @@ export function drawWorld(seed: number, only?: Size): World {
       : prng.chance(0.4)
         ? "cancelled"
         : "running",
+  };
+}
+
+/**
+ * The same world with silences in its input, so long that the job rests. What goes wrong by the second
+ * goes wrong as often by the silence; the rest happens when there is an occasion.
+ */
+function withSilences(world: World, prng: Prng): World {
+  const bursts = prng.pick([1, 2, 2, 3]);
+  const starts = [0];
+  while (starts.length < bursts) {
+    starts.push(starts.at(-1)! + world.duration + prng.between(12_000, 45_000));
+  }
+  const { options, faults, topology } = world;
+  const { interval: _, ...checkpointing } = options.checkpointing;
+  // Without checkpoints dead letters leave at once, and again after a failure.
+  const steps = [...topology.steps, ...topology.sources.flatMap((source) => source.steps)];
+  const isPeriodic = prng.chance(0.8) || steps.some(({ kind }) => kind === "reject");
+  const interval = prng.pick([500, 2_000, 10_000]);
+  return {
+    ...world,
+    options: {
+      ...options,
+      checkpointing: { ...checkpointing, ...(isPeriodic && { interval }) },
+    },
+    // A burst has what one of a world that does not rest has, and begins when all is still.
+    arrivals: world.arrivals.map((arrival) => ({
+      ...arrival,
+      at: arrival.at + prng.pick(starts),
+    })),
+    faults: {
+      ...faults,
+      crashAll: faults.crashAll === 0 ? 0 : prng.pick([0.01, 0.04]),
+      // Most of what is to be met is met by few messages: those that wake objects up.
+      crashSubtask: faults.crashSubtask === 0 ? 0 : prng.pick([0.005, 0.02]),
+    },
+    // Into the last silence, or to the end of the last burst.
+    duration: starts.at(-1)! + world.duration + prng.pick([0, 0, 15_000, 30_000]),
+    rests: true,
+    readEvery: prng.pick([500, 3_000, 20_000]),
   };
 }
 

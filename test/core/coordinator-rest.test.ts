@@ -85,6 +85,20 @@ describe("an idle job", () => {
     expect(driver.retained[0]! - before).toBeGreaterThan(50);
   });
 
+  // Where checkpoints come often one is mostly under way when a heartbeat is answered.
+  test("whose subtasks are found with a checkpoint under way comes to rest all the same", () => {
+    const driver = running();
+    const answers = new Map<string, number>();
+    driver.activityOf = (task) => {
+      const latest = driver.record.checkpoints.retained[0]?.id;
+      const answer = (answers.get(taskKey(task)) ?? 0) + 1;
+      answers.set(taskKey(task), answer);
+      return { isIdle: answer % 2 === 0, ...(latest !== undefined && { cleanSince: latest }) };
+    };
+    pass(driver, 4 * heartbeatInterval);
+    expect(driver.record.restingSince).toBeDefined();
+  });
+
   test("with one subtask that is not idle goes on as it is", () => {
     const driver = running();
     idle(driver, driver.tasks[3]);
