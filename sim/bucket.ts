@@ -2,6 +2,7 @@
 // it did what it was asked.
 //   B1. An operation takes effect at one moment, whatever becomes of the caller.
 //   B2. `create` writes only where nothing stands under the name, and says so.
+//   B3. A file that was damaged is read as what was made of it; checks see it as it was written.
 
 import type { Instance, Scene } from "./host.ts";
 
@@ -17,6 +18,8 @@ export class Bucket {
   readonly #scene: Scene;
   readonly #watch: BucketWatch;
   #reads = 0;
+  /** What became of files; undefined where they are gone. */
+  readonly #damaged = new Map<string, Uint8Array | undefined>();
 
   constructor(scene: Scene, files: Map<string, Uint8Array>, watch: BucketWatch) {
     this.files = files;
@@ -53,7 +56,7 @@ export class Bucket {
     },
   ): void {
     this.#reads++;
-    this.#operation(from, `get ${path}`, () => this.files.get(path), on);
+    this.#operation(from, `get ${path}`, () => this.#found(path), on);
   }
 
   delete(
@@ -65,7 +68,10 @@ export class Bucket {
       from,
       `delete ${paths.join(" ")}`,
       () => {
-        for (const path of paths) if (this.files.delete(path)) this.#watch.deleted(path);
+        for (const path of paths) {
+          this.#damaged.delete(path);
+          if (this.files.delete(path)) this.#watch.deleted(path);
+        }
       },
       on,
     );
@@ -76,6 +82,28 @@ export class Bucket {
     on: { readonly done: (paths: readonly string[]) => void; readonly failed: () => void },
   ): void {
     this.#operation(from, "list", () => [...this.files.keys()], on);
+  }
+
+  /** A byte of it is another from now on, or its end is missing, or all of it. */
+  damage(path: string): void {
+    const bytes = this.files.get(path);
+    if (bytes === undefined) return;
+    const { prng } = this.#scene.faults;
+    const how = prng.pick(["changed", "changed", "cut short", "removed"] as const);
+    this.#scene.log?.(`bucket: ${path} is ${how}`);
+    if (how === "removed") return void this.#damaged.set(path, undefined);
+    const at = prng.below(bytes.length);
+    const found = how === "changed" ? bytes.slice() : bytes.slice(0, at);
+    if (how === "changed") found[at] = found[at]! ^ (1 << prng.below(8));
+    this.#damaged.set(path, found);
+  }
+
+  isDamaged(path: string): boolean {
+    return this.#damaged.has(path);
+  }
+
+  #found(path: string): Uint8Array | undefined {
+    return this.#damaged.has(path) ? this.#damaged.get(path) : this.files.get(path);
   }
 
   /** Files that were asked for so far. */

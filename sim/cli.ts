@@ -32,6 +32,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   let checkpoints = 0;
   let attempts = 0;
   let rests = 0;
+  let fallbacks = 0;
   for (let seed = from; seed < from + seeds; seed++) {
     if (isTraced) console.log(`world ${seed}`);
     const result = simulate(seed, {
@@ -42,6 +43,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     checkpoints += result.checkpoints;
     attempts += result.attempts;
     rests += result.rests;
+    fallbacks += result.fallbacks;
     for (const [fault, count] of result.faults) {
       faults.set(fault, (faults.get(fault) ?? 0) + count);
     }
@@ -62,6 +64,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     checkpoints,
     attempts,
     rests,
+    fallbacks,
     faults: Object.fromEntries(faults),
     failedSeeds: failed.map(({ seed }) => seed),
   };

@@ -8,7 +8,8 @@
 import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
 import type { CheckpointRecord } from "../format/job-status.ts";
 import { heartbeatInterval } from "../format/limits.ts";
-import { decodeManifest } from "../format/manifest.ts";
+import { FormatError } from "../format/format-error.ts";
+import { decodeManifest, type Manifest } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
   DeployOutcome,
@@ -147,10 +148,12 @@ export class CoordinatorInstance extends Instance<State> {
           store.get(this, checkpoint.path, {
             done: (bytes) => {
               if (bytes === undefined) {
-                checks.missing(checkpoint.path, attempt);
-                return fail(true, "It is not in the bucket.");
+                const { path } = checkpoint;
+                if (!this.#deployment.bucket.isDamaged(path)) checks.missing(path, attempt);
+                return fail(true, `${path} is not in the bucket.`);
               }
-              const manifest = decodeManifest(bytes);
+              const manifest = manifestOf(bytes);
+              if (typeof manifest === "string") return fail(true, manifest);
               this.handle((job, now) => job.manifestLoaded(attempt, manifest, now));
             },
             failed: () => fail(false, "R2 error"),
@@ -364,5 +367,15 @@ export class CoordinatorInstance extends Instance<State> {
 
   #now(): Millis {
     return millis(this.host.time);
+  }
+}
+
+/** Or what is wrong with the bytes. */
+function manifestOf(bytes: Uint8Array): Manifest | string {
+  try {
+    return decodeManifest(bytes);
+  } catch (error) {
+    if (error instanceof FormatError) return error.message;
+    throw error;
   }
 }

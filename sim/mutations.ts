@@ -255,6 +255,87 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  // The shells are played, and what is theirs is planted there.
+  {
+    name: "dirty mark written late",
+    edits: [
+      {
+        file: "sim/subtask.ts",
+        from: `    if (run !== undefined && this.#rests(attempt)) this.#goOn(run);`,
+        to: `    if (run !== undefined && this.#rests(attempt)) this.later(100, () => this.#goOn(run));`,
+      },
+    ],
+  },
+  {
+    name: "rest although something is under way",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `    return this.#isIdle && this.#clean !== undefined && this.#clean.from <= checkpoint;`,
+        to: `    return this.#isRunning() && this.#outbox.isSettled && checkpoint > 0;`,
+      },
+    ],
+  },
+  {
+    name: "subscription dropped before the call is answered",
+    edits: [
+      {
+        file: "topic/subscriptions.ts",
+        from: `"SELECT * FROM subscriptions WHERE position < ?"`,
+        to: `"DELETE FROM subscriptions WHERE position < ? RETURNING *"`,
+      },
+    ],
+  },
+  {
+    name: "active not reported",
+    edits: [
+      {
+        file: "coordinator/resting.ts",
+        from: `    this.#giveUp();\n    if (!this.isResting) return;`,
+        to: `    this.#giveUp();\n    if (now > 0) return;`,
+      },
+    ],
+  },
+  {
+    name: "a damaged checkpoint is tried again",
+    edits: [
+      {
+        file: "coordinator/attempts.ts",
+        from: `    if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();`,
+        to: `    void checkpoints;`,
+      },
+    ],
+  },
+  {
+    name: "bytes that were read are not checked",
+    edits: [
+      {
+        file: "task/snapshot-parts.ts",
+        from: `    segment.check();`,
+        to: `    void segment;`,
+      },
+    ],
+  },
+  {
+    name: "image of an older attempt is gone on from",
+    edits: [
+      {
+        file: "sim/subtask.ts",
+        from: `    this.#dropImage();\n    this.#store({ attempt, isActive: true }, this.host.time + watchInterval);`,
+        to: `    this.#store({ ...known, attempt, isActive: true }, this.host.time + watchInterval);`,
+      },
+      {
+        file: "sim/subtask.ts",
+        from: `    this.#dropImage();\n    this.#store({ attempt, isActive: false }, undefined);`,
+        to: `    this.#store({ ...this.#stored, attempt, isActive: false }, undefined);`,
+      },
+      {
+        file: "sim/subtask.ts",
+        from: `run.task.deployment.attempt === attempt`,
+        to: `run.task.deployment.attempt <= attempt`,
+      },
+    ],
+  },
 ];
 
 function plant(mutation: Mutation, folder: string): void {
@@ -285,7 +366,15 @@ interface Finding {
 function find(mutation: Mutation): Finding {
   const folder = mkdtempSync(join(tmpdir(), "tidemark-mutation-"));
   try {
-    const production = ["format", "stream", "operators", "connectors", "task", "coordinator"];
+    const production = [
+      "format",
+      "stream",
+      "operators",
+      "connectors",
+      "topic",
+      "task",
+      "coordinator",
+    ];
     for (const name of [...production, "sim", "package.json"]) {
       cpSync(join(root, name), join(folder, name), { recursive: true });
     }

@@ -39,6 +39,8 @@ export interface WorldResult {
   readonly attempts: number;
   /** How often the job came to rest. */
   readonly rests: number;
+  /** How often it went back behind its latest checkpoint. */
+  readonly fallbacks: number;
   readonly events: number;
   readonly faults: ReadonlyMap<string, number>;
 }
@@ -81,6 +83,7 @@ class Simulation {
   readonly #readers: readonly Reader[];
   /** Items so far, each of which has a number. */
   #items = 0;
+  #isDamaged = false;
 
   constructor(world: World, { log }: SimulationOptions) {
     this.#world = world;
@@ -112,6 +115,7 @@ class Simulation {
       checkpoints: this.#checks.completed,
       attempts: this.#checks.record?.attempt ?? 0,
       rests: this.#checks.rests,
+      fallbacks: this.#checks.fallbacks,
       events: this.#deployed.clock.events,
       faults: this.#deployed.faults.counts,
     };
@@ -121,6 +125,8 @@ class Simulation {
     const { duration, ending } = this.#world;
     const deployed = this.#deployed;
     this.#feed();
+    deployed.topics.whenSubscribed = () => this.#interrupt();
+    for (const at of this.#world.damages) deployed.clock.later(at, () => this.#damage());
     this.#readNow();
     if (ending === "cancelled under faults") {
       deployed.clock.run(Math.floor(duration / 2));
@@ -149,6 +155,35 @@ class Simulation {
       const rows = items.map(({ k, v }) => ({ id: this.#items++, k, v }));
       clock.later(at, () => topics.append(`topic-${source}`, partition, rows));
     }
+  }
+
+  /** Rows that come just when the job comes to rest. */
+  #interrupt(): void {
+    const { clock, faults } = this.#deployed;
+    const { prng } = faults;
+    if (!faults.areOn || !prng.chance(0.3)) return;
+    clock.later(prng.below(15), () =>
+      this.#feedOne(prng.below(this.#world.topology.sources.length)),
+    );
+  }
+
+  #feedOne(source: number): void {
+    const { topics, faults } = this.#deployed;
+    const { partitions } = this.#world.topology.sources[source]!;
+    const item = { id: this.#items++, k: 0, v: 1 };
+    topics.append(`topic-${source}`, faults.prng.below(partitions), [item]);
+  }
+
+  /** A file of a retained checkpoint is not what it was; mostly somebody needs it soon. */
+  #damage(): void {
+    const { faults, bucket, subtasks } = this.#deployed;
+    const { prng } = faults;
+    const [latest, ...earlier] = this.#checks.record?.checkpoints.retained ?? [];
+    if (latest === undefined) return;
+    const { files } = prng.chance(0.7) ? latest : prng.pick([latest, ...earlier]);
+    this.#isDamaged = true;
+    bucket.damage(prng.pick(files));
+    if (prng.chance(0.8)) prng.pick(subtasks).crash({ mayHaunt: false });
   }
 
   #readNow(): void {
@@ -184,7 +219,9 @@ class Simulation {
   /** Or has failed for good, where its restart strategy says so. */
   #recovers(): "running" | "failed" {
     const wanted = this.#checks.completed + this.#world.checkpointsAfter;
-    const reason = this.#waitFor(recoveryMax, 50, () => this.#missing(wanted));
+    const reason = this.#waitFor(recoveryMax, this.#world.rests ? 1_000 : 50, () =>
+      this.#missing(wanted),
+    );
     for (const reader of this.#readers) this.#read(reader);
     if (reason !== undefined) throw new Violation(`P2: after ${recoveryMax} ms, ${reason}`);
     return this.#isSpent() ? "failed" : "running";
@@ -215,7 +252,7 @@ class Simulation {
   }
 
   #restsAndWakes(): void {
-    const { clock, bucket, topics } = this.#deployed;
+    const { clock, bucket } = this.#deployed;
     clock.run(stragglersMax);
     const since = clock.now;
     clock.run(restWatched);
@@ -223,13 +260,10 @@ class Simulation {
     if (stirred !== undefined) throw new Violation(`P5: it rests, and there is ${stirred}`);
     const { reads } = bucket;
     const before = this.#checks.record;
-    this.#world.topology.sources.forEach(({ partitions }, source) => {
-      const item = { id: this.#items++, k: 0, v: 1 };
-      topics.append(`topic-${source}`, this.#deployed.faults.prng.below(partitions), [item]);
-    });
+    for (const source of this.#world.topology.sources.keys()) this.#feedOne(source);
     // It rests still when the first call is on its way.
     clock.run(1_000);
-    const reason = this.#waitFor(recoveryMax, 50, () => this.#missing(0));
+    const reason = this.#waitFor(recoveryMax, 1_000, () => this.#missing(0));
     if (reason !== undefined)
       throw new Violation(`P5: ${recoveryMax} ms after rows came, ${reason}`);
     const { attempt } = this.#checks.record!;
@@ -242,11 +276,28 @@ class Simulation {
   #isSpent(): boolean {
     const { record } = this.#checks;
     if (record?.phase !== "FAILING" && record?.phase !== "FAILED") return false;
+    if (this.#hasNothingLeft) return true;
     return record.attempt > restartsOf(this.#world.options.restart).least;
   }
 
+  /** The last checkpoint that was retained is damaged: the failure names it, and it stays. */
+  get #hasNothingLeft(): boolean {
+    const { record } = this.#checks;
+    const [failure] = record?.failures ?? [];
+    const [latest] = record?.checkpoints.retained ?? [];
+    return (
+      this.#isDamaged &&
+      record?.isBeyondRestart === true &&
+      latest !== undefined &&
+      failure?.name === "CheckpointDamaged" &&
+      failure.message.startsWith(`Checkpoint ${latest.id} is damaged`)
+    );
+  }
+
   #letterProblem(whole: boolean): string | undefined {
-    const atLeast = this.#world.options.checkpointing.mode === "AT_LEAST_ONCE";
+    const { mode } = this.#world.options.checkpointing;
+    // What a checkpoint that was given up has committed comes again.
+    const atLeast = mode === "AT_LEAST_ONCE" || this.#checks.fallbacks > 0;
     return letterProblem(this.#world.topology, this.#deployed.topics, { atLeast, whole });
   }
 
@@ -260,7 +311,8 @@ class Simulation {
         if (host.durable?.resting !== undefined) return `${host.name} still rests`;
       }
       const { retention } = this.#world.options.checkpointing;
-      if (retention !== "RETAIN_ON_CANCELLATION" && record?.checkpoints.retained.length !== 0) {
+      const keeps = retention === "RETAIN_ON_CANCELLATION" || record?.isBeyondRestart === true;
+      if (!keeps && record?.checkpoints.retained.length !== 0) {
         return "checkpoints are still retained";
       }
       const [file] = this.#checks.unreachable();

@@ -16,7 +16,6 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
-import { intersectRanges, rangeOfSubtask } from "../format/key-groups.ts";
 import type {
   AttemptOutcome,
   DeployFault,
@@ -27,13 +26,13 @@ import type {
   TaskFailure,
   TaskMetrics,
 } from "../format/messages.ts";
-import { type Channel, channelKey, vertexOf } from "../format/plan.ts";
+import { type Channel, channelKey } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
-import type { BytesHandle } from "../format/state-handle.ts";
 import type { TableOperator } from "../operators/table.ts";
 import { channelsOf } from "../task/channel-state.ts";
 import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
+import { flawOf, ownKeyedState, type SnapshotPart, titleOf } from "../task/snapshot-parts.ts";
 import { holdsState } from "../task/state-backend.ts";
 import { type RestoredState, Task } from "../task/task.ts";
 import type { Opening } from "./channels.ts";
@@ -386,72 +385,77 @@ export class SubtaskInstance extends Instance<State> {
       readonly failed: (reason: string, fault?: DeployFault) => void;
     },
   ): void {
-    const { restore, plan, task, attempt } = deployment;
+    const { restore, attempt } = deployment;
     if (restore === undefined) return on.loaded(undefined);
-    const { parallelism } = vertexOf(plan, task.vertex);
-    const own = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
-    const handles = restore.states
-      .flatMap((state) => state.keyed)
-      .filter((handle) => intersectRanges(handle.range, own) !== undefined);
+    const keyed = ownKeyedState(deployment);
     const shares = sharesOf(deployment);
     const channels = channelsOf(deployment);
-    const segments = [
-      ...(isHeld ? [] : handles.flatMap((handle) => handle.segments)),
-      ...shares.map(({ handle }) => handle.bytes),
-      ...channels.map((handle) => handle.frames),
+    const segments = keyed.flatMap((of) =>
+      of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
+    );
+    const parts: SnapshotPart[] = [
+      ...(isHeld ? [] : segments),
+      ...shares.map(({ handle: of }) => ({ kind: "elements", handle: of.bytes, of }) as const),
+      ...channels.map((of) => ({ kind: "frames", handle: of.frames, of }) as const),
     ];
     const read: Uint8Array[] = [];
     const next = (): void => {
-      const segment = segments[read.length];
-      if (segment === undefined) {
-        let at = 0;
-        const keyed = handles.map((handle) => {
+      const part = parts[read.length];
+      if (part !== undefined) {
+        const loaded = (bytes: Uint8Array): void => {
+          read.push(bytes);
+          next();
+        };
+        return this.#loadPart(part, attempt, { loaded, failed: on.failed });
+      }
+      let at = 0;
+      on.loaded({
+        checkpoint: restore.checkpoint,
+        keyed: keyed.map((handle) => {
           if (isHeld) return { handle, segments: "held" as const };
           const from = at;
           at += handle.segments.length;
           return { handle, segments: read.slice(from, at) };
-        });
-        const operator = shares.map((share) => ({ ...share, bytes: read[at++]! }));
-        return on.loaded({
-          checkpoint: restore.checkpoint,
-          keyed,
-          operator,
-          channels: channels.map((handle) => ({ handle, bytes: read[at++]! })),
-        });
-      }
-      this.#loadBytes(segment, attempt, {
-        loaded: (bytes) => {
-          read.push(bytes);
-          next();
-        },
-        failed: on.failed,
+        }),
+        operator: shares.map((share) => ({ ...share, bytes: read[at++]! })),
+        channels: channels.map((handle) => ({ handle, bytes: read[at++]! })),
       });
     };
     next();
   }
 
-  #loadBytes(
-    handle: BytesHandle,
+  /** What looks damaged is read once more; then it counts as damaged. */
+  #loadPart(
+    part: SnapshotPart,
     attempt: Attempt,
     on: {
       readonly loaded: (bytes: Uint8Array) => void;
       readonly failed: (why: string, fault?: DeployFault) => void;
     },
     tries = 0,
+    isRepeated = false,
   ): void {
-    if (handle.kind === "inline") return on.loaded(handle.bytes);
+    const { handle } = part;
+    const judge = (bytes: Uint8Array | undefined): void => {
+      const flaw = bytes === undefined ? "it is not in the bucket" : flawOf(part, bytes);
+      if (bytes !== undefined && flaw === undefined) return on.loaded(bytes);
+      if (isRepeated || handle.kind === "inline") {
+        return on.failed(`${titleOf(part)}: ${flaw}.`, "damagedState");
+      }
+      this.#loadPart(part, attempt, on, 0, true);
+    };
+    if (handle.kind === "inline") return judge(handle.bytes);
     const { path, offset, length } = handle;
     const { bucket, checks } = this.#deployment;
     bucket.get(this, path, {
       done: (file) => {
-        if (file !== undefined) return on.loaded(file.subarray(offset, offset + length));
-        checks.missing(path, attempt);
-        on.failed(`State file ${path} is not in the bucket.`, "damagedState");
+        if (file === undefined && !bucket.isDamaged(path)) checks.missing(path, attempt);
+        judge(file?.subarray(offset, offset + length));
       },
       failed: () => {
         const delay = readDelays[tries];
         if (delay === undefined) return on.failed("R2 error");
-        this.later(delay, () => this.#loadBytes(handle, attempt, on, tries + 1));
+        this.later(delay, () => this.#loadPart(part, attempt, on, tries + 1, isRepeated));
       },
     });
   }

@@ -37,6 +37,9 @@ export class Topics {
   /** Ids of what tasks have appended, with the digests. */
   readonly #committed = new Map<string, number>();
 
+  /** Told of every subscription: a job is about to rest. */
+  whenSubscribed: () => void = () => {};
+
   constructor(scene: Scene, subtask: (task: TaskId) => SubtaskHost) {
     this.#scene = scene;
     this.#subtask = subtask;
@@ -64,6 +67,7 @@ export class Topics {
     subscription: TopicSubscription,
   ): "subscribed" | "behind" {
     const log = this.#partition(topic, partition);
+    this.whenSubscribed();
     if (log.rows.length !== subscription.from) return "behind";
     log.subscriptions ??= new Subscriptions(new Database(() => 0));
     log.subscriptions.put(subscription, partition);
@@ -126,6 +130,8 @@ export class Topics {
     if (log.calling.has(name)) return;
     log.calling.add(name);
     const lost = (): void => void log.calling.delete(name);
+    // Calls are few, and that one may be lost is what subscriptions are built for.
+    if (this.#scene.faults.strikes("drop", 10)) return lost();
     const answered = (): void => {
       log.calling.delete(name);
       log.subscriptions?.answered(due);

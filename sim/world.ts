@@ -42,6 +42,8 @@ export interface World {
   readonly duration: number;
   /** Whether the input has silences in which the job comes to rest, and must rest in the end. */
   readonly rests: boolean;
+  /** When a file of a retained checkpoint is damaged. */
+  readonly damages: readonly number[];
   /** Checkpoints that must complete after the faults. */
   readonly checkpointsAfter: number;
   /** Milliseconds between two reads of the tables. */
@@ -59,11 +61,15 @@ export function drawWorld(seed: number, only?: Size): World {
   const world = drawAwake(seed, prng, size);
   const sleepy = new Prng(Math.imul(seed, 0x85ebca6b) ^ 0x7f4a7c15);
   sleepy.next();
-  return size !== "large" && sleepy.chance(restingShare) ? withSilences(world, sleepy) : world;
+  if (size !== "large" && sleepy.chance(restingShare)) return withSilences(world, sleepy);
+  return sleepy.chance(damagedShare) ? withDamage(world, sleepy) : world;
 }
 
 /** Of the worlds that are not large: a rest takes virtual minutes, and events while it comes. */
-const restingShare = 0.12;
+const restingShare = 0.05;
+
+/** Of the others. */
+const damagedShare = 0.06;
 
 /** A world whose input never stops for long. */
 function drawAwake(seed: number, prng: Prng, size: Size): World {
@@ -96,6 +102,7 @@ function drawAwake(seed: number, prng: Prng, size: Size): World {
     rowCost: drawRowCost(prng, topology),
     duration,
     rests: false,
+    damages: [],
     checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
     ending: prng.chance(0.1)
@@ -114,14 +121,14 @@ function withSilences(world: World, prng: Prng): World {
   const bursts = prng.pick([1, 2, 2, 3]);
   const starts = [0];
   while (starts.length < bursts) {
-    starts.push(starts.at(-1)! + world.duration + prng.between(12_000, 45_000));
+    starts.push(starts.at(-1)! + world.duration + prng.between(11_000, 30_000));
   }
   const { options, faults, topology } = world;
   const { interval: _, ...checkpointing } = options.checkpointing;
   // Without checkpoints dead letters leave at once, and again after a failure.
   const steps = [...topology.steps, ...topology.sources.flatMap((source) => source.steps)];
   const isPeriodic = prng.chance(0.8) || steps.some(({ kind }) => kind === "reject");
-  const interval = prng.pick([500, 2_000, 10_000]);
+  const interval = prng.pick([500, 2_000, 2_000, 10_000]);
   return {
     ...world,
     options: {
@@ -142,7 +149,22 @@ function withSilences(world: World, prng: Prng): World {
     // Into the last silence, or to the end of the last burst.
     duration: starts.at(-1)! + world.duration + prng.pick([0, 0, 15_000, 30_000]),
     rests: true,
-    readEvery: prng.pick([500, 3_000, 20_000]),
+    readEvery: prng.pick([2_000, 20_000]),
+  };
+}
+
+/** The same world, in which files of retained checkpoints do not stay what they are. */
+function withDamage(world: World, prng: Prng): World {
+  const { options, duration } = world;
+  const { checkpointing } = options;
+  const retained = prng.pick([1, 2, 2, 3]);
+  const times = prng.pick([1, 1, 2, 4]);
+  return {
+    ...world,
+    options: { ...options, checkpointing: { ...checkpointing, storage: "r2", retained } },
+    // There is something to be damaged once there was time for a checkpoint.
+    duration: duration + 400,
+    damages: Array.from({ length: times }, () => prng.between(300, duration + 300)),
   };
 }
 
