@@ -297,6 +297,16 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "dead letters after a rest have ids of others",
+    edits: [
+      {
+        file: "task/dead-letters.ts",
+        from: "`attempt-${this.#attempt}-${this.#deadLettered}`",
+        to: "`attempt-${this.#attempt}-${this.#written.size}`",
+      },
+    ],
+  },
+  {
     name: "a damaged checkpoint is tried again",
     edits: [
       {

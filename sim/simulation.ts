@@ -295,9 +295,11 @@ class Simulation {
   }
 
   #letterProblem(whole: boolean): string | undefined {
-    const { mode } = this.#world.options.checkpointing;
-    // What a checkpoint that was given up has committed comes again.
-    const atLeast = mode === "AT_LEAST_ONCE" || this.#checks.fallbacks > 0;
+    const { mode, interval } = this.#world.options.checkpointing;
+    // Without checkpoints they leave at once; and what a checkpoint that was given up has committed
+    // comes again.
+    const atLeast =
+      mode === "AT_LEAST_ONCE" || interval === undefined || this.#checks.fallbacks > 0;
     return letterProblem(this.#world.topology, this.#deployed.topics, { atLeast, whole });
   }
 

@@ -194,11 +194,15 @@ export class SubtaskInstance extends Instance<State> {
     if (!run.mayRest(checkpoint)) return reply({ kind: "busy" });
     run.notifyComplete(checkpoint);
     const appends = this.#appends;
+    const { cleanSince } = run.activity;
     run.subscribe((isSubscribed) => {
       if (this.isDead) return;
       // While the partitions were asked, anything may have happened.
       if (this.#rests(attempt)) return reply({ kind: "resting" });
-      const isUnchanged = this.#runOf(attempt) === run && this.#appends === appends;
+      const isUnchanged =
+        this.#runOf(attempt) === run &&
+        this.#appends === appends &&
+        run.activity.cleanSince === cleanSince;
       if (!isSubscribed || !isUnchanged || !run.mayRest(checkpoint)) {
         return reply({ kind: "busy" });
       }

@@ -104,6 +104,7 @@ export class TaskRun {
       isTold = true;
       tell(isSubscribed);
     };
+    this.instance.later(heartbeatTimeout, () => answered(false));
     for (const { partition, from } of this.task.ends) {
       const arrive = (): void => {
         const subscription = { job, task, attempt, from };

@@ -2,11 +2,11 @@
 // `topic/topic-partition.ts` to sources that rest there. Who is to be called is the production core's.
 //   P1. The alarm that calls subscribers again is set with the append that they are called for, and
 //       again before each call of its own, until all have answered.
-//   P2. No append waits for a subscriber.
+//   P2. No append waits for a subscriber, and no call stands in the way of the next one.
 
 import { decodeRows, encodeRows } from "../format/batch.ts";
 import { type Offset, offset, type TaskId } from "../format/ids.ts";
-import { heartbeatTimeout, readWait } from "../format/limits.ts";
+import { readWait } from "../format/limits.ts";
 import type { StoredBatch, TopicSubscription } from "../format/messages.ts";
 import type { Commit } from "../task/commits.ts";
 import { type DueCall, subscriberOf, Subscriptions } from "../topic/subscriptions.ts";
@@ -15,7 +15,7 @@ import type { Scene } from "./host.ts";
 import { call, patience } from "./network.ts";
 import type { SubtaskHost } from "./subtask.ts";
 
-/** Milliseconds after which a subscriber that did not answer is called again. */
+/** Milliseconds that a subscriber has to answer, and after which it is called again if it did not. */
 const callInterval = 5_000;
 
 interface Partition {
@@ -142,7 +142,7 @@ export class Topics {
       this.#subtask(due.task),
       "crashSubtask",
       (instance, reply) => reply(instance.appended(due.attempt, due.partition)),
-      patience(this.#scene, heartbeatTimeout, { answered, lost, timedOut: lost }),
+      patience(this.#scene, callInterval, { answered, lost, timedOut: lost }),
     );
   }
 

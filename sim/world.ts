@@ -123,11 +123,9 @@ function withSilences(world: World, prng: Prng): World {
   while (starts.length < bursts) {
     starts.push(starts.at(-1)! + world.duration + prng.between(11_000, 30_000));
   }
-  const { options, faults, topology } = world;
+  const { options, faults } = world;
   const { interval: _, ...checkpointing } = options.checkpointing;
-  // Without checkpoints dead letters leave at once, and again after a failure.
-  const steps = [...topology.steps, ...topology.sources.flatMap((source) => source.steps)];
-  const isPeriodic = prng.chance(0.8) || steps.some(({ kind }) => kind === "reject");
+  const isPeriodic = prng.chance(0.8);
   const interval = prng.pick([500, 2_000, 2_000, 10_000]);
   return {
     ...world,
