@@ -1,6 +1,6 @@
 // How a job comes to rest, so that it costs nothing, and how it wakes up.
 //   Q1. A job comes to rest only when every subtask was idle in two rounds of heartbeats in a row: one
-//       whose input trickles goes on as it is.
+//       whose input trickles goes on as it is. A checkpoint under way is nothing to do (S3).
 //   Q2. It rests on a completed checkpoint since whose barrier no subtask has processed anything.
 //       Where that is missing a last checkpoint is taken, also where none are periodic. Periodic ones
 //       wait meanwhile: there is nothing new in them.

@@ -274,6 +274,11 @@ export const mutations: readonly Mutation[] = [
         from: `    return this.#isIdle && this.#clean !== undefined && this.#clean.from <= checkpoint;`,
         to: `    return this.#isRunning() && this.#outbox.isSettled && checkpoint > 0;`,
       },
+      {
+        file: "sim/subtask.ts",
+        from: `        this.#appends === appends &&\n        run.activity.cleanSince === cleanSince;`,
+        to: `        this.#appends >= appends &&\n        run.activity.cleanSince !== 0;`,
+      },
     ],
   },
   {

@@ -183,6 +183,7 @@ class Simulation {
     const { files } = prng.chance(0.7) ? latest : prng.pick([latest, ...earlier]);
     this.#isDamaged = true;
     bucket.damage(prng.pick(files));
+    for (const host of subtasks) if (prng.chance(0.5)) host.damageCopies();
     if (prng.chance(0.8)) prng.pick(subtasks).crash({ mayHaunt: false });
   }
 

@@ -32,6 +32,7 @@ import type { TableOperator } from "../operators/table.ts";
 import { channelsOf } from "../task/channel-state.ts";
 import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
+import { LocalSegments, localSegmentsKept, localSegmentsOf } from "../task/local-segments.ts";
 import { flawOf, ownKeyedState, type SnapshotPart, titleOf } from "../task/snapshot-parts.ts";
 import { holdsState } from "../task/state-backend.ts";
 import { type RestoredState, Task } from "../task/task.ts";
@@ -40,7 +41,7 @@ import { Database } from "./database.ts";
 import type { Deployment } from "./deployment.ts";
 import { Host, Instance, type Scene } from "./host.ts";
 import { call } from "./network.ts";
-import { TaskRun } from "./task-run.ts";
+import { TaskRun, writeWhole } from "./task-run.ts";
 
 /** Milliseconds between the alarms by which a running subtask notices that it lost its memory. */
 const watchInterval = 10_000;
@@ -61,6 +62,15 @@ interface StoredAttempt {
 }
 
 type State = StoredAttempt | undefined;
+
+/** Where an attempt gets its state from. */
+interface StateSource {
+  readonly deployment: TaskDeployment;
+  /** Keyed state stays in the rows it is in. */
+  readonly isHeld: boolean;
+  /** Its own copies, where it keeps some. */
+  readonly local: LocalSegments | undefined;
+}
 
 export class SubtaskHost extends Host<State, SubtaskInstance> {
   readonly id: TaskId;
@@ -85,11 +95,26 @@ export class SubtaskHost extends Host<State, SubtaskInstance> {
     this.#database?.crash(landed);
   }
 
+  /** Some of the copies of its snapshots are not what they were, or are gone. */
+  damageCopies(): void {
+    const { database, scene } = this;
+    if (!LocalSegments.exist(database)) return;
+    database.exec(scene.faults.prng.pick(damagedCopies));
+    scene.log?.(`${this.name} has damaged copies`);
+  }
+
   get database(): SqlDatabase {
     this.#database ??= new Database(() => this.touch());
     return this.#database;
   }
 }
+
+/** Of the copies that a subtask keeps of its snapshots. */
+const damagedCopies = [
+  "DELETE FROM local_segment WHERE rowid % 2 = 0",
+  "UPDATE local_segment SET bytes = zeroblob(length(bytes))",
+  "UPDATE local_segment SET bytes = substr(bytes, 2)",
+];
 
 export class SubtaskInstance extends Instance<State> {
   readonly #host: SubtaskHost;
@@ -135,20 +160,25 @@ export class SubtaskInstance extends Instance<State> {
     this.#store({ attempt, isActive: true }, this.host.time + watchInterval);
     const database = this.#rowsOf(deployment);
     const isHeld = database !== undefined && holdsState(deployment, database);
-    this.#load(deployment, isHeld, {
-      loaded: (restored) => {
-        if (this.isDead) return;
-        if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
-          return reply({ kind: "stale", current: this.#stored?.attempt ?? attempt });
-        }
-        const { definition } = this.#deployment;
-        const task = new Task(deployment, definition.graph, restored, this.#now(), database);
-        this.#run = new TaskRun(this, task, this.#deployment);
-        reply({ kind: "deployed" });
+    const { localRecovery } = deployment.config.state;
+    const local = localRecovery ? localSegmentsOf(deployment, this.#database) : undefined;
+    this.#load(
+      { deployment, isHeld, local },
+      {
+        loaded: (restored) => {
+          if (this.isDead) return;
+          if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
+            return reply({ kind: "stale", current: this.#stored?.attempt ?? attempt });
+          }
+          const { definition } = this.#deployment;
+          const task = new Task(deployment, definition.graph, restored, this.#now(), database);
+          this.#run = new TaskRun(this, task, this.#deployment, local);
+          reply({ kind: "deployed" });
+        },
+        failed: (reason, fault) =>
+          reply({ kind: "refused", reason, ...(fault !== undefined && { fault }) }),
       },
-      failed: (reason, fault) =>
-        reply({ kind: "refused", reason, ...(fault !== undefined && { fault }) }),
-    });
+    );
   }
 
   start(attempt: Attempt): AttemptOutcome {
@@ -299,7 +329,9 @@ export class SubtaskInstance extends Instance<State> {
     const image = this.#images.read();
     const database = this.#rowsOf(image.deployment);
     const task = Task.fromImage(image, definition.graph, this.#now(), database);
-    this.#run = new TaskRun(this, task, this.#deployment);
+    const { localRecovery } = image.deployment.config.state;
+    const local = localRecovery ? localSegmentsKept(image.deployment, this.#database) : undefined;
+    this.#run = new TaskRun(this, task, this.#deployment, local);
     return this.#run;
   }
 
@@ -382,8 +414,7 @@ export class SubtaskInstance extends Instance<State> {
 
   /** As `task/shell/state-files.ts` does it: one read after the other, and none of what is held. */
   #load(
-    deployment: TaskDeployment,
-    isHeld: boolean,
+    { deployment, isHeld, local }: StateSource,
     on: {
       readonly loaded: (state: RestoredState | undefined) => void;
       readonly failed: (reason: string, fault?: DeployFault) => void;
@@ -410,7 +441,16 @@ export class SubtaskInstance extends Instance<State> {
           read.push(bytes);
           next();
         };
-        return this.#loadPart(part, attempt, { loaded, failed: on.failed });
+        const { handle } = part;
+        const copy = handle.kind === "file" ? local?.read(handle) : undefined;
+        if (copy !== undefined && flawOf(part, copy) === undefined) return loaded(copy);
+        return this.#loadPart(part, attempt, {
+          loaded: (bytes) => {
+            if (handle.kind === "file") writeWhole(local, handle, bytes);
+            loaded(bytes);
+          },
+          failed: on.failed,
+        });
       }
       let at = 0;
       on.loaded({

@@ -11,6 +11,12 @@ import type { CheckpointAck, StoredBatch, TaskActivity, TaskFailure } from "../f
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
 import type { Commit } from "../task/commits.ts";
+import {
+  copiedHandles,
+  type FileHandle,
+  isFile,
+  type LocalSegments,
+} from "../task/local-segments.ts";
 import type { Task, TaskEffect } from "../task/task.ts";
 import { ChannelSender, type Opening } from "./channels.ts";
 import type { Deployment } from "./deployment.ts";
@@ -35,6 +41,8 @@ export class TaskRun {
   readonly instance: SubtaskInstance;
   readonly task: Task;
   readonly #deployment: Deployment;
+  /** Copies of its snapshots that it keeps at hand. */
+  readonly #local: LocalSegments | undefined;
   readonly #senders: readonly ChannelSender[];
   readonly #waiters = new Map<string, Waiter[]>();
   readonly #lostFiles = new Set<string>();
@@ -51,10 +59,16 @@ export class TaskRun {
   #waiting: ((now: Millis) => readonly TaskEffect[])[] | undefined;
   #isOver = false;
 
-  constructor(instance: SubtaskInstance, task: Task, deployment: Deployment) {
+  constructor(
+    instance: SubtaskInstance,
+    task: Task,
+    deployment: Deployment,
+    local: LocalSegments | undefined,
+  ) {
     this.instance = instance;
     this.task = task;
     this.#deployment = deployment;
+    this.#local = local;
     const { operators } = vertexOf(task.deployment.plan, task.deployment.task.vertex);
     this.#rowCost = Math.max(0, ...operators.map((uid) => deployment.rowCost[uid] ?? 0));
     this.#senders = task.outputs.map(
@@ -89,6 +103,7 @@ export class TaskRun {
 
   notifyComplete(checkpoint: CheckpointId): void {
     this.handle((now) => this.task.notifyComplete(checkpoint, now));
+    if (!this.#isOver) this.#local?.completed(checkpoint);
   }
 
   /** Has the partitions of a source call when they grow; false where one has, or does not answer. */
@@ -215,6 +230,7 @@ export class TaskRun {
         return this.#read(effect.partition, effect.from);
       case "snapshot":
         this.#openSnapshots++;
+        this.#keep(effect.file, effect.ack);
         this.#storing.push(effect);
         return this.#storeNext();
       case "append":
@@ -275,6 +291,19 @@ export class TaskRun {
         });
       }),
     );
+  }
+
+  /** Copies what the checkpoint added into the object's own storage. */
+  #keep(file: SnapshotFile | undefined, { checkpoint, state }: CheckpointAck): void {
+    const local = this.#local;
+    if (local === undefined) return;
+    const handles = copiedHandles(this.task.deployment.config, state);
+    local.needs(checkpoint, handles);
+    for (const handle of handles) {
+      if (!isFile(handle) || handle.path !== file?.path) continue;
+      const { offset, length } = handle;
+      writeWhole(local, handle, file.bytes.subarray(offset, offset + length));
+    }
   }
 
   #storeNext(): void {
@@ -382,4 +411,13 @@ export class TaskRun {
   #now(): Millis {
     return millis(this.instance.host.time);
   }
+}
+
+/** A copy in one step: that an object may be gone between two rows is for the tests of the copies. */
+export function writeWhole(
+  local: LocalSegments | undefined,
+  handle: FileHandle,
+  bytes: Uint8Array,
+): void {
+  for (const _ of local?.write(handle, bytes) ?? []);
 }

@@ -159,7 +159,11 @@ function withDamage(world: World, prng: Prng): World {
   const times = prng.pick([1, 1, 2, 4]);
   return {
     ...world,
-    options: { ...options, checkpointing: { ...checkpointing, storage: "r2", retained } },
+    options: {
+      ...options,
+      checkpointing: { ...checkpointing, storage: "r2", retained },
+      state: { ...options.state, localRecovery: prng.chance(0.4) },
+    },
     // There is something to be damaged once there was time for a checkpoint.
     duration: duration + 400,
     damages: Array.from({ length: times }, () => prng.between(300, duration + 300)),
