@@ -26,6 +26,7 @@ import type { AttemptOutcome, DeployOutcome, TaskDeployment } from "../format/me
 import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
 import { incompatibility, statesFor } from "./changed-code.ts";
 import type { Checkpointing } from "./checkpointing.ts";
+import type { RetainedCheckpoint } from "./checkpoints.ts";
 import type { Silence } from "./effects.ts";
 import { isEnding, isTerminal, type RegionRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
@@ -137,9 +138,14 @@ export class Attempts {
     this.cancelTasks(now);
   }
 
+  /** What an attempt begins with. */
+  get #restorePoint(): RetainedCheckpoint | undefined {
+    return this.#state.record.stopping?.savepoint ?? this.#state.checkpoints.latest;
+  }
+
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): void {
     const { checkpoints, record } = this.#state;
-    const { latest } = checkpoints;
+    const latest = this.#restorePoint;
     if (this.#deploying(attempt).length === 0 || latest === undefined) return;
     if (manifest.job !== record.job || manifest.checkpoint !== latest.id) {
       const found = `checkpoint ${manifest.checkpoint} of job ${manifest.job}`;
@@ -320,14 +326,14 @@ export class Attempts {
   }
 
   #begin(indices: readonly number[], attempt: Attempt, now: Millis): void {
-    const { tasks, checkpoints } = this.#state;
+    const { tasks } = this.#state;
     this.#state.update({ attempt });
     this.#state.setRegions(indices, () => ({ attempt, started: now, phase: "deploying" }));
     for (const index of indices) this.#deployingSince.set(index, now);
     tasks.reset(this.#tasksOf(indices), "DEPLOYING");
     const runs = this.#indices((region) => region.phase === "running");
     if (runs.length === 0) this.#checkpointing.sweep(now); // R4
-    const { latest } = checkpoints;
+    const latest = this.#restorePoint;
     if (latest !== undefined) {
       return this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
     }
@@ -336,14 +342,19 @@ export class Attempts {
   }
 
   #deploy(indices: readonly number[], attempt: Attempt, manifest?: Manifest): void {
-    const { job, plan, config } = this.#state.record;
+    const { job, plan, config, stopping } = this.#state.record;
     const deployments = this.#tasksOf(indices).map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
       const states = statesFor(manifest, vertexOf(plan, task.vertex), plan);
       const isOtherCode = manifest.fingerprint !== plan.fingerprint;
       const { checkpoint } = manifest;
-      const restore = { checkpoint, states, ...(isOtherCode && { isOtherCode }) };
+      const restore = {
+        checkpoint,
+        states,
+        ...(isOtherCode && { isOtherCode }),
+        ...(stopping?.savepoint.id === checkpoint && { isStopped: true as const }),
+      };
       return { ...deployment, restore };
     });
     this.#state.push({ kind: "deploy", deployments });
@@ -356,7 +367,8 @@ export class Attempts {
    */
   #damaged({ task, message }: Pick<Failure, "task" | "message">, now: Millis): void {
     const { checkpoints } = this.#state;
-    const [latest, previous] = checkpoints.ledger.retained;
+    const latest = this.#restorePoint;
+    const previous = latest === checkpoints.latest ? checkpoints.ledger.retained[1] : undefined;
     if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();
     const verdict =
       previous === undefined

@@ -10,7 +10,8 @@ import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format
 import { inlineManifestBytesMax, manifestBytesMax } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";
-import { manifestPath } from "../format/paths.ts";
+import type { SavepointMark } from "../format/frame.ts";
+import { isInSavepoint, manifestPath, savepointManifestPath } from "../format/paths.ts";
 import { sourceTasksOf } from "../format/plan.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
 import { isTerminal } from "./job-record.ts";
@@ -29,6 +30,8 @@ export class Checkpointing {
   /** More checkpoints in a row have failed than are tolerated. */
   readonly #onIntolerable: (message: string, now: Millis) => void;
   #sweptAt = 0;
+  /** Of the savepoint that was triggered last, while this memory lasts. */
+  #folder = "";
 
   constructor(state: JobState, onIntolerable: (message: string, now: Millis) => void) {
     this.#state = state;
@@ -76,6 +79,8 @@ export class Checkpointing {
   ): void {
     const { checkpoints, record } = this.#state;
     if (!isRunning || !checkpoints.isOpen(candidate.id)) {
+      // Its folder is deleted once more.
+      if (isInSavepoint(candidate.path)) return;
       // It was given up meanwhile, and its manifest has come to stand where nobody looks for it.
       checkpoints.littered(candidate.id);
       this.#state.changed();
@@ -111,11 +116,12 @@ export class Checkpointing {
   abort(id: CheckpointId, reason: string, now: Millis, { counted } = { counted: true }): void {
     const { checkpoints, record, tasks } = this.#state;
     const isAsked = record.config.checkpointing.interval !== undefined;
+    const isSavepoint = checkpoints.isSavepoint(id);
     if (!checkpoints.abort(id, reason, now, { counted: counted && isAsked })) return;
     // One that failed is not tried again at once, even if the job would come to rest.
     tasks.restless();
     this.#notifyAborted(id);
-    if (!checkpoints.toleranceExceeded) return;
+    if (isSavepoint || !checkpoints.toleranceExceeded) return;
     const { tolerableFailures } = record.config.checkpointing;
     const message = `More than ${tolerableFailures} checkpoints in a row failed; the last: ${reason}`;
     this.#onIntolerable(message, now);
@@ -155,23 +161,28 @@ export class Checkpointing {
     this.#state.changed();
   }
 
-  trigger(now: Millis): void {
+  trigger(now: Millis, savepoint?: SavepointMark): void {
     const { record, checkpoints, tasks } = this.#state;
     const { attempt, plan } = record;
-    const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now);
+    const isSavepoint = savepoint !== undefined;
+    if (isSavepoint) this.#folder = savepoint.folder;
+    const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now, { isSavepoint });
     this.#state.changed();
     this.#state.tell(sourceTasksOf(plan), (of, sources) => ({
       kind: "trigger",
       attempt: of,
       checkpoint,
       tasks: sources,
+      ...(savepoint && { savepoint }),
     }));
   }
 
   #publish(checkpoint: CheckpointId, acks: readonly CheckpointAck[], now: Millis): void {
     const { job, plan, attempt, config } = this.#state.record;
     const bytes = acks.reduce((total, { metrics }) => total + metrics.stateBytes, 0);
-    if (config.checkpointing.storage === "inline" && bytes > inlineManifestBytesMax) {
+    const isSavepoint = this.#state.checkpoints.isSavepoint(checkpoint);
+    const isInline = config.checkpointing.storage === "inline" && !isSavepoint;
+    if (isInline && bytes > inlineManifestBytesMax) {
       const reason =
         `Its state is ${bytes} bytes, and with checkpointing.storage "inline" the coordinator ` +
         `takes ${inlineManifestBytesMax}. Set it to "r2".`;
@@ -185,9 +196,12 @@ export class Checkpointing {
       attempt,
       completedAt: now,
       maxParallelism: plan.maxParallelism,
+      ...(isSavepoint && { isSavepoint }),
+      ...(plan.shapes && { shapes: plan.shapes }),
       tasks: acks.map((ack) => ({ task: taskKey(ack.task), state: ack.state })),
     };
-    const encoded = encodeManifest(manifest);
+    const path = isSavepoint ? savepointManifestPath(this.#folder) : manifestPath(job, checkpoint);
+    const encoded = encodeManifest(manifest, path);
     if (encoded.length > manifestBytesMax) {
       const { inlineThreshold } = config.checkpointing;
       const reason =
@@ -196,7 +210,6 @@ export class Checkpointing {
         `more of the state goes into files.`;
       return this.abort(checkpoint, reason, now);
     }
-    const path = manifestPath(job, checkpoint);
     const files = [...new Set([path, ...manifestFiles(manifest)])];
     const candidate = { id: checkpoint, attempt, path, completedAt: now, files };
     this.#state.checkpoints.publishing(candidate);
@@ -206,9 +219,11 @@ export class Checkpointing {
 
   #complete(candidate: RetainedCheckpoint, now: Millis): void {
     const { checkpoints, tasks, record } = this.#state;
+    const isSavepoint = checkpoints.isSavepoint(candidate.id);
     const { subsumed, overtaken } = checkpoints.completed(candidate, now);
-    tasks.forgetActivity();
     this.#state.changed();
+    if (isSavepoint) return; // savepoints.ts, P4
+    tasks.forgetActivity();
     this.#state.tell(tasks.all, (attempt, group) => ({
       kind: "notifyComplete",
       attempt,

@@ -5,7 +5,9 @@
 //       and in no other way. (Under which attempts these may acknowledge, the job core knows.)
 //   K3. Completing n ends every open checkpoint below n.
 //   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause.
-//   K5. At least one completed checkpoint is retained once there is one, until the job ends.
+//       A savepoint waits for neither and moves neither: periodic ones come as if there had been none.
+//   K5. At least one completed checkpoint is retained once there is one, until the job ends. A
+//       savepoint is none of them: it is the user's, and pushes nothing out.
 //   K6. A checkpoint that ended without a result may have left files, and its id says which: they
 //       are litter until the bucket has been swept up to it.
 
@@ -27,6 +29,7 @@ export interface OpenCheckpoint {
   readonly id: CheckpointId;
   readonly attempt: Attempt;
   readonly triggeredAt: Millis;
+  readonly isSavepoint?: true;
 }
 
 interface TaskCheckpoint {
@@ -130,7 +133,7 @@ export class Checkpoints {
   get history(): readonly CheckpointRecord[] {
     const retained = new Set(this.#ledger.retained.map((entry) => entry.id));
     const ended = this.#history.map((record): CheckpointRecord => {
-      if (record.outcome.kind !== "completed") return record;
+      if (record.outcome.kind !== "completed" || record.isSavepoint === true) return record;
       return { ...record, outcome: { ...record.outcome, discarded: !retained.has(record.id) } };
     });
     return newestFirst([...this.#ledger.open.map((open) => this.#recordOf(open)), ...ended]);
@@ -183,10 +186,25 @@ export class Checkpoints {
     this.#ledger = { ...this.#ledger, consecutiveFailures: 0 };
   }
 
-  trigger(attempt: Attempt, tasks: readonly TaskKey[], now: Millis): OpenCheckpoint {
-    const open = { id: checkpointId(this.#ledger.nextId), attempt, triggeredAt: now };
+  /** The id that the next trigger spends. */
+  get nextId(): CheckpointId {
+    return checkpointId(this.#ledger.nextId);
+  }
+
+  isSavepoint(id: CheckpointId): boolean {
+    return this.#ledger.open.some((open) => open.id === id && open.isSavepoint === true);
+  }
+
+  trigger(
+    attempt: Attempt,
+    tasks: readonly TaskKey[],
+    now: Millis,
+    { isSavepoint = false } = {},
+  ): OpenCheckpoint {
+    const of = { id: this.nextId, attempt, triggeredAt: now };
+    const open: OpenCheckpoint = isSavepoint ? { ...of, isSavepoint } : of;
     this.#pending.set(open.id, { ...open, acks: new Map(), missing: new Set(tasks) });
-    this.#lastTriggerAt = now;
+    if (!isSavepoint) this.#lastTriggerAt = now;
     this.#ledger = { ...this.#ledger, nextId: open.id + 1, open: [...this.#ledger.open, open] };
     return open;
   }
@@ -224,6 +242,10 @@ export class Checkpoints {
   } {
     const own = this.#ledger.open.find((open) => open.id === candidate.id);
     if (own === undefined) throw new Error(`K2: checkpoint ${candidate.id} is not open.`);
+    if (own.isSavepoint === true) {
+      this.#end(own.id, { kind: "completed", path: candidate.path, discarded: false });
+      return { subsumed: [], overtaken: [] };
+    }
     const overtaken = this.#ledger.open.map((open) => open.id).filter((id) => id < candidate.id);
     for (const id of overtaken) {
       this.#end(id, failed(`Checkpoint ${candidate.id} completed before it.`, now));
@@ -247,7 +269,9 @@ export class Checkpoints {
     { counted }: { readonly counted: boolean },
   ): boolean {
     if (!this.isOpen(id)) return false;
+    const isSavepoint = this.isSavepoint(id);
     this.#end(id, failed(message, now));
+    if (isSavepoint) return true;
     this.#lastEndAt = now;
     const { consecutiveFailures } = this.#ledger;
     if (counted) {
@@ -321,7 +345,7 @@ export class Checkpoints {
         failed: counts.failed + (isCompleted ? 0 : 1),
       },
     };
-    if (!isCompleted) this.littered(id);
+    if (!isCompleted && open.isSavepoint !== true) this.littered(id);
   }
 
   #recordOf(open: OpenCheckpoint): CheckpointRecord {
@@ -331,18 +355,26 @@ export class Checkpoints {
       id: open.id,
       attempt: open.attempt,
       triggered: open.triggeredAt,
+      ...(open.isSavepoint && { isSavepoint: true }),
       acks: pending === undefined ? (published?.acks ?? []) : acksOf(pending),
       outcome: { kind: "pending" },
     };
   }
 
-  /** The last few, and the last of either outcome however old: how a job is doing shows in them. */
+  /**
+   * The last few, and the last of either outcome and the last savepoint however old: how a job is
+   * doing shows in them.
+   */
   #remember(record: CheckpointRecord): void {
     const all = newestFirst([record, ...this.#history]);
     const keep = new Set(all.slice(0, historyMax));
     for (const kind of ["completed", "failed"] as const) {
-      const last = all.find((entry) => entry.outcome.kind === kind);
-      if (last !== undefined) keep.add(last);
+      for (const isSavepoint of [undefined, true]) {
+        const last = all.find(
+          (entry) => entry.outcome.kind === kind && entry.isSavepoint === isSavepoint,
+        );
+        if (last !== undefined) keep.add(last);
+      }
     }
     this.#history = all.filter((entry) => keep.has(entry));
     this.#ended.push(record);

@@ -15,6 +15,9 @@ import type {
   CoordinatorJobApi,
   JobDetails,
   JobHealth,
+  SavepointAnswer,
+  SavepointRequest,
+  SavepointStatus,
 } from "../format/job-status.ts";
 import { heartbeatInterval, MiB } from "../format/limits.ts";
 import type {
@@ -28,7 +31,7 @@ import type {
   SubtaskApi,
   TaskFailure,
 } from "../format/messages.ts";
-import { jobPrefix } from "../format/paths.ts";
+import { isInSavepoint, jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import type { Programs } from "./changed-code.ts";
 import type { Effect, Silence } from "./effects.ts";
@@ -101,6 +104,20 @@ export function coordinatorClass(programs: Programs) {
         this.#perform(effects);
         return { kind: outcome };
       });
+    }
+
+    async savepoint(request: SavepointRequest): Promise<SavepointAnswer> {
+      const job = this.#job;
+      if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+      return this.#wholly(() => {
+        const { answer, effects } = job.savepoint(request, now());
+        this.#perform(effects);
+        return answer;
+      });
+    }
+
+    async savepointStatus(trigger: string): Promise<SavepointStatus | undefined> {
+      return this.#job?.savepointStatus(trigger);
     }
 
     async details(): Promise<JobDetails | undefined> {
@@ -178,7 +195,7 @@ export function coordinatorClass(programs: Programs) {
         case "loadManifest":
           return this.#later(async () => {
             const { attempt, checkpoint } = effect;
-            const outcome = await this.#store.load(checkpoint.path);
+            const outcome = await this.#storeOf(checkpoint.path).load(checkpoint.path);
             this.#handle((job, at) =>
               outcome.kind === "loaded"
                 ? job.manifestLoaded(attempt, outcome.manifest, at)
@@ -203,21 +220,26 @@ export function coordinatorClass(programs: Programs) {
             answered: (job, task, outcome, at) => job.started(effect.attempt, task, outcome, at),
           });
         case "trigger": {
-          const { attempt, checkpoint } = effect;
-          return this.#ask(effect, (subtask) => subtask.triggerCheckpoint(attempt, checkpoint), {
-            answered: (job, task, outcome, at) =>
-              job.triggered(attempt, checkpoint, task, outcome, at),
-          });
+          const { attempt, checkpoint, savepoint } = effect;
+          return this.#ask(
+            effect,
+            (subtask) => subtask.triggerCheckpoint(attempt, checkpoint, savepoint),
+            {
+              answered: (job, task, outcome, at) =>
+                job.triggered(attempt, checkpoint, task, outcome, at),
+            },
+          );
         }
         case "publish":
           return this.#later(async () => {
             const { attempt, candidate, bytes } = effect;
-            const outcome = await this.#store.publish(candidate.path, bytes);
+            const outcome = await this.#storeOf(candidate.path).publish(candidate.path, bytes);
             this.#handle((job, at) => job.published(attempt, candidate, outcome, at));
           });
         case "probeManifest":
           return this.#later(async () => {
-            const outcome = await this.#store.load(effect.candidate.path);
+            const { path } = effect.candidate;
+            const outcome = await this.#storeOf(path).load(path);
             this.#handle((job, at) =>
               job.recovered(effect.candidate, outcome.kind === "loaded", at),
             );
@@ -254,6 +276,12 @@ export function coordinatorClass(programs: Programs) {
               this.#handle((job, at) => job.notDeleted(at));
               throw error;
             }
+          });
+        case "deleteFolder":
+          return this.#later(async () => {
+            const store = this.#storeOf(effect.folder);
+            for await (const paths of store.list(effect.folder)) await store.delete(paths);
+            this.#handle((job, at) => job.folderDeleted(effect.folder, at));
           });
         case "sweep":
           return this.#later(async () => {
@@ -368,6 +396,11 @@ export function coordinatorClass(programs: Programs) {
           ? new InlineStore(this.#sql)
           : new BucketStore(this.env.BUCKET);
       return this.#ownStore;
+    }
+
+    /** Where that file is: savepoints are in the bucket wherever checkpoints are. */
+    #storeOf(path: string): CheckpointStore {
+      return isInSavepoint(path) ? new BucketStore(this.env.BUCKET) : this.#store;
     }
 
     readonly #sql: Sql = (query, ...bindings) => {

@@ -1,6 +1,7 @@
 // What the job core asks of its shell. Plain data; each says by which event it is answered.
 
 import type { Attempt, CheckpointId, TaskId } from "../format/ids.ts";
+import type { SavepointMark } from "../format/frame.ts";
 import type { CheckpointRecord } from "../format/job-status.ts";
 import type { JobSummary, TaskDeployment } from "../format/messages.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
@@ -33,6 +34,8 @@ export type Effect =
       readonly attempt: Attempt;
       readonly checkpoint: CheckpointId;
       readonly tasks: readonly TaskId[];
+      /** Present where it is one. */
+      readonly savepoint?: SavepointMark;
     }
   /** Conditional create, then `published`. */
   | {
@@ -65,6 +68,8 @@ export type Effect =
   | { readonly kind: "cancelTasks"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
   /** Delete these files; `notDeleted` where that failed. */
   | { readonly kind: "deleteFiles"; readonly paths: readonly string[] }
+  /** Delete what is in the folder of a savepoint, then `folderDeleted`. */
+  | { readonly kind: "deleteFolder"; readonly folder: string }
   /**
    * List the job's files and delete what `reachable` does not hold, up to checkpoint `upTo`; then
    * `swept`.

@@ -2,10 +2,10 @@
 
 import type { JobConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, Millis } from "../format/ids.ts";
-import type { AttemptFailure } from "../format/job-status.ts";
+import type { AttemptFailure, SavepointRequest } from "../format/job-status.ts";
 import type { JobPhase } from "../format/messages.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
-import type { CheckpointLedger } from "./checkpoints.ts";
+import type { CheckpointLedger, RetainedCheckpoint } from "./checkpoints.ts";
 import type { RestartHistory } from "./restart.ts";
 
 /** Which phase may follow which. */
@@ -14,7 +14,7 @@ export const jobTransitions = {
   RUNNING: ["RESTARTING", "FAILING", "CANCELLING"],
   RESTARTING: ["RUNNING", "RESTARTING", "FAILING", "CANCELLING"],
   FAILING: ["FAILED"],
-  CANCELLING: ["CANCELED"],
+  CANCELLING: ["CANCELED", "FINISHED"],
   FAILED: [],
   CANCELED: [],
   FINISHED: [],
@@ -37,6 +37,16 @@ export type RegionRecord = {
   /** It ends with its job. */
   | { readonly phase: "over" }
 );
+
+/** A savepoint that was asked for, and what became of it. */
+export interface SavepointRecord extends SavepointRequest {
+  readonly requestedAt: Millis;
+  readonly progress:
+    | { readonly kind: "waiting" }
+    | { readonly kind: "taking"; readonly checkpoint: CheckpointId }
+    | { readonly kind: "completed"; readonly path: string; readonly at: Millis }
+    | { readonly kind: "failed"; readonly message: string; readonly at: Millis };
+}
 
 export interface JobRecord {
   readonly job: JobId;
@@ -63,6 +73,18 @@ export interface JobRecord {
   readonly restingSince?: Millis;
   /** When it last woke up. */
   readonly awakeSince?: Millis;
+  /** Absent before the first. */
+  readonly savepoints?: readonly SavepointRecord[];
+  /** Folders of savepoints that failed, which may hold files. */
+  readonly leftovers?: readonly { readonly folder: string; readonly since: Millis }[];
+  /** The complete savepoint that the job ends with; it is what a restart begins with. */
+  readonly stopping?: {
+    readonly trigger: string;
+    readonly then: NonNullable<SavepointRequest["then"]>;
+    readonly savepoint: RetainedCheckpoint;
+  };
+  /** How it ends instead of being cancelled. */
+  readonly endsAs?: "FINISHED";
   readonly startTime: Millis;
   readonly lastModification: Millis;
   /** The `lastModification` that the dispatcher knows. */

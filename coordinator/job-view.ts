@@ -83,13 +83,15 @@ export function healthOf(record: JobRecord): JobHealth {
 export function overviewOf(record: JobRecord, checkpoints: Checkpoints): CheckpointOverview {
   const { plan, lastRestored } = record;
   const { history, ledger } = checkpoints;
-  const completed = history.find(isCompleted);
+  const completed = history.find((entry) => isCompleted(entry) && entry.isSavepoint !== true);
+  const savepoint = history.find((entry) => isCompleted(entry) && entry.isSavepoint === true);
   const failed = history.find(isFailed);
   return {
     plan,
     counts: { ...ledger.counts, pending: ledger.open.length },
     latest: {
-      ...(completed !== undefined && { completed }),
+      ...(completed !== undefined && isCompleted(completed) && { completed }),
+      ...(savepoint !== undefined && isCompleted(savepoint) && { savepoint }),
       ...(failed !== undefined && { failed }),
       ...(lastRestored !== undefined && { restored: lastRestored }),
     },

@@ -1,7 +1,8 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
 // checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
-// lets it sleep (Q); here are the probes and the end.
+// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P); here are the probes and
+// the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
 import type { JobConfig } from "../format/config.ts";
@@ -20,6 +21,9 @@ import type {
   CheckpointRecord,
   JobDetails,
   JobHealth,
+  SavepointAnswer,
+  SavepointRequest,
+  SavepointStatus,
 } from "../format/job-status.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type {
@@ -45,6 +49,7 @@ import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
 import { Resting } from "./resting.ts";
+import { Savepoints } from "./savepoints.ts";
 
 /** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
 const cancelTimeout = 60_000;
@@ -54,6 +59,7 @@ export class Job {
   readonly #checkpointing: Checkpointing;
   readonly #attempts: Attempts;
   readonly #resting: Resting;
+  readonly #savepoints: Savepoints;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -62,6 +68,9 @@ export class Job {
     );
     this.#attempts = new Attempts(this.#state, this.#checkpointing);
     this.#resting = new Resting(this.#state);
+    this.#savepoints = new Savepoints(this.#state, this.#checkpointing, (at) =>
+      this.#cancel("The job was stopped with a savepoint.", at),
+    );
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -83,7 +92,7 @@ export class Job {
     };
     const job = new Job(record, [], now);
     job.#attempts.beginAll(now);
-    return { job, effects: job.#state.flush(now) };
+    return { job, effects: job.#flush(now) };
   }
 
   /**
@@ -99,7 +108,7 @@ export class Job {
     const job = new Job(record, history, now);
     const own = programs && ownCodeOf(record.plan, record.config, programs);
     job.#resume(own ?? { kind: "same" }, now);
-    return { job, effects: job.#state.flush(now) };
+    return { job, effects: job.#flush(now) };
   }
 
   get phase(): JobPhase {
@@ -119,6 +128,7 @@ export class Job {
     const { announceAt, nextProbeAt } = this.#state;
     const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
+    times.push(...this.#savepoints.wakeTimes());
     if (!this.#resting.isResting) {
       times.push(...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes());
       if (!isTerminal(this.phase)) times.push(nextProbeAt);
@@ -130,7 +140,7 @@ export class Job {
 
   /** Does whatever is due; early or repeated, it does nothing. */
   tick(now: Millis): Effect[] {
-    if (this.#resting.isResting) return this.#state.flush(now); // Q4
+    if (this.#resting.isResting) return this.#flush(now); // Q4
     this.#attempts.tick(now);
     this.#checkpointing.expire(now);
     if (now >= this.#state.nextProbeAt) this.#probe(now);
@@ -140,14 +150,14 @@ export class Job {
       this.#checkpointing.trigger(now);
     }
     this.#checkpointing.sweepDue(now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   // Deployment.
 
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): Effect[] {
     this.#attempts.manifestLoaded(attempt, manifest, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** `damaged`: reading again will not help, so the checkpoint before it is taken, if there is one. */
@@ -157,12 +167,12 @@ export class Job {
     now: Millis,
   ): Effect[] {
     this.#attempts.manifestFailed(attempt, failure, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   deployed(attempt: Attempt, task: TaskId, outcome: DeployOutcome, now: Millis): Effect[] {
     this.#attempts.deployed(attempt, task, outcome, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** `silent`: it is told again with the next probe, until the deployment times out. */
@@ -173,7 +183,7 @@ export class Job {
     now: Millis,
   ): Effect[] {
     this.#attempts.started(attempt, task, outcome, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   // Checkpoints.
@@ -193,7 +203,7 @@ export class Job {
       }
       this.#answered(task, outcome, now);
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   acknowledged(ack: CheckpointAck, now: Millis): Effect[] {
@@ -201,7 +211,7 @@ export class Job {
       this.#state.tasks.heard(ack.task);
       this.#checkpointing.acknowledged(ack, now);
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   declined(decline: CheckpointDecline, now: Millis): Effect[] {
@@ -209,7 +219,7 @@ export class Job {
       this.#state.tasks.heard(decline.task);
       this.#checkpointing.declined(decline, now);
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   published(
@@ -220,25 +230,47 @@ export class Job {
   ): Effect[] {
     const isRunning = this.phase === "RUNNING" && attempt === this.#state.record.attempt;
     this.#checkpointing.published(candidate, outcome, now, { isRunning });
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** The answer to `probeManifest`. */
   recovered(candidate: RetainedCheckpoint, exists: boolean, now: Millis): Effect[] {
     this.#checkpointing.recovered(candidate, exists, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** The answer to `sweep`. */
   swept(upTo: CheckpointId, now: Millis): Effect[] {
     this.#checkpointing.swept(upTo);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** Files that a checkpoint pushed out may still be there; the next sweep finds them. */
   notDeleted(now: Millis): Effect[] {
     this.#checkpointing.notDeleted();
-    return this.#state.flush(now);
+    return this.#flush(now);
+  }
+
+  // Savepoints.
+
+  /** Wakes what rests: subtasks hear of a savepoint as of any checkpoint. */
+  savepoint(
+    request: SavepointRequest,
+    now: Millis,
+  ): { answer: SavepointAnswer; effects: Effect[] } {
+    const answer = this.#savepoints.request(request, now);
+    if (answer.kind === "accepted" && this.#savepoints.isBusy) this.#resting.active(now);
+    return { answer, effects: this.#flush(now) };
+  }
+
+  savepointStatus(trigger: string): SavepointStatus | undefined {
+    return this.#savepoints.status(trigger);
+  }
+
+  /** The answer to `deleteFolder`. */
+  folderDeleted(folder: string, now: Millis): Effect[] {
+    this.#savepoints.folderDeleted(folder);
+    return this.#flush(now);
   }
 
   // Rest.
@@ -257,13 +289,13 @@ export class Job {
     if (isAwaited && outcome.kind !== "resting" && outcome.kind !== "busy") {
       this.#answered(task, outcome, now);
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** A resting subtask has something to process, or one that has answered so and is awake again. */
   active(attempt: Attempt, task: TaskId, now: Millis): Effect[] {
     if (this.#attempts.isCurrent(attempt, task)) this.#resting.active(now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   // Failure and end.
@@ -280,7 +312,7 @@ export class Job {
       if (fault === "otherCode") this.#attempts.otherCode(failure, now);
       else this.#attempts.fail(failure, now);
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   /** The answer to a heartbeat or a notification. */
@@ -291,18 +323,14 @@ export class Job {
     now: Millis,
   ): Effect[] {
     if (this.#attempts.isCurrent(attempt, task)) this.#answered(task, outcome, now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   cancel(now: Millis): { outcome: "cancelling" | "ended"; effects: Effect[] } {
     const { phase } = this;
     if (isTerminal(phase) || phase === "FAILING") return { outcome: "ended", effects: [] };
-    if (phase !== "CANCELLING") {
-      this.#attempts.endAll("The job was cancelled.", now);
-      this.#state.enter("CANCELLING", now);
-      this.#attempts.cancelTasks(now);
-    }
-    return { outcome: "cancelling", effects: this.#state.flush(now) };
+    if (phase !== "CANCELLING") this.#cancel("The job was cancelled.", now);
+    return { outcome: "cancelling", effects: this.#flush(now) };
   }
 
   /** These were told to stop; who was not is told again with the next probe. */
@@ -314,14 +342,14 @@ export class Job {
     }
     const left = this.#state.tasks.inPhase("CANCELING");
     if (isEnding(this.phase) && left.length === 0) this.#end(now);
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   announced(lastModification: Millis, now: Millis): Effect[] {
     if (lastModification > this.#state.record.announced) {
       this.#state.update({ announced: lastModification });
     }
-    return this.#state.flush(now);
+    return this.#flush(now);
   }
 
   // What people ask.
@@ -344,6 +372,17 @@ export class Job {
 
   // Steps.
 
+  #flush(now: Millis): Effect[] {
+    this.#savepoints.settle(now);
+    return this.#state.flush(now);
+  }
+
+  #cancel(reason: string, now: Millis): void {
+    this.#attempts.endAll(reason, now);
+    this.#state.enter("CANCELLING", now);
+    this.#attempts.cancelTasks(now);
+  }
+
   #resume(own: OwnCode, now: Millis): void {
     const { phase } = this;
     if (isTerminal(phase)) return this.#checkpointing.sweep(now);
@@ -357,7 +396,7 @@ export class Job {
 
   /** When a checkpoint may be triggered; a job that comes to rest takes one last. */
   #nextTriggerAt(): number | undefined {
-    if (this.phase !== "RUNNING") return undefined;
+    if (this.phase !== "RUNNING" || this.#savepoints.isBusy) return undefined;
     return this.#resting.isSettling
       ? this.#resting.lastCheckpointDue()
       : this.#state.checkpoints.nextTriggerAt();
@@ -369,6 +408,7 @@ export class Job {
     if (outcome.kind === "ok") {
       if (!("activity" in outcome)) return tasks.heard(task);
       tasks.told(task, outcome.metrics, outcome.activity);
+      this.#resumeStopped(task, outcome.activity.stopped?.checkpoint);
       this.#resting.consider(now);
     } else if (outcome.kind === "silent") {
       tasks.unanswered(task, outcome.message, now);
@@ -376,6 +416,16 @@ export class Job {
     } else {
       this.#attempts.fail(lost(task, outcome), now);
     }
+  }
+
+  /** A subtask that waits for the end of a stop that has failed did not hear of it. */
+  #resumeStopped(task: TaskId, checkpoint: CheckpointId | undefined): void {
+    const { record, checkpoints } = this.#state;
+    if (checkpoint === undefined || checkpoints.isOpen(checkpoint)) return;
+    if (record.stopping?.savepoint.id === checkpoint) return;
+    this.#state.tell([task], (attempt, tasks) => {
+      return { kind: "notifyAborted", attempt, checkpoint, tasks };
+    });
   }
 
   #failLost(now: Millis): void {
@@ -402,12 +452,18 @@ export class Job {
     const tasks = this.#state.tasks.inPhase("RUNNING");
     if (tasks.length === 0) return;
     this.#state.tasks.asked(tasks, now);
-    this.#state.tell(tasks, (attempt, group) => ({ kind: "heartbeat", attempt, tasks: group }));
+    const { stopping } = this.#state.record;
+    this.#state.tell(tasks, (attempt, group) =>
+      stopping === undefined
+        ? { kind: "heartbeat", attempt, tasks: group }
+        : { kind: "notifyComplete", attempt, checkpoint: stopping.savepoint.id, tasks: group },
+    );
   }
 
   #end(now: Millis): void {
     const { tasks, checkpoints } = this.#state;
-    const end = this.phase === "CANCELLING" ? "CANCELED" : "FAILED";
+    const { endsAs = "CANCELED" } = this.#state.record;
+    const end = this.phase === "CANCELLING" ? endsAs : "FAILED";
     tasks.enterAll(tasks.all, end);
     this.#state.enter(end, now);
     if (!this.#keepsCheckpoints()) checkpoints.discardAll();
@@ -419,6 +475,8 @@ export class Job {
   #keepsCheckpoints(): boolean {
     const { phase, config, isBeyondRestart } = this.#state.record;
     const { retention } = config.checkpointing;
+    // As in Flink: who finished has a savepoint.
+    if (phase === "FINISHED") return false;
     if (retention === "RETAIN_ON_CANCELLATION") return true;
     if (phase === "CANCELED") return false;
     return retention === "DELETE_ON_CANCELLATION" || isBeyondRestart === true;

@@ -155,7 +155,7 @@ function outcomeOf(path: string, bytes: Uint8Array | undefined): LoadOutcome {
     return { kind: "failed", damaged: true, message: `The manifest ${path} is not there.` };
   }
   try {
-    return { kind: "loaded", manifest: decodeManifest(bytes) };
+    return { kind: "loaded", manifest: decodeManifest(bytes, path) };
   } catch (cause) {
     // A manifest of newer code is whole: that code has to come back, the checkpoint must not go.
     const damaged = cause instanceof FormatError && cause.fault !== "version";

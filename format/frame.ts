@@ -3,15 +3,29 @@
 //   F1. A frame is `data` or a mark; only `data` needs credit.
 //   F2. The kind of a barrier is a time: that from which it overtakes the rows before it. 0 stands for
 //       at once (unaligned), infinity for never (aligned), and what is in between for aligned at first.
+//   F3. The barrier of a savepoint names the folder that every subtask writes its part into.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
 const tags = { data: 1, barrier: 2 } as const;
 
+/** The second byte of a barrier. */
+const purposes = { checkpoint: 0, savepoint: 1, stop: 2 } as const;
+
+/** What a subtask needs to know of a savepoint. */
+export interface SavepointMark {
+  /** Where its files go (`paths.ts`). */
+  readonly folder: string;
+  /** Sources emit nothing behind its barrier, unless it fails. */
+  readonly stops: boolean;
+}
+
 export interface Barrier {
   readonly checkpoint: CheckpointId;
   /** Milliseconds since the epoch, `atOnce` or `never`. */
   readonly overtakesAt: number;
+  /** Present where the checkpoint is a savepoint. */
+  readonly savepoint?: SavepointMark;
 }
 
 export const atOnce = 0;
@@ -32,9 +46,16 @@ export function encodeData(rows: Uint8Array): Uint8Array {
   return frame;
 }
 
-export function encodeBarrier(checkpoint: CheckpointId, overtakesAt = never): Uint8Array {
-  const frame = new Uint8Array(barrierBytes);
+export function encodeBarrier(
+  checkpoint: CheckpointId,
+  overtakesAt = never,
+  savepoint?: SavepointMark,
+): Uint8Array {
+  const folder = new TextEncoder().encode(savepoint?.folder ?? "");
+  const frame = new Uint8Array(barrierBytes + folder.length);
   frame[0] = tags.barrier;
+  if (savepoint !== undefined) frame[1] = savepoint.stops ? purposes.stop : purposes.savepoint;
+  frame.set(folder, barrierBytes);
   const view = new DataView(frame.buffer);
   view.setFloat64(headerBytes, checkpoint, true);
   view.setFloat64(2 * headerBytes, overtakesAt, true);
@@ -46,10 +67,17 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length < headerBytes)
     throw new RangeError(`A frame has ${bytes.length} bytes, at least 8 expected.`);
   if (tag === tags.data) return { kind: "data", rows: bytes.subarray(headerBytes) };
-  if (tag === tags.barrier && bytes.length === barrierBytes) {
+  const purpose = bytes[1] as (typeof purposes)[keyof typeof purposes];
+  const isSavepoint = purpose === purposes.savepoint || purpose === purposes.stop;
+  const isWhole = isSavepoint ? bytes.length > barrierBytes : bytes.length === barrierBytes;
+  if (tag === tags.barrier && isWhole) {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const checkpoint = checkpointId(view.getFloat64(headerBytes, true));
-    return { kind: "barrier", checkpoint, overtakesAt: view.getFloat64(2 * headerBytes, true) };
+    const overtakesAt = view.getFloat64(2 * headerBytes, true);
+    if (!isSavepoint) return { kind: "barrier", checkpoint, overtakesAt };
+    const folder = new TextDecoder().decode(bytes.subarray(barrierBytes));
+    const savepoint = { folder, stops: purpose === purposes.stop };
+    return { kind: "barrier", checkpoint, overtakesAt, savepoint };
   }
   throw new RangeError(
     `A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`,

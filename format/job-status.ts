@@ -96,11 +96,31 @@ export interface AckRecord {
   readonly metrics: CheckpointMetrics;
 }
 
+/** What a client asks for. */
+export interface SavepointRequest {
+  /** 32 hex digits by which the request is known. */
+  readonly trigger: string;
+  /** Of `savepointDirectory`. */
+  readonly directory: string;
+  /** What becomes of the job once it is complete; absent: it goes on. */
+  readonly then?: "stop" | "cancel";
+}
+
+export type SavepointAnswer =
+  { readonly kind: "accepted" } | { readonly kind: "refused"; readonly reason: string };
+
+export type SavepointStatus =
+  | { readonly kind: "inProgress" }
+  /** `path`: its manifest in R2. */
+  | { readonly kind: "completed"; readonly path: string }
+  | { readonly kind: "failed"; readonly message: string };
+
 /** One checkpoint that was triggered, whatever became of it. */
 export interface CheckpointRecord {
   readonly id: CheckpointId;
   readonly attempt: Attempt;
   readonly triggered: Millis;
+  readonly isSavepoint?: true;
   /** Acknowledgements so far, in order of arrival. */
   readonly acks: readonly AckRecord[];
   readonly outcome:
@@ -126,7 +146,9 @@ export interface CheckpointOverview {
     readonly pending: number;
   };
   readonly latest: {
+    /** Not a savepoint. */
     readonly completed?: CompletedCheckpoint;
+    readonly savepoint?: CompletedCheckpoint;
     readonly failed?: FailedCheckpoint;
     readonly restored?: { readonly id: CheckpointId; readonly at: Millis; readonly path: string };
   };
@@ -155,6 +177,10 @@ export interface CoordinatorJobApi {
   submit(submission: JobSubmission): Promise<void>;
   /** `ended`: there is nothing left to cancel. */
   cancel(): Promise<{ readonly kind: "cancelling" | "ended" }>;
+  /** Repeating it under its trigger id changes nothing. */
+  savepoint(request: SavepointRequest): Promise<SavepointAnswer>;
+  /** Absent for a trigger id that is not known, or no longer. */
+  savepointStatus(trigger: string): Promise<SavepointStatus | undefined>;
   /** Absent before the submission arrived. */
   details(): Promise<JobDetails | undefined>;
   checkpoints(): Promise<CheckpointOverview | undefined>;

@@ -1,6 +1,8 @@
 // The manifest of a checkpoint: what makes its files count. Written once per checkpoint, by
 // conditional create; whoever can read it can restore the job.
 //   F2. A manifest names every file it needs, and nothing else does.
+//   F3. That of a savepoint names its files relatively to its own folder, so the folder may be moved
+//       or copied as it is. In memory all names are whole: `encode` and `decode` turn them.
 
 import { seal, unseal } from "./envelope.ts";
 import {
@@ -11,7 +13,8 @@ import {
   parseTaskKey,
   type TaskKey,
 } from "./ids.ts";
-import { filesOf, type TaskStateHandle } from "./state-handle.ts";
+import { folderOf } from "./paths.ts";
+import { filesOf, renamed, type TaskStateHandle } from "./state-handle.ts";
 import { decodeValue, encodeValue } from "./value.ts";
 
 const version = 1;
@@ -24,15 +27,39 @@ export interface Manifest {
   readonly attempt: Attempt;
   readonly completedAt: Millis;
   readonly maxParallelism: number;
+  /** It is a savepoint's: nobody but a user deletes it. */
+  readonly isSavepoint?: true;
+  /** Of the plan that it was taken in (`plan.ts`). */
+  readonly shapes?: Readonly<Record<string, string>>;
   readonly tasks: readonly { readonly task: TaskKey; readonly state: TaskStateHandle }[];
 }
 
-export const encodeManifest = (manifest: Manifest): Uint8Array =>
-  seal("manifest", version, encodeValue(manifest));
+/** Before the name of a file that is in the manifest's own folder. */
+const here = "./";
 
-/** Throws a `FormatError` where the bytes are damaged or newer than this code. */
-export const decodeManifest = (bytes: Uint8Array): Manifest =>
-  decodeValue(unseal("manifest", bytes)) as Manifest;
+/** The bytes to store at `path`, which only a savepoint's depend on. */
+export function encodeManifest(manifest: Manifest, path = ""): Uint8Array {
+  const folder = folderOf(path);
+  const relative = (file: string): string =>
+    file.startsWith(folder) ? `${here}${file.slice(folder.length)}` : file;
+  const stored = manifest.isSavepoint ? withFiles(manifest, relative) : manifest;
+  return seal("manifest", version, encodeValue(stored));
+}
+
+/** What is stored at `path`. Throws a `FormatError` where the bytes are damaged or newer than this code. */
+export function decodeManifest(bytes: Uint8Array, path = ""): Manifest {
+  const manifest = decodeValue(unseal("manifest", bytes)) as Manifest;
+  if (!manifest.isSavepoint) return manifest;
+  const folder = folderOf(path);
+  return withFiles(manifest, (file) =>
+    file.startsWith(here) ? `${folder}${file.slice(here.length)}` : file,
+  );
+}
+
+const withFiles = (manifest: Manifest, nameOf: (path: string) => string): Manifest => ({
+  ...manifest,
+  tasks: manifest.tasks.map(({ task, state }) => ({ task, state: renamed(state, nameOf) })),
+});
 
 export const manifestFiles = (manifest: Manifest): string[] =>
   manifest.tasks.flatMap((entry) => filesOf(entry.state));

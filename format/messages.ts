@@ -4,6 +4,7 @@
 //   M2. Every call may be repeated: the caller may not know whether the first one arrived.
 
 import type { JobConfig } from "./config.ts";
+import type { SavepointMark } from "./frame.ts";
 import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
 import type { Channel, ExecutionPlan } from "./plan.ts";
 import type { TaskStateHandle } from "./state-handle.ts";
@@ -24,6 +25,8 @@ export interface TaskDeployment {
      * other operators than it runs now.
      */
     readonly isOtherCode?: true;
+    /** The job ends with it: what it prepared is committed, and nothing else is done. */
+    readonly isStopped?: true;
   };
 }
 
@@ -68,6 +71,11 @@ export interface TaskActivity {
   readonly isIdle: boolean;
   /** The checkpoint since whose barrier nothing was processed; absent where something was. */
   readonly cleanSince?: CheckpointId;
+  /**
+   * The savepoint behind whose barrier nothing is done any more. `isCommitted`: it is complete, and
+   * all that was prepared for it is done.
+   */
+  readonly stopped?: { readonly checkpoint: CheckpointId; readonly isCommitted: boolean };
 }
 
 export type HeartbeatOutcome =
@@ -180,7 +188,11 @@ export interface SubtaskApi {
   deploy(deployment: TaskDeployment): Promise<DeployOutcome>;
   /** Sources begin to read. Called once every subtask is deployed. */
   start(attempt: Attempt): Promise<AttemptOutcome>;
-  triggerCheckpoint(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;
+  triggerCheckpoint(
+    attempt: Attempt,
+    checkpoint: CheckpointId,
+    savepoint?: SavepointMark,
+  ): Promise<AttemptOutcome>;
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome>;
   notifyAborted(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;
   heartbeat(attempt: Attempt): Promise<HeartbeatOutcome>;

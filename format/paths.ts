@@ -2,6 +2,8 @@
 //   P1. Keys contain the checkpoint, and for files of subtasks also the attempt, so no two writers
 //       ever share a key and nothing is overwritten.
 //   P2. The checkpoint that wrote a file can be read from its key; retention relies on it.
+//   P3. A savepoint is a folder outside of every job's prefix, so that nothing that is done to a job's
+//       files reaches it. Its name holds job and checkpoint: no two savepoints share one.
 
 import type { Attempt, CheckpointId, JobId, TaskId } from "./ids.ts";
 import { checkpointId } from "./ids.ts";
@@ -22,6 +24,45 @@ export const snapshotPath = (
   attempt: Attempt,
   task: TaskId,
 ): string => `${checkpointPrefix(job, checkpoint)}${task.vertex}-${task.index}-a${attempt}`;
+
+/** Under which all savepoints are. */
+const savepointsPrefix = "savepoints/";
+
+/** One level of a directory: what needs no escaping in a URL or a shell, and no `.` or `..`. */
+const directoryName = /^(?!\.)[A-Za-z0-9._=-]{1,64}$/;
+const directoryLevelsMax = 8;
+const savepointName = "savepoint-";
+
+/**
+ * The directory that a client means, with or without the `savepoints/` that all are in; undefined
+ * where it is none of ours.
+ */
+export function savepointDirectory(text: string): string | undefined {
+  const inner = text.startsWith(savepointsPrefix) ? text.slice(savepointsPrefix.length) : text;
+  const levels = inner.replace(/\/$/, "").split("/");
+  if (inner === "") return savepointsPrefix;
+  const isPlain = levels.every(
+    (name) => directoryName.test(name) && !name.startsWith(savepointName),
+  );
+  if (!isPlain || levels.length > directoryLevelsMax) return undefined;
+  return `${savepointsPrefix}${levels.join("/")}/`;
+}
+
+/** A savepoint's own folder; `directory` as `savepointDirectory` gives it. */
+export const savepointFolder = (directory: string, job: JobId, checkpoint: CheckpointId): string =>
+  `${directory}${savepointName}${job}-${checkpoint}/`;
+
+export const isInSavepoint = (path: string): boolean => path.startsWith(savepointsPrefix);
+
+/** The commit point of a savepoint: written once, by conditional create. */
+export const savepointManifestPath = (folder: string): string => `${folder}_metadata`;
+
+/** What one subtask wrote for a savepoint. Its id is of one attempt, so no other writes there. */
+export const savepointFilePath = (folder: string, task: TaskId): string =>
+  `${folder}${task.vertex}-${task.index}`;
+
+/** The folder that holds a manifest. */
+export const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);
 
 /** The checkpoint whose folder holds `path`, or undefined where the path is none of ours. */
 export function checkpointOfPath(job: JobId, path: string): CheckpointId | undefined {

@@ -67,5 +67,21 @@ export const filesOf = ({ keyed, operator, channels = [] }: TaskStateHandle): st
     ...channels.map((state) => state.frames),
   ].flatMap((bytes) => (bytes.kind === "file" ? [bytes.path] : []));
 
+/** The same state with its files named otherwise. */
+export function renamed(
+  { keyed, operator, channels }: TaskStateHandle,
+  nameOf: (path: string) => string,
+): TaskStateHandle {
+  const moved = (bytes: BytesHandle): BytesHandle =>
+    bytes.kind === "file" ? { ...bytes, path: nameOf(bytes.path) } : bytes;
+  return {
+    keyed: keyed.map((state) => ({ ...state, segments: state.segments.map(moved) })),
+    operator: operator.map((state) => ({ ...state, bytes: moved(state.bytes) })),
+    ...(channels && {
+      channels: channels.map((state) => ({ ...state, frames: moved(state.frames) })),
+    }),
+  };
+}
+
 export const lengthOf = (bytes: BytesHandle): number =>
   bytes.kind === "inline" ? bytes.bytes.length : bytes.length;

@@ -180,8 +180,8 @@ export class CoordinatorInstance extends Instance<State> {
           answered: (job, task, outcome, now) => job.started(effect.attempt, task, outcome, now),
         });
       case "trigger": {
-        const { attempt, checkpoint } = effect;
-        return this.#ask(effect, (subtask) => subtask.trigger(attempt, checkpoint), {
+        const { attempt, checkpoint, savepoint } = effect;
+        return this.#ask(effect, (subtask) => subtask.trigger(attempt, checkpoint, savepoint), {
           answered: (job, task, outcome, now) =>
             job.triggered(attempt, checkpoint, task, outcome, now),
         });
@@ -248,6 +248,22 @@ export class CoordinatorInstance extends Instance<State> {
             failed: () => this.handle((job, now) => job.notDeleted(now)),
           }),
         );
+      case "deleteFolder": {
+        const { folder } = effect;
+        return this.send(() =>
+          this.#deployment.bucket.list(this, {
+            done: (paths) =>
+              this.#delete(
+                paths.filter((path) => path.startsWith(folder)),
+                {
+                  done: () => this.handle((job, now) => job.folderDeleted(folder, now)),
+                  failed: () => {},
+                },
+              ),
+            failed: () => {},
+          }),
+        );
+      }
       case "sweep": {
         const { job } = this.#stored!.record;
         const reachable = new Set(effect.reachable);

@@ -40,9 +40,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: "coordinator/checkpointing.ts",
-        from: `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });`,
+        from: `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest, path) });`,
         to:
-          `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest) });\n` +
+          `    this.#state.push({ kind: "publish", attempt, candidate, bytes: encodeManifest(manifest, path) });\n` +
           `    const { all: tasks } = this.#state.tasks;\n` +
           `    this.#state.push({ kind: "notifyComplete", attempt, checkpoint, tasks });`,
       },

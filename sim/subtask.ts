@@ -16,6 +16,7 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
+import type { SavepointMark } from "../format/frame.ts";
 import type {
   AttemptOutcome,
   DeployFault,
@@ -186,8 +187,10 @@ export class SubtaskInstance extends Instance<State> {
     return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
   }
 
-  trigger(attempt: Attempt, checkpoint: CheckpointId): AttemptOutcome {
-    return this.#within(attempt, (run) => run.handle((now) => run.task.trigger(checkpoint, now)));
+  trigger(attempt: Attempt, checkpoint: CheckpointId, savepoint?: SavepointMark): AttemptOutcome {
+    return this.#within(attempt, (run) =>
+      run.handle((now) => run.task.trigger(checkpoint, now, savepoint)),
+    );
   }
 
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): HeartbeatOutcome {

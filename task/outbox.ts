@@ -83,7 +83,7 @@ export class Outbox {
 
   broadcastBarrier(barrier: Barrier): void {
     this.flush();
-    const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt);
+    const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt, barrier.savepoint);
     this.#barrier = { barrier, mark };
     for (const channel of this.#channels) channel.window.offer(mark);
   }

@@ -6,6 +6,8 @@
 //   S3. An empty table has no chain: it leaves nothing behind.
 //   S4. A chain that was restored is gone on with where it is this subtask's alone, whole, and of the
 //       schemas the program declares today; else the next segment is full.
+//   S5. A savepoint holds every table whole and refers to nothing else; nothing else refers to it: the
+//       next segment after it is full.
 
 import type { CheckpointConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
@@ -22,7 +24,7 @@ import {
 } from "../format/segment.ts";
 import { type BytesHandle, type KeyedStateHandle, lengthOf } from "../format/state-handle.ts";
 import type { BackendTable, StateBackend } from "../operators/state/backend.ts";
-import type { SnapshotFile } from "./snapshot-file.ts";
+import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 
 /** A state to begin with. */
 export interface RestoredKeyedState {
@@ -153,6 +155,30 @@ export class StateSnapshots {
   /** A segment did not reach its place: nothing may build on the chains as they are. */
   lost(): void {
     this.#chains.clear();
+  }
+
+  /** All of it, for a savepoint; `path` is that of its file (S5). */
+  freezeWhole(checkpoint: CheckpointId, path: string): FrozenState {
+    this.#chains.clear();
+    const keyed: Omit<KeyedStateHandle, "segments">[] = [];
+    const parts: Uint8Array[] = [];
+    for (const { uid, state, table } of this.#tables()) {
+      if (table.size === 0) {
+        table.freeze("full");
+        continue;
+      }
+      keyed.push({ uid, state, range: this.#range });
+      parts.push(this.#segment({ uid, state, kind: "full" }, table));
+    }
+    this.#backend.sealed(checkpoint);
+    const bytes = bytesOf(parts);
+    const { handles, file } = place(parts, {
+      isInline: bytes <= this.#inlineThreshold,
+      file: undefined,
+      path,
+    });
+    const states = keyed.map((handle, at) => ({ ...handle, segments: [handles[at]!] }));
+    return { keyed: states, file, bytes, stateBytes: bytes };
   }
 
   freeze(checkpoint: CheckpointId): FrozenState {

@@ -21,6 +21,7 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
+import type { SavepointMark } from "../format/frame.ts";
 import { heartbeatTimeout, readWait } from "../format/limits.ts";
 import type {
   AttemptOutcome,
@@ -148,8 +149,14 @@ export function subtaskClass(
       return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
     }
 
-    async triggerCheckpoint(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome> {
-      return this.#within(attempt, (run) => run.handle((now) => run.task.trigger(checkpoint, now)));
+    async triggerCheckpoint(
+      attempt: Attempt,
+      checkpoint: CheckpointId,
+      savepoint?: SavepointMark,
+    ): Promise<AttemptOutcome> {
+      return this.#within(attempt, (run) =>
+        run.handle((now) => run.task.trigger(checkpoint, now, savepoint)),
+      );
     }
 
     async notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome> {

@@ -13,13 +13,16 @@
 //       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
+//   A9. Behind the barrier of a savepoint that stops the job nothing is done: no record is taken and
+//       no timer fires, until the savepoint has failed or a newer checkpoint shows that it has.
+//       Savepoints that stop nothing commit nothing: the next checkpoint does.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
 import { FormatError } from "../format/format-error.ts";
-import { atOnce, type Barrier, decodeFrame, never } from "../format/frame.ts";
+import { atOnce, type Barrier, decodeFrame, never, type SavepointMark } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import {
@@ -39,7 +42,7 @@ import type {
   TaskMetrics,
   WaitReason,
 } from "../format/messages.ts";
-import { snapshotPath } from "../format/paths.ts";
+import { savepointFilePath, snapshotPath } from "../format/paths.ts";
 import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
@@ -156,6 +159,8 @@ export class Task {
   /** Highest checkpoint that was triggered here; a repeated call changes nothing. */
   #lastTriggered = 0;
   #snapshot: OpenSnapshot | undefined;
+  /** The savepoint that stops this task (A9), and whether it is known to be complete. */
+  #stopped: { readonly checkpoint: CheckpointId; readonly isComplete: boolean } | undefined;
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
@@ -227,6 +232,8 @@ export class Task {
     this.#snapshots.restored();
     this.#operatorStates.restored();
     this.#checkMemory();
+    const { restore } = deployment;
+    if (restore?.isStopped) this.#stopped = { checkpoint: restore.checkpoint, isComplete: true };
     if (restored !== undefined) {
       for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);
     }
@@ -309,7 +316,8 @@ export class Task {
     const { flushAt = never, holdsBarrier, hasBacklog } = this.#outbox;
     const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
     // Without room a timer waits for credit, not for the clock (A8).
-    const firesAt = hasBacklog ? never : (this.nextTimerAt ?? never);
+    const mayFire = !hasBacklog && this.#stopped === undefined;
+    const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
     const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt, firesAt);
     return at === never ? undefined : at;
   }
@@ -318,6 +326,12 @@ export class Task {
     return {
       isIdle: this.#isIdle,
       ...(this.#clean !== undefined && { cleanSince: this.#clean.upTo }),
+      ...(this.#stopped !== undefined && {
+        stopped: {
+          checkpoint: this.#stopped.checkpoint,
+          isCommitted: this.#stopped.isComplete && !this.isCommitting,
+        },
+      }),
     };
   }
 
@@ -442,12 +456,14 @@ export class Task {
   // Checkpoints.
 
   /** Of a source: the barrier enters the stream here, between two batches. Repeatable. */
-  trigger(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
+  trigger(checkpoint: CheckpointId, now: Millis, savepoint?: SavepointMark): TaskEffect[] {
     return this.#event(now, () => {
       if (this.#isRunning() && checkpoint > this.#lastTriggered) {
         const { alignedTimeout } = this.#deployment.config.checkpointing;
-        const overtakesAt = this.#mayOvertake ? this.#now + alignedTimeout : never;
-        this.#checkpoint({ checkpoint, overtakesAt }, this.#now);
+        // A savepoint has no rows on their way in it, so that it can be started from at another size.
+        const mayOvertake = this.#mayOvertake && savepoint === undefined;
+        const overtakesAt = mayOvertake ? this.#now + alignedTimeout : never;
+        this.#checkpoint({ checkpoint, overtakesAt, ...(savepoint && { savepoint }) }, this.#now);
       }
       this.#lastTriggered = Math.max(this.#lastTriggered, checkpoint);
     });
@@ -459,6 +475,9 @@ export class Task {
       this.#chain.commit(checkpoint);
       this.#backend.completed(checkpoint);
       this.#commit(checkpoint);
+      if (this.#stopped?.checkpoint === checkpoint) {
+        this.#stopped = { checkpoint, isComplete: true };
+      }
     });
   }
 
@@ -470,6 +489,7 @@ export class Task {
   notifyAborted(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#aligner.onAborted(checkpoint);
+      if (this.#stopped?.checkpoint === checkpoint) this.#stopped = undefined;
       if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
         this.#abandonSnapshot();
       }
@@ -533,7 +553,7 @@ export class Task {
   }
 
   #fireTimers(): void {
-    if ((this.nextTimerAt ?? never) > this.#now) return;
+    if (this.#stopped !== undefined || (this.nextTimerAt ?? never) > this.#now) return;
     this.#clean = undefined;
     this.#chain.fireTimers(this.#now);
     this.#push();
@@ -569,6 +589,7 @@ export class Task {
   }
 
   #stepSource(source: TopicSource): boolean {
+    if (this.#stopped !== undefined) return false;
     if (this.#commits.bytes + this.#deadLetters.bytes >= deadLetterBytesPause) return false;
     const stored = source.take();
     if (stored === undefined) return false;
@@ -658,13 +679,18 @@ export class Task {
   }
 
   #checkpoint(barrier: Barrier, firstBarrierAt: number, channels = new ChannelCapture()): void {
+    const { checkpoint, savepoint } = barrier;
     this.#abandonSnapshot();
     this.#outbox.broadcastBarrier(barrier);
-    this.#chain.prepareCommit(barrier.checkpoint);
-    this.#commits.prepare(this.#deadLetters.prepare(barrier.checkpoint));
+    this.#chain.prepareCommit(checkpoint);
+    this.#commits.prepare(this.#deadLetters.prepare(checkpoint));
+    this.#stopped = savepoint?.stops === true ? { checkpoint, isComplete: false } : undefined;
     const open: OpenSnapshot = {
       barrier,
-      frozen: this.#snapshots.freeze(barrier.checkpoint),
+      frozen:
+        savepoint === undefined
+          ? this.#snapshots.freeze(checkpoint)
+          : this.#snapshots.freezeWhole(checkpoint, this.#pathOf(barrier)),
       operator: this.#operatorStates.freeze(),
       channels,
       frozenAt: this.#now,
@@ -672,10 +698,20 @@ export class Task {
       lastBarrierAt: this.#now,
     };
     this.#snapshot = open;
-    const { checkpoint } = barrier;
-    this.#clean = { from: this.#clean?.from ?? checkpoint, upTo: checkpoint };
+    // A savepoint is nothing to rest on.
+    if (savepoint === undefined) {
+      this.#clean = { from: this.#clean?.from ?? checkpoint, upTo: checkpoint };
+    }
     if (this.#now >= barrier.overtakesAt) this.#overtakeOutputs(open);
     this.#acknowledge();
+  }
+
+  /** Of the file that the snapshot at that barrier is written to. */
+  #pathOf({ checkpoint, savepoint }: Barrier): string {
+    const { job, attempt, task } = this.#deployment;
+    return savepoint === undefined
+      ? snapshotPath(job, checkpoint, attempt, task)
+      : savepointFilePath(savepoint.folder, task);
   }
 
   #overtakeOutputs({ channels }: OpenSnapshot): void {
@@ -690,10 +726,12 @@ export class Task {
     // A barrier that will never overtake leaves nothing behind; nothing is to be waited for.
     if (barrier.overtakesAt !== never && this.#outbox.holdsBarrier) return;
     this.#snapshot = undefined;
-    const { attempt, task, job, config } = this.#deployment;
-    const { checkpoint } = barrier;
-    const { storage, inlineThreshold } = config.checkpointing;
-    const path = snapshotPath(job, checkpoint, attempt, task);
+    const { attempt, task, config } = this.#deployment;
+    const { checkpoint, savepoint } = barrier;
+    const { inlineThreshold } = config.checkpointing;
+    // A savepoint is in the bucket wherever checkpoints are.
+    const storage = savepoint === undefined ? config.checkpointing.storage : "r2";
+    const path = this.#pathOf(barrier);
     const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
     const parts = operator.map((state) => state.bytes);
     const isInline = bytesOf(parts) <= Math.max(inlineMax, operatorStateInlineBytes);
@@ -800,6 +838,7 @@ export class Task {
       this.#aligner.isSettled &&
       this.#snapshot === undefined &&
       this.#turn === undefined &&
+      this.#stopped === undefined &&
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
       (this.#source?.isAtEnd ?? true)

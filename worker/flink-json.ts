@@ -17,6 +17,7 @@ import {
   type TaskStatus,
 } from "../format/job-status.ts";
 import type { JobPhase, JobSummary } from "../format/messages.ts";
+import { isInSavepoint } from "../format/paths.ts";
 import { type ExecutionPlan, tasksOf, type VertexPlan } from "../format/plan.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -264,7 +265,7 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
     summary: summaryOf(history.filter(({ outcome }) => outcome.kind === "completed")),
     latest: {
       completed: record(latest.completed),
-      savepoint: null,
+      savepoint: record(latest.savepoint),
       failed: record(latest.failed),
       restored:
         latest.restored === undefined
@@ -272,7 +273,7 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
           : {
               id: latest.restored.id,
               restore_timestamp: latest.restored.at,
-              is_savepoint: false,
+              is_savepoint: isInSavepoint(latest.restored.path),
               external_path: latest.restored.path,
             },
     },
@@ -281,11 +282,11 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
 }
 
 function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): Json {
-  const { outcome, acks } = checkpoint;
+  const { outcome, acks, isSavepoint = false } = checkpoint;
   const common = {
     id: checkpoint.id,
-    is_savepoint: false,
-    savepointFormat: null,
+    is_savepoint: isSavepoint,
+    savepointFormat: isSavepoint ? "CANONICAL" : null,
     trigger_timestamp: checkpoint.triggered,
     latest_ack_timestamp: latestAck(checkpoint),
     checkpointed_size: checkpointedSize(checkpoint),
@@ -296,7 +297,7 @@ function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): J
     persisted_data: 0,
     num_subtasks: subtasks,
     num_acknowledged_subtasks: new Set(acks.map(({ task }) => taskKey(task))).size,
-    checkpoint_type: "CHECKPOINT",
+    checkpoint_type: isSavepoint ? "SAVEPOINT" : "CHECKPOINT",
     tasks: {},
   };
   switch (outcome.kind) {

@@ -13,6 +13,7 @@ import type { Catalog } from "./catalog.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { savepointRoutes } from "./routes/savepoints.ts";
 import { tableRoutes } from "./routes/tables.ts";
 import { topicRoutes } from "./routes/topics.ts";
 
@@ -51,7 +52,7 @@ export function httpApp(catalog: Catalog): Routes {
   }
   app.use(authenticate);
   for (const base of bases) {
-    for (const routes of [topicRoutes, jarRoutes, jobRoutes, tableRoutes]) {
+    for (const routes of [topicRoutes, jarRoutes, jobRoutes, savepointRoutes, tableRoutes]) {
       addGuarded(app, base, routes(catalog));
     }
   }

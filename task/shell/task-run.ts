@@ -19,6 +19,7 @@ import type {
   TaskMetrics,
   TopicPartitionApi,
 } from "../../format/messages.ts";
+import { isInSavepoint } from "../../format/paths.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
 import type { Commit } from "../commits.ts";
@@ -246,7 +247,8 @@ export class TaskRun {
   async #snapshot(file: SnapshotFile | undefined, ack: CheckpointAck): Promise<void> {
     const handedOverAt = Date.now();
     if (file !== undefined) this.#stored = this.#stored.then(() => this.#store(file));
-    await Promise.all([this.#stored, this.#keep(file, ack)]);
+    const isSavepoint = file !== undefined && isInSavepoint(file.path);
+    await Promise.all([this.#stored, ...(isSavepoint ? [] : [this.#keep(file, ack)])]);
     if (this.#isOver) return;
     const lost = filesOf(ack.state).find((path) => this.#lostFiles.has(path));
     const { attempt, checkpoint, task } = ack;

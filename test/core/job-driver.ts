@@ -23,7 +23,7 @@ import {
   type TaskKey,
   taskKey,
 } from "../../format/ids.ts";
-import type { CheckpointRecord } from "../../format/job-status.ts";
+import type { CheckpointRecord, SavepointAnswer } from "../../format/job-status.ts";
 import { rangeOfSubtask } from "../../format/key-groups.ts";
 import { decodeManifest } from "../../format/manifest.ts";
 import type {
@@ -35,7 +35,7 @@ import type {
   RestOutcome,
   TaskActivity,
 } from "../../format/messages.ts";
-import { manifestPath, snapshotPath } from "../../format/paths.ts";
+import { manifestPath, savepointFilePath, snapshotPath } from "../../format/paths.ts";
 import {
   type ExecutionPlan,
   type Partitioning,
@@ -133,7 +133,7 @@ interface TaskRequest<Kind> {
 }
 
 export type Request =
-  | EffectOf<"loadManifest" | "publish" | "probeManifest" | "sweep" | "announce">
+  | EffectOf<"loadManifest" | "publish" | "probeManifest" | "sweep" | "deleteFolder" | "announce">
   | { readonly kind: "deploy"; readonly deployment: EffectOf<"deploy">["deployments"][number] }
   | TaskRequest<"start">
   | TaskRequest<"trigger">
@@ -164,6 +164,8 @@ export class JobDriver {
   /** Effects since the last `take`. */
   effects: Effect[] = [];
   inFlight: Request[] = [];
+  /** Of the savepoints that were triggered. */
+  readonly folders = new Map<CheckpointId, string>();
   /** What a subtask says of itself when it is asked. */
   activityOf: (task: TaskId) => TaskActivity = () => ({ isIdle: false });
   /** What the dispatcher lists. */
@@ -324,6 +326,13 @@ export class JobDriver {
     this.perform(effects);
   }
 
+  savepoint(trigger: string, then?: "stop" | "cancel"): SavepointAnswer {
+    const request = { trigger, directory: "savepoints/", ...(then && { then }) };
+    const { answer, effects } = this.#job.savepoint(request, this.now);
+    this.perform(effects);
+    return answer;
+  }
+
   cancel(): "cancelling" | "ended" {
     const { outcome, effects } = this.#job.cancel(this.now);
     this.perform(effects);
@@ -355,7 +364,11 @@ export class JobDriver {
         return this.event((job, now) =>
           bytes === undefined
             ? job.manifestFailed(request.attempt, { damaged: true, message: "It is gone." }, now)
-            : job.manifestLoaded(request.attempt, decodeManifest(bytes), now),
+            : job.manifestLoaded(
+                request.attempt,
+                decodeManifest(bytes, request.checkpoint.path),
+                now,
+              ),
         );
       }
       case "deploy":
@@ -387,6 +400,13 @@ export class JobDriver {
       case "sweep":
         this.#sweep(request);
         return this.event((job, now) => job.swept(request.upTo, now));
+      case "deleteFolder": {
+        const { folder } = request;
+        for (const path of this.bucket.keys()) {
+          if (path.startsWith(folder)) this.bucket.delete(path);
+        }
+        return this.event((job, now) => job.folderDeleted(folder, now));
+      }
       case "announce": {
         const { summary } = request;
         const known = this.listed?.lastModification ?? 0;
@@ -476,10 +496,15 @@ export class JobDriver {
       (open) => open.id < checkpoint && !this.#acks.has(`${attempt} ${open.id} ${taskKey(task)}`),
     );
     if (older !== undefined) this.ackOf(task, older.id, { attempt, full });
-    const path = snapshotPath(this.record.job, checkpoint, attempt, task);
+    const folder = this.folders.get(checkpoint);
+    const path =
+      folder === undefined
+        ? snapshotPath(this.record.job, checkpoint, attempt, task)
+        : savepointFilePath(folder, task);
     this.#put(path, new Uint8Array([1]));
-    const chain = full ? [path] : [...(this.#chains.get(taskKey(task)) ?? []), path];
-    this.#chains.set(taskKey(task), chain);
+    const isWhole = full || folder !== undefined;
+    const chain = isWhole ? [path] : [...(this.#chains.get(taskKey(task)) ?? []), path];
+    this.#chains.set(taskKey(task), folder === undefined ? chain : []);
     const metrics = { alignment: 0, syncDuration: 0, asyncDuration: 0, bytes: 1, stateBytes: 1 };
     const ack = {
       attempt,
@@ -575,6 +600,9 @@ export class JobDriver {
           effect.kind === "notifyComplete" || effect.kind === "notifyAborted"
             ? "notify"
             : effect.kind;
+        if (effect.kind === "trigger" && effect.savepoint !== undefined) {
+          this.folders.set(effect.checkpoint, effect.savepoint.folder);
+        }
         for (const task of tasks) {
           this.inFlight.push({ kind, attempt, task, ...checkpoint } as Request);
         }

@@ -114,12 +114,13 @@ export class Witness {
     }
     const isOver = isTerminal(phase) || isEnding(phase);
     const { restingSince } = this.#stored;
-    const isQuiet = effect.kind === "announce" || restingSince === undefined;
+    const isQuiet =
+      effect.kind === "announce" || effect.kind === "deleteFolder" || restingSince === undefined;
     this.#must(isQuiet, `Q4: ${effect.kind} from a job that rests`);
     switch (effect.kind) {
       case "loadManifest":
         this.#must(!isOver && this.#deploying(attempt).length > 0, `J5: restores in ${phase}`);
-        this.#must(effect.checkpoint.id === checkpoints.retained[0]?.id, "K5: restores the latest");
+        this.#must(effect.checkpoint.id === this.#restorePoint, "K5: restores the latest");
         return;
       case "deploy": {
         this.#must(!isOver, `J5: deploys in ${phase}`);
@@ -131,7 +132,7 @@ export class Witness {
         this.#must(tasks.length > 0 && sameSet(tasks, due), "whole regions are deployed");
         for (const { attempt: own, restore } of effect.deployments) {
           this.#must(own === of, "J1: deploys another attempt");
-          this.#must(restore?.checkpoint === checkpoints.retained[0]?.id, "restores the latest");
+          this.#must(restore?.checkpoint === this.#restorePoint, "restores the latest");
           for (const path of restore?.states.flatMap(filesOf) ?? []) {
             this.#must(this.#bucket.has(path), `restores from ${path}, which is gone`);
           }
@@ -159,6 +160,13 @@ export class Witness {
           checkpoints.open.some((open) => open.id === checkpoint && open.attempt === attempt),
           "the checkpoint is open, durably",
         );
+        this.#triggered.push(checkpoint);
+        if (effect.savepoint !== undefined) {
+          this.#must(checkpoints.open.length === 1, "P2: a savepoint is taken alone");
+          return;
+        }
+        const isTaking = checkpoints.open.some((open) => open.isSavepoint);
+        this.#must(!isTaking, "P2: a savepoint is taken alone");
         this.#must(
           checkpoints.open.length <= this.#config.checkpointing.maxConcurrent,
           "K4: count",
@@ -168,7 +176,6 @@ export class Witness {
         const isLast = tasksOf(this.#plan).every((each) => this.#idle.has(taskKey(each)));
         this.#must(isDue || isLast, "K4: interval");
         this.#must(now >= this.#lastEndAt + minPause, "K4: min pause");
-        this.#triggered.push(checkpoint);
         this.#lastTriggerAt = now;
         return;
       }
@@ -190,14 +197,18 @@ export class Witness {
         return this.#must(isPublishing(checkpoints, effect.candidate.id), "J6");
       case "notifyComplete": {
         const { checkpoint } = effect;
-        const latest = checkpoints.retained[0];
+        const { stopping } = this.#stored;
+        const latest =
+          stopping?.savepoint.id === checkpoint ? stopping.savepoint : checkpoints.retained[0];
         this.#must(phase === "RUNNING", `J3: completes in ${phase}`);
         this.#must(latest?.id === checkpoint, "J3: not recorded");
-        this.#must(latest?.attempt === attempt, "J1: told to another attempt");
+        const isStop = stopping?.savepoint.id === checkpoint;
+        // It is told until everybody has committed, also to whoever was restored from it.
+        this.#must(isStop || latest?.attempt === attempt, "J1: told to another attempt");
         this.#must(latest !== undefined && this.#bucket.has(latest.path), "J3: no manifest");
         for (const task of effect.tasks.map(taskKey)) {
           const told = this.#setOf(this.#told, checkpoint);
-          this.#must(!told.has(task), "told of one completion twice");
+          this.#must(isStop || !told.has(task), "told of one completion twice");
           told.add(task);
         }
         this.#must(!this.#aborted.has(checkpoint), "K2: completed after it was aborted");
@@ -235,6 +246,14 @@ export class Witness {
         return;
       case "deleteFiles":
         return;
+      case "deleteFolder": {
+        const { savepoints = [] } = this.#stored;
+        const isKept = savepoints.some(
+          ({ progress }) =>
+            progress.kind === "completed" && progress.path.startsWith(effect.folder),
+        );
+        return this.#must(!isKept, "P3: deletes a savepoint that is complete");
+      }
       case "sweep": {
         const needed = checkpoints.retained.flatMap((entry) => entry.files);
         const reachable = new Set(effect.reachable);
@@ -286,7 +305,8 @@ export class Witness {
   ): void {
     this.#must(after.nextId >= before.nextId, "K1: ids are never taken back");
     const open = new Set(after.open.map((entry) => entry.id));
-    if (before.open.some((entry) => !open.has(entry.id))) this.#lastEndAt = now;
+    const ended = before.open.filter((entry) => !open.has(entry.id));
+    if (ended.some((entry) => !entry.isSavepoint)) this.#lastEndAt = now;
     this.#must(
       after.publishing.every(({ candidate }) => open.has(candidate.id)),
       "publishes a dead one",
@@ -302,9 +322,11 @@ export class Witness {
     if (had && isTerminal(phase)) {
       const { retention } = this.#config.checkpointing;
       const stays =
-        phase === "CANCELED"
-          ? retention === "RETAIN_ON_CANCELLATION"
-          : retention !== "NO_EXTERNALIZED_CHECKPOINTS" || isBeyondRestart === true;
+        phase === "FINISHED"
+          ? false
+          : phase === "CANCELED"
+            ? retention === "RETAIN_ON_CANCELLATION"
+            : retention !== "NO_EXTERNALIZED_CHECKPOINTS" || isBeyondRestart === true;
       this.#must(ids.length > 0 === stays, `retention: ${ids.length} kept in ${phase}`);
     }
     const oldIds = new Set(before.retained.map((entry) => entry.id));
@@ -313,6 +335,11 @@ export class Witness {
       this.#must(!this.#aborted.has(entry.id), "K2: completed after it was aborted");
       this.#must(this.#bucket.has(entry.path), "K2: completed without a manifest");
     }
+  }
+
+  get #restorePoint(): CheckpointId | undefined {
+    const { stopping, checkpoints } = this.#stored;
+    return stopping?.savepoint.id ?? checkpoints.retained[0]?.id;
   }
 
   get #plan(): ExecutionPlan {

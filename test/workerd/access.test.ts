@@ -98,6 +98,9 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "PATCH /jobs/:jobid": ["admin"],
   "GET /jobs/:jobid/exceptions": ["admin", "read"],
   "GET /jobs/:jobid/checkpoints": ["admin", "read"],
+  "POST /jobs/:jobid/savepoints": ["admin"],
+  "GET /jobs/:jobid/savepoints/:triggerid": ["admin", "read"],
+  "POST /jobs/:jobid/stop": ["admin"],
   "GET /jobs/:jobid/tables/:table": ["admin", "read"],
   "GET /jobs/:jobid/tables/:table/:key": ["admin", "read"],
 };

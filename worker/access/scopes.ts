@@ -30,6 +30,9 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["PATCH /jobs/:jobid", "admin"],
   ["GET /jobs/:jobid/exceptions", "read"],
   ["GET /jobs/:jobid/checkpoints", "read"],
+  ["POST /jobs/:jobid/savepoints", "admin"],
+  ["GET /jobs/:jobid/savepoints/:triggerid", "read"],
+  ["POST /jobs/:jobid/stop", "admin"],
   ["GET /jobs/:jobid/tables/:table", "read"],
   ["GET /jobs/:jobid/tables/:table/:key", "read"],
 ]);
