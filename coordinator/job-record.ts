@@ -80,7 +80,7 @@ export interface JobRecord {
   /** The complete savepoint that the job ends with; it is what a restart begins with. */
   readonly stopping?: {
     readonly trigger: string;
-    readonly then: NonNullable<SavepointRequest["then"]>;
+    readonly ends: NonNullable<SavepointRequest["ends"]>;
     readonly savepoint: RetainedCheckpoint;
   };
   /** How it ends instead of being cancelled. */

@@ -51,7 +51,7 @@ export class Savepoints {
     const { phase, job, stopping } = this.#state.record;
     const known = this.#all.find(({ trigger }) => trigger === request.trigger);
     if (known !== undefined) {
-      if (known.directory === request.directory && known.then === request.then) {
+      if (known.directory === request.directory && known.ends === request.ends) {
         return { kind: "accepted" };
       }
       const reason = `Trigger id ${request.trigger} is that of another request; choose a new one.`;
@@ -60,7 +60,7 @@ export class Savepoints {
     if (isTerminal(phase) || isEnding(phase)) {
       return { kind: "refused", reason: `Job ${job} is ${phase}; it takes no savepoint any more.` };
     }
-    const stop = this.#all.find((each) => each.then !== undefined && isOpen(each));
+    const stop = this.#all.find((each) => each.ends !== undefined && isOpen(each));
     if (stopping !== undefined || stop !== undefined) {
       const by = stopping?.trigger ?? stop?.trigger;
       return { kind: "refused", reason: `Job ${job} is being stopped with savepoint ${by}.` };
@@ -131,12 +131,12 @@ export class Savepoints {
   }
 
   #completed(
-    { then, trigger }: SavepointRecord,
+    { ends, trigger }: SavepointRecord,
     { id, attempt, path, completedAt, files }: NonNullable<JobRecord["stopping"]>["savepoint"],
   ): void {
-    if (then === undefined) return; // P4
+    if (ends === undefined) return; // P4
     this.#update({
-      stopping: { trigger, then, savepoint: { id, attempt, path, completedAt, files } },
+      stopping: { trigger, ends, savepoint: { id, attempt, path, completedAt, files } },
     });
     this.#state.tell(this.#state.tasks.all, (of, tasks) => {
       return { kind: "notifyComplete", attempt: of, checkpoint: id, tasks };
@@ -165,7 +165,7 @@ export class Savepoints {
     const checkpoint = checkpoints.nextId;
     this.#enter(next, { kind: "taking", checkpoint });
     const folder = this.#folderOf(next, checkpoint);
-    this.#checkpointing.trigger(now, { folder, stops: next.then !== undefined });
+    this.#checkpointing.trigger(now, { folder, stops: next.ends !== undefined });
   }
 
   #deleteLeftovers(now: Millis): void {
@@ -186,7 +186,7 @@ export class Savepoints {
       return stopped?.checkpoint === stopping.savepoint.id && stopped.isCommitted;
     });
     if (!isDone) return;
-    if (stopping.then === "stop") this.#update({ endsAs: "FINISHED" });
+    if (stopping.ends === "stop") this.#update({ endsAs: "FINISHED" });
     this.#onStopped(now);
   }
 

@@ -103,7 +103,7 @@ export interface SavepointRequest {
   /** Of `savepointDirectory`. */
   readonly directory: string;
   /** What becomes of the job once it is complete; absent: it goes on. */
-  readonly then?: "stop" | "cancel";
+  readonly ends?: "stop" | "cancel";
 }
 
 export type SavepointAnswer =

@@ -326,8 +326,8 @@ export class JobDriver {
     this.perform(effects);
   }
 
-  savepoint(trigger: string, then?: "stop" | "cancel"): SavepointAnswer {
-    const request = { trigger, directory: "savepoints/", ...(then && { then }) };
+  savepoint(trigger: string, ends?: "stop" | "cancel"): SavepointAnswer {
+    const request = { trigger, directory: "savepoints/", ...(ends && { ends }) };
     const { answer, effects } = this.#job.savepoint(request, this.now);
     this.perform(effects);
     return answer;

@@ -136,7 +136,7 @@ describe("a savepoint", () => {
       { somethingElse: 1 },
       [],
     ]) {
-      expect((await post(path, body)).status, JSON.stringify(body)).toBe(400);
+      expect([body, (await post(path, body)).status]).toEqual([body, 400]);
     }
     expect((await post(`/jobs/${job.id}/stop`, { drain: true })).status).toBe(400);
     expect((await call(`${path}/${"a".repeat(32)}`)).status).toBe(404);

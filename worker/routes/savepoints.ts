@@ -50,7 +50,7 @@ export function savepointRoutes(): Hono<Jobs> {
     return requested(c, c.req.param("jobid"), {
       trigger: body.triggerId ?? newTrigger(),
       directory: directoryOf("target-directory", body["target-directory"]),
-      ...(cancels && { then: "cancel" }),
+      ...(cancels && { ends: "cancel" }),
     });
   });
 
@@ -66,7 +66,7 @@ export function savepointRoutes(): Hono<Jobs> {
     return requested(c, c.req.param("jobid"), {
       trigger: body.triggerId ?? newTrigger(),
       directory: directoryOf("targetDirectory", body.targetDirectory),
-      then: "stop",
+      ends: "stop",
     });
   });
 
