@@ -24,7 +24,7 @@ import type { AttemptFailure } from "../format/job-status.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type { AttemptOutcome, DeployOutcome, TaskDeployment } from "../format/messages.ts";
 import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
-import { incompatibility, statesFor } from "./changed-code.ts";
+import { misfits, statesFor } from "./changed-code.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
 import type { Silence } from "./effects.ts";
@@ -140,21 +140,32 @@ export class Attempts {
 
   /** What an attempt begins with. */
   get #restorePoint(): RetainedCheckpoint | undefined {
-    return this.#state.record.stopping?.savepoint ?? this.#state.checkpoints.latest;
+    const { stopping, restore, startTime } = this.#state.record;
+    const own = stopping?.savepoint ?? this.#state.checkpoints.latest;
+    if (own !== undefined || restore === undefined) return own;
+    const { checkpoint: id, path } = restore;
+    return { id, attempt: attemptOf(1), path, completedAt: startTime, files: [] };
   }
 
   manifestLoaded(attempt: Attempt, manifest: Manifest, now: Millis): void {
     const { checkpoints, record } = this.#state;
     const latest = this.#restorePoint;
     if (this.#deploying(attempt).length === 0 || latest === undefined) return;
-    if (manifest.job !== record.job || manifest.checkpoint !== latest.id) {
+    const isBorrowed = latest.path === record.restore?.path;
+    const isJobs = isBorrowed || manifest.job === record.job;
+    if (!isJobs || manifest.checkpoint !== latest.id) {
       const found = `checkpoint ${manifest.checkpoint} of job ${manifest.job}`;
       const message = `${latest.path} is the manifest of ${found}.`;
       return this.manifestFailed(attempt, { damaged: true, message }, now);
     }
     if (this.#newPlan !== undefined) {
-      const reason = incompatibility(manifest, record.plan, this.#newPlan);
-      if (reason !== undefined) return this.#cannotGoOn(reason, now);
+      const reasons = misfits(manifest, this.#newPlan, {
+        ...(record.plan.shapes && { shapes: record.plan.shapes }),
+        checkpoint: `checkpoint ${manifest.checkpoint}`,
+        program: "the new version",
+        allowNonRestoredState: isBorrowed && record.restore?.allowNonRestoredState === true,
+      });
+      if (reasons.length > 0) return this.#cannotGoOn(reasons.join(" "), now);
       this.#replan(this.#newPlan, now);
     }
     checkpoints.restored();
@@ -343,6 +354,7 @@ export class Attempts {
 
   #deploy(indices: readonly number[], attempt: Attempt, manifest?: Manifest): void {
     const { job, plan, config, stopping } = this.#state.record;
+    const isBorrowed = this.#restorePoint?.path === this.#state.record.restore?.path;
     const deployments = this.#tasksOf(indices).map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
@@ -353,6 +365,7 @@ export class Attempts {
         checkpoint,
         states,
         ...(isOtherCode && { isOtherCode }),
+        ...(isBorrowed && { isBorrowed }),
         ...(stopping?.savepoint.id === checkpoint && { isStopped: true as const }),
       };
       return { ...deployment, restore };
@@ -368,6 +381,7 @@ export class Attempts {
   #damaged({ task, message }: Pick<Failure, "task" | "message">, now: Millis): void {
     const { checkpoints } = this.#state;
     const latest = this.#restorePoint;
+    // One that is another job's, or that this one ends with, has none before it.
     const previous = latest === checkpoints.latest ? checkpoints.ledger.retained[1] : undefined;
     if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();
     const verdict =

@@ -1,5 +1,6 @@
-// What becomes of a running job when its program is deployed in another version: whether the new one
-// can go on from the job's checkpoint, and which state goes to which of its subtasks.
+// Whether a plan can go on from a checkpoint that was taken in another one, and which state goes to
+// which of its subtasks: of a running job whose program is deployed in another version, and of a job
+// that is started from a savepoint, in other code or at another size.
 //   U1. State is known by the uid of its operator, never by its place: chains may be cut otherwise.
 //   U2. No state is left behind and none is misread: an operator that has some must still be there,
 //       and be what it was as far as its state depends on it (`shapes` of the plan). What a process
@@ -9,7 +10,8 @@
 
 import type { JobConfig } from "../format/config.ts";
 import { type Manifest, statesOf } from "../format/manifest.ts";
-import type { ExecutionPlan, VertexPlan } from "../format/plan.ts";
+import { parseTaskKey } from "../format/ids.ts";
+import { type ExecutionPlan, taskKeysOf, type VertexPlan } from "../format/plan.ts";
 import type { TaskStateHandle } from "../format/state-handle.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobGraph } from "../stream/graph.ts";
@@ -36,54 +38,76 @@ export function ownCodeOf(
 }
 
 /**
- * Why the plan cannot go on from that checkpoint; undefined where it can.
+ * What keeps the plan from going on from that checkpoint: one sentence each, none where it can.
  *
- * @param taken the plan that the job had until now
+ * @param from what the states were taken in, where the manifest does not say so itself; what both
+ *   ends are called; and whether state may stay behind that no operator takes
  */
-export function incompatibility(
+export function misfits(
   manifest: Manifest,
-  taken: ExecutionPlan,
   plan: ExecutionPlan,
-): string | undefined {
-  const of = `Checkpoint ${manifest.checkpoint}`;
+  from: {
+    readonly shapes?: ExecutionPlan["shapes"];
+    readonly checkpoint: string;
+    readonly program: string;
+    readonly allowNonRestoredState: boolean;
+  },
+): string[] {
+  const { checkpoint, program } = from;
   if (manifest.maxParallelism !== plan.maxParallelism) {
-    return `${of} has ${manifest.maxParallelism} key groups, the new version ${plan.maxParallelism}.`;
+    return [
+      `${capital(checkpoint)} has ${manifest.maxParallelism} key groups, ${program} ${plan.maxParallelism}.`,
+    ];
   }
   const states = manifest.tasks.map(({ state }) => state);
-  if (states.some(({ channels = [] }) => channels.length > 0)) {
-    return (
-      `${of} is unaligned: it holds rows that were on their way between operators, and they fit ` +
-      `the version that it was taken in only.`
+  const hasRows = states.some(({ channels = [] }) => channels.length > 0);
+  const found: string[] = [];
+  if (hasRows && !isSameLayout(manifest, plan)) {
+    found.push(
+      `${capital(checkpoint)} is unaligned: it holds rows that were on their way between operators, ` +
+        `and they fit the version and the parallelism that it was taken in only.`,
     );
   }
+  const shapes = manifest.shapes ?? from.shapes;
   const operators = new Set(plan.vertices.flatMap((vertex) => vertex.operators));
   for (const uid of new Set(states.flatMap(uidsOf))) {
+    const state = `Operator "${uid}" has state in ${checkpoint}`;
     if (!operators.has(uid)) {
-      return `Operator "${uid}" has state in checkpoint ${manifest.checkpoint} and is not in the new version.`;
+      if (!from.allowNonRestoredState) found.push(`${state} and is not in ${program}.`);
+      continue;
     }
-    const [before, after] = [taken.shapes?.[uid], plan.shapes?.[uid]];
-    if (before !== undefined && before !== after) {
-      const now = after === undefined ? "an operator without state" : after;
-      return `Operator "${uid}" has state in checkpoint ${manifest.checkpoint} as ${before}, and is now ${now}.`;
-    }
+    const [before, after] = [shapes?.[uid], plan.shapes?.[uid]];
+    if (before === undefined || before === after) continue;
+    found.push(`${state} as ${before}, and is now ${after ?? "an operator without state"}.`);
   }
-  return undefined;
+  return found;
+}
+
+/** Whether each subtask of the plan is one of those that the checkpoint was taken of. */
+function isSameLayout({ fingerprint, tasks }: Manifest, plan: ExecutionPlan): boolean {
+  if (fingerprint !== plan.fingerprint) return false;
+  const taken = new Set(tasks.map(({ task }) => task));
+  const own = taskKeysOf(plan);
+  return own.length === taken.size && own.every((task) => taken.has(task));
 }
 
 /** The part of a checkpoint that the subtasks of a vertex start from. */
 export function statesFor(
   manifest: Manifest,
   { id, operators }: VertexPlan,
-  { fingerprint }: ExecutionPlan,
+  plan: ExecutionPlan,
 ): TaskStateHandle[] {
-  if (manifest.fingerprint === fingerprint) return statesOf(manifest, id);
+  if (isSameLayout(manifest, plan)) return statesOf(manifest, id);
   const isOwn = ({ uid }: { readonly uid: string }): boolean => operators.includes(uid);
   return manifest.tasks
+    .toSorted((left, right) => parseTaskKey(left.task).index - parseTaskKey(right.task).index)
     .map(({ state: { keyed, operator } }) => {
       return { keyed: keyed.filter(isOwn), operator: operator.filter(isOwn) };
     })
     .filter((state) => uidsOf(state).length > 0);
 }
+
+const capital = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 
 const uidsOf = ({ keyed, operator }: TaskStateHandle): string[] =>
   [...keyed, ...operator].map(({ uid }) => uid);

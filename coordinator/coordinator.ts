@@ -31,7 +31,7 @@ import type {
   SubtaskApi,
   TaskFailure,
 } from "../format/messages.ts";
-import { isInSavepoint, jobPrefix } from "../format/paths.ts";
+import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import type { Programs } from "./changed-code.ts";
 import type { Effect, Silence } from "./effects.ts";
@@ -398,9 +398,11 @@ export function coordinatorClass(programs: Programs) {
       return this.#ownStore;
     }
 
-    /** Where that file is: savepoints are in the bucket wherever checkpoints are. */
+    /** Where that file is: savepoints and other jobs' are in the bucket, wherever this one's are. */
     #storeOf(path: string): CheckpointStore {
-      return isInSavepoint(path) ? new BucketStore(this.env.BUCKET) : this.#store;
+      const job = this.#job;
+      const isOwn = job !== undefined && path.startsWith(jobPrefix(job.id));
+      return isOwn ? this.#store : new BucketStore(this.env.BUCKET);
     }
 
     readonly #sql: Sql = (query, ...bindings) => {

@@ -3,7 +3,7 @@
 import type { JobConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, Millis } from "../format/ids.ts";
 import type { AttemptFailure, SavepointRequest } from "../format/job-status.ts";
-import type { JobPhase } from "../format/messages.ts";
+import type { JobPhase, JobSubmission } from "../format/messages.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { CheckpointLedger, RetainedCheckpoint } from "./checkpoints.ts";
 import type { RestartHistory } from "./restart.ts";
@@ -52,6 +52,8 @@ export interface JobRecord {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
+  /** What it begins with until it has a checkpoint of its own. */
+  readonly restore?: NonNullable<JobSubmission["restore"]>;
   readonly phase: JobPhase;
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   /** The last that was begun, in whichever region. */

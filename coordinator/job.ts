@@ -85,7 +85,8 @@ export class Job {
       regions: regions.tasks.map(() => ({ attempt, started: now, phase: "deploying" })),
       restartHistory: noRestarts,
       failures: [],
-      checkpoints: emptyLedger,
+      // What was prepared in another job is committed here, so ids go on where that one's ended.
+      checkpoints: { ...emptyLedger, nextId: (submission.restore?.checkpoint ?? 0) + 1 },
       startTime: now,
       lastModification: now,
       announced: 0,

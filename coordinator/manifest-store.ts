@@ -2,9 +2,8 @@
 // conditional create of a manifest is the commit point of a checkpoint; what it answered is made
 // unambiguous here, and nothing is decided.
 
-import { FormatError } from "../format/format-error.ts";
 import { MiB } from "../format/limits.ts";
-import { decodeManifest, type Manifest } from "../format/manifest.ts";
+import { type LoadOutcome, loadManifest, outcomeOf } from "./load-manifest.ts";
 
 export type PublishOutcome =
   | { readonly kind: "created" }
@@ -12,10 +11,6 @@ export type PublishOutcome =
   | { readonly kind: "exists"; readonly message: string }
   /** The store did not say, and reading it did not tell either. */
   | { readonly kind: "unknown"; readonly message: string };
-
-export type LoadOutcome =
-  | { readonly kind: "loaded"; readonly manifest: Manifest }
-  | { readonly kind: "failed"; readonly damaged: boolean; readonly message: string };
 
 /** Reads see all earlier writes. Paths are those of `format/paths.ts`. */
 export interface CheckpointStore {
@@ -131,15 +126,6 @@ export class InlineStore implements CheckpointStore {
   }
 }
 
-export async function loadManifest(bucket: R2Bucket, path: string): Promise<LoadOutcome> {
-  try {
-    const found = await bucket.get(path);
-    return outcomeOf(path, found === null ? undefined : new Uint8Array(await found.arrayBuffer()));
-  } catch (cause) {
-    return { kind: "failed", damaged: false, message: notRead(path, cause) };
-  }
-}
-
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
@@ -150,27 +136,11 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-function outcomeOf(path: string, bytes: Uint8Array | undefined): LoadOutcome {
-  if (bytes === undefined) {
-    return { kind: "failed", damaged: true, message: `The manifest ${path} is not there.` };
-  }
-  try {
-    return { kind: "loaded", manifest: decodeManifest(bytes, path) };
-  } catch (cause) {
-    // A manifest of newer code is whole: that code has to come back, the checkpoint must not go.
-    const damaged = cause instanceof FormatError && cause.fault !== "version";
-    return { kind: "failed", damaged, message: notRead(path, cause) };
-  }
-}
-
 /** What stands where `ours` was to be created: it, or another. */
 const standing = (path: string, found: Uint8Array, ours: Uint8Array): PublishOutcome =>
   found.length === ours.length && found.every((byte, at) => byte === ours[at])
     ? { kind: "created" }
     : { kind: "exists", message: `${path} holds another manifest.` };
-
-const notRead = (path: string, cause: unknown): string =>
-  `The manifest ${path} was not read: ${messageOf(cause)}`;
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

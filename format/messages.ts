@@ -25,6 +25,8 @@ export interface TaskDeployment {
      * other operators than it runs now.
      */
     readonly isOtherCode?: true;
+    /** It is not of this job's own: no checkpoint of it may refer to its files. */
+    readonly isBorrowed?: true;
     /** The job ends with it: what it prepared is committed, and nothing else is done. */
     readonly isStopped?: true;
   };
@@ -220,6 +222,13 @@ export interface JobSubmission {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
+  /** The savepoint or checkpoint that it begins with: its manifest, and what was found in it. */
+  readonly restore?: {
+    readonly path: string;
+    readonly checkpoint: CheckpointId;
+    /** State of operators that the program does not have is left behind. */
+    readonly allowNonRestoredState: boolean;
+  };
 }
 
 /** Flink's job states that occur here. */

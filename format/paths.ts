@@ -29,7 +29,7 @@ export const snapshotPath = (
 const savepointsPrefix = "savepoints/";
 
 /** One level of a directory: what needs no escaping in a URL or a shell, and no `.` or `..`. */
-const directoryName = /^(?!\.)[A-Za-z0-9._=-]{1,64}$/;
+const directoryName = /^(?!\.)[A-Za-z0-9._=-]{1,80}$/;
 const directoryLevelsMax = 8;
 const savepointName = "savepoint-";
 
@@ -60,6 +60,21 @@ export const savepointManifestPath = (folder: string): string => `${folder}_meta
 /** What one subtask wrote for a savepoint. Its id is of one attempt, so no other writes there. */
 export const savepointFilePath = (folder: string, task: TaskId): string =>
   `${folder}${task.vertex}-${task.index}`;
+
+const checkpointFolder = /^jobs\/[0-9a-f]{32}\/chk-[1-9]\d{0,15}$/;
+
+/**
+ * The manifest that a client means, by its own path or by that of its folder: of a savepoint, or of a
+ * checkpoint of any job. Undefined where it can be neither.
+ */
+export function restorableManifest(text: string): string | undefined {
+  const folder = text.replace(/\/(_metadata)?$/, "");
+  if (checkpointFolder.test(folder)) return `${folder}/_metadata`;
+  if (!isInSavepoint(folder)) return undefined;
+  const [name, ...levels] = folder.slice(savepointsPrefix.length).split("/").reverse();
+  const isPlain = directoryName.test(name ?? "") && levels.every((level) => directoryName.test(level));
+  return isPlain && levels.length <= directoryLevelsMax ? `${folder}/_metadata` : undefined;
+}
 
 /** The folder that holds a manifest. */
 export const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);

@@ -92,8 +92,11 @@ export class StateSnapshots {
     this.#backend = options.backend;
   }
 
-  /** Hands the states to the backend, for the operators that are built next. */
-  restore(states: readonly RestoredKeyedState[]): void {
+  /**
+   * Hands the states to the backend, for the operators that are built next. `isBorrowed`: their bytes
+   * are another's, and nothing is built on them (S5).
+   */
+  restore(states: readonly RestoredKeyedState[], { isBorrowed = false } = {}): void {
     for (const [key, same] of Map.groupBy(states, ({ handle }) => keyOf(handle))) {
       const { uid, state } = same[0]!.handle;
       const sources = same.flatMap(({ segments }) =>
@@ -103,7 +106,7 @@ export class StateSnapshots {
       const [only, ...others] = same;
       const { first, last } = only!.handle.range;
       const isOwn = first === this.#range.first && last === this.#range.last;
-      if (others.length > 0 || !isOwn) continue;
+      if (others.length > 0 || !isOwn || isBorrowed) continue;
       this.#chains.set(key, { uid, state, segments: [...only!.handle.segments] });
     }
   }

@@ -206,7 +206,9 @@ export class Task {
       storage: config.checkpointing.storage,
       backend: this.#backend,
     });
-    this.#snapshots.restore(restored?.keyed ?? []);
+    const { restore } = deployment;
+    const isBorrowed = restore?.isBorrowed === true;
+    this.#snapshots.restore(restored?.keyed ?? [], { isBorrowed });
     this.#operatorStates = new OperatorStates(restored?.operator ?? [], task.index);
     this.#commits = new Commits(this.#operatorStates.store(vertex.operators[0]!));
     const edgePosition = new Map(
@@ -232,7 +234,6 @@ export class Task {
     this.#snapshots.restored();
     this.#operatorStates.restored();
     this.#checkMemory();
-    const { restore } = deployment;
     if (restore?.isStopped) this.#stopped = { checkpoint: restore.checkpoint, isComplete: true };
     if (restored !== undefined) {
       for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);

@@ -1,5 +1,6 @@
 // What the Worker needs bound, and the objects behind it as the calls they answer.
 
+import type { ManifestBucket } from "../coordinator/load-manifest.ts";
 import type { JobId, TaskId } from "../format/ids.ts";
 import { objectName } from "../format/ids.ts";
 import type { CoordinatorJobApi, DispatcherApi } from "../format/job-status.ts";
@@ -22,6 +23,8 @@ export interface Env {
   readonly COORDINATOR: Objects<CoordinatorJobApi>;
   readonly SUBTASK: Objects<SubtaskApi>;
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
+  /** Where checkpoints and savepoints are. */
+  readonly BUCKET: ManifestBucket;
   /** Of requests by one token; without it there is no limit. */
   readonly RATE_LIMIT?: RateLimiter;
   /** Makes a runtime a local one that needs no tokens (`access/local.ts`); never of a deployment. */

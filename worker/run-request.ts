@@ -4,12 +4,15 @@
 import * as z from "zod";
 
 import { isJobId, type JobId } from "../format/ids.ts";
+import { restorableManifest } from "../format/paths.ts";
 import { HttpError } from "./errors.ts";
 
 export interface RunRequest {
   readonly jobId: JobId | undefined;
   readonly parallelism: number | undefined;
   readonly flinkConfiguration: Readonly<Record<string, string>>;
+  /** The manifest of what the job is to begin with. */
+  readonly restore: { readonly path: string; readonly allowNonRestoredState: boolean } | undefined;
 }
 
 const absent = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
@@ -74,7 +77,19 @@ export function runRequestOf(
     jobId: data.jobId as JobId | undefined,
     parallelism: data.parallelism,
     flinkConfiguration: data.flinkConfiguration ?? {},
+    restore: restoreOf(data),
   };
+}
+
+function restoreOf({ savepointPath, allowNonRestoredState = false }: Body): RunRequest["restore"] {
+  if (savepointPath === undefined) return undefined;
+  const path = restorableManifest(savepointPath);
+  if (path !== undefined) return { path, allowNonRestoredState };
+  throw new HttpError(
+    400,
+    `savepointPath: "${savepointPath}" is neither a savepoint (savepoints/…, the location that it was ` +
+      `answered with) nor a checkpoint (jobs/…/chk-…, its external_path).`,
+  );
 }
 
 function objectOf(text: string): Record<string, unknown> {
@@ -125,14 +140,11 @@ function refuseUnsupported(program: string, data: Body): void {
   }
   const asked = [
     (data.programArgs ?? data.programArgsList?.[0]) !== undefined && "program arguments",
-    data.savepointPath !== undefined && "savepointPath",
-    data.allowNonRestoredState === true && "allowNonRestoredState",
-    data.claimMode !== undefined && "claimMode",
-    data.restoreMode !== undefined && "restoreMode",
+    isOther(data.claimMode) && `claimMode ${data.claimMode} (only NO_CLAIM is)`,
+    isOther(data.restoreMode) && `restoreMode ${data.restoreMode} (only NO_CLAIM is)`,
   ].filter((field) => field !== false);
   if (asked.length === 0) return;
-  throw new HttpError(
-    501,
-    `Not supported yet: ${asked.join(", ")}. Leave it out to start "${program}" afresh.`,
-  );
+  throw new HttpError(501, `Not supported yet: ${asked.join(", ")}. Leave it out.`);
 }
+
+const isOther = (mode: Body["claimMode"]): boolean => mode !== undefined && mode !== "NO_CLAIM";

@@ -3,7 +3,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 
-import { loadManifest } from "../../coordinator/manifest-store.ts";
+import { loadManifest } from "../../coordinator/load-manifest.ts";
 import { attempt, jobIdFrom } from "../../format/ids.ts";
 import type { DeployOutcome, TaskDeployment } from "../../format/messages.ts";
 import type { BytesHandle } from "../../format/state-handle.ts";

@@ -4,7 +4,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { expect, onTestFinished, vi } from "vitest";
-import { loadManifest } from "../../coordinator/manifest-store.ts";
+import { loadManifest } from "../../coordinator/load-manifest.ts";
 import type { CheckpointId, JobId, TaskId } from "../../format/ids.ts";
 import { jobIdFrom, objectName } from "../../format/ids.ts";
 import type { CoordinatorJobApi, JobDetails } from "../../format/job-status.ts";

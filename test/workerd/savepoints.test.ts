@@ -3,7 +3,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
 
-import { loadManifest } from "../../coordinator/manifest-store.ts";
+import { loadManifest } from "../../coordinator/load-manifest.ts";
 import { manifestFiles } from "../../format/manifest.ts";
 import { faults, Gate, heal } from "./faults.ts";
 import {

@@ -18,6 +18,7 @@ import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError, isTransient } from "../errors.ts";
+import { manifestAt, restorable, settingsFor } from "../restore.ts";
 import { type RunRequest, runRequestOf } from "../run-request.ts";
 
 const runBodyBytesMax = 64 * KiB;
@@ -41,10 +42,19 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
     const program = known("program", programs, c.req.param("id"));
     const body = await bodyOf(c.req.raw, { bytesMax: runBodyBytesMax });
     const request = runRequestOf(program.name, new TextDecoder().decode(body), c.req.query());
-    const config = configOf(program, request, catalog);
+    const { restore } = request;
+    const manifest = restore && (await manifestAt(c.env, restore));
+    const settings = manifest && settingsFor(manifest, request.flinkConfiguration);
+    const config = configOf(
+      program,
+      { ...request, ...(settings && { flinkConfiguration: settings }) },
+      catalog,
+    );
     const plan = planOf(program.graph, config);
+    const begins = manifest && restorable(manifest, plan, restore);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
-    await started(c.env, { job, plan, config }).catch((error: unknown) => {
+    const submission = { job, plan, config, ...(begins && { restore: begins }) };
+    await started(c.env, submission).catch((error: unknown) => {
       // Without the id a repetition would be a second job, should the first have been started.
       if (!isTransient(error)) throw error;
       throw new HttpError(
@@ -59,7 +69,8 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
 }
 
 /** Lists the job, then submits it, so that none runs unlisted. Repeatable under the same id. */
-async function started(env: Env, { job, plan, config }: JobSubmission): Promise<void> {
+async function started(env: Env, submission: JobSubmission): Promise<void> {
+  const { job, plan } = submission;
   const now = millis(Date.now());
   const registered = await dispatcher(env).register({
     job,
@@ -76,7 +87,7 @@ async function started(env: Env, { job, plan, config }: JobSubmission): Promise<
       `Job ${job} is a run of "${registered.program}"; choose another jobId.`,
     );
   }
-  await coordinator(env, job).submit({ job, plan, config });
+  await coordinator(env, job).submit(submission);
 }
 
 /** The program's configuration under the request's, above the deployment's. A parallelism of its own wins over the map's. */
