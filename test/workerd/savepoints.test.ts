@@ -8,7 +8,6 @@ import { manifestFiles } from "../../format/manifest.ts";
 import { faults, Gate, heal } from "./faults.ts";
 import {
   call,
-  json,
   killCoordinator,
   killSubtask,
   stateInFiles,
@@ -16,42 +15,9 @@ import {
   type TestJob,
   until,
 } from "./harness.ts";
+import { outcome, post, savepoint, triggered } from "./savepoints.ts";
 
 afterEach(heal);
-
-interface Operation {
-  readonly status: { readonly id: "IN_PROGRESS" | "COMPLETED" };
-  readonly operation: {
-    readonly location?: string;
-    readonly "failure-cause"?: { readonly "stack-trace": string };
-  } | null;
-}
-
-const post = (path: string, body: object = {}): Promise<Response> =>
-  call(path, { method: "POST", body: JSON.stringify(body) });
-
-const status = async (job: TestJob, trigger: string): Promise<Operation> =>
-  json(await call(`/jobs/${job.id}/savepoints/${trigger}`));
-
-async function triggered(response: Response): Promise<string> {
-  expect(response.status).toBe(202);
-  return (await json<{ "request-id": string }>(response))["request-id"];
-}
-
-const outcome = (job: TestJob, trigger: string): Promise<NonNullable<Operation["operation"]>> =>
-  until("the savepoint is over", async () => {
-    const { status: queue, operation } = await status(job, trigger);
-    return queue.id === "COMPLETED" && operation !== null && operation;
-  });
-
-const savepoint = async (job: TestJob, body: object = {}): Promise<string> => {
-  const { location } = await outcome(
-    job,
-    await triggered(await post(`/jobs/${job.id}/savepoints`, body)),
-  );
-  if (location === undefined) throw new Error("The savepoint failed.");
-  return location;
-};
 
 const filesIn = async (folder: string): Promise<string[]> =>
   (await env.BUCKET.list({ prefix: `${folder}/` })).objects.map(({ key }) => key).sort();
