@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { isTerminal } from "../../coordinator/job-record.ts";
 import { attempt as attemptOf, checkpointId, taskKey } from "../../format/ids.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
+import { folderOf, isInSavepoint, savepointFilePath } from "../../format/paths.ts";
 import { JobDriver, type Request, twoByTwo, twoRegions } from "./job-driver.ts";
 
 const seconds = 1_000;
@@ -29,6 +30,11 @@ type Step =
   | { readonly kind: "reload"; readonly landed: boolean }
   | { readonly kind: "idle"; readonly how: "busy" | "changed" | "clean"; readonly but: number }
   | { readonly kind: "active"; readonly task: number }
+  | {
+      readonly kind: "savepoint";
+      readonly of: number;
+      readonly ends: "stop" | "cancel" | undefined;
+    }
   | { readonly kind: "cancel" };
 
 const back = fc.oneof(
@@ -60,6 +66,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "rest",
         "cancelTasks",
         "sweep",
+        "deleteFolder",
         "probeManifest",
         "announce",
       ),
@@ -88,6 +95,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("active"), task }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("savepoint"),
+      of: fc.nat(5),
+      ends: fc.constantFrom(undefined, undefined, undefined, undefined, "stop", "cancel"),
+    }),
+  },
 ) as fc.Arbitrary<Step>;
 
 const scenario = fc.record({
@@ -223,6 +238,9 @@ function act(driver: JobDriver, step: Step): void {
       return;
     case "active":
       return driver.active(driver.tasks[step.task]);
+    case "savepoint":
+      driver.savepoint(`${step.of}`.repeat(32), step.ends);
+      return;
     case "cancel":
       driver.cancel();
       return;
@@ -233,7 +251,12 @@ function act(driver: JobDriver, step: Step): void {
 
 /** No more faults: everybody has something to do, everything is answered, and time passes. */
 function heal(driver: JobDriver): void {
-  driver.activityOf = () => ({ isIdle: false });
+  driver.activityOf = () => {
+    const { stopping } = driver.record;
+    if (stopping === undefined) return { isIdle: false };
+    const { id: checkpoint } = stopping.savepoint;
+    return { isIdle: false, stopped: { checkpoint, isCommitted: true } };
+  };
   for (const request of driver.requests("rest")) driver.answerRest(request, { kind: "busy" });
   if (driver.record.restingSince !== undefined) driver.active();
   for (let round = 0; round < 400; round++) {
@@ -276,8 +299,21 @@ const restartDueAsAnotherTimesOut: Scenario = {
   cancelAfter: null,
 };
 
+/** The files of savepoints that are in the bucket, and those of the savepoints that are complete. */
+const savepointFilesIn = ({ bucket }: JobDriver): string[] =>
+  [...bucket.keys()].filter(isInSavepoint).sort();
+
+const savepointFilesOf = ({ record, tasks }: JobDriver): string[] =>
+  (record.savepoints ?? [])
+    .flatMap(({ progress }) => {
+      if (progress.kind !== "completed") return [];
+      const { path } = progress;
+      return [path, ...tasks.map((each) => savepointFilePath(folderOf(path), each))];
+    })
+    .sort();
+
 test(
-  "random orders of events keep J1 to J6 and K1 to K6, and end well",
+  "random orders of events keep J1 to J6, K1 to K6 and P1 to P5, and end well",
   { timeout: 120_000 },
   () => {
     fc.assert(
@@ -297,12 +333,18 @@ test(
         const { phase, checkpoints, announced, lastModification } = driver.record;
         expect(announced).toBe(lastModification);
         expect(driver.listed?.phase).toBe(phase);
-        expect(driver.history.length).toBeLessThanOrEqual(12);
-        if (cancelAfter !== null) expect(["CANCELED", "FAILED"]).toContain(phase);
+        expect(driver.history.length).toBeLessThanOrEqual(14);
+        if (cancelAfter !== null) expect(["CANCELED", "FAILED", "FINISHED"]).toContain(phase);
+        const savepoints = driver.record.savepoints ?? [];
+        expect(
+          savepoints.every(({ progress: { kind } }) => kind === "completed" || kind === "failed"),
+        ).toBe(true);
+        expect(savepointFilesOf(driver)).toEqual(savepointFilesIn(driver));
         if (isTerminal(phase)) {
           expect(driver.job.nextWakeAt()).toBeUndefined();
           const kept = checkpoints.retained.flatMap((entry) => entry.files);
-          expect([...driver.bucket.keys()].sort()).toEqual([...new Set(kept)].sort());
+          const own = [...driver.bucket.keys()].filter((path) => !isInSavepoint(path));
+          expect(own.sort()).toEqual([...new Set(kept)].sort());
         } else {
           expect(phase).toBe("RUNNING");
           expect(checkpoints.counts.completed).toBeGreaterThan(before + 10);

@@ -4,6 +4,7 @@ import { attempt, type CheckpointId, checkpointId, jobIdFrom } from "../../forma
 import { rangeOfSubtask } from "../../format/key-groups.ts";
 import { deltaChainMax } from "../../format/limits.ts";
 import { readSegment } from "../../format/segment.ts";
+import type { KeyedStateHandle } from "../../format/state-handle.ts";
 import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
 import { type FrozenState, StateSnapshots } from "../../task/state-snapshots.ts";
 
@@ -38,6 +39,11 @@ function subtask(
     if (isLost) snapshots.lost();
     return last;
   };
+  const freezeWhole = (): FrozenState => {
+    last = snapshots.freezeWhole(next(), "savepoints/s/v-0");
+    if (last.file !== undefined) files.set(last.file.path, last.file.bytes);
+    return last;
+  };
   const next = (): CheckpointId => checkpointId(++checkpoint);
   const restored = (): Record<string, number> => {
     const target = new MemoryStateStore(128);
@@ -58,7 +64,7 @@ function subtask(
         ? `inline ${readSegment(segment.bytes).header.kind}`
         : `file ${segment.path.match(/chk-\d+/)?.[0]}`,
     );
-  return { table, freeze, restored, kinds, files };
+  return { table, backend, snapshots, freezeWhole, freeze, restored, kinds, files };
 }
 
 describe("StateSnapshots", () => {
@@ -185,6 +191,44 @@ describe("StateSnapshots", () => {
     freeze();
     expect(kinds()).toEqual(["file chk-3"]);
     expect(restored()).toEqual({ a: 1, b: 2, c: 3 });
+  });
+
+  it("CheckpointPropertiesTest: a savepoint is whole, and nothing is built on it (S5)", () => {
+    const { table, freeze, freezeWhole, restored, kinds, files } = subtask(0);
+    table.put("a", 1);
+    freeze();
+    table.put("b", 2);
+    freeze();
+    expect(kinds()).toEqual(["file chk-1", "file chk-2"]);
+    table.put("c", 3);
+    const { keyed, bytes, stateBytes } = freezeWhole();
+    expect(restored()).toEqual({ a: 1, b: 2, c: 3 });
+    expect(keyed.map(({ segments }) => segments)).toMatchObject([[{ path: "savepoints/s/v-0" }]]);
+    expect(bytes).toBe(stateBytes);
+    files.delete("savepoints/s/v-0");
+    table.put("d", 4);
+    freeze();
+    expect(kinds()).toEqual(["file chk-4"]);
+    expect(restored()).toEqual({ a: 1, b: 2, c: 3, d: 4 });
+  });
+
+  it("nor on what another job's savepoint was restored from (S5)", () => {
+    const { table, freeze } = subtask(0);
+    table.put("a", 1);
+    const { keyed, file } = freeze();
+    const segments = [file!.bytes];
+    const path = "savepoints/theirs/v-0";
+    const { uid, state } = keyed[0]!;
+    const [segment] = keyed[0]!.segments;
+    const handle = { uid, state, range, segments: [{ ...segment!, path }] } as KeyedStateHandle;
+    for (const isBorrowed of [true, false]) {
+      const other = subtask(0);
+      other.snapshots.restore([{ handle, segments }], { isBorrowed });
+      other.backend.store("sum").table<number>("accumulators").put("b", 2);
+      const { keyed: handles } = other.freeze();
+      const names = handles[0]!.segments.map((of) => (of.kind === "file" ? of.path : ""));
+      expect(names.includes(path)).toBe(!isBorrowed);
+    }
   });
 
   it("an emptied table leaves nothing behind, and begins anew (S3)", () => {
