@@ -340,7 +340,7 @@ describe("a task has no image", () => {
     expect(task.activity).toEqual({ isIdle: true });
     expect(task.mayRest(checkpointId(1))).toBe(false);
     rig.rows(0, 1);
-    expect(() => task.image(checkpointId(1))).toThrow(/A8/);
+    expect(() => task.image(checkpointId(1))).toThrow(/A7/);
     const first = rig.checkpoint();
     expect(task.mayRest(first)).toBe(true);
 

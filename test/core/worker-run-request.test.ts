@@ -16,7 +16,12 @@ function refusalOf(body: unknown, query?: Record<string, string>): HttpError {
   throw new Error("was not refused");
 }
 
-const nothing = { jobId: undefined, parallelism: undefined, flinkConfiguration: {} };
+const nothing = {
+  jobId: undefined,
+  parallelism: undefined,
+  flinkConfiguration: {},
+  restore: undefined,
+};
 
 describe("a request to run", () => {
   test("may say nothing", () => {
@@ -66,12 +71,45 @@ describe("a request to run", () => {
     expect(refusalOf({}, { parallel: "2" }).message).toMatch(/Allowed: entry-class, parallelism/);
   });
 
+  test("begins with a savepoint or a checkpoint, named by its folder or its manifest", () => {
+    const job = "0123456789abcdef".repeat(2);
+    for (const folder of [
+      `savepoints/a/savepoint-${job}-17`,
+      `jobs/${job}/chk-3`,
+      "savepoints/s",
+    ]) {
+      for (const savepointPath of [folder, `${folder}/`, `${folder}/_metadata`]) {
+        expect(run({ savepointPath, claimMode: "NO_CLAIM" }).restore).toEqual({
+          path: `${folder}/_metadata`,
+          allowNonRestoredState: false,
+        });
+      }
+    }
+    const query = { savepointPath: "savepoints/s", allowNonRestoredState: "true" };
+    expect(run({}, query).restore).toMatchObject({ allowNonRestoredState: true });
+  });
+
   test.each([
-    { savepointPath: "jobs/x" },
+    "jobs/x",
+    "savepoints/../jobs/x",
+    "savepoints",
+    "savepoints//a",
+    "savepoints/.a",
+    "/savepoints/a",
+    "jobs/0/chk-1",
+    `jobs/${"0".repeat(32)}/chk-0`,
+    `jobs/${"0".repeat(32)}/chk-1/x`,
+    "s3://bucket/savepoints/a",
+    `savepoints/${"a/".repeat(9)}b`,
+  ])("is refused with 400 for a savepointPath like %s", (savepointPath) => {
+    expect(refusalOf({ savepointPath }).message).toMatch(/neither a savepoint/);
+  });
+
+  test.each([
     { programArgsList: ["--a"] },
     { programArgs: "--a" },
-    { allowNonRestoredState: true },
     { claimMode: "CLAIM" },
+    { restoreMode: "LEGACY" },
   ])("is refused with 501 for what is not supported yet: %o", (body) => {
     expect(refusalOf(body).status).toBe(501);
   });

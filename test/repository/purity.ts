@@ -26,6 +26,7 @@ const shells = [
   /^task\/shell\//,
   /^coordinator\/coordinator\.ts$/,
   /^coordinator\/dispatcher\.ts$/,
+  /^coordinator\/load-manifest\.ts$/,
   /^coordinator\/manifest-store\.ts$/,
   /^topic\/topic-partition\.ts$/,
 ];

@@ -18,6 +18,8 @@ import { outcome, post, programOf, runFrom, savepoint, stopped, triggered } from
 
 afterEach(heal);
 
+const sqlite = { ...stateInFiles, "state.backend": "sqlite" };
+
 const deleted = async (folder: string): Promise<void> => {
   const { objects } = await env.BUCKET.list({ prefix: `${folder}/` });
   await env.BUCKET.delete(objects.map(({ key }) => key));
@@ -27,10 +29,11 @@ const parallelismOf = async (job: TestJob): Promise<number[]> =>
   (await job.details()).plan.vertices.map(({ parallelism }) => parallelism);
 
 describe("a job that begins with a savepoint", () => {
-  for (const [title, configuration] of [
+  for (const [title, configuration, later] of [
     ["in memory", stateInFiles],
-    ["on sqlite", { ...stateInFiles, "state.backend": "sqlite" }],
+    ["on sqlite", sqlite],
     ["unaligned", { ...stateInFiles, "execution.checkpointing.unaligned.enabled": "true" }],
+    ["SavepointStateBackendSwitchTestBase: from memory to sqlite", stateInFiles, sqlite],
   ] as const) {
     test(
       `RescalingITCase, SavepointITCase: counts as one that never stopped, 1 to 3 to 2, ${title}`,
@@ -38,7 +41,7 @@ describe("a job that begins with a savepoint", () => {
       async () => {
         const first = await streaming({ ...configuration, "parallelism.default": "1" });
         const program = await programOf(first.job);
-        const options = { flinkConfiguration: configuration };
+        const options = { flinkConfiguration: later ?? configuration };
         const three = await runFrom(program, await stopped(first.job), {
           ...options,
           parallelism: 3,

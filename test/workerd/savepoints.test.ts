@@ -72,7 +72,7 @@ describe("a savepoint", () => {
     });
   });
 
-  test("that is asked for again under its trigger id is the same", async () => {
+  test("SavepointHandlersTest: that is asked for again under its trigger id is the same", async () => {
     const { job } = await streaming(stateInFiles);
     const triggerId = "0123456789abcdef0123456789abcdef";
     const path = `/jobs/${job.id}/savepoints`;
@@ -88,7 +88,7 @@ describe("a savepoint", () => {
     expect(taken).toHaveLength(1);
   });
 
-  test("is refused where it makes no sense", async () => {
+  test("StopWithSavepointHandlersTest: is refused where it makes no sense", async () => {
     const { job, stop } = await streaming(stateInFiles);
     const path = `/jobs/${job.id}/savepoints`;
     for (const body of [
@@ -186,7 +186,7 @@ describe("a job that is stopped with a savepoint", () => {
     expect(await outcome(job, trigger)).toEqual({ location });
   });
 
-  test("with cancel-job ends CANCELED", async () => {
+  test("JobMasterTriggerSavepointITCase: with cancel-job ends CANCELED", async () => {
     const { job } = await streaming(stateInFiles);
     const location = await savepoint(job, { "cancel-job": true });
     await until("the job is cancelled", async () => (await job.state()) === "CANCELED");
