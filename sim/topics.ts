@@ -131,7 +131,7 @@ export class Topics {
     log.calling.add(name);
     const lost = (): void => void log.calling.delete(name);
     // Calls are few, and that one may be lost is what subscriptions are built for.
-    if (this.#scene.faults.strikes("drop", 10)) return lost();
+    if (this.#scene.faults.strikes("drop", 20)) return lost();
     const answered = (): void => {
       log.calling.delete(name);
       log.subscriptions?.answered(due);

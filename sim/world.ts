@@ -66,7 +66,7 @@ export function drawWorld(seed: number, only?: Size): World {
 }
 
 /** Of the worlds that are not large: a rest takes virtual minutes, and events while it comes. */
-const restingShare = 0.05;
+const restingShare = 0.04;
 
 /** Of the others. */
 const damagedShare = 0.06;
@@ -126,7 +126,7 @@ function withSilences(world: World, prng: Prng): World {
   const { options, faults } = world;
   const { interval: _, ...checkpointing } = options.checkpointing;
   const isPeriodic = prng.chance(0.8);
-  const interval = prng.pick([500, 2_000, 2_000, 10_000]);
+  const interval = prng.pick([500, 2_000, 10_000, 10_000]);
   return {
     ...world,
     options: {
