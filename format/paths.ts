@@ -72,7 +72,8 @@ export function restorableManifest(text: string): string | undefined {
   if (checkpointFolder.test(folder)) return `${folder}/_metadata`;
   if (!isInSavepoint(folder)) return undefined;
   const [name, ...levels] = folder.slice(savepointsPrefix.length).split("/").reverse();
-  const isPlain = directoryName.test(name ?? "") && levels.every((level) => directoryName.test(level));
+  const isPlain =
+    directoryName.test(name ?? "") && levels.every((level) => directoryName.test(level));
   return isPlain && levels.length <= directoryLevelsMax ? `${folder}/_metadata` : undefined;
 }
 
