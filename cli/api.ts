@@ -82,6 +82,13 @@ export interface Checkpoints {
   readonly history: readonly Checkpoint[];
 }
 
+export interface SavepointStatus {
+  readonly operation: {
+    readonly location?: string;
+    readonly "failure-cause"?: { readonly "stack-trace": string };
+  } | null;
+}
+
 export interface JobException {
   readonly timestamp: number;
   readonly exceptionName: string;
@@ -153,6 +160,8 @@ export interface RunOptions {
   readonly jobId: string;
   readonly parallelism?: number;
   readonly flinkConfiguration: Readonly<Record<string, string>>;
+  readonly savepointPath?: string;
+  readonly allowNonRestoredState?: true;
 }
 
 export interface TableOptions {
@@ -233,6 +242,26 @@ export class Api {
     if (outcome.kind === "refused" && outcome.status === 409) return "ended";
     this.#bodyOf(outcome);
     return "cancelling";
+  }
+
+  /** Under a trigger id that makes further tries the same savepoint (H1). */
+  async takeSavepoint(
+    id: string,
+    request: {
+      readonly kind: "savepoint" | "stop";
+      readonly triggerId: string;
+      readonly directory?: string;
+    },
+  ): Promise<void> {
+    const { kind, triggerId, directory } = request;
+    const [route, field] =
+      kind === "stop" ? ["stop", "targetDirectory"] : ["savepoints", "target-directory"];
+    const body = { triggerId, ...(directory !== undefined && { [field]: directory }) };
+    await this.#ask(["jobs", id, route], { method: "POST", body: JSON.stringify(body) });
+  }
+
+  savepoint(id: string, trigger: string): Promise<SavepointStatus> {
+    return this.#ask(["jobs", id, "savepoints", trigger]);
   }
 
   /** One try, under a key that makes further tries safe (H1). */

@@ -17,6 +17,8 @@ import { ingestCommand } from "./commands/ingest.ts";
 import { listCommand } from "./commands/list.ts";
 import { programsCommand } from "./commands/programs.ts";
 import { runCommand } from "./commands/run.ts";
+import { savepointCommand } from "./commands/savepoint.ts";
+import { stopCommand } from "./commands/stop.ts";
 import { tableCommand } from "./commands/table.ts";
 import { topicsCommand } from "./commands/topics.ts";
 import { globalOptions } from "./options.ts";
@@ -65,6 +67,8 @@ function program(interrupted: AbortSignal): Command {
     runCommand,
     listCommand,
     infoCommand,
+    savepointCommand,
+    stopCommand,
     cancelCommand,
     checkpointsCommand,
     exceptionsCommand,

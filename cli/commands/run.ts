@@ -18,6 +18,8 @@ interface Options {
   readonly parallelism?: number;
   readonly config?: Readonly<Record<string, string>>;
   readonly jobId?: string;
+  readonly fromSavepoint?: string;
+  readonly allowNonRestoredState?: true;
   readonly wait?: true;
   readonly waitTimeout: number;
 }
@@ -28,6 +30,8 @@ export const runCommand = (interrupted: AbortSignal): Command =>
     .argument("<program>", 'one of "tidemark programs"')
     .option("-p, --parallelism <n>", "subtasks of each operator", wholeFrom(1))
     .option("-c, --config <key=value>", "a setting by Flink's key; repeatable", settingFrom)
+    .option("-s, --from-savepoint <location>", "what to begin with: a savepoint, or a checkpoint")
+    .option("-n, --allow-non-restored-state", "leave behind what no operator takes of it")
     .option(
       "--job-id <id>",
       "32 hex digits; the same id is the same run, so repeating it is safe",
@@ -59,12 +63,14 @@ interface Start {
 }
 
 async function started(api: Api, { program, id, options }: Start): Promise<void> {
-  const { parallelism, config = {} } = options;
+  const { parallelism, config = {}, fromSavepoint, allowNonRestoredState } = options;
   try {
     await api.run(program, {
       jobId: id,
       flinkConfiguration: config,
       ...(parallelism !== undefined && { parallelism }),
+      ...(fromSavepoint !== undefined && { savepointPath: fromSavepoint }),
+      ...(allowNonRestoredState && { allowNonRestoredState }),
     });
   } catch (error) {
     if (!(error instanceof Problem) || error.exitCode !== exitCodes.unavailable) throw error;

@@ -221,3 +221,30 @@ test("the token goes to the deployment and nowhere else", async () => {
     elsewhere.close();
   }
 });
+
+// CliFrontendSavepointTest, CliFrontendStopTest
+test("a savepoint, a stop, and a job that begins where it ended", async () => {
+  const args = ["run", "flight-delays", "-c", "execution.checkpointing.interval=200ms", "--wait"];
+  const first = (await run([...args, "-p", "1"])).stdout.trim();
+  const job = new RegExp(`^savepoints/nightly/savepoint-${first}-\\d+\\n$`);
+  expect(await run(["savepoint", first, "--wait", "-d", "nightly"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(job),
+  });
+  const trigger = "5a".repeat(16);
+  for (let time = 0; time < 2; time++) {
+    expect(await run(["savepoint", first, "--trigger-id", trigger])).toMatchObject({
+      code: 0,
+      stdout: `${trigger}\n`,
+    });
+  }
+  expect(await run(["savepoint", first, "-d", "../jobs"])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/no place for a savepoint/),
+  });
+  const { location, state } = (await json("stop", first)) as Record<string, string>;
+  expect(state).toBe("FINISHED");
+  const second = (await run([...args, "-p", "3", "--from-savepoint", location!])).stdout.trim();
+  expect(await json("checkpoints", second)).toMatchObject({ counts: { restored: 1 } });
+  expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
+});

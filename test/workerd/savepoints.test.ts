@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 
 import { loadManifest } from "../../coordinator/load-manifest.ts";
 import { manifestFiles } from "../../format/manifest.ts";
-import { faults, Gate, heal } from "./faults.ts";
+import { faults, Gate, heal, seen } from "./faults.ts";
 import {
   call,
   killCoordinator,
@@ -56,6 +56,30 @@ describe("a savepoint", () => {
       await isSelfContained(location);
     });
   }
+
+  test.each(["hashmap", "sqlite"])(
+    "of a resting job wakes it, and it rests and counts on (%s)",
+    { timeout: 90_000 },
+    async (backend) => {
+      const { job, producer, stop } = await streaming({
+        ...stateInFiles,
+        "state.backend": backend,
+      });
+      const rests = async (): Promise<void> => {
+        const restingSince = async () => (await job.details()).restingSince !== undefined;
+        await expect.poll(restingSince, { timeout: 30_000, interval: 200 }).toBe(true);
+      };
+      await stop();
+      await job.settlesAt("tallies", producer.expected);
+      await rests();
+      const failures = seen.failures.length;
+      await isSelfContained(await savepoint(job));
+      await rests();
+      await producer.send(100);
+      await job.settlesAt("tallies", producer.expected);
+      expect([seen.failures.length, await job.attempt()]).toEqual([failures, 1]);
+    },
+  );
 
   test("is shown beside checkpoints and is none of the retained", async () => {
     const { job } = await streaming(stateInFiles);
