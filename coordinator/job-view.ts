@@ -81,13 +81,14 @@ export function healthOf(record: JobRecord): JobHealth {
 }
 
 export function overviewOf(record: JobRecord, checkpoints: Checkpoints): CheckpointOverview {
-  const { plan, lastRestored } = record;
+  const { plan, config, lastRestored } = record;
   const { history, ledger } = checkpoints;
   const completed = history.find((entry) => isCompleted(entry) && entry.isSavepoint !== true);
   const savepoint = history.find((entry) => isCompleted(entry) && entry.isSavepoint === true);
   const failed = history.find(isFailed);
   return {
     plan,
+    config,
     counts: { ...ledger.counts, pending: ledger.open.length },
     latest: {
       ...(completed !== undefined && isCompleted(completed) && { completed }),

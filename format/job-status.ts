@@ -138,6 +138,7 @@ export type FailedCheckpoint = CheckpointRecord & { readonly outcome: { readonly
 /** The answer to `GET /jobs/:jobid/checkpoints`, before it is Flink's. */
 export interface CheckpointOverview {
   readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
   /** Over the whole life of the job, not only the history. */
   readonly counts: {
     readonly restored: number;

@@ -127,6 +127,8 @@ interface Setting<V> {
   /** Flink's key, and what it was called before. */
   readonly flink: readonly [key: string, ...old: string[]];
   readonly allowed: string;
+  /** Of the numbers it has; the smallest one. */
+  readonly unit?: string;
   /** The value meant, or undefined where it is not allowed. */
   parse(given: unknown): V | undefined;
 }
@@ -183,6 +185,7 @@ function flag(flink: Names): Setting<boolean> {
 function duration(flink: Names, least: number): Setting<number> {
   return {
     flink: namesOf(flink),
+    unit: "ms",
     allowed:
       `a number of milliseconds or a text such as "10 s" (units ms, s, min, h, d), ` +
       `from ${least} ms to 365 d`,
@@ -194,6 +197,7 @@ function size(flink: Names, most: number, least = 0): Setting<number> {
   const from = least === 0 ? "" : `from ${least} `;
   return {
     flink: namesOf(flink),
+    unit: "b",
     allowed: `a number of bytes or a text such as "20 kb" (units b, kb, mb), ${from}up to ${most} bytes`,
     parse: (given) => quantity(given, sizeUnits, least, most),
   };
@@ -471,6 +475,28 @@ export const applyFlinkConfiguration = (
     const [key] = setting.flink;
     return setting.flink.find((name) => name in entries) ?? key;
   });
+
+/**
+ * `config` under Flink's keys, as a submission would carry it. What is off is left out.
+ *
+ * @example flinkConfigurationOf(jobConfig())["pipeline.max-parallelism"] // "128"
+ */
+export function flinkConfigurationOf(config: JobConfig): Record<string, string> {
+  const own = places.filter(
+    ({ strategy }) => strategy === undefined || strategy === config.restart.strategy,
+  );
+  return Object.fromEntries(
+    own.flatMap(({ section, field, setting: { flink, unit } }) => {
+      // Settings are texts, numbers and booleans, by their own types.
+      const from = (section === undefined ? config : config[section]) as object;
+      const value = (from as Readonly<Record<string, string | number | boolean | undefined>>)[
+        field
+      ];
+      if (value === undefined) return [];
+      return [[flink[0], unit === undefined ? String(value) : `${value} ${unit}`]];
+    }),
+  );
+}
 
 /** `{ delay: 5 }` of the section `restart` as `["restart.delay", 5]`. */
 const inSection = (section: string, given: object | undefined): [string, unknown][] =>

@@ -4,12 +4,16 @@
 //       of timestamps. Flink's clients refuse a missing one.
 //   F2. `health` is the one field that Flink does not have.
 //   F3. Fields for what does not exist here (buffered alignment bytes, savepoint formats …) carry
-//       the value by which Flink says "none".
+//       the value by which Flink says "none"; those for what nobody measures, the one by which it
+//       says "not known".
 
+import type { JobConfig } from "../format/config.ts";
 import { taskKey } from "../format/ids.ts";
 import {
   type CheckpointOverview,
   type CheckpointRecord,
+  type CompletedCheckpoint as CompletedRecord,
+  type FailedCheckpoint as FailedRecord,
   type JobDetails,
   type JobHealth,
   type TaskPhase,
@@ -19,10 +23,24 @@ import {
 import type { JobPhase, JobSummary } from "../format/messages.ts";
 import { isInSavepoint } from "../format/paths.ts";
 import { type ExecutionPlan, tasksOf, type VertexPlan } from "../format/plan.ts";
+import type {
+  Checkpoint,
+  CheckpointingStatistics,
+  CompletedCheckpoint,
+  Exceptions,
+  FailedCheckpoint,
+  Health,
+  IoMetrics,
+  JobDetailsInfo,
+  JobOverviewItem,
+  Plan,
+  Statistics,
+  TaskCheckpoint,
+} from "./contract/flink-schemas.ts";
 
-type Json = Readonly<Record<string, unknown>>;
-
-const notYet = -1;
+export const notYet = -1;
+/** Of numbers that nobody here measures. */
+export const notKnown = -1;
 
 const jobStatuses = [
   "INITIALIZING",
@@ -53,9 +71,15 @@ const phaseOfOthers = {
 // ---- Jobs
 
 /** An element of `GET /jobs/overview`. `health`: absent where the coordinator did not answer. */
-export function jobOverview(summary: JobSummary, health: JobHealth | undefined, now: number): Json {
+export function jobOverview(
+  summary: JobSummary,
+  health: JobHealth | undefined,
+  now: number,
+): JobOverviewItem {
   const { total, running } = summary.tasks;
-  const tasks = Object.fromEntries(taskPhases.map((phase) => [phase.toLowerCase(), 0]));
+  const tasks: Record<string, number> = Object.fromEntries(
+    taskPhases.map((phase) => [phase.toLowerCase(), 0]),
+  );
   tasks["running"] = running;
   const others = phaseOfOthers[summary.phase].toLowerCase();
   tasks[others] = (tasks[others] ?? 0) + total - running;
@@ -76,7 +100,7 @@ export function jobOverview(summary: JobSummary, health: JobHealth | undefined, 
 }
 
 /** `GET /jobs/:jobid`. */
-export function jobDetailsInfo(details: JobDetails, now: number): Json {
+export function jobDetailsInfo(details: JobDetails, now: number): JobDetailsInfo {
   const { summary, plan } = details;
   const vertices = plan.vertices.map((vertex) => ({
     vertex,
@@ -85,7 +109,8 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
   return {
     jid: summary.job,
     name: summary.program,
-    "application-id": null,
+    // Each run is an application of its own (applications.ts), under the job's id.
+    "application-id": summary.job,
     isStoppable: false,
     state: summary.phase,
     "job-type": "STREAMING",
@@ -95,9 +120,7 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
     duration: durationOf(summary.startTime, summary.endTime, now),
     maxParallelism: plan.maxParallelism,
     now,
-    timestamps: Object.fromEntries(
-      jobStatuses.map((status) => [status, (details.entered as Json)[status] ?? 0]),
-    ),
+    timestamps: timestampsOf(details),
     vertices: vertices.map(({ vertex, tasks }) => vertexInfo(vertex, tasks, plan, now)),
     "status-counts": countPhases(vertices.map(({ tasks }) => vertexPhase(tasks))),
     plan: planInfo(summary.job, plan),
@@ -108,12 +131,18 @@ export function jobDetailsInfo(details: JobDetails, now: number): Json {
   };
 }
 
+/** When each status was last entered; 0 where it never was. */
+export function timestampsOf({ entered }: JobDetails): JobDetailsInfo["timestamps"] {
+  const times: Readonly<Record<string, number>> = entered;
+  return mapOf(jobStatuses, (status) => times[status] ?? 0);
+}
+
 /**
  * Ours, in the manner of Flink's. `healthy`: the next checkpoint is not overdue. `late`: it is.
  * `idle`: the job rests, with all it has done saved. `none`: nobody expects checkpoints, as they are
  * not periodic or the job has ended. `unknown`: its coordinator did not answer.
  */
-export function healthInfo(health: JobHealth | undefined, now: number): Json {
+export function healthInfo(health: JobHealth | undefined, now: number): Health {
   const { lastCheckpoint, dueBy } = health ?? {};
   return {
     status: health === undefined ? "unknown" : healthStatus(health, now),
@@ -122,7 +151,7 @@ export function healthInfo(health: JobHealth | undefined, now: number): Json {
   };
 }
 
-function healthStatus({ isResting, dueBy }: JobHealth, now: number): string {
+function healthStatus({ isResting, dueBy }: JobHealth, now: number): Health["status"] {
   if (isResting) return "idle";
   if (dueBy === undefined) return "none";
   return now > dueBy ? "late" : "healthy";
@@ -138,12 +167,18 @@ export function healthOfSummary(summary: JobSummary): JobHealth | undefined {
   };
 }
 
+/** Failures shown where a request does not say how many. */
+const exceptionsShown = 20;
+
 /** `GET /jobs/:jobid/exceptions`, newest first. */
-export function jobExceptionsInfo({ plan, failures }: JobDetails): Json {
+export function jobExceptionsInfo(
+  { plan, failures }: JobDetails,
+  most: number = exceptionsShown,
+): Exceptions {
   const names = new Map(
     plan.vertices.map(({ id, name, parallelism }) => [id, { name, parallelism }]),
   );
-  const entries = failures.map(({ at, task, name, message, stack }) => {
+  const entries = failures.slice(0, most).map(({ at, task, name, message, stack }) => {
     const vertex = task && names.get(task.vertex);
     return {
       timestamp: at,
@@ -156,7 +191,7 @@ export function jobExceptionsInfo({ plan, failures }: JobDetails): Json {
       concurrentExceptions: [],
     };
   });
-  return { exceptionHistory: { entries, truncated: false } };
+  return { exceptionHistory: { entries, truncated: failures.length > most } };
 }
 
 function vertexInfo(
@@ -164,11 +199,8 @@ function vertexInfo(
   tasks: readonly TaskStatus[],
   plan: ExecutionPlan,
   now: number,
-): Json {
-  const starts = tasks.flatMap(({ started }) => started ?? []);
-  const ends = tasks.flatMap(({ ended }) => ended ?? []);
-  const start = starts.length > 0 ? Math.min(...starts) : notYet;
-  const end = ends.length > 0 && ends.length === tasks.length ? Math.max(...ends) : notYet;
+): JobDetailsInfo["vertices"][number] {
+  const { start, end } = spanOf(tasks);
   return {
     id: vertex.id,
     // No two subtasks share a slot: each is an object of its own.
@@ -185,7 +217,20 @@ function vertexInfo(
   };
 }
 
-function ioMetrics(tasks: readonly TaskStatus[]): Json {
+/** From the first start to the last end, of subtasks that have all ended. */
+export function spanOf(tasks: readonly TaskStatus[]): {
+  readonly start: number;
+  readonly end: number;
+} {
+  const starts = tasks.flatMap(({ started }) => started ?? []);
+  const ends = tasks.flatMap(({ ended }) => ended ?? []);
+  return {
+    start: starts.length > 0 ? Math.min(...starts) : notYet,
+    end: ends.length > 0 && ends.length === tasks.length ? Math.max(...ends) : notYet,
+  };
+}
+
+export function ioMetrics(tasks: readonly TaskStatus[]): IoMetrics {
   const known = tasks.flatMap(({ metrics }) => metrics ?? []);
   const complete = known.length === tasks.length;
   return {
@@ -207,7 +252,7 @@ function ioMetrics(tasks: readonly TaskStatus[]): Json {
 }
 
 /** One state for all subtasks of a vertex: the first of these that any has, as Flink has it. */
-function vertexPhase(tasks: readonly TaskStatus[]): TaskPhase {
+export function vertexPhase(tasks: readonly TaskStatus[]): TaskPhase {
   const phases = new Set(tasks.map(({ phase }) => phase));
   const telling = ["FAILED", "CANCELING", "CANCELED", "INITIALIZING", "RUNNING"] as const;
   const found = telling.find((phase) => phases.has(phase));
@@ -216,13 +261,10 @@ function vertexPhase(tasks: readonly TaskStatus[]): TaskPhase {
   return phases.has("DEPLOYING") ? "DEPLOYING" : "CREATED";
 }
 
-function countPhases(phases: readonly TaskPhase[]): Json {
-  const counts = new Map<TaskPhase, number>(taskPhases.map((phase) => [phase, 0]));
-  for (const phase of phases) counts.set(phase, (counts.get(phase) ?? 0) + 1);
-  return Object.fromEntries(counts);
-}
+export const countPhases = (phases: readonly TaskPhase[]): Record<TaskPhase, number> =>
+  mapOf(taskPhases, (phase) => phases.filter((one) => one === phase).length);
 
-function planInfo(jid: string, plan: ExecutionPlan): Json {
+export function planInfo(jid: string, plan: ExecutionPlan): Plan {
   return {
     jid,
     name: plan.program,
@@ -249,11 +291,8 @@ function planInfo(jid: string, plan: ExecutionPlan): Json {
 // ---- Checkpoints
 
 /** `GET /jobs/:jobid/checkpoints`. */
-export function checkpointingStatistics(overview: CheckpointOverview): Json {
-  const { plan, counts, latest, history } = overview;
-  const subtasks = tasksOf(plan).length;
-  const record = (checkpoint: CheckpointRecord | undefined): Json | null =>
-    checkpoint === undefined ? null : checkpointStatistics(checkpoint, subtasks);
+export function checkpointingStatistics(overview: CheckpointOverview): CheckpointingStatistics {
+  const { counts, latest, history } = overview;
   return {
     counts: {
       restored: counts.restored,
@@ -264,9 +303,9 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
     },
     summary: summaryOf(history.filter(({ outcome }) => outcome.kind === "completed")),
     latest: {
-      completed: record(latest.completed),
-      savepoint: record(latest.savepoint),
-      failed: record(latest.failed),
+      completed: latest.completed === undefined ? null : completed(latest.completed, overview),
+      savepoint: latest.savepoint === undefined ? null : completed(latest.savepoint, overview),
+      failed: latest.failed === undefined ? null : failed(latest.failed, overview),
       restored:
         latest.restored === undefined
           ? null
@@ -277,47 +316,73 @@ export function checkpointingStatistics(overview: CheckpointOverview): Json {
               external_path: latest.restored.path,
             },
     },
-    history: history.map((checkpoint) => checkpointStatistics(checkpoint, subtasks)),
+    history: history.map((checkpoint) => checkpointStatistics(checkpoint, overview)),
   };
 }
 
-function checkpointStatistics(checkpoint: CheckpointRecord, subtasks: number): Json {
-  const { outcome, acks, isSavepoint = false } = checkpoint;
-  const common = {
+/** One checkpoint, as the history shows it: without what became of it in each vertex. */
+export function checkpointStatistics(
+  checkpoint: CheckpointRecord,
+  overview: CheckpointOverview,
+): Checkpoint {
+  if (isCompleted(checkpoint)) return completed(checkpoint, overview);
+  if (isFailed(checkpoint)) return failed(checkpoint, overview);
+  return { className: "in_progress", ...commonOf(checkpoint, overview) };
+}
+
+const isCompleted = (record: CheckpointRecord): record is CompletedRecord =>
+  record.outcome.kind === "completed";
+
+const isFailed = (record: CheckpointRecord): record is FailedRecord =>
+  record.outcome.kind === "failed";
+
+function completed(checkpoint: CompletedRecord, overview: CheckpointOverview): CompletedCheckpoint {
+  const { path, discarded } = checkpoint.outcome;
+  const common = commonOf(checkpoint, overview);
+  return { className: "completed", ...common, external_path: path, discarded };
+}
+
+function failed(checkpoint: FailedRecord, overview: CheckpointOverview): FailedCheckpoint {
+  const { at, message } = checkpoint.outcome;
+  const common = commonOf(checkpoint, overview);
+  return { className: "failed", ...common, failure_timestamp: at, failure_message: message };
+}
+
+const commonOf = (
+  checkpoint: CheckpointRecord,
+  { plan, config }: CheckpointOverview,
+): Omit<Extract<Checkpoint, { className: "in_progress" }>, "className"> => ({
+  ...taskCheckpoint(checkpoint, tasksOf(plan).length),
+  is_savepoint: checkpoint.isSavepoint === true,
+  savepointFormat: checkpoint.isSavepoint === true ? "CANONICAL" : null,
+  trigger_timestamp: checkpoint.triggered,
+  checkpoint_type: typeOf(checkpoint, config),
+  tasks: {},
+});
+
+// A savepoint's barriers never overtake.
+function typeOf({ isSavepoint }: CheckpointRecord, { checkpointing }: JobConfig) {
+  if (isSavepoint === true) return "SAVEPOINT";
+  return checkpointing.unaligned ? "UNALIGNED_CHECKPOINT" : "CHECKPOINT";
+}
+
+const statuses = { pending: "IN_PROGRESS", completed: "COMPLETED", failed: "FAILED" } as const;
+
+/** What is said alike of a checkpoint and of one vertex' part in it: the acknowledgements tell. */
+export function taskCheckpoint(checkpoint: CheckpointRecord, subtasks: number): TaskCheckpoint {
+  return {
     id: checkpoint.id,
-    is_savepoint: isSavepoint,
-    savepointFormat: isSavepoint ? "CANONICAL" : null,
-    trigger_timestamp: checkpoint.triggered,
+    status: statuses[checkpoint.outcome.kind],
     latest_ack_timestamp: latestAck(checkpoint),
     checkpointed_size: checkpointedSize(checkpoint),
     state_size: stateSize(checkpoint),
     end_to_end_duration: endToEndDuration(checkpoint),
     alignment_buffered: 0,
-    processed_data: 0,
-    persisted_data: 0,
+    processed_data: notKnown,
+    persisted_data: notKnown,
     num_subtasks: subtasks,
-    num_acknowledged_subtasks: new Set(acks.map(({ task }) => taskKey(task))).size,
-    checkpoint_type: isSavepoint ? "SAVEPOINT" : "CHECKPOINT",
-    tasks: {},
+    num_acknowledged_subtasks: new Set(checkpoint.acks.map(({ task }) => taskKey(task))).size,
   };
-  switch (outcome.kind) {
-    case "pending":
-      return { className: "in_progress", status: "IN_PROGRESS", ...common };
-    case "completed": {
-      const { path, discarded } = outcome;
-      return {
-        className: "completed",
-        status: "COMPLETED",
-        ...common,
-        external_path: path,
-        discarded,
-      };
-    }
-    case "failed": {
-      const failure = { failure_timestamp: outcome.at, failure_message: outcome.message };
-      return { className: "failed", status: "FAILED", ...common, ...failure };
-    }
-  }
 }
 
 const latestAck = ({ acks }: CheckpointRecord): number =>
@@ -335,8 +400,15 @@ function endToEndDuration(checkpoint: CheckpointRecord): number {
   return end === notYet ? notYet : Math.max(0, end - triggered);
 }
 
+/** What a checkpoint took and holds, as far as it was acknowledged. */
+export const checkpointSizes = (checkpoint: CheckpointRecord) => ({
+  duration: endToEndDuration(checkpoint),
+  added: checkpointedSize(checkpoint),
+  whole: stateSize(checkpoint),
+});
+
 /** Over the completed checkpoints of the history, not of the job's whole life. */
-function summaryOf(completed: readonly CheckpointRecord[]): Json {
+function summaryOf(completed: readonly CheckpointRecord[]): CheckpointingStatistics["summary"] {
   const none = statistics([]);
   return {
     checkpointed_size: statistics(completed.map(checkpointedSize)),
@@ -348,7 +420,7 @@ function summaryOf(completed: readonly CheckpointRecord[]): Json {
   };
 }
 
-function statistics(values: readonly number[]): Json {
+export function statistics(values: readonly number[]): Statistics {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (quantile: number): number => sorted[Math.ceil(quantile * sorted.length) - 1] ?? 0;
   return {
@@ -365,11 +437,17 @@ function statistics(values: readonly number[]): Json {
 
 // ---- Small things
 
-const durationOf = (start: number, end: number, now: number): number =>
+export const durationOf = (start: number, end: number, now: number): number =>
   start === notYet ? notYet : Math.max(0, (end === notYet ? now : end) - start);
 
-const sum = (values: readonly number[]): number =>
+export const sum = (values: readonly number[]): number =>
   values.reduce((total, value) => total + value, 0);
+
+/** Every one of `keys` with its value: a map without gaps. */
+export const mapOf = <K extends string, V>(
+  keys: readonly K[],
+  valueOf: (key: K) => V,
+): Record<K, V> => Object.fromEntries(keys.map((key) => [key, valueOf(key)])) as Record<K, V>;
 
 // Flink escapes descriptions, and its dashboard undoes it.
 const escapeHtml = (text: string): string =>

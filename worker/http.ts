@@ -4,18 +4,28 @@
 
 import { Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
+import * as z from "zod";
 
 import { urlLengthMax } from "../format/limits.ts";
 import { corsWhereListed } from "./access/cors.ts";
 import { authenticate, authorise, type GuardedEnv, refuseMisconfigured } from "./access/guard.ts";
 import { scopeOf } from "./access/scopes.ts";
 import type { Catalog } from "./catalog.ts";
+import type { Env } from "./env.ts";
 import { errorResponse, HttpError } from "./errors.ts";
+import { add, serve } from "./contract/endpoint.ts";
+import { named } from "./contract/named.ts";
+import { openApiOf } from "./contract/openapi.ts";
+import { absentRoutes } from "./routes/absent.ts";
+import { applicationRoutes } from "./routes/applications.ts";
+import { checkpointRoutes } from "./routes/checkpoints.ts";
+import { deploymentRoutes } from "./routes/deployment.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
 import { tableRoutes } from "./routes/tables.ts";
 import { topicRoutes } from "./routes/topics.ts";
+import { vertexRoutes } from "./routes/vertices.ts";
 
 type Routes = Hono<GuardedEnv>;
 
@@ -44,22 +54,64 @@ export function httpApp(catalog: Catalog): Routes {
       await next();
     },
   );
+  const open = healthRoutes();
   for (const base of bases) {
-    app.get(`${base}/healthz`, async (c) => {
-      await refuseMisconfigured(c.env);
-      return c.json({ status: "ok" });
-    });
+    for (const { method, path, handler } of open.routes) {
+      app.on(method, `${base}${path}`, handler);
+    }
   }
   app.use(authenticate);
+  const guarded = [
+    deploymentRoutes(catalog),
+    topicRoutes(catalog),
+    jarRoutes(catalog),
+    jobRoutes(),
+    checkpointRoutes(),
+    savepointRoutes(),
+    vertexRoutes(),
+    tableRoutes(catalog),
+    applicationRoutes(),
+    absentRoutes(),
+  ];
+  guarded.push(documentRoutes([open, ...guarded]));
   for (const base of bases) {
-    for (const routes of [topicRoutes, jarRoutes, jobRoutes, savepointRoutes, tableRoutes]) {
-      addGuarded(app, base, routes(catalog));
-    }
+    for (const routes of guarded) addGuarded(app, base, routes);
   }
   refuseOtherMethods(app);
   app.notFound((c) => c.json({ errors: [`Not found: ${c.req.path}`] }, 404));
   app.onError(errorResponse);
   return app;
+}
+
+function healthRoutes(): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
+  const answer = named("Health", z.object({ status: z.literal("ok") }));
+  serve(
+    routes,
+    { method: "get", path: "/healthz", summary: "Whether the deployment answers.", answer },
+    async ({ env }) => {
+      await refuseMisconfigured(env);
+      return { status: "ok" } as const;
+    },
+  );
+  return routes;
+}
+
+/** `/openapi.json`, which describes `others` and itself. */
+function documentRoutes(others: readonly Pick<Hono, "routes">[]): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
+  let document: object | undefined;
+  add(
+    routes,
+    {
+      method: "get",
+      path: "/openapi.json",
+      summary: "This document.",
+      answer: "application/json",
+    },
+    (c) => c.json((document ??= openApiOf([...others, routes].flatMap((one) => one.routes)))),
+  );
+  return routes;
 }
 
 /** Adds `routes`, each behind the check of its scope (H1). */

@@ -5,6 +5,7 @@ import * as z from "zod";
 
 import { isJobId, type JobId } from "../format/ids.ts";
 import { restorableManifest } from "../format/paths.ts";
+import { described } from "./contract/described.ts";
 import { HttpError } from "./errors.ts";
 
 export interface RunRequest {
@@ -16,13 +17,17 @@ export interface RunRequest {
 }
 
 const absent = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
-const optional = <T extends z.ZodType>(type: T) => z.preprocess(absent, type.optional());
+const optional = <T extends z.ZodType>(type: T) =>
+  z.preprocess(absent, type.optional()).meta(described(type));
 
 const wrongCount = "must be a whole number of at least 1";
-const positive = z.preprocess(
-  (value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value),
-  z.int(wrongCount).min(1, wrongCount),
-);
+const count = z.int(wrongCount).min(1, wrongCount);
+const positive = z
+  .preprocess(
+    (value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value),
+    count,
+  )
+  .meta(described(count));
 
 const scalar = z
   .union([z.string(), z.number(), z.boolean()], "must be a text, a number or a boolean")
@@ -36,7 +41,7 @@ const flag = z.union(
 const claimModes = z.enum(["CLAIM", "NO_CLAIM", "LEGACY"]);
 
 // Flink's JarRunRequestBody, and `programArgs`, which its dashboard still sends.
-const body = z.strictObject({
+export const runBody = z.strictObject({
   entryClass: optional(z.string()),
   parallelism: optional(positive),
   jobId: optional(z.string().refine(isJobId, "must be 32 lower-case hex digits")),
@@ -49,7 +54,7 @@ const body = z.strictObject({
   restoreMode: optional(claimModes),
 });
 
-type Body = z.infer<typeof body>;
+type Body = z.infer<typeof runBody>;
 
 /** The body's names of the query parameters. A parameter overrides the body's field. */
 const parameters: ReadonlyMap<string, keyof Body> = new Map([
@@ -67,7 +72,7 @@ export function runRequestOf(
   text: string,
   query: Readonly<Record<string, string>>,
 ): RunRequest {
-  const parsed = body.safeParse({ ...objectOf(text), ...fieldsOf(query) });
+  const parsed = runBody.safeParse({ ...objectOf(text), ...fieldsOf(query) });
   if (!parsed.success) {
     throw new HttpError(400, `Bad request to run "${program}": ${explain(parsed.error)}`);
   }
@@ -123,7 +128,7 @@ function explain(error: z.ZodError): string {
   return error.issues
     .map((issue) => {
       if (issue.code === "unrecognized_keys") {
-        const allowed = Object.keys(body.shape).join(", ");
+        const allowed = Object.keys(runBody.shape).join(", ");
         return `unknown field "${issue.keys.join('", "')}" (allowed: ${allowed})`;
       }
       return `${issue.path.join(".")}: ${issue.message}`;

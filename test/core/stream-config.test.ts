@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 
 import { applyFlinkConfiguration, ConfigError, jobConfig, type JobOptions } from "tidemark";
 
+import { flinkConfigurationOf } from "../../stream/config.ts";
+
 function refusalOf(configure: () => unknown): ConfigError {
   try {
     configure();
@@ -399,5 +401,35 @@ describe("Flink's keys", () => {
     const refusal = refusalOf(() => applyFlinkConfiguration(jobConfig(), entries));
     expect(refusal.message).toBe(`${key} ${message}`);
     expect(refusal).toMatchObject({ key, code: "BAD_VALUE" });
+  });
+});
+
+describe("a configuration under Flink's keys", () => {
+  test.each<[string, JobOptions]>([
+    ["defaults, but for the restart", { restart: { strategy: "none" } }],
+    [
+      "checkpoints",
+      {
+        parallelism: 3,
+        checkpointing: { interval: "1 s", mode: "AT_LEAST_ONCE", inlineThreshold: "1 kb" },
+        state: { backend: "sqlite", localRecovery: true },
+        restart: { strategy: "fixed-delay", attempts: 4, delay: "2 s" },
+      },
+    ],
+    ["failure rate", { restart: { strategy: "failure-rate", interval: "5 min" } }],
+    ["exponential delay", { restart: { strategy: "exponential-delay", jitter: 0.25 } }],
+  ])("is the same when it is submitted: %s", (_, options) => {
+    const config = jobConfig(options);
+    const written = flinkConfigurationOf(config);
+    expect(applyFlinkConfiguration(jobConfig(), written)).toEqual(config);
+    expect("execution.checkpointing.interval" in written).toBe("checkpointing" in options);
+  });
+
+  test("has units", () => {
+    expect(flinkConfigurationOf(jobConfig())).toMatchObject({
+      "execution.checkpointing.timeout": "600000 ms",
+      "taskmanager.memory.managed.size": "67108864 b",
+      "pipeline.max-parallelism": "128",
+    });
   });
 });

@@ -75,8 +75,7 @@ const plan: ExecutionPlan = {
 
 describe("jobs", () => {
   test("an overview counts all subtasks", () => {
-    const tasks = (phase: JobPhase) =>
-      (jobOverview(summaryIn(phase), undefined, 2_000)["tasks"] ?? {}) as Record<string, number>;
+    const tasks = (phase: JobPhase) => jobOverview(summaryIn(phase), undefined, 2_000).tasks;
     expect(tasks("RUNNING")).toMatchObject({ running: 1, initializing: 3, total: 4 });
     expect(tasks("CANCELED")).toMatchObject({ running: 1, canceled: 3, total: 4 });
     expect(jobOverview(summaryIn("RUNNING"), undefined, 2_000)).toMatchObject({
@@ -180,7 +179,7 @@ describe("jobs", () => {
         ],
       },
     });
-    const [first, second] = info["vertices"] as { metrics: Record<string, unknown> }[];
+    const [first, second] = info.vertices;
     expect(first?.metrics).toMatchObject({ "read-records": 5, "read-records-complete": false });
     expect(second?.metrics).toMatchObject({
       "read-records": 10,
@@ -206,6 +205,7 @@ describe("checkpoints", () => {
   const completed = record(1, 2, { kind: "completed", path: "jobs/x/chk-1", discarded: false });
   const overview: CheckpointOverview = {
     plan,
+    config: jobConfig(),
     counts: { restored: 1, completed: 7, failed: 2, pending: 1 },
     latest: { completed: completed as CheckpointOverview["latest"]["completed"] & object },
     history: [
@@ -242,8 +242,7 @@ describe("checkpoints", () => {
   });
 
   test("the summary is over the completed ones", () => {
-    const stateSize = (of: CheckpointOverview) =>
-      (checkpointingStatistics(of)["summary"] as Record<string, unknown>)["state_size"];
+    const stateSize = (of: CheckpointOverview) => checkpointingStatistics(of).summary.state_size;
     expect(stateSize(overview)).toMatchObject({
       min: 200,
       max: 200,

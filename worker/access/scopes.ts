@@ -13,26 +13,107 @@ export interface Grant {
   readonly topics?: ReadonlySet<string>;
 }
 
+const vertex = "GET /jobs/:jobid/vertices/:vertexid";
+
 /** By method and path as the routes declare them; `open` asks for no token. */
 const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["GET /healthz", "open"],
+
+  ["GET /openapi.json", "read"],
+  ["GET /metrics", "read"],
 
   ["GET /topics", "read"],
   ["GET /topics/:topic", "read"],
   ["POST /topics/:topic/records", "ingest"],
 
   ["GET /jars", "read"],
+  ["GET /jars/:id/plan", "read"],
+  ["POST /jars/:id/plan", "read"],
   ["POST /jars/:id/run", "admin"],
+
+  ["GET /config", "read"],
+  ["GET /overview", "read"],
+  ["GET /datasets", "read"],
+  ["GET /datasets/delete/:triggerid", "read"],
+
+  ["GET /taskmanagers", "read"],
+  ["GET /taskmanagers/metrics", "read"],
+  ["GET /taskmanagers/:taskmanagerid", "read"],
+  ["GET /taskmanagers/:taskmanagerid/metrics", "read"],
+  ["GET /taskmanagers/:taskmanagerid/log", "read"],
+  ["GET /taskmanagers/:taskmanagerid/logs", "read"],
+  ["GET /taskmanagers/:taskmanagerid/logs/:file", "read"],
+  ["GET /taskmanagers/:taskmanagerid/stdout", "read"],
+  ["GET /taskmanagers/:taskmanagerid/thread-dump", "read"],
+  ["GET /taskmanagers/:taskmanagerid/profiler", "read"],
+
+  ["GET /jobmanager/config", "read"],
+  ["GET /jobmanager/environment", "read"],
+  ["GET /jobmanager/metrics", "read"],
+  ["GET /jobmanager/log", "read"],
+  ["GET /jobmanager/logs", "read"],
+  ["GET /jobmanager/logs/:file", "read"],
+  ["GET /jobmanager/stdout", "read"],
+  ["GET /jobmanager/thread-dump", "read"],
+  ["GET /jobmanager/profiler", "read"],
+
+  ["GET /applications/overview", "read"],
+  ["GET /applications/:applicationid", "read"],
+  ["POST /applications/:applicationid/cancel", "admin"],
+  ["GET /applications/:applicationid/exceptions", "read"],
+  ["GET /applications/:applicationid/jobmanager/config", "read"],
 
   ["GET /jobs", "read"],
   ["GET /jobs/overview", "read"],
+  ["GET /jobs/metrics", "read"],
   ["GET /jobs/:jobid", "read"],
   ["PATCH /jobs/:jobid", "admin"],
+  // A GET that changes something.
+  ["GET /jobs/:jobid/yarn-cancel", "admin"],
+  ["GET /jobs/:jobid/status", "read"],
+  ["GET /jobs/:jobid/execution-result", "read"],
+  ["GET /jobs/:jobid/plan", "read"],
+  ["GET /jobs/:jobid/config", "read"],
   ["GET /jobs/:jobid/exceptions", "read"],
+  ["GET /jobs/:jobid/accumulators", "read"],
+  ["GET /jobs/:jobid/metrics", "read"],
+  ["GET /jobs/:jobid/resource-requirements", "read"],
+  ["GET /jobs/:jobid/jobmanager/config", "read"],
+  ["GET /jobs/:jobid/jobmanager/environment", "read"],
+  ["GET /jobs/:jobid/jobmanager/log-url", "read"],
+  ["GET /jobs/:jobid/taskmanagers/:taskmanagerid/log-url", "read"],
+  ["GET /jobs/:jobid/rescales/config", "read"],
+  ["GET /jobs/:jobid/rescales/details/:rescaleuuid", "read"],
+  ["GET /jobs/:jobid/rescales/history", "read"],
+  ["GET /jobs/:jobid/rescales/overview", "read"],
+  ["GET /jobs/:jobid/rescales/summary", "read"],
+  ["GET /jobs/:jobid/rescaling/:triggerid", "read"],
+
   ["GET /jobs/:jobid/checkpoints", "read"],
+  ["GET /jobs/:jobid/checkpoints/config", "read"],
+  ["GET /jobs/:jobid/checkpoints/details/:checkpointid", "read"],
+  ["GET /jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid", "read"],
+
   ["POST /jobs/:jobid/savepoints", "admin"],
   ["GET /jobs/:jobid/savepoints/:triggerid", "read"],
   ["POST /jobs/:jobid/stop", "admin"],
+
+  [vertex, "read"],
+  [`${vertex}/accumulators`, "read"],
+  [`${vertex}/backpressure`, "read"],
+  [`${vertex}/flamegraph`, "read"],
+  [`${vertex}/jm-operator-metrics`, "read"],
+  [`${vertex}/metrics`, "read"],
+  [`${vertex}/subtasks/accumulators`, "read"],
+  [`${vertex}/subtasks/metrics`, "read"],
+  [`${vertex}/subtasks/:subtaskindex`, "read"],
+  [`${vertex}/subtasks/:subtaskindex/metrics`, "read"],
+  [`${vertex}/subtasks/:subtaskindex/attempts/:attempt`, "read"],
+  [`${vertex}/subtasks/:subtaskindex/attempts/:attempt/accumulators`, "read"],
+  [`${vertex}/subtasktimes`, "read"],
+  [`${vertex}/taskmanagers`, "read"],
+  [`${vertex}/watermarks`, "read"],
+
   ["GET /jobs/:jobid/tables/:table", "read"],
   ["GET /jobs/:jobid/tables/:table/:key", "read"],
 ]);

@@ -1,8 +1,9 @@
-// Programs, which Flink's clients know as jars: `GET /jars`, `POST /jars/:id/run`.
+// Programs, which Flink's clients know as jars: `GET /jars`, `/jars/:id/plan`, `POST /jars/:id/run`.
 //   R1. A job is listed before it is submitted, so none ever runs unlisted.
 //   R2. The same job id is the same run: repeating a request whose answer was lost starts nothing.
 
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
+import * as z from "zod";
 
 import { planOf } from "../../coordinator/plan.ts";
 import type { JobConfig } from "../../format/config.ts";
@@ -16,30 +17,44 @@ import { ConfigError } from "../../stream/errors.ts";
 import type { JobDefinition } from "../../stream/job.ts";
 import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
+import { serve } from "../contract/endpoint.ts";
+import { answers } from "../contract/flink-schemas.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError, isTransient } from "../errors.ts";
+import { planInfo } from "../flink-json.ts";
 import { manifestAt, restorable, settingsFor } from "../restore.ts";
-import { type RunRequest, runRequestOf } from "../run-request.ts";
+import { runBody, type RunRequest, runRequestOf } from "../run-request.ts";
 
 const runBodyBytesMax = 64 * KiB;
+const jarParams = z.object({ id: z.string() });
 
 export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
   const { programs } = catalog;
   const routes = new Hono<{ Bindings: Env }>();
 
-  routes.get("/jars", (c) => {
-    const files = [...programs.keys()].sort().map((name) => ({
-      id: name,
-      name,
-      // Programs come with the deployment; when that was is not known to it.
-      uploaded: 0,
-      entry: [{ name, description: null }],
-    }));
-    return c.json({ address: new URL(c.req.url).origin, files });
-  });
+  serve(
+    routes,
+    {
+      method: "get",
+      path: "/jars",
+      summary: "The programs of the deployment, as jars.",
+      answer: answers.jars,
+    },
+    ({ c }) => ({
+      address: new URL(c.req.url).origin,
+      files: [...programs.keys()].sort().map((name) => ({
+        id: name,
+        name,
+        // Programs come with the deployment; when that was is not known to it.
+        uploaded: 0,
+        entry: [{ name, description: null }],
+      })),
+    }),
+  );
 
-  routes.post("/jars/:id/run", async (c) => {
-    const program = known("program", programs, c.req.param("id"));
+  /** What a request to run asks for, once nothing is wrong with it. */
+  const requestOf = async (c: Context<{ Bindings: Env }>, id: string): Promise<JobSubmission> => {
+    const program = known("program", programs, id);
     const body = await bodyOf(c.req.raw, { bytesMax: runBodyBytesMax });
     const request = runRequestOf(program.name, new TextDecoder().decode(body), c.req.query());
     const { restore } = request;
@@ -53,7 +68,36 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
     const plan = planOf(program.graph, config);
     const begins = manifest && restorable(manifest, plan, restore);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
-    const submission = { job, plan, config, ...(begins && { restore: begins }) };
+    return { job, plan, config, ...(begins && { restore: begins }) };
+  };
+
+  // Flink's file says POST, its dashboard says GET.
+  for (const method of ["get", "post"] as const) {
+    const endpoint = {
+      method,
+      path: "/jars/:id/plan",
+      params: jarParams,
+      summary: "The plan of a program under such a request, which starts nothing.",
+      ...(method === "post" && { body: runBody }),
+      answer: answers.plan,
+    } as const;
+    serve(routes, endpoint, async ({ c, params: { id } }) => {
+      const { job, plan } = await requestOf(c, id);
+      return { plan: planInfo(job, plan) };
+    });
+  }
+
+  const run = {
+    method: "post",
+    path: "/jars/:id/run",
+    params: jarParams,
+    summary: "Starts a job. The same jobId is the same job, however often it is sent.",
+    body: runBody,
+    answer: answers.run,
+  } as const;
+  serve(routes, run, async ({ c, params: { id } }) => {
+    const submission = await requestOf(c, id);
+    const { job } = submission;
     await started(c.env, submission).catch((error: unknown) => {
       // Without the id a repetition would be a second job, should the first have been started.
       if (!isTransient(error)) throw error;
@@ -62,7 +106,7 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
         `Job ${job} may not have been started; repeat with "jobId": "${job}".`,
       );
     });
-    return c.json({ jobid: job });
+    return { jobid: job };
   });
 
   return routes;

@@ -3,13 +3,17 @@
 //   R1. The same trigger id is the same request: repeating one whose answer was lost takes no second
 //       savepoint.
 
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import * as z from "zod";
 
 import type { SavepointRequest, SavepointStatus } from "../../format/job-status.ts";
 import { KiB } from "../../format/limits.ts";
 import { folderOf, savepointDirectory } from "../../format/paths.ts";
 import { bodyOf } from "../body.ts";
+import { serve } from "../contract/endpoint.ts";
+import { params } from "../contract/flink-schemas.ts";
+import { described } from "../contract/described.ts";
+import { named } from "../contract/named.ts";
 import { coordinator, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { detailsOf } from "./jobs.ts";
@@ -18,10 +22,9 @@ const bodyBytesMax = 16 * KiB;
 
 /** Flink's clients send what they do not mean as null. */
 const optional = <T extends z.ZodType>(type: T) =>
-  z.preprocess((value) => value ?? undefined, type.optional());
+  z.preprocess((value) => value ?? undefined, type.optional()).meta(described(type));
 
-const triggerPattern = /^[0-9a-f]{32}$/;
-const triggerId = optional(z.string().regex(triggerPattern, "must be 32 lower-case hex digits"));
+const triggerId = optional(z.string().regex(/^[0-9a-f]{32}$/, "must be 32 lower-case hex digits"));
 // There is one format, which is both: canonical in that every backend reads it.
 const formatType = optional(z.enum(["CANONICAL", "NATIVE"]));
 
@@ -39,22 +42,61 @@ const stopBody = z.strictObject({
   triggerId,
 });
 
+const triggerResponse = named("TriggerResponse", z.object({ "request-id": z.string() }));
+
+const operationResultAnswer = named(
+  "AsynchronousOperationResult",
+  z.object({
+    status: z.object({ id: z.enum(["IN_PROGRESS", "COMPLETED"]) }),
+    operation: z
+      .object({
+        location: z.string().optional(),
+        "failure-cause": z
+          .object({
+            class: z.string(),
+            "stack-trace": z.string(),
+            "serialized-throwable": z.string(),
+          })
+          .optional(),
+      })
+      .nullable(),
+  }),
+);
+
 type Jobs = { Bindings: Env };
 
 export function savepointRoutes(): Hono<Jobs> {
   const routes = new Hono<Jobs>();
 
-  routes.post("/jobs/:jobid/savepoints", async (c) => {
+  const take = {
+    method: "post",
+    path: "/jobs/:jobid/savepoints",
+    summary: "Takes a savepoint, and cancels the job after it where asked to.",
+    params: params.job,
+    body: savepointBody,
+    status: 202,
+    answer: triggerResponse,
+  } as const;
+  serve(routes, take, async ({ c, env, params: { jobid } }) => {
     const body = await parsed(c.req.raw, savepointBody);
     const cancels = body["cancel-job"] === true;
-    return requested(c, c.req.param("jobid"), {
+    return requested(env, jobid, {
       trigger: body.triggerId ?? newTrigger(),
       directory: directoryOf("target-directory", body["target-directory"]),
       ...(cancels && { ends: "cancel" }),
     });
   });
 
-  routes.post("/jobs/:jobid/stop", async (c) => {
+  const stop = {
+    method: "post",
+    path: "/jobs/:jobid/stop",
+    summary: "Takes a savepoint and ends the job with it.",
+    params: params.job,
+    body: stopBody,
+    status: 202,
+    answer: triggerResponse,
+  } as const;
+  serve(routes, stop, async ({ c, env, params: { jobid } }) => {
     const body = await parsed(c.req.raw, stopBody);
     if (body.drain === true) {
       throw new HttpError(
@@ -63,22 +105,24 @@ export function savepointRoutes(): Hono<Jobs> {
           "yet. Leave it out.",
       );
     }
-    return requested(c, c.req.param("jobid"), {
+    return requested(env, jobid, {
       trigger: body.triggerId ?? newTrigger(),
       directory: directoryOf("targetDirectory", body.targetDirectory),
       ends: "stop",
     });
   });
 
-  routes.get("/jobs/:jobid/savepoints/:triggerid", async (c) => {
-    const { jobid, triggerid } = c.req.param();
-    if (!triggerPattern.test(triggerid)) {
-      const message = `"${triggerid}" is not a trigger id; it has 32 lower-case hex digits.`;
-      throw new HttpError(400, message);
-    }
-    const { summary } = await detailsOf(c.env, jobid);
-    const status = await coordinator(c.env, summary.job).savepointStatus(triggerid);
-    if (status !== undefined) return c.json(operationResult(status));
+  const status = {
+    method: "get",
+    path: "/jobs/:jobid/savepoints/:triggerid",
+    summary: "What became of a savepoint, or of a stop.",
+    params: params.operation,
+    answer: operationResultAnswer,
+  } as const;
+  serve(routes, status, async ({ env, params: { jobid, triggerid } }) => {
+    const { summary } = await detailsOf(env, jobid);
+    const found = await coordinator(env, summary.job).savepointStatus(triggerid);
+    if (found !== undefined) return operationResult(found);
     throw new HttpError(404, `Job ${summary.job} knows no savepoint of trigger id ${triggerid}.`);
   });
 
@@ -86,14 +130,14 @@ export function savepointRoutes(): Hono<Jobs> {
 }
 
 async function requested(
-  c: Context<Jobs>,
+  env: Env,
   jobid: string,
   request: SavepointRequest,
-): Promise<Response> {
-  const { summary } = await detailsOf(c.env, jobid);
-  const answer = await coordinator(c.env, summary.job).savepoint(request);
+): Promise<z.input<typeof triggerResponse>> {
+  const { summary } = await detailsOf(env, jobid);
+  const answer = await coordinator(env, summary.job).savepoint(request);
   if (answer.kind === "refused") throw new HttpError(409, answer.reason);
-  return c.json({ "request-id": request.trigger }, 202);
+  return { "request-id": request.trigger };
 }
 
 async function parsed<T extends z.ZodType>(request: Request, schema: T): Promise<z.infer<T>> {
@@ -124,7 +168,7 @@ function directoryOf(field: string, text = ""): string {
 const newTrigger = (): string => crypto.randomUUID().replaceAll("-", "");
 
 /** Flink's `AsynchronousOperationResult` of a `SavepointInfo`. */
-function operationResult(status: SavepointStatus): object {
+function operationResult(status: SavepointStatus): z.input<typeof operationResultAnswer> {
   switch (status.kind) {
     case "inProgress":
       return { status: { id: "IN_PROGRESS" }, operation: null };
@@ -138,7 +182,7 @@ function operationResult(status: SavepointStatus): object {
 }
 
 /** Flink sends a serialised Java exception beside what people read; there is none here. */
-const causeOf = ({ message }: { readonly message: string }): object => ({
+const causeOf = ({ message }: { readonly message: string }) => ({
   class: "SavepointFailed",
   "stack-trace": message,
   "serialized-throwable": "",

@@ -5,6 +5,7 @@
 //   Q2. A key is asked of the one subtask that owns its key group.
 
 import { Hono } from "hono";
+import * as z from "zod";
 
 import { decodeRows } from "../../format/batch.ts";
 import type { JobDetails } from "../../format/job-status.ts";
@@ -13,10 +14,27 @@ import { keyGroupOf, ownerOfGroup } from "../../format/key-groups.ts";
 import type { TableQuery } from "../../format/messages.ts";
 import type { VertexPlan } from "../../format/plan.ts";
 import { type Catalog, known } from "../catalog.ts";
+import { serve } from "../contract/endpoint.ts";
+import { jobId } from "../contract/flink-schemas.ts";
+import { named } from "../contract/named.ts";
 import { type Env, subtask } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { jsonOf } from "../row-json.ts";
 import { detailsOf } from "./jobs.ts";
+
+const tableQuery = z.object({
+  read: z.enum(["committed", "latest"], "must be committed or latest").default("committed"),
+});
+
+const tableAnswer = named(
+  "TableRows",
+  z.object({
+    table: z.string(),
+    read: z.enum(["committed", "latest"]),
+    checkpoint: z.number().nullable(),
+    rows: z.array(z.unknown()),
+  }),
+);
 
 interface TableRows {
   readonly rows: readonly unknown[];
@@ -31,7 +49,7 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
 
   /** The job, the vertex that holds the table, and the query without its key. */
-  const located = async (env: Env, jobid: string, table: string, read: string | undefined) => {
+  const located = async (env: Env, jobid: string, table: string, read: TableQuery["read"]) => {
     const details = await detailsOf(env, jobid);
     const program = programs.get(details.plan.program);
     if (program === undefined) {
@@ -48,20 +66,36 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
     if (vertex === undefined) {
       throw new HttpError(409, `The job was started before "${table}" was added; start it again.`);
     }
-    return { details, vertex, query: { table, read: readOf(read) } };
+    return { details, vertex, query: { table, read } };
   };
 
-  routes.get("/jobs/:jobid/tables/:table", async (c) => {
-    const { jobid, table } = c.req.param();
-    const { details, vertex, query } = await located(c.env, jobid, table, c.req.query("read"));
+  const whole = {
+    method: "get",
+    path: "/jobs/:jobid/tables/:table",
+    summary: "The rows of a table.",
+    params: z.object({ jobid: jobId, table: z.string() }),
+    query: tableQuery,
+    answer: tableAnswer,
+  } as const;
+  serve(routes, whole, async ({ env, params: of, query: { read } }) => {
+    const { jobid, table } = of;
+    const { details, vertex, query } = await located(env, jobid, table, read);
     const everyone = Array.from({ length: vertex.parallelism }, (_, index) => index);
-    const { rows, checkpoint } = await gather(c.env, { details, vertex, query, indices: everyone });
-    return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
+    const { rows, checkpoint } = await gather(env, { details, vertex, query, indices: everyone });
+    return { table, read: query.read, checkpoint, rows: rows.map(jsonOf) };
   });
 
-  routes.get("/jobs/:jobid/tables/:table/:key", async (c) => {
-    const { jobid, table, key: text } = c.req.param();
-    const { details, vertex, query } = await located(c.env, jobid, table, c.req.query("read"));
+  const oneKey = {
+    method: "get",
+    path: "/jobs/:jobid/tables/:table/:key",
+    summary: "The row of a table with this key.",
+    params: z.object({ jobid: jobId, table: z.string(), key: z.string() }),
+    query: tableQuery,
+    answer: tableAnswer,
+  } as const;
+  serve(routes, oneKey, async ({ env, params: of, query: { read } }) => {
+    const { jobid, table, key: text } = of;
+    const { details, vertex, query } = await located(env, jobid, table, read);
     for (const key of keysOf(text)) {
       const { maxParallelism } = details.plan;
       const owner = ownerOfGroup(
@@ -70,9 +104,10 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
         maxParallelism,
       );
       const target = { details, vertex, query: { ...query, key }, indices: [owner] };
-      const { rows, checkpoint } = await gather(c.env, target);
-      if (rows.length > 0)
-        return c.json({ table, read: query.read, checkpoint, rows: rows.map(jsonOf) });
+      const { rows, checkpoint } = await gather(env, target);
+      if (rows.length > 0) {
+        return { table, read: query.read, checkpoint, rows: rows.map(jsonOf) };
+      }
     }
     throw new HttpError(404, `Table "${table}" has no ${query.read} row with the key ${text}.`);
   });
@@ -116,11 +151,6 @@ async function ask(
         503,
         `Job ${job} is ${phase} and subtask ${index} holds no rows now; repeat the request.`,
       );
-}
-
-function readOf(text = "committed"): TableQuery["read"] {
-  if (text === "committed" || text === "latest") return text;
-  throw new HttpError(400, `read is "${text}". Allowed: committed, latest.`);
 }
 
 /** The keys that `text` may mean: itself, and what it is as JSON where that is a key too. */

@@ -6,6 +6,7 @@
 //   P3. After a 503 the same request under the same key completes what is missing.
 
 import { type Context, Hono } from "hono";
+import * as z from "zod";
 
 import { clientKeyBytesMax, ingestBodyBytesMax } from "../../format/limits.ts";
 import type { AppendOutcome, TopicAppend } from "../../format/messages.ts";
@@ -13,27 +14,71 @@ import { murmur3 } from "../../format/murmur3.ts";
 import type { Topic } from "../../stream/topic.ts";
 import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
+import { serve } from "../contract/endpoint.ts";
+import { named } from "../contract/named.ts";
 import { type Env, topicPartition } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type Batches, partitionOf, spread } from "../ingest.ts";
 import { type BodyForm, readRecords } from "../../format/records.ts";
+
+const topicParams = z.object({ topic: z.string() });
+const topicAnswer = named(
+  "TopicInfo",
+  z.object({
+    topic: z.string(),
+    keyed: z.boolean(),
+    partitions: z.array(
+      z.object({ partition: z.int(), first: z.int(), next: z.int(), bytes: z.int() }),
+    ),
+  }),
+);
+const topicsAnswer = named("TopicsInfo", z.object({ topics: z.array(topicAnswer) }));
+const appendAnswer = named(
+  "AppendResponseBody",
+  z.object({
+    topic: z.string(),
+    records: z.int(),
+    partitions: z.array(z.object({ partition: z.int(), first: z.int(), count: z.int() })),
+    duplicate: z.boolean(),
+  }),
+);
 
 type Appended = Exclude<AppendOutcome, { kind: "conflict" }> & { readonly partition: number };
 
 export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
 
-  routes.get("/topics", async (c) => {
-    const all = [...topics.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    return c.json({ topics: await Promise.all(all.map((topic) => describe(c.env, topic))) });
-  });
-
-  routes.get("/topics/:topic", async (c) =>
-    c.json(await describe(c.env, known("topic", topics, c.req.param("topic")))),
+  serve(
+    routes,
+    { method: "get", path: "/topics", summary: "All topics.", answer: topicsAnswer },
+    async ({ env }) => {
+      const all = [...topics.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+      return { topics: await Promise.all(all.map((topic) => describe(env, topic))) };
+    },
   );
 
-  routes.post("/topics/:topic/records", async (c) => {
-    const topic = known("topic", topics, c.req.param("topic"));
+  serve(
+    routes,
+    {
+      method: "get",
+      path: "/topics/:topic",
+      summary: "A topic and the offsets of its partitions.",
+      params: topicParams,
+      answer: topicAnswer,
+    },
+    ({ env, params }) => describe(env, known("topic", topics, params.topic)),
+  );
+
+  const append = {
+    method: "post",
+    path: "/topics/:topic/records",
+    summary: "Appends records: NDJSON, or a JSON array. All of them, or none.",
+    params: topicParams,
+    body: "application/x-ndjson",
+    answer: appendAnswer,
+  } as const;
+  serve(routes, append, async ({ c, params }) => {
+    const topic = known("topic", topics, params.topic);
     const key = idempotencyKeyOf(c);
     const body = await bodyOf(c.req.raw, { bytesMax: ingestBodyBytesMax });
     const read = readRecords(body, formOf(c.req.header("Content-Type") ?? ""));
@@ -50,18 +95,18 @@ export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
       key === undefined ? { digest: 0 } : { idempotencyKey: key, digest: murmur3(body) };
     const { byPartition } = split;
     const appended = await appendAll(c.env, topic, { byPartition, idempotency, keyHome: unkeyed });
-    return c.json({
+    return {
       topic: topic.name,
       records: read.records.rows.length,
       partitions: appended.map(({ partition, first, count }) => ({ partition, first, count })),
       duplicate: appended.every(({ kind }) => kind === "duplicate"),
-    });
+    };
   });
 
   return routes;
 }
 
-async function describe(env: Env, topic: Topic<unknown>): Promise<object> {
+async function describe(env: Env, topic: Topic<unknown>): Promise<z.input<typeof topicAnswer>> {
   const partitions = await Promise.all(
     Array.from({ length: topic.partitions }, async (_, partition) =>
       topicPartition(env, topic.name, partition).info(),

@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+
+import { attempt, checkpointId, isJobId, millis } from "../../format/ids.ts";
+import type { CheckpointOverview, JobDetails } from "../../format/job-status.ts";
+import type { JobSummary } from "../../format/messages.ts";
+import { jobConfig } from "../../stream/config.ts";
+import { aggregated, collected, jobMetrics, type Metrics } from "../../worker/flink/metrics.ts";
+import { prometheusText } from "../../worker/flink/prometheus.ts";
+
+const job = "ab".repeat(16);
+if (!isJobId(job)) throw new Error("unreachable");
+
+const metricsOf = (entries: Readonly<Record<string, number | string>>): Metrics =>
+  new Map(Object.entries(entries));
+
+describe("metrics by name", () => {
+  const metrics = metricsOf({ numRecordsIn: 5, path: "a/b" });
+
+  test("are listed without one, and valued with one", () => {
+    expect(collected(metrics, undefined)).toEqual([{ id: "numRecordsIn" }, { id: "path" }]);
+    expect(collected(metrics, [])).toHaveLength(2);
+    expect(collected(metrics, ["path", "other", "numRecordsIn"])).toEqual([
+      { id: "path", value: "a/b" },
+      { id: "numRecordsIn", value: "5" },
+    ]);
+  });
+});
+
+describe("aggregates", () => {
+  const all = [2, 4, 12].map((n) => metricsOf({ n, text: "x" }));
+
+  test("are over those that have the metric, as numbers", () => {
+    expect(aggregated([...all, metricsOf({})], { get: ["n", "text", "none"] })).toEqual([
+      // Mean 6, so the deviations are 4, 2 and 6: their mean is two thirds of it.
+      { id: "n", min: 2, max: 12, avg: 6, sum: 18, skew: expect.closeTo(66.67, 2) as number },
+    ]);
+  });
+
+  test("are those asked for", () => {
+    expect(aggregated(all, { get: ["n"], agg: ["max"] })).toEqual([{ id: "n", max: 12 }]);
+    expect(aggregated(all, {})).toEqual([{ id: "n" }, { id: "text" }]);
+    expect(aggregated([], { get: ["n"] })).toEqual([]);
+  });
+
+  test.each<[readonly number[], number]>([
+    [[7], 0],
+    [[0, 0], 0],
+    [[3, 3, 3], 0],
+    // One subtask has everything, of four: the deviation is one and a half times the mean.
+    [[8, 0, 0, 0], 100],
+  ])("the skew of %j is %d", (values, skew) => {
+    const given = values.map((n) => metricsOf({ n }));
+    expect(aggregated(given, { get: ["n"], agg: ["skew"] })).toEqual([{ id: "n", skew }]);
+  });
+});
+
+const name = 'say "hi"\\\nthere';
+
+const summary: JobSummary = {
+  job,
+  program: name,
+  phase: "RUNNING",
+  startTime: millis(1_000),
+  endTime: -1,
+  lastModification: millis(1_500),
+  lastCheckpoint: millis(1_900),
+  tasks: { total: 2, running: 2 },
+};
+
+const counted = {
+  recordsIn: 5,
+  recordsOut: 4,
+  bytesIn: 50,
+  bytesOut: 40,
+  recordsDropped: 2,
+  recordsDeadLettered: 1,
+};
+const plan: JobDetails["plan"] = {
+  program: name,
+  fingerprint: "f",
+  maxParallelism: 128,
+  vertices: [{ id: "v1", name: "Source: a", parallelism: 2, operators: ["a"] }],
+  edges: [],
+};
+const details: JobDetails = {
+  summary,
+  attempt: attempt(3),
+  plan,
+  config: jobConfig(),
+  health: {},
+  entered: { RUNNING: millis(1_200) },
+  tasks: [
+    { task: { vertex: "v1", index: 0 }, phase: "RUNNING", attempt: attempt(3), metrics: counted },
+    { task: { vertex: "v1", index: 1 }, phase: "RUNNING", attempt: attempt(3) },
+  ],
+  failures: [],
+};
+const checkpoints: CheckpointOverview = {
+  plan,
+  config: jobConfig(),
+  counts: { restored: 1, completed: 7, failed: 2, pending: 1 },
+  latest: {
+    completed: {
+      id: checkpointId(9),
+      attempt: attempt(3),
+      triggered: millis(1_850),
+      acks: [
+        {
+          task: { vertex: "v1", index: 0 },
+          at: millis(1_890),
+          metrics: { alignment: 0, syncDuration: 1, asyncDuration: 2, bytes: 10, stateBytes: 30 },
+        },
+      ],
+      outcome: { kind: "completed", path: "jobs/x/chk-9", discarded: false },
+    },
+  },
+  history: [],
+};
+
+describe("a job's metrics", () => {
+  test("are Flink's, by the facts", () => {
+    const metrics = Object.fromEntries(jobMetrics(details, checkpoints, 2_000));
+    expect(metrics).toMatchObject({
+      numRestarts: 2,
+      uptime: 800,
+      runningTime: 800,
+      downtime: 0,
+      restartingTime: 0,
+      totalNumberOfCheckpoints: 10,
+      lastCompletedCheckpointId: 9,
+      lastCheckpointDuration: 40,
+      lastCheckpointSize: 10,
+      lastCheckpointFullSize: 30,
+      lastCheckpointExternalPath: "jobs/x/chk-9",
+      lastCheckpointRestoreTimestamp: -1,
+    });
+  });
+
+  test("say that it is over, and nothing of a checkpoint that there never was", () => {
+    const ended = { ...details, summary: { ...summary, endTime: 1_600 } };
+    const metrics = Object.fromEntries(jobMetrics(ended, { ...checkpoints, latest: {} }, 2_000));
+    expect(metrics).toMatchObject({ uptime: -1, downtime: -1 });
+    expect(metrics).not.toHaveProperty("lastCheckpointDuration");
+  });
+});
+
+describe("Prometheus", () => {
+  const scraped = prometheusText([summary], [{ summary, told: { details, checkpoints } }], 2_000);
+
+  test("reads samples by family, with labels escaped", () => {
+    const labels = `job_id="${job}",job_name="say \\"hi\\"\\\\\\nthere"`;
+    expect(scraped).toContain(
+      "# TYPE flink_jobmanager_job_numRestarts counter\n" +
+        `flink_jobmanager_job_numRestarts{${labels}} 2\n`,
+    );
+    expect(scraped).toContain(
+      "# TYPE flink_taskmanager_job_task_numRecordsIn counter\n" +
+        `flink_taskmanager_job_task_numRecordsIn{${labels},` +
+        'tm_id="746964656d61726b2d776f726b657273",task_id="v1",task_name="Source: a",' +
+        'subtask_index="0"} 5\n',
+    );
+    expect(scraped).toContain(`tidemark_task_numRecordsDropped{${labels}`);
+    expect(scraped).toContain("# TYPE flink_jobmanager_job_uptime gauge\n");
+    expect(scraped).not.toContain("chk-9");
+    expect(scraped.endsWith("\n")).toBe(true);
+  });
+
+  test("hears of a subtask only what it has told, of a resting job only what is known", () => {
+    expect(scraped).not.toContain('subtask_index="1"');
+    const resting = { ...summary, isResting: true } as const;
+    const text = prometheusText([resting], [{ summary: resting }], 2_000);
+    expect(text).toMatch(/^tidemark_job_resting\{.*\} 1$/m);
+    expect(text).toMatch(/^tidemark_job_lastCheckpointTimestamp\{.*\} 1900$/m);
+    expect(text).not.toContain("flink_jobmanager_job_");
+  });
+});

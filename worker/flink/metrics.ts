@@ -1,0 +1,147 @@
+// Metrics under Flink's names, as its REST API lists and aggregates them. Only what the coordinator
+// and the dispatcher are told is here: a rate, for one, is not.
+//   G1. What is not known has no metric, rather than one of zero. A subtask that has not told anything
+//       yet has none at all.
+
+import type {
+  CheckpointOverview,
+  CheckpointRecord,
+  JobDetails,
+  TaskStatus,
+} from "../../format/job-status.ts";
+import type { JobPhase, JobSummary } from "../../format/messages.ts";
+import {
+  type Aggregation,
+  aggregations,
+  type AggregatedMetrics,
+  type MetricCollection,
+} from "../contract/flink-schemas.ts";
+import { clusterOverview } from "./deployment.ts";
+import { checkpointSizes, notYet, sum } from "../flink-json.ts";
+
+export type Metrics = ReadonlyMap<string, number | string>;
+
+/** Of one subtask, in this attempt. */
+export function taskMetrics({ metrics }: TaskStatus): Metrics {
+  if (metrics === undefined) return new Map();
+  return new Map([
+    ["numRecordsIn", metrics.recordsIn],
+    ["numRecordsOut", metrics.recordsOut],
+    ["numBytesIn", metrics.bytesIn],
+    ["numBytesOut", metrics.bytesOut],
+    // Ours.
+    ["numRecordsDropped", metrics.recordsDropped],
+    ["numRecordsDeadLettered", metrics.recordsDeadLettered],
+  ]);
+}
+
+/** Of a vertex: those of its subtasks, each after the subtask's index. */
+export const vertexMetrics = (tasks: readonly TaskStatus[]): Metrics =>
+  new Map(
+    tasks.flatMap((task) =>
+      [...taskMetrics(task)].map(([id, value]) => [`${task.task.index}.${id}`, value] as const),
+    ),
+  );
+
+/** The phases in which Flink tells how long a job has been in it, 0 while it is in another. */
+const timed = {
+  initializingTime: "INITIALIZING",
+  runningTime: "RUNNING",
+  restartingTime: "RESTARTING",
+  failingTime: "FAILING",
+  cancellingTime: "CANCELLING",
+} as const satisfies Readonly<Record<string, JobPhase>>;
+
+/** Of a job, without what its subtasks have. */
+export function jobMetrics(
+  details: JobDetails,
+  { counts, latest }: CheckpointOverview,
+  now: number,
+): Metrics {
+  const { phase, endTime } = details.summary;
+  const since = (one: JobPhase): number =>
+    phase === one ? Math.max(0, now - (details.entered[one] ?? now)) : 0;
+  const hasEnded = endTime !== notYet;
+  const { completed, restored } = latest;
+  return new Map<string, number | string>([
+    ["numRestarts", details.attempt - 1],
+    ["fullRestarts", details.attempt - 1],
+    ["uptime", hasEnded ? notYet : since("RUNNING")],
+    ["downtime", hasEnded ? notYet : since("RESTARTING")],
+    ...Object.entries(timed).map(([id, one]) => [id, since(one)] as const),
+    ["totalNumberOfCheckpoints", counts.completed + counts.failed + counts.pending],
+    ["numberOfInProgressCheckpoints", counts.pending],
+    ["numberOfCompletedCheckpoints", counts.completed],
+    ["numberOfFailedCheckpoints", counts.failed],
+    ["lastCheckpointRestoreTimestamp", restored?.at ?? notYet],
+    ...(completed === undefined ? [] : lastCheckpoint(completed, completed.outcome.path)),
+  ]);
+}
+
+function lastCheckpoint(checkpoint: CheckpointRecord, path: string): [string, number | string][] {
+  const { duration, added, whole } = checkpointSizes(checkpoint);
+  return [
+    ["lastCompletedCheckpointId", checkpoint.id],
+    ["lastCheckpointDuration", duration],
+    ["lastCheckpointSize", added],
+    ["lastCheckpointFullSize", whole],
+    ["lastCheckpointExternalPath", path],
+  ];
+}
+
+/** Of the deployment, as of a JobManager. */
+export function deploymentMetrics(jobs: readonly JobSummary[]): Metrics {
+  const overview = clusterOverview(jobs);
+  return new Map([
+    ["numRunningJobs", overview["jobs-running"]],
+    ["numRegisteredTaskManagers", overview.taskmanagers],
+    ["taskSlotsTotal", overview["slots-total"]],
+    ["taskSlotsAvailable", overview["slots-available"]],
+  ]);
+}
+
+/** Without `get` the names there are; with it the values of those that there are. */
+export function collected(metrics: Metrics, get: readonly string[] | undefined): MetricCollection {
+  if (get === undefined || get.length === 0) return [...metrics.keys()].map((id) => ({ id }));
+  return [...new Set(get)].flatMap((id) => {
+    const value = metrics.get(id);
+    return value === undefined ? [] : [{ id, value: String(value) }];
+  });
+}
+
+export interface Asked {
+  readonly get?: readonly string[] | undefined;
+  readonly agg?: readonly Aggregation[] | undefined;
+}
+
+/** Without `get` the names that any of `all` has; with it, those that are numbers, as aggregates. */
+export function aggregated(
+  all: readonly Metrics[],
+  { get = [], agg = aggregations }: Asked,
+): AggregatedMetrics {
+  if (get.length === 0) {
+    return [...new Set(all.flatMap((metrics) => [...metrics.keys()]))].map((id) => ({ id }));
+  }
+  return [...new Set(get)].flatMap((id) => {
+    const values = all
+      .map((metrics) => metrics.get(id))
+      .filter((value) => typeof value === "number");
+    if (values.length === 0) return [];
+    const computed = aggregates(values);
+    return [{ id, ...Object.fromEntries(agg.map((name) => [name, computed[name]])) }];
+  });
+}
+
+function aggregates(values: readonly number[]): Record<Aggregation, number> {
+  const total = sum(values);
+  const avg = total / values.length;
+  const deviation = sum(values.map((value) => Math.abs(value - avg))) / values.length;
+  return {
+    min: Math.min(...values),
+    max: Math.max(...values),
+    avg,
+    sum: total,
+    // Flink's measure: the mean deviation as a percentage of the mean, and no more than all of it.
+    skew: avg === 0 ? 0 : Math.min(100, (deviation / avg) * 100),
+  };
+}
