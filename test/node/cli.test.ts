@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
 import { type Runtime, startRuntime } from "../../local/runtime.ts";
 import { type Ended, type RunOptions, tidemark } from "./tidemark.ts";
@@ -131,6 +131,41 @@ test("a job from its start to its end", async () => {
   expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
 });
 
+// CliFrontendSavepointTest, CliFrontendStopTest
+test("a savepoint, a stop, and a job that begins where it ended", async () => {
+  // The topic of the others holds a record that fails every job.
+  const shared = runtime;
+  runtime = await startRuntime({ directory: join(directory, "savepoints") });
+  onTestFinished(async () => {
+    await runtime.stop();
+    runtime = shared;
+  });
+  const args = ["run", "flight-delays", "-c", "execution.checkpointing.interval=200ms", "--wait"];
+  const { jobid: first } = (await json(...args, "-p", "1")) as { jobid: string };
+  const job = new RegExp(`^savepoints/nightly/savepoint-${first}-\\d+\\n$`);
+  expect(await run(["savepoint", first, "--wait", "-d", "nightly"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(job),
+  });
+  const trigger = "5a".repeat(16);
+  for (let time = 0; time < 2; time++) {
+    expect(await run(["savepoint", first, "--trigger-id", trigger])).toMatchObject({
+      code: 0,
+      stdout: `${trigger}\n`,
+    });
+  }
+  expect(await run(["savepoint", first, "-d", "../jobs"])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/no place for a savepoint/),
+  });
+  const { location, state } = (await json("stop", first)) as Record<string, string>;
+  expect(state).toBe("FINISHED");
+  const from = ["-p", "3", "--from-savepoint", location!];
+  const { jobid: second } = (await json(...args, ...from)) as { jobid: string };
+  expect(await json("checkpoints", second)).toMatchObject({ counts: { restored: 1 } });
+  expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
+});
+
 test.each<[string[], number, RegExp]>([
   [[], 2, /Usage: tidemark/],
   [["nope"], 2, /unknown command 'nope'/],
@@ -220,31 +255,4 @@ test("the token goes to the deployment and nowhere else", async () => {
     server.close();
     elsewhere.close();
   }
-});
-
-// CliFrontendSavepointTest, CliFrontendStopTest
-test("a savepoint, a stop, and a job that begins where it ended", async () => {
-  const args = ["run", "flight-delays", "-c", "execution.checkpointing.interval=200ms", "--wait"];
-  const first = (await run([...args, "-p", "1"])).stdout.trim();
-  const job = new RegExp(`^savepoints/nightly/savepoint-${first}-\\d+\\n$`);
-  expect(await run(["savepoint", first, "--wait", "-d", "nightly"])).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(job),
-  });
-  const trigger = "5a".repeat(16);
-  for (let time = 0; time < 2; time++) {
-    expect(await run(["savepoint", first, "--trigger-id", trigger])).toMatchObject({
-      code: 0,
-      stdout: `${trigger}\n`,
-    });
-  }
-  expect(await run(["savepoint", first, "-d", "../jobs"])).toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/no place for a savepoint/),
-  });
-  const { location, state } = (await json("stop", first)) as Record<string, string>;
-  expect(state).toBe("FINISHED");
-  const second = (await run([...args, "-p", "3", "--from-savepoint", location!])).stdout.trim();
-  expect(await json("checkpoints", second)).toMatchObject({ counts: { restored: 1 } });
-  expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
 });
