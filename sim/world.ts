@@ -74,7 +74,7 @@ const damagedShare = 0.06;
 /** A world whose input never stops for long. */
 function drawAwake(seed: number, prng: Prng, size: Size): World {
   const side = new Prng(seed ^ 0x3c6ef372);
-  const options = drawOptions(prng);
+  const options = attainable(drawOptions(prng), size);
   const drawn = drawTopology(prng, size);
   const rules = drawRules(side, drawn);
   const topology = rules === undefined ? drawn : { ...drawn, rules };
@@ -268,7 +268,7 @@ function drawOptions(prng: Prng): World["options"] {
       storage: prng.chance(0.08) ? "inline" : "r2",
       timeout: prng.pick([300, 1_000, 2_000, 10_000]),
       minPause: prng.pick([0, 0, 20, 100]),
-      tolerableFailures: isTolerant ? 1_000 : prng.below(4),
+      tolerableFailures: isTolerant ? tolerant : prng.below(4),
       retained: prng.pick([1, 1, 2, 3]),
       inlineThreshold: prng.pick([0, 0, 300, 2_000, 20_480]),
     },
@@ -276,6 +276,19 @@ function drawOptions(prng: Prng): World["options"] {
     restart: drawRestart(prng),
   };
 }
+
+/**
+ * A job with much to catch up on, little time for a checkpoint and no failure to spare begins anew for
+ * ever, in any engine.
+ */
+function attainable(options: World["options"], size: Size): World["options"] {
+  const { checkpointing } = options;
+  if (size === "small" || checkpointing?.tolerableFailures === tolerant) return options;
+  return { ...options, checkpointing: { ...checkpointing, timeout: 10_000 } };
+}
+
+/** Failed checkpoints in a row that no world has. */
+const tolerant = 1_000;
 
 /** Most jobs start again however often they fail: what ends early finds little. */
 function drawRestart(prng: Prng): RestartOptions {
