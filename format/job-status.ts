@@ -16,6 +16,21 @@ import type {
 } from "./messages.ts";
 import type { ExecutionPlan } from "./plan.ts";
 
+/** Flink's states of a job; not all occur here. */
+export const jobStatuses = [
+  "INITIALIZING",
+  "CREATED",
+  "RUNNING",
+  "FAILING",
+  "FAILED",
+  "CANCELLING",
+  "CANCELED",
+  "FINISHED",
+  "RESTARTING",
+  "SUSPENDED",
+  "RECONCILING",
+] as const;
+
 /** Flink's states of one subtask. */
 export const taskPhases = [
   "CREATED",

@@ -5,8 +5,6 @@
 //       other subtask: all of them leave it out, so the copies stay alike.
 
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "../stream/broadcast.ts";
-import { Emitted } from "./emitted.ts";
-import { Journal } from "./journal.ts";
 import {
   isTimed,
   type Operator,
@@ -15,16 +13,14 @@ import {
   type RecordBatch,
   type TimedOperator,
 } from "./operator.ts";
-import { rejectRow, type RejectingOperator } from "./rejection.ts";
+import { RowCalls } from "./row-calls.ts";
 import { BroadcastMap, readOnly } from "./state/broadcast-map.ts";
 
 export class BroadcastProcessOperator implements TimedOperator {
-  readonly #self: RejectingOperator;
   readonly #fn: AnyBroadcastFunction;
   readonly #rows: Operator;
   readonly #context: object;
-  readonly #emitted = new Emitted();
-  readonly #journal: Journal | undefined;
+  readonly #calls: RowCalls;
 
   /** @param rowsWith the operator of input 0, with this as a further part of its context. */
   constructor(
@@ -33,17 +29,15 @@ export class BroadcastProcessOperator implements TimedOperator {
     ctx: Pick<OperatorContext, "uid" | "operatorState" | "reject">,
     rowsWith: (more: { readonly broadcast: object }) => Operator,
   ) {
-    const { uid, operatorState: store, reject } = ctx;
-    this.#self = ctx;
+    const { uid, operatorState: store } = ctx;
     this.#fn = fn;
-    this.#journal = reject && new Journal();
-    const note = this.#journal?.note;
+    this.#calls = new RowCalls(ctx);
+    const { note, emit } = this.#calls;
     const maps = Object.entries(descriptors).map(([state, descriptor]) => {
       const place = { uid, state };
       const map = new BroadcastMap(place, descriptor, store, note);
       return { state, map, seen: readOnly(map, place) };
     });
-    const { emit } = this.#emitted;
     this.#context = {
       broadcast: Object.fromEntries(maps.map(({ state, map }) => [state, map])),
       emit,
@@ -54,21 +48,9 @@ export class BroadcastProcessOperator implements TimedOperator {
 
   processBatch(batch: RecordBatch, out: Output, input: number): void {
     if (input === 0) return this.#rows.processBatch(batch, out, input);
-    const rows = batch.rows();
-    for (let i = 0; i < rows.length; i++) {
-      try {
-        for (; i < rows.length; i++) {
-          this.#emitted.begin();
-          this.#journal?.begin();
-          this.#fn.processBroadcast(rows[i] as never, this.#context as never);
-        }
-      } catch (error) {
-        this.#emitted.undo();
-        this.#journal?.undo();
-        rejectRow(this.#self, "processBroadcast", batch, i, error);
-      }
-    }
-    this.#emitted.sendTo(out);
+    this.#calls.run("processBroadcast", batch, out, (row) =>
+      this.#fn.processBroadcast(row, this.#context as never),
+    );
   }
 
   get nextTimerAt(): number | undefined {

@@ -16,6 +16,7 @@ import {
   type FailedCheckpoint as FailedRecord,
   type JobDetails,
   type JobHealth,
+  jobStatuses,
   type TaskPhase,
   taskPhases,
   type TaskStatus,
@@ -41,20 +42,6 @@ import type {
 export const notYet = -1;
 /** Of numbers that nobody here measures. */
 export const notKnown = -1;
-
-const jobStatuses = [
-  "INITIALIZING",
-  "CREATED",
-  "RUNNING",
-  "FAILING",
-  "FAILED",
-  "CANCELLING",
-  "CANCELED",
-  "FINISHED",
-  "RESTARTING",
-  "SUSPENDED",
-  "RECONCILING",
-] as const;
 
 /** What the subtasks of a job are that are not running, as far as its phase tells. */
 const phaseOfOthers = {

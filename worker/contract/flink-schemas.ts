@@ -4,7 +4,7 @@
 import * as z from "zod";
 
 import type { JobId } from "../../format/ids.ts";
-import { taskPhases } from "../../format/job-status.ts";
+import { jobStatuses, taskPhases } from "../../format/job-status.ts";
 import { named } from "./named.ts";
 
 /** What is counted and never negative, and what is -1 where it is not known, look the same. */
@@ -82,22 +82,7 @@ export const queries = {
 
 // ---- Small parts of answers
 
-const jobStatus = named(
-  "JobStatus",
-  z.enum([
-    "INITIALIZING",
-    "CREATED",
-    "RUNNING",
-    "FAILING",
-    "FAILED",
-    "CANCELLING",
-    "CANCELED",
-    "FINISHED",
-    "RESTARTING",
-    "SUSPENDED",
-    "RECONCILING",
-  ]),
-);
+const jobStatus = named("JobStatus", z.enum(jobStatuses));
 const executionState = named("ExecutionState", z.enum(taskPhases));
 const byState = z.record(executionState, int);
 const counts = z.record(z.string(), int);

@@ -1,0 +1,45 @@
+// The calls of a function for the rows of a batch, one after the other, as unkeyed functions make them.
+//   R1. A row that throws where that is not to fail has changed nothing: what it emitted is forgotten,
+//       and its changes of state are undone. The rows after it go on.
+
+import { Emitted } from "./emitted.ts";
+import { Journal } from "./journal.ts";
+import type { Output, RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
+
+export class RowCalls {
+  readonly #self: RejectingOperator;
+  readonly #emitted = new Emitted();
+  readonly #journal: Journal | undefined;
+  /** For the function's context. */
+  readonly emit = this.#emitted.emit;
+
+  constructor(self: RejectingOperator) {
+    this.#self = self;
+    this.#journal = self.reject && new Journal();
+  }
+
+  /** Where changes of state are noted, if they are ever undone. */
+  get note(): Journal["note"] | undefined {
+    return this.#journal?.note;
+  }
+
+  /** @param operator what the function is called in an error */
+  run(operator: string, batch: RecordBatch, out: Output, call: (row: never) => void): void {
+    const rows = batch.rows();
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        for (; i < rows.length; i++) {
+          this.#emitted.begin();
+          this.#journal?.begin();
+          call(rows[i] as never);
+        }
+      } catch (error) {
+        this.#emitted.undo();
+        this.#journal?.undo();
+        rejectRow(this.#self, operator, batch, i, error);
+      }
+    }
+    this.#emitted.sendTo(out);
+  }
+}
