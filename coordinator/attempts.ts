@@ -183,9 +183,9 @@ export class Attempts {
     this.fail({ name: "IncompatibleCode", message }, now, { isFinal: true });
   }
 
-  /** The program is gone. */
-  programMissing(now: Millis): void {
-    this.#cannotGoOn("The deployment has no program of that name any more.", now);
+  /** The program is gone, or does not take the arguments of the job any more. */
+  programMissing(reason: string, now: Millis): void {
+    this.#cannotGoOn(reason, now);
   }
 
   #replan(plan: ExecutionPlan, now: Millis): void {

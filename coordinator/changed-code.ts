@@ -15,15 +15,16 @@ import { type ExecutionPlan, taskKeysOf, type VertexPlan } from "../format/plan.
 import type { TaskStateHandle } from "../format/state-handle.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobGraph } from "../stream/graph.ts";
+import type { JobDefinition } from "../stream/job.ts";
 import { planOf } from "./plan.ts";
 
 /** The programs of this deployment, by name. */
-export type Programs = ReadonlyMap<string, { readonly graph: JobGraph }>;
+export type Programs = ReadonlyMap<string, Pick<JobDefinition, "built">>;
 
 /** What this deployment has in place of the program that a job runs. */
 export type OwnCode =
   | { readonly kind: "same" }
-  | { readonly kind: "missing" }
+  | { readonly kind: "missing"; readonly reason: string }
   | { readonly kind: "changed"; readonly plan: ExecutionPlan };
 
 export function ownCodeOf(
@@ -32,9 +33,18 @@ export function ownCodeOf(
   programs: Programs,
 ): OwnCode {
   const own = programs.get(program);
-  if (own === undefined) return { kind: "missing" };
-  if (fingerprintOf(own.graph) === fingerprint) return { kind: "same" };
-  return { kind: "changed", plan: planOf(own.graph, config) };
+  if (own === undefined) {
+    return { kind: "missing", reason: "The deployment has no program of that name any more." };
+  }
+  let graph: JobGraph;
+  try {
+    ({ graph } = own.built(config.programArgs ?? []));
+  } catch (error) {
+    const reason = `The deployment's version of it does not take the job's arguments: ${String(error)}`;
+    return { kind: "missing", reason };
+  }
+  if (fingerprintOf(graph) === fingerprint) return { kind: "same" };
+  return { kind: "changed", plan: planOf(graph, config) };
 }
 
 /**

@@ -389,7 +389,7 @@ export class Job {
     if (isTerminal(phase)) return this.#checkpointing.sweep(now);
     if (isEnding(phase)) return this.#attempts.cancelTasks(now);
     this.#checkpointing.resume(now);
-    if (own.kind === "missing") return this.#attempts.programMissing(now);
+    if (own.kind === "missing") return this.#attempts.programMissing(own.reason, now);
     if (own.kind === "changed") return this.#attempts.takeUp(own.plan, now);
     this.#attempts.resume(now);
     if (!this.#resting.isResting) this.#probe(now);

@@ -98,4 +98,6 @@ export interface JobConfig {
   readonly restart: RestartConfig;
   /** Nobody chose `restart`: it follows from whether there are checkpoints. */
   readonly restartIsImplied?: true;
+  /** What the job was started with, as a command line has it; absent: nothing. */
+  readonly programArgs?: readonly string[];
 }

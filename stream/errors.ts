@@ -1,5 +1,5 @@
 // The errors a user of Tidemark meets in their own code: while a job is defined (`GraphError`,
-// `ConfigError`) and while it runs (`UserCodeError`). Each says what, where, what is allowed and what
+// `ConfigError`), while its arguments are read (`ParameterError`) and while it runs (`UserCodeError`). Each says what, where, what is allowed and what
 // to do next; `code` is a closed set, so programs can tell them apart.
 
 /** What is wrong with a job's definition. */
@@ -72,6 +72,27 @@ export class ConfigError extends Error {
     this.name = "ConfigError";
     this.code = code;
     this.key = key;
+  }
+}
+
+/**
+ * A job's arguments are not what its program reads: one is missing (`MISSING`), has another type
+ * (`BAD_VALUE`), or there is no parameter in them (`BAD_ARGUMENTS`). Thrown while the build function
+ * reads `env.parameters`; the submission is refused with its message.
+ *
+ * @example
+ * new ParameterError("MISSING", "airport", "…").parameter // "airport"
+ */
+export class ParameterError extends Error {
+  readonly code: "MISSING" | "BAD_VALUE" | "BAD_ARGUMENTS";
+  /** Its name without dashes, where one is known. */
+  readonly parameter: string | undefined;
+
+  constructor(code: ParameterError["code"], parameter: string | undefined, message: string) {
+    super(message);
+    this.name = "ParameterError";
+    this.code = code;
+    this.parameter = parameter;
   }
 }
 

@@ -38,12 +38,13 @@ export type { DataStream, KeyedStream } from "./data-stream.ts";
 export {
   ConfigError,
   GraphError,
+  ParameterError,
   StateError,
   UserCodeError,
   type GraphErrorCode,
 } from "./errors.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
-export { defineJob, type JobDefinition, type JobEnvironment } from "./job.ts";
+export { defineJob, type BuiltProgram, type JobDefinition, type JobEnvironment } from "./job.ts";
 export {
   deadLetter,
   type DeadLetter,
@@ -68,6 +69,7 @@ export {
   type Rows,
   type Timers,
 } from "./process.ts";
+export type { ProgramParameters } from "./parameters.ts";
 export type { OperatorOptions } from "./recorder.ts";
 export {
   aggregatingState,

@@ -1,15 +1,19 @@
-// Jobs: a name, a function that builds a graph, and options. The function runs once, here, when the
-// module is loaded; what it builds is complete and checked before anything runs.
+// Jobs: a name, a function that builds a graph, and options. The function runs here, when the module is
+// loaded and again for other arguments; what it builds is complete and checked before anything runs.
+//   B1. The same arguments give the same graph, whichever object builds it. One that is kept is as
+//       good as one that is built again.
 
+import type { JobConfig } from "../format/config.ts";
 import { jobConfig, type JobOptions } from "./config.ts";
 import { RecordedStream, type DataStream } from "./data-stream.ts";
-import { GraphError, refusal } from "./errors.ts";
+import { GraphError, ParameterError, refusal } from "./errors.ts";
 import type { JobGraph } from "./graph.ts";
 import { checkedName, shown } from "./names.ts";
+import { ParsedParameters, type ProgramParameters } from "./parameters.ts";
 import { GraphRecorder, type OperatorOptions } from "./recorder.ts";
 import type { Topic } from "./topic.ts";
 
-/** Where streams begin. Of use only inside the build function it was given to. */
+/** Where streams begin, and what the job was started with. Of use only inside the build function it was given to. */
 export interface JobEnvironment {
   /**
    * The rows of a topic, each partition in its order. Subtasks beyond the topic's partitions idle.
@@ -17,17 +21,34 @@ export interface JobEnvironment {
    * @example env.from(topic<Flight>("flights"), { uid: "flights" })
    */
   from<T>(source: Topic<T>, options: Omit<OperatorOptions, "onError">): DataStream<T>;
+  /** What the job was started with; empty while the module is loaded. */
+  readonly parameters: ProgramParameters;
+}
+
+/** What a program is with certain arguments. */
+export interface BuiltProgram {
+  readonly graph: JobGraph;
+  /** Parameters that the build function asked for, and those that were given and it did not. */
+  readonly read: readonly string[];
+  readonly unread: readonly string[];
 }
 
 /** A program: what a deployment runs jobs of. */
 export interface JobDefinition {
   readonly name: string;
+  /** Without arguments. Throws `ParameterError` where the program needs some. */
   readonly graph: JobGraph;
+  /** With these arguments. Throws whatever the build function throws for them. */
+  built(args: readonly string[]): BuiltProgram;
 }
+
+/** Graphs kept of one program, by arguments: requests for plans may come with any number of them. */
+const builtMax = 16;
 
 /**
  * Defines a job. `build` must be synchronous and deterministic: every object of a deployment runs
- * it for itself, and all must get the same graph. Throws `GraphError` and `ConfigError`.
+ * it for itself, and all must get the same graph. It runs when the module is loaded, without
+ * arguments, and again with those that a job is started with. Throws `GraphError` and `ConfigError`.
  *
  * @example
  * export const worstDelays = defineJob("worst-delays", (env) => {
@@ -43,8 +64,45 @@ export function defineJob(
   options?: JobOptions,
 ): JobDefinition {
   checkedName("job", name);
-  const recorder = new GraphRecorder(name, jobConfig(options), options?.onError);
-  const built: unknown = build({
+  const config = jobConfig(options);
+  const cache = new Map<string, BuiltProgram>();
+  const built = (args: readonly string[]): BuiltProgram => {
+    const key = JSON.stringify(args);
+    const program = cache.get(key) ?? builtWith(name, build, { config, options, args });
+    // The last one that was used is the last to go.
+    cache.delete(key);
+    cache.set(key, program);
+    if (cache.size > builtMax) cache.delete(cache.keys().next().value!);
+    return program;
+  };
+  try {
+    built([]);
+  } catch (error) {
+    // Whoever starts it has to give some.
+    if (!(error instanceof ParameterError)) throw error;
+  }
+  return {
+    name,
+    get graph() {
+      return built([]).graph;
+    },
+    built,
+  };
+}
+
+function builtWith(
+  name: string,
+  build: (env: JobEnvironment) => void,
+  from: {
+    readonly config: JobConfig;
+    readonly options: JobOptions | undefined;
+    readonly args: readonly string[];
+  },
+): BuiltProgram {
+  const recorder = new GraphRecorder(name, from.config, from.options?.onError);
+  const parameters = new ParsedParameters(from.args);
+  const returned: unknown = build({
+    parameters,
     from<T>(source: Topic<T>, operator: OperatorOptions): DataStream<T> {
       if ((source as Partial<typeof source> | undefined)?.kind !== "topic") {
         throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, "topic(…)");
@@ -53,12 +111,13 @@ export function defineJob(
       return new RecordedStream(recorder, [{ node, partitioning: "forward" }]);
     },
   });
-  if (typeof (built as { then?: unknown } | undefined)?.then === "function") {
+  if (typeof (returned as { then?: unknown } | undefined)?.then === "function") {
     throw new GraphError(
       "ASYNC_BUILD",
       `The build function of job "${name}" returned a promise. Allowed: a synchronous function; ` +
         `await what it needs before you call defineJob.`,
     );
   }
-  return { name, graph: recorder.finish() };
+  const graph = recorder.finish();
+  return { graph, read: parameters.read, unread: parameters.unread };
 }

@@ -40,10 +40,10 @@ import type {
 import { channelKey } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { StateRows } from "../operators/state/sqlite-rows.ts";
-import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobDefinition } from "../stream/job.ts";
-import { ImageRows, type TaskImage } from "./image.ts";
+import { ImageRows } from "./image.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "./local-segments.ts";
+import { ownGraph } from "./own-graph.ts";
 import { report } from "./shell/reports.ts";
 import { loadState } from "./shell/state-files.ts";
 import { type SubtaskEnv, TaskRun } from "./shell/task-run.ts";
@@ -102,7 +102,7 @@ export function subtaskClass(
     }
 
     async deploy(deployment: TaskDeployment): Promise<DeployOutcome> {
-      const { attempt, job, task, plan } = deployment;
+      const { attempt, job, task } = deployment;
       const known = this.#stored;
       if (known !== undefined && attempt < known.attempt)
         return { kind: "stale", current: known.attempt };
@@ -110,14 +110,9 @@ export function subtaskClass(
         if (this.#runOf(attempt) !== undefined || this.#rests(attempt)) return { kind: "deployed" };
         return { kind: "refused", reason: `It has lost the memory of attempt ${attempt}.` };
       }
-      const program = programs.get(plan.program);
-      if (program === undefined) {
-        const reason = `This deployment has no program "${plan.program}".`;
-        return { kind: "refused", reason, fault: "otherCode" };
-      }
-      if (fingerprintOf(program.graph) !== plan.fingerprint) {
-        const reason = `Program "${plan.program}" has another topology in this deployment than the job has.`;
-        return { kind: "refused", reason, fault: "otherCode" };
+      const own = ownGraph(programs, deployment);
+      if (own.kind === "other") {
+        return { kind: "refused", reason: own.reason, fault: "otherCode" };
       }
       this.#run?.over();
       this.#run = undefined;
@@ -137,7 +132,7 @@ export function subtaskClass(
         return { kind: "refused", reason, ...(kind === "damaged" && { fault: "damagedState" }) };
       }
       this.#run = new TaskRun(
-        new Task(deployment, program.graph, loaded.state, millis(Date.now()), database),
+        new Task(deployment, own.graph, loaded.state, millis(Date.now()), database),
         this.env,
         { ...timeouts, local, restored: loaded.bytes },
       );
@@ -314,11 +309,11 @@ export function subtaskClass(
       if (known !== undefined) return known;
       try {
         const image = this.#images.read();
-        const program = this.#programOf(image);
-        if (program === undefined) return this.#giveUp(otherCode(image.deployment));
+        const own = ownGraph(programs, image.deployment);
+        if (own.kind === "other") return this.#giveUp(otherCode(own.reason));
         const now = millis(Date.now());
         const database = this.#database();
-        const task = Task.fromImage(image, program.graph, now, database);
+        const task = Task.fromImage(image, own.graph, now, database);
         const { restored = { local: 0, remote: 0 } } = this.#stored?.resting?.metrics ?? {};
         const local = localSegmentsKept(image.deployment, database);
         this.#run = new TaskRun(task, this.env, { ...timeouts, local, restored });
@@ -356,15 +351,6 @@ export function subtaskClass(
       this.ctx.storage.setAlarm(Date.now() + watchInterval).catch((error: unknown) => {
         console.warn(`A subtask has no alarm: ${String(error)}`);
       });
-    }
-
-    /** The program of the image, unless this deployment has another one under its name. */
-    #programOf({ deployment }: TaskImage): JobDefinition | undefined {
-      const { program: name, fingerprint } = deployment.plan;
-      const program = programs.get(name);
-      return program !== undefined && fingerprintOf(program.graph) === fingerprint
-        ? program
-        : undefined;
     }
 
     /** Tells the coordinator; where it does not hear, the next alarm tells it again. */
@@ -409,7 +395,10 @@ export function subtaskClass(
   };
 }
 
-function otherCode({ plan }: TaskDeployment): Omit<TaskFailure, "attempt" | "task"> {
-  const message = `It woke up in a deployment that has another program "${plan.program}" than the job, or none.`;
-  return { name: "OtherCode", message, fault: "otherCode" };
-}
+const otherCode = (reason: string): Omit<TaskFailure, "attempt" | "task"> => {
+  return {
+    name: "OtherCode",
+    message: `It woke up in another deployment. ${reason}`,
+    fault: "otherCode",
+  };
+};

@@ -194,3 +194,37 @@ describe("while a deployment is on its way", () => {
     expect(driver.record.restartHistory.restarts).toBe(0);
   });
 });
+
+describe("a job that was started with arguments", () => {
+  const program = (required: string): JobDefinition =>
+    defineJob("counts", (env) => {
+      const least = env.parameters.getInt(required);
+      env
+        .from(topic<Row>("rows", { partitions: 4 }), { uid: "in" })
+        .keyBy((row) => row.key)
+        .aggregate(least > 1 ? { sum: sum((row) => row.n) } : { rows: count() }, { uid: "tally" })
+        .to(table("counts"), { uid: "out" });
+    });
+  const programArgs = ["--least", "2"];
+  const started = (): JobDriver => {
+    const { graph } = program("least").built(programArgs);
+    const driver = new JobDriver({ plan: planOf(graph, config), programArgs });
+    driver.deployAll();
+    return driver;
+  };
+
+  test("goes on undisturbed where the program is the same with them", () => {
+    const driver = started();
+    redeployed(driver, program("least"));
+    expect([driver.job.phase, driver.attempt]).toEqual(["RUNNING", 1]);
+  });
+
+  test("ends where another version does not take them, and says so", () => {
+    const driver = started();
+    redeployed(driver, program("most"));
+    expect(driver.job.phase).toBe("FAILED");
+    expect(driver.job.details().failures[0]?.message).toMatch(
+      /does not take the job's arguments: .*needs the parameter --most/,
+    );
+  });
+});

@@ -81,9 +81,10 @@ export interface DriverOptions {
   readonly checkpointing?: Partial<CheckpointConfig>;
   /** Of the fixed-delay strategy, unless it names another: then whole. */
   readonly restart?: { readonly attempts?: number; readonly delay?: number } | RestartConfig;
+  readonly programArgs?: readonly string[];
 }
 
-const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
+const configOf = ({ checkpointing, restart, programArgs }: DriverOptions): JobConfig => ({
   parallelism: 2,
   maxParallelism: 128,
   bufferTimeout: 0,
@@ -108,6 +109,7 @@ const configOf = ({ checkpointing, restart }: DriverOptions): JobConfig => ({
     restart !== undefined && "strategy" in restart
       ? restart
       : { strategy: "fixed-delay", attempts: 3, delay: 500, ...restart },
+  ...(programArgs !== undefined && { programArgs }),
 });
 
 /** What the world does by itself; everything else waits in `inFlight`. */

@@ -45,6 +45,18 @@ declare const env: JobEnvironment;
 const flights = env.from(topic<Flight>("flights"), { uid: "flights" });
 const byOrigin = flights.keyBy((f) => f.origin);
 
+// Arguments have the types they are read as; what has a default, or is required, is always there.
+expectType<string | undefined>().of(env.parameters.get("airport"), true);
+expectType<string>().of(env.parameters.get("airport", "SFO"), true);
+expectType<string>().of(env.parameters.getRequired("airport"), true);
+expectType<number>().of(env.parameters.getInt("worst"), true);
+expectType<number>().of(env.parameters.getDouble("share", 0.5), true);
+expectType<boolean>().of(env.parameters.getBoolean("late"), true);
+// @ts-expect-error A number has no default that is a text.
+env.parameters.getInt("worst", "10");
+// @ts-expect-error They are given by whoever starts the job.
+delete env.parameters;
+
 // A stream's type follows from its functions.
 expectType<DataStream<Flight>>().of(flights, true);
 expectType<DataStream<number>>().of(
