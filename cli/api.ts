@@ -160,6 +160,7 @@ export interface RunOptions {
   readonly jobId: string;
   readonly parallelism?: number;
   readonly flinkConfiguration: Readonly<Record<string, string>>;
+  readonly programArgsList?: readonly string[];
   readonly savepointPath?: string;
   readonly allowNonRestoredState?: true;
 }

@@ -1,7 +1,10 @@
-// What a deployment offers: its programs by name and the topics they read and write.
+// What a deployment offers: its programs by name and the topics they read and write. Those that a
+// program reads only with certain arguments are listed beside, as topics of the deployment.
 //   C1. A name means one thing: two programs, or two topics that differ, may not share one.
 
 import type { RestartConfig } from "../format/config.ts";
+import { ParameterError } from "../stream/errors.ts";
+import type { GraphNode } from "../stream/graph.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import type { Topic } from "../stream/topic.ts";
 import { HttpError } from "./errors.ts";
@@ -23,8 +26,8 @@ export function catalogOf(
     if (programs.has(job.name)) throw new Error(`Two jobs are named "${job.name}"; rename one.`);
     programs.set(job.name, job);
   }
-  const used = jobs.flatMap(({ graph }) =>
-    graph.nodes.flatMap(({ spec, onError }) => [
+  const used = jobs.flatMap((job) =>
+    nodesOf(job).flatMap(({ spec, onError }) => [
       ...(spec.kind === "source" ? [spec.topic] : []),
       ...(typeof onError === "object" ? [onError.topic] : []),
     ]),
@@ -41,6 +44,16 @@ export function catalogOf(
     byName.set(topic.name, topic);
   }
   return { programs, topics: byName, ...(restart !== undefined && { restart }) };
+}
+
+/** The operators of a program without arguments; none where it needs some. */
+function nodesOf(job: JobDefinition): readonly GraphNode[] {
+  try {
+    return job.graph.nodes;
+  } catch (error) {
+    if (error instanceof ParameterError) return [];
+    throw error;
+  }
 }
 
 /** What `names` holds under `name`, or a 404 that lists what there is. */

@@ -7,11 +7,14 @@ import { isJobId, type JobId } from "../format/ids.ts";
 import { restorableManifest } from "../format/paths.ts";
 import { described } from "./contract/described.ts";
 import { HttpError } from "./errors.ts";
+import { argumentFields, argumentsOf } from "./program-arguments.ts";
 
 export interface RunRequest {
   readonly jobId: JobId | undefined;
   readonly parallelism: number | undefined;
   readonly flinkConfiguration: Readonly<Record<string, string>>;
+  /** What the program is built with. */
+  readonly programArgs: readonly string[];
   /** The manifest of what the job is to begin with. */
   readonly restore: { readonly path: string; readonly allowNonRestoredState: boolean } | undefined;
 }
@@ -46,8 +49,8 @@ export const runBody = z.strictObject({
   parallelism: optional(positive),
   jobId: optional(z.string().refine(isJobId, "must be 32 lower-case hex digits")),
   flinkConfiguration: optional(z.record(z.string(), scalar)),
-  programArgs: optional(z.string()),
-  programArgsList: optional(z.array(z.string())),
+  programArgs: optional(argumentFields.programArgs),
+  programArgsList: optional(argumentFields.programArgsList),
   savepointPath: optional(z.string()),
   allowNonRestoredState: optional(flag),
   claimMode: optional(claimModes),
@@ -60,7 +63,7 @@ type Body = z.infer<typeof runBody>;
 const parameters: ReadonlyMap<string, keyof Body> = new Map([
   ["entry-class", "entryClass"],
   ["parallelism", "parallelism"],
-  ["programArg", "programArgs"],
+  ["programArg", "programArgsList"],
   ["program-args", "programArgs"],
   ["savepointPath", "savepointPath"],
   ["allowNonRestoredState", "allowNonRestoredState"],
@@ -82,6 +85,7 @@ export function runRequestOf(
     jobId: data.jobId as JobId | undefined,
     parallelism: data.parallelism,
     flinkConfiguration: data.flinkConfiguration ?? {},
+    programArgs: argumentsOf(data),
     restore: restoreOf(data),
   };
 }
@@ -111,15 +115,17 @@ function objectOf(text: string): Record<string, unknown> {
   throw new HttpError(400, "The body must be a JSON object.");
 }
 
-function fieldsOf(query: Readonly<Record<string, string>>): Record<string, string> {
-  const fields: Record<string, string> = {};
+function fieldsOf(query: Readonly<Record<string, string>>): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(query)) {
     const field = parameters.get(name);
     if (field === undefined) {
       const allowed = [...parameters.keys()].join(", ");
       throw new HttpError(400, `Unknown query parameter "${name}". Allowed: ${allowed}.`);
     }
-    if (value !== "") fields[field] = value;
+    if (value === "") continue;
+    // Flink separates them by commas here.
+    fields[field] = field === "programArgsList" ? value.split(",") : value;
   }
   return fields;
 }
@@ -144,7 +150,6 @@ function refuseUnsupported(program: string, data: Body): void {
     );
   }
   const asked = [
-    (data.programArgs ?? data.programArgsList?.[0]) !== undefined && "program arguments",
     isOther(data.claimMode) && `claimMode ${data.claimMode} (only NO_CLAIM is)`,
     isOther(data.restoreMode) && `restoreMode ${data.restoreMode} (only NO_CLAIM is)`,
   ].filter((field) => field !== false);

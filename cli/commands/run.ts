@@ -28,6 +28,7 @@ export const runCommand = (interrupted: AbortSignal): Command =>
   new Command("run")
     .description("start a job, and print its id")
     .argument("<program>", 'one of "tidemark programs"')
+    .argument("[arguments...]", "the program's own; after --, where they begin with dashes")
     .option("-p, --parallelism <n>", "subtasks of each operator", wholeFrom(1))
     .option("-c, --config <key=value>", "a setting by Flink's key; repeatable", settingFrom)
     .option("-s, --from-savepoint <location>", "what to begin with: a savepoint, or a checkpoint")
@@ -45,12 +46,13 @@ export const runCommand = (interrupted: AbortSignal): Command =>
 Examples:
   $ tidemark run flight-delays --parallelism 8
   $ tidemark run flight-delays -c execution.checkpointing.interval=10s -c state.backend.type=sqlite
+  $ tidemark run one-airport -- --airport SFO
   $ JOB=$(tidemark run flight-delays --wait)`,
     )
-    .action(async (program: string, options: Options, command: Command) => {
+    .action(async (program: string, args: string[], options: Options, command: Command) => {
       const { api, isJson } = sessionOf(command, interrupted);
       const id = options.jobId ?? jobIdFrom(randomBytes(16));
-      await started(api, { program, id, options });
+      await started(api, { program, args, id, options });
       const state = options.wait && (await running(api, id, options.waitTimeout)).state;
       if (isJson) printJson({ jobid: id, ...(state !== undefined && { state }) });
       else console.log(id);
@@ -58,16 +60,18 @@ Examples:
 
 interface Start {
   readonly program: string;
+  readonly args: readonly string[];
   readonly id: string;
   readonly options: Options;
 }
 
-async function started(api: Api, { program, id, options }: Start): Promise<void> {
+async function started(api: Api, { program, args, id, options }: Start): Promise<void> {
   const { parallelism, config = {}, fromSavepoint, allowNonRestoredState } = options;
   try {
     await api.run(program, {
       jobId: id,
       flinkConfiguration: config,
+      ...(args.length > 0 && { programArgsList: args }),
       ...(parallelism !== undefined && { parallelism }),
       ...(fromSavepoint !== undefined && { savepointPath: fromSavepoint }),
       ...(allowNonRestoredState && { allowNonRestoredState }),

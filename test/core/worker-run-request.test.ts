@@ -20,6 +20,7 @@ const nothing = {
   jobId: undefined,
   parallelism: undefined,
   flinkConfiguration: {},
+  programArgs: [],
   restore: undefined,
 };
 
@@ -50,6 +51,15 @@ describe("a request to run", () => {
       jobId,
       flinkConfiguration: { "execution.checkpointing.interval": "500", a: "true", b: "c" },
     });
+  });
+
+  test.each<[unknown, Record<string, string>]>([
+    [{ programArgs: "--airport 'S F O'" }, {}],
+    [{ programArgsList: ["--airport", "S F O"], programArgs: "" }, {}],
+    [{}, { "program-args": '--airport "S F O"' }],
+    [{ programArgsList: ["--other"] }, { programArg: "--airport,S F O" }],
+  ])("carries program arguments: %j with %j", (body, query) => {
+    expect(run(body, query).programArgs).toEqual(["--airport", "S F O"]);
   });
 
   test.each([
@@ -105,12 +115,10 @@ describe("a request to run", () => {
     expect(refusalOf({ savepointPath }).message).toMatch(/neither a savepoint/);
   });
 
-  test.each([
-    { programArgsList: ["--a"] },
-    { programArgs: "--a" },
-    { claimMode: "CLAIM" },
-    { restoreMode: "LEGACY" },
-  ])("is refused with 501 for what is not supported yet: %o", (body) => {
-    expect(refusalOf(body).status).toBe(501);
-  });
+  test.each([{ claimMode: "CLAIM" }, { restoreMode: "LEGACY" }])(
+    "is refused with 501 for what is not supported yet: %o",
+    (body) => {
+      expect(refusalOf(body).status).toBe(501);
+    },
+  );
 });

@@ -377,6 +377,25 @@ const patient = defineJob(
   quick,
 );
 
+/** A topic that no program reads without arguments, spread by key. */
+export const keyed = topic<Event>("keyed", { partitions: 3, key: (event) => event.key });
+
+/** Counts what its arguments say: keys that begin with `--prefix`, from `--least` on. */
+export const chosen = defineJob(
+  "chosen",
+  (env) => {
+    const prefix = env.parameters.getRequired("prefix");
+    const least = env.parameters.getInt("least", 0);
+    env
+      .from(keyed, { uid: "events" })
+      .filter((event) => event.key.startsWith(prefix) && event.n >= least, { uid: "chosen" })
+      .keyBy((event) => event.key)
+      .aggregate(tally, { uid: "tally" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  quick,
+);
+
 export const programs: readonly JobDefinition[] = [
   ...copies,
   evenOdd,
@@ -390,10 +409,8 @@ export const programs: readonly JobDefinition[] = [
   squeamish,
   coroner,
   patient,
+  chosen,
 ];
-
-/** A topic that no program reads, spread by key. */
-export const keyed = topic<Event>("keyed", { partitions: 3, key: (event) => event.key });
 
 let used = 0;
 

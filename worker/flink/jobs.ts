@@ -5,6 +5,7 @@ import type { RestartConfig } from "../../format/config.ts";
 import type { JobDetails } from "../../format/job-status.ts";
 import type { JobPhase, JobSummary } from "../../format/messages.ts";
 import { flinkConfigurationOf } from "../../stream/config.ts";
+import { shownParameters } from "../../stream/parameters.ts";
 import type { ExecutionResult, JobConfigInfo } from "../contract/flink-schemas.ts";
 import { durationOf } from "../flink-json.ts";
 
@@ -16,7 +17,10 @@ export const jobConfigInfo = ({ summary, config }: JobDetails): JobConfigInfo =>
     "restart-strategy": restartText(config.restart),
     "job-parallelism": config.parallelism,
     "object-reuse-mode": false,
-    "user-config": flinkConfigurationOf(config),
+    "user-config": {
+      ...flinkConfigurationOf(config),
+      ...shownParameters(config.programArgs ?? []),
+    },
   },
 });
 

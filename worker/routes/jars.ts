@@ -14,7 +14,7 @@ import type { JobSubmission } from "../../format/messages.ts";
 import { tasksOf } from "../../format/plan.ts";
 import { applyFlinkConfiguration } from "../../stream/config.ts";
 import { ConfigError } from "../../stream/errors.ts";
-import type { JobDefinition } from "../../stream/job.ts";
+import type { JobGraph } from "../../stream/graph.ts";
 import { bodyOf } from "../body.ts";
 import { type Catalog, known } from "../catalog.ts";
 import { serve } from "../contract/endpoint.ts";
@@ -22,6 +22,7 @@ import { answers } from "../contract/flink-schemas.ts";
 import { coordinator, dispatcher, type Env } from "../env.ts";
 import { HttpError, isTransient } from "../errors.ts";
 import { planInfo } from "../flink-json.ts";
+import { graphWith } from "../program-arguments.ts";
 import { manifestAt, restorable, settingsFor } from "../restore.ts";
 import { runBody, type RunRequest, runRequestOf } from "../run-request.ts";
 
@@ -57,15 +58,16 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
     const program = known("program", programs, id);
     const body = await bodyOf(c.req.raw, { bytesMax: runBodyBytesMax });
     const request = runRequestOf(program.name, new TextDecoder().decode(body), c.req.query());
-    const { restore } = request;
+    const { restore, programArgs } = request;
+    const graph = graphWith(program, programArgs, catalog);
     const manifest = restore && (await manifestAt(c.env, restore));
     const settings = manifest && settingsFor(manifest, request.flinkConfiguration);
     const config = configOf(
-      program,
+      graph,
       { ...request, ...(settings && { flinkConfiguration: settings }) },
       catalog,
     );
-    const plan = planOf(program.graph, config);
+    const plan = planOf(graph, config);
     const begins = manifest && restorable(manifest, plan, restore);
     const job = request.jobId ?? jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
     return { job, plan, config, ...(begins && { restore: begins }) };
@@ -136,8 +138,8 @@ async function started(env: Env, submission: JobSubmission): Promise<void> {
 
 /** The program's configuration under the request's, above the deployment's. A parallelism of its own wins over the map's. */
 function configOf(
-  { graph }: JobDefinition,
-  { parallelism, flinkConfiguration }: RunRequest,
+  graph: JobGraph,
+  { parallelism, flinkConfiguration, programArgs }: RunRequest,
   deployment: Pick<Catalog, "restart">,
 ): JobConfig {
   const settings = {
@@ -149,7 +151,7 @@ function configOf(
     for (const node of graph.nodes) {
       if (node.parallelism !== undefined) checkParallelism(node.parallelism, config.maxParallelism);
     }
-    return config;
+    return programArgs.length === 0 ? config : { ...config, programArgs };
   } catch (error) {
     if (error instanceof ConfigError || error instanceof RangeError)
       throw new HttpError(400, error.message);

@@ -19,6 +19,7 @@ import { jobId } from "../contract/flink-schemas.ts";
 import { named } from "../contract/named.ts";
 import { type Env, subtask } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { graphOfJob } from "../program-arguments.ts";
 import { jsonOf } from "../row-json.ts";
 import { detailsOf } from "./jobs.ts";
 
@@ -58,7 +59,8 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
         `Program "${details.plan.program}" is not part of this deployment any more.`,
       );
     }
-    const sinks = program.graph.nodes.flatMap(({ uid, spec }) =>
+    const graph = graphOfJob(program, details.config);
+    const sinks = graph.nodes.flatMap(({ uid, spec }) =>
       spec.kind === "sink" ? [[spec.table.name, uid] as const] : [],
     );
     const uid = known("table", new Map(sinks), table);
