@@ -10,7 +10,7 @@ import type { JobConfig } from "../format/config.ts";
 import { hex128 } from "../format/digest.ts";
 import type { EdgePlan, ExecutionPlan, Partitioning, VertexPlan } from "../format/plan.ts";
 import { fingerprintOf, shapeOf } from "../stream/fingerprint.ts";
-import type { GraphEdge, GraphNode, JobGraph } from "../stream/graph.ts";
+import { isSource, type GraphEdge, type GraphNode, type JobGraph } from "../stream/graph.ts";
 
 /** The plan of `graph` under `config`; `config.parallelism` replaces the graph's own default. */
 export function planOf(graph: JobGraph, config: JobConfig = graph.config): ExecutionPlan {
@@ -85,7 +85,7 @@ function vertexPlan(
 }
 
 function titleOf(node: GraphNode): string {
-  if (node.spec.kind === "source") return `Source: ${node.uid}`;
+  if (isSource(node.spec)) return `Source: ${node.uid}`;
   if (node.spec.kind === "sink") return `Sink: ${node.uid}`;
   return node.uid;
 }

@@ -24,7 +24,7 @@ import {
 import { FormatError } from "./format-error.ts";
 import { encodeValue, ValueNotSerialisableError } from "./value.ts";
 
-export type { Column, Dictionary } from "./column.ts";
+export { dictionaryColumn, type Column, type Dictionary } from "./column.ts";
 
 /** Which rows to encode, and what goes with them. */
 export interface EncodeRowsOptions {

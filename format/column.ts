@@ -39,7 +39,7 @@ export type Column =
 /** Fewest rows for which looking for a dictionary is worth it. */
 const dictionaryRowsMin = 16;
 /** Most entries of a dictionary: codes are at most two bytes. */
-const dictionaryEntriesMax = 65_536;
+export const dictionaryEntriesMax = 65_536;
 /** Rows after which a dictionary must have proven itself (a quarter repeats), or is given up. */
 const dictionaryTrialRows = 1_024;
 
@@ -219,8 +219,7 @@ function repeat(column: Column, rows: number): Column {
       return { kind: "boolean", values: new Array<boolean>(rows).fill(value as boolean) };
     case "string": {
       const text = value as string;
-      const dictionary = { entries: [text], codes: new Uint8Array(rows) };
-      return { kind: "string", values: new Array<string>(rows).fill(text), dictionary };
+      return dictionaryColumn({ entries: [text], codes: new Uint8Array(rows) });
     }
     case "any":
       throw bad("a repeated irregular value");
@@ -424,13 +423,26 @@ function readDictionary(input: ByteReader, rows: number): Column {
   if (count === 0) return { kind: "string", values: readTexts(input, rows), dictionary: undefined };
   const entries = readTexts(input, count).map(ownText);
   const codes = input.typed(codeType(count), rows);
-  const values = new Array<string>(rows);
-  for (let i = 0; i < rows; i++) {
-    const entry = entries[codes[i]!];
-    if (entry === undefined) throw bad(`code ${codes[i]} of ${count}`);
-    values[i] = entry;
-  }
-  return { kind: "string", values, dictionary: { entries, codes } };
+  for (let i = 0; i < rows; i++) if (codes[i]! >= count) throw bad(`code ${codes[i]} of ${count}`);
+  return dictionaryColumn({ entries, codes });
+}
+
+/** The texts of a dictionary, one per row; looked up once somebody wants them. */
+export function dictionaryColumn(dictionary: Dictionary): Extract<Column, { kind: "string" }> {
+  let values: readonly string[] | undefined;
+  return {
+    kind: "string",
+    dictionary,
+    get values() {
+      return (values ??= texts(dictionary));
+    },
+  };
+}
+
+function texts({ entries, codes }: Dictionary): string[] {
+  const values = new Array<string>(codes.length);
+  for (let i = 0; i < codes.length; i++) values[i] = entries[codes[i]!]!;
+  return values;
 }
 
 function writeByteStrings(out: ByteWriter, values: readonly Uint8Array[]): void {

@@ -24,6 +24,7 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
   const { uid, spec } = node;
   switch (spec.kind) {
     case "source":
+    case "generator":
       throw new Error(`"${uid}" is a source; only what has inputs is an operator.`);
     case "map":
       return new MapOperator(ctx, spec.fn);

@@ -26,6 +26,8 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return undefined;
     case "source":
       return `a source of topic "${spec.topic.name}" with ${spec.topic.partitions} partitions`;
+    case "generator":
+      return "a generator";
     case "aggregate":
       return `an aggregate of ${Object.keys(spec.aggregates).join(", ")}`;
     case "sink":

@@ -10,6 +10,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { Aggregate } from "./aggregates.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
+import type { GeneratorSource } from "./generate.ts";
 import type { OnError } from "./on-error.ts";
 import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
@@ -28,6 +29,7 @@ export type AnyProcessFunction =
  * checked where the user wrote them. */
 export type OperatorSpec =
   | { readonly kind: "source"; readonly topic: Topic<unknown> }
+  | { readonly kind: "generator"; readonly generator: GeneratorSource<unknown> }
   | { readonly kind: "map"; readonly fn: (row: never) => unknown }
   | { readonly kind: "flatMap"; readonly fn: (row: never) => Iterable<unknown> }
   | { readonly kind: "filter"; readonly fn: (row: never) => boolean }
@@ -72,3 +74,7 @@ export interface JobGraph {
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
 }
+
+/** Whether an operator of that kind has no input. */
+export const isSource = ({ kind }: OperatorSpec): boolean =>
+  kind === "source" || kind === "generator";

@@ -43,6 +43,17 @@ export {
   UserCodeError,
   type GraphErrorCode,
 } from "./errors.ts";
+export {
+  generate,
+  generateColumns,
+  type ColumnMaker,
+  type ColumnsOf,
+  type GeneratedFields,
+  type GeneratedRow,
+  type GenerateOptions,
+  type GeneratorSource,
+  type RowMaker,
+} from "./generate.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 export { defineJob, type BuiltProgram, type JobDefinition, type JobEnvironment } from "./job.ts";
 export {

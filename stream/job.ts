@@ -7,7 +7,8 @@ import type { JobConfig } from "../format/config.ts";
 import { jobConfig, type JobOptions } from "./config.ts";
 import { RecordedStream, type DataStream } from "./data-stream.ts";
 import { GraphError, ParameterError, refusal } from "./errors.ts";
-import type { JobGraph } from "./graph.ts";
+import type { GeneratorSource } from "./generate.ts";
+import type { JobGraph, OperatorSpec } from "./graph.ts";
 import { checkedName, shown } from "./names.ts";
 import { ParsedParameters, type ProgramParameters } from "./parameters.ts";
 import { GraphRecorder, type OperatorOptions } from "./recorder.ts";
@@ -16,11 +17,15 @@ import type { Topic } from "./topic.ts";
 /** Where streams begin, and what the job was started with. Of use only inside the build function it was given to. */
 export interface JobEnvironment {
   /**
-   * The rows of a topic, each partition in its order. Subtasks beyond the topic's partitions idle.
+   * The rows of a topic, each partition in its order, or those of a generator. Subtasks beyond the
+   * topic's partitions idle.
    *
    * @example env.from(topic<Flight>("flights"), { uid: "flights" })
    */
-  from<T>(source: Topic<T>, options: Omit<OperatorOptions, "onError">): DataStream<T>;
+  from<T>(
+    source: Topic<T> | GeneratorSource<T>,
+    options: Omit<OperatorOptions, "onError">,
+  ): DataStream<T>;
   /** What the job was started with; empty while the module is loaded. */
   readonly parameters: ProgramParameters;
 }
@@ -103,11 +108,8 @@ function builtWith(
   const parameters = new ParsedParameters(from.args);
   const returned: unknown = build({
     parameters,
-    from<T>(source: Topic<T>, operator: OperatorOptions): DataStream<T> {
-      if ((source as Partial<typeof source> | undefined)?.kind !== "topic") {
-        throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, "topic(…)");
-      }
-      const node = recorder.add({ kind: "source", topic: source }, operator);
+    from<T>(source: Topic<T> | GeneratorSource<T>, operator: OperatorOptions): DataStream<T> {
+      const node = recorder.add(sourceSpec(source, operator), operator);
       return new RecordedStream(recorder, [{ node, partitioning: "forward" }]);
     },
   });
@@ -120,4 +122,20 @@ function builtWith(
   }
   const graph = recorder.finish();
   return { graph, read: parameters.read, unread: parameters.unread };
+}
+
+function sourceSpec(
+  source: Topic<unknown> | GeneratorSource<unknown>,
+  operator: OperatorOptions,
+): OperatorSpec {
+  switch ((source as Partial<typeof source> | undefined)?.kind) {
+    case "topic":
+      return { kind: "source", topic: source as Topic<unknown> };
+    case "generator":
+      return { kind: "generator", generator: source as GeneratorSource<unknown> };
+    default: {
+      const allowed = "topic(…) or generate(…)";
+      throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, allowed);
+    }
+  }
 }

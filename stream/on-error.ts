@@ -22,7 +22,8 @@ export interface DeadLetter<T = unknown> {
   readonly operator: string;
   /** Index of the subtask in which it threw. */
   readonly subtask: number;
-  /** The record that the row comes from; null behind the first exchange between subtasks. */
+  /** The record that the row comes from; null behind the first exchange between subtasks, and of rows
+   * that were generated. */
   readonly source: RecordPosition | null;
   /** Of a timer that threw: whose it was and for when. There is no row then. */
   readonly timer: { readonly key: Key; readonly time: number } | null;

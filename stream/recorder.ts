@@ -6,7 +6,14 @@
 import type { JobConfig } from "../format/config.ts";
 import type { Partitioning } from "../format/plan.ts";
 import { GraphError } from "./errors.ts";
-import type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
+import {
+  isSource,
+  type GraphEdge,
+  type GraphNode,
+  type JobGraph,
+  type KeySelector,
+  type OperatorSpec,
+} from "./graph.ts";
 import { checkedUid, shown } from "./names.ts";
 import { checkedOnError, type OnError } from "./on-error.ts";
 import { keyField } from "./table.ts";
@@ -31,7 +38,7 @@ export interface Upstream {
 }
 
 const methodOf = (spec: OperatorSpec): string => {
-  if (spec.kind === "source") return "from";
+  if (isSource(spec)) return "from";
   if (spec.kind === "processBroadcast") return "process";
   return spec.kind === "sink" ? "to" : spec.kind;
 };
@@ -79,8 +86,18 @@ export class GraphRecorder {
   finish(): JobGraph {
     this.#finished = true;
     const nodes = [...this.#nodes.values()];
-    this.#refuseWithout(nodes, "source", "NO_SOURCE", "env.from(topic(…), { uid: … })");
-    this.#refuseWithout(nodes, "sink", "NO_SINK", ".to(table(…), { uid: … })");
+    this.#refuseWithout(
+      "source",
+      nodes.some(({ spec }) => isSource(spec)),
+      "NO_SOURCE",
+      "env.from(topic(…), { uid: … })",
+    );
+    this.#refuseWithout(
+      "sink",
+      nodes.some(({ spec }) => spec.kind === "sink"),
+      "NO_SINK",
+      ".to(table(…), { uid: … })",
+    );
     this.#refuseDeadLetters(nodes);
     const read = new Set(this.#edges.map((edge) => edge.from));
     for (const { uid, spec } of nodes) {
@@ -156,12 +173,16 @@ export class GraphRecorder {
 
   /** What becomes of rows the operator's code throws on, where that is not a failure. */
   #policy(spec: OperatorSpec, uid: string, given: unknown): Pick<GraphNode, "onError"> {
-    if (spec.kind === "source") {
+    if (isSource(spec)) {
       if (given === undefined) return {};
+      const why =
+        spec.kind === "source"
+          ? "a source runs no code of yours: its topic took no record that cannot be read"
+          : "a row that a generator cannot make is no row that could be left out";
       throw new GraphError(
         "BAD_ARGUMENT",
-        `Operator "${uid}" (from) has onError, and a source runs no code of yours: its topic took no ` +
-          `record that cannot be read. Give onError to the operators that follow, or to the job.`,
+        `Operator "${uid}" (from) has onError, and ${why}. Give onError to the operators that follow, ` +
+          `or to the job.`,
         uid,
       );
     }
@@ -202,12 +223,12 @@ export class GraphRecorder {
   }
 
   #refuseWithout(
-    nodes: readonly GraphNode[],
     kind: "source" | "sink",
+    isThere: boolean,
     code: "NO_SOURCE" | "NO_SINK",
     call: string,
   ): void {
-    if (nodes.some((node) => node.spec.kind === kind)) return;
+    if (isThere) return;
     throw new GraphError(code, `Job "${this.job}" has no ${kind}. Add one: ${call}.`);
   }
 }
@@ -231,6 +252,7 @@ function edge(upstream: Upstream, to: GraphNode): GraphEdge {
 
 function described(spec: OperatorSpec): string {
   if (spec.kind === "source") return `the source of topic "${spec.topic.name}"`;
+  if (spec.kind === "generator") return "a generator";
   if (spec.kind === "sink") return `the sink to table "${spec.table.name}"`;
   return `a ${methodOf(spec)}`;
 }

@@ -17,7 +17,7 @@ import {
   type TimedOperator,
 } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
-import type { GraphNode, JobGraph } from "../stream/graph.ts";
+import { isSource, type GraphNode, type JobGraph } from "../stream/graph.ts";
 
 export interface ChainOptions {
   readonly graph: JobGraph;
@@ -50,7 +50,7 @@ export class Chain {
     const entries = new Map<string, Entry>();
     for (const node of nodes.toReversed()) {
       const output = outputOf(node, options, entries);
-      if (node.spec.kind === "source") {
+      if (isSource(node.spec)) {
         entries.set(node.uid, (batch) => output.emit(batch));
         continue;
       }

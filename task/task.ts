@@ -18,6 +18,8 @@
 //       Savepoints that stop nothing commit nothing: the next checkpoint does.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
+//   A10. A generator never waits for input, so after a number of rows its subtask does: what else has
+//       come has its turn before `tick`.
 
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
@@ -27,6 +29,7 @@ import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import {
   deadLetterBytesPause,
+  generatorTurnRows,
   inlineSnapshotBytesMax,
   operatorStateInlineBytes,
   restMin,
@@ -46,6 +49,7 @@ import { savepointFilePath, snapshotPath } from "../format/paths.ts";
 import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import type { SqlDatabase } from "../format/sql.ts";
+import { type GeneratorProgress, GeneratorReader } from "../connectors/generator-source.ts";
 import {
   type SourceBatch,
   type SplitRead,
@@ -146,6 +150,7 @@ export class Task {
   readonly #outbox: Outbox;
   readonly #chain: Chain;
   readonly #source: TopicSource | undefined;
+  readonly #generator: GeneratorReader | undefined;
   readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
   readonly #operatorStates: OperatorStates;
@@ -164,6 +169,8 @@ export class Task {
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
+  /** Rows generated in this event (A10). */
+  #generated = 0;
   /** The first and the last barrier since which nothing was processed (A7). */
   #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
   /** Outputs without a session, which none is opened for until there is something to send. */
@@ -231,6 +238,7 @@ export class Task {
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
     });
     this.#source = vertex.source && this.#sourceOf(vertex.operators[0]!, vertex.source.partitions);
+    this.#generator = this.#generatorOf(nodeOf(graph, vertex.operators[0]!));
     this.#snapshots.restored();
     this.#operatorStates.restored();
     this.#checkMemory();
@@ -319,7 +327,9 @@ export class Task {
     // Without room a timer waits for credit, not for the clock (A8).
     const mayFire = !hasBacklog && this.#stopped === undefined;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
-    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt, firesAt);
+    const mayGenerate = mayFire && !this.#isHeldBack;
+    const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
+    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt, firesAt, generatesAt);
     return at === never ? undefined : at;
   }
 
@@ -516,6 +526,7 @@ export class Task {
     if (this.#phase === "over") return [];
     this.#now = now;
     this.#hasProcessed = false;
+    this.#generated = 0;
     try {
       step();
       if (this.#isRunning()) this.#pump();
@@ -561,7 +572,9 @@ export class Task {
   }
 
   #step(): boolean {
-    return this.#source === undefined ? this.#stepInbox() : this.#stepSource(this.#source);
+    if (this.#source !== undefined) return this.#stepSource(this.#source);
+    if (this.#generator !== undefined) return this.#stepGenerator(this.#generator);
+    return this.#stepInbox();
   }
 
   #stepInbox(): boolean {
@@ -590,8 +603,7 @@ export class Task {
   }
 
   #stepSource(source: TopicSource): boolean {
-    if (this.#stopped !== undefined) return false;
-    if (this.#commits.bytes + this.#deadLetters.bytes >= deadLetterBytesPause) return false;
+    if (this.#isHeldBack) return false;
     const stored = source.take();
     if (stored === undefined) return false;
     const batch = decodeBatch(stored.bytes);
@@ -602,6 +614,22 @@ export class Task {
     const rows = isAsRead ? batch : new RowBatch(batch.rows().slice(stored.skip), lineage);
     this.#process(rows, 0);
     return true;
+  }
+
+  #stepGenerator(generator: GeneratorReader): boolean {
+    if (this.#isHeldBack || this.#generated >= generatorTurnRows) return false;
+    const batch = generator.take(this.#now);
+    if (batch === undefined) return false;
+    this.#generated += batch.length;
+    this.#recordsIn += batch.length;
+    this.#process(batch, 0);
+    return true;
+  }
+
+  /** Whether a source may take nothing now. */
+  get #isHeldBack(): boolean {
+    if (this.#stopped !== undefined) return true;
+    return this.#commits.bytes + this.#deadLetters.bytes >= deadLetterBytesPause;
   }
 
   #process(batch: RecordBatch, input: number): void {
@@ -819,6 +847,21 @@ export class Task {
     return source;
   }
 
+  #generatorOf({ uid, spec }: GraphNode): GeneratorReader | undefined {
+    if (spec.kind !== "generator") return undefined;
+    const { plan, task } = this.#deployment;
+    const restored = this.#operatorStates.store(uid).register("progress", {
+      redistribution: "union",
+      schema: plainElements,
+      elements: () => reader.snapshot(),
+      bytes: () => 0,
+    });
+    const { parallelism } = vertexOf(plan, task.vertex);
+    const of = { index: task.index, parallelism, restored: restored as GeneratorProgress };
+    const reader = new GeneratorReader(uid, spec.generator, of);
+    return reader;
+  }
+
   #checkMemory(): void {
     this.#backend.check();
     const { memoryBudget } = this.#deployment.config.state;
@@ -842,7 +885,8 @@ export class Task {
       this.#stopped === undefined &&
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
-      (this.#source?.isAtEnd ?? true)
+      (this.#source?.isAtEnd ?? true) &&
+      (this.#generator?.isAtEnd ?? true)
     );
   }
 

@@ -713,7 +713,7 @@ const refusals: readonly {
     define: withStream((_, env) => env.from("input" as never, { uid: "again" })),
     code: "BAD_ARGUMENT",
     uid: "again",
-    message: 'Operator "again" (from) was given "input". Allowed: topic(…).',
+    message: 'Operator "again" (from) was given "input". Allowed: topic(…) or generate(…).',
   },
   {
     when: "union is given no stream",

@@ -8,6 +8,8 @@ import {
   type DeadLetter,
   deadLetter,
   defineJob,
+  generate,
+  generateColumns,
   listState,
   mapState,
   max,
@@ -80,6 +82,30 @@ expectType<DataStream<Flight>>().of(
   byOrigin.reduce((a, b) => (a.delay > b.delay ? a : b), { uid: "r" }),
   true,
 );
+
+// Generated rows are what their function returns, or what their columns hold.
+expectType<DataStream<{ n: number }>>().of(
+  env.from(
+    generate((index) => ({ n: index })),
+    { uid: "g" },
+  ),
+  true,
+);
+expectType<
+  DataStream<{ readonly user: "ann" | "bob"; readonly n: number; readonly at: number }>
+>().of(
+  env.from(
+    generateColumns({ user: ["ann", "bob"], n: "float64", at: "int32" }, ({ user, n, at }) => {
+      expectType<Uint16Array>().of(user, true);
+      expectType<Float64Array>().of(n, true);
+      expectType<Int32Array>().of(at, true);
+    }),
+    { uid: "gc" },
+  ),
+  true,
+);
+// @ts-expect-error no type of a column
+generateColumns({ n: "int64" }, () => {});
 
 // Keys: a field, a tuple; nothing that is no key.
 expectType<KeyedStream<Flight, string>>().of(byOrigin, true);

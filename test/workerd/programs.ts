@@ -6,6 +6,7 @@ import {
   type DeadLetter,
   deadLetter,
   defineJob,
+  generateColumns,
   type JobDefinition,
   type JobOptions,
   listState,
@@ -396,6 +397,45 @@ export const chosen = defineJob(
   quick,
 );
 
+const generatedRows = 60_000;
+const generatedKeys = Array.from({ length: 23 }, (_, key) => `key-${key}`);
+
+/** What `generated` comes to. */
+export const generatedTallies: readonly Tally[] = generatedKeys
+  .map((key, at) => {
+    let [rows, sum, squares] = [0, 0, 0];
+    for (let n = at; n < generatedRows; n += generatedKeys.length) {
+      rows++;
+      sum += n;
+      squares += n ** 2;
+    }
+    return { key, rows, sum, squares };
+  })
+  .sort((a, b) => (a.key < b.key ? -1 : 1));
+
+/** Counts what it makes itself, for three seconds or so. */
+const generated = defineJob(
+  "generated",
+  (env) => {
+    const events = generateColumns(
+      { key: generatedKeys, n: "int32" },
+      ({ key, n }, first) => {
+        for (let i = 0; i < n.length; i++) {
+          key[i] = (first + i) % generatedKeys.length;
+          n[i] = first + i;
+        }
+      },
+      { rows: generatedRows, rowsPerSecond: 20_000 },
+    );
+    env
+      .from(events, { uid: "events" })
+      .keyBy((event) => event.key)
+      .aggregate(tally, { uid: "tally" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  quick,
+);
+
 export const programs: readonly JobDefinition[] = [
   ...copies,
   evenOdd,
@@ -410,6 +450,7 @@ export const programs: readonly JobDefinition[] = [
   coroner,
   patient,
   chosen,
+  generated,
 ];
 
 let used = 0;

@@ -1,0 +1,39 @@
+// A batch of rows that are held as columns: of objects with the same fields, all of them regular.
+//   C1. `rows()` gives plain objects with the fields in order; they are made once, when asked for.
+
+import type { Column } from "../format/batch.ts";
+import type { RecordBatch } from "./operator.ts";
+
+export class ColumnBatch implements RecordBatch {
+  readonly length: number;
+  readonly fields: readonly string[];
+  readonly #columns: readonly Column[];
+  #rows: readonly unknown[] | undefined;
+
+  /** A column per field, all of `length` values; the caller must not change them afterwards. */
+  constructor(length: number, fields: readonly string[], columns: readonly Column[]) {
+    this.length = length;
+    this.fields = fields;
+    this.#columns = columns;
+  }
+
+  rows(): readonly unknown[] {
+    this.#rows ??= rowsOf(this.length, this.fields, this.#columns);
+    return this.#rows;
+  }
+}
+
+// Column by column, as batches are decoded (batch.ts): the inner loops stay monomorphic.
+function rowsOf(
+  length: number,
+  fields: readonly string[],
+  columns: readonly Column[],
+): Record<string, unknown>[] {
+  const rows = Array.from({ length }, (): Record<string, unknown> => ({}));
+  for (let at = 0; at < fields.length; at++) {
+    const field = fields[at]!;
+    const { values } = columns[at]!;
+    for (let i = 0; i < length; i++) rows[i]![field] = values[i];
+  }
+  return rows;
+}
