@@ -156,6 +156,21 @@ export class Checkpointing {
     this.#state.changed();
   }
 
+  /** Nobody else needs that checkpoint any more: what nothing else reaches of it goes. */
+  released({ id, files }: RetainedCheckpoint, now: Millis): void {
+    const { checkpoints, record } = this.#state;
+    if (isTerminal(record.phase)) {
+      checkpoints.littered(id);
+      this.#state.changed();
+      return this.sweep(now);
+    }
+    const { latest } = checkpoints;
+    if (latest === undefined) return;
+    const reachable = new Set(this.#reachable());
+    const paths = collectable({ job: record.job, reachable, upTo: latest.id }, files);
+    if (paths.length > 0) this.#state.push({ kind: "deleteFiles", paths });
+  }
+
   notDeleted(): void {
     this.#litteredToLatest();
     this.#state.changed();
@@ -272,6 +287,7 @@ export class Checkpointing {
 
   #reachable(): string[] {
     const { retained } = this.#state.checkpoints.ledger;
-    return [...new Set(retained.flatMap((entry) => entry.files))];
+    const held = (this.#state.record.holds ?? []).map(({ checkpoint }) => checkpoint);
+    return [...new Set([...retained, ...held].flatMap((entry) => entry.files))];
   }
 }

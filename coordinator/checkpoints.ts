@@ -287,6 +287,12 @@ export class Checkpoints {
     if (latest !== undefined) this.littered(latest.id);
   }
 
+  /** It is another job's now. */
+  cede(id: CheckpointId): void {
+    const retained = this.#ledger.retained.filter((entry) => entry.id !== id);
+    this.#ledger = { ...this.#ledger, retained };
+  }
+
   /** Nothing will ever be restored from this job. */
   discardAll(): void {
     this.#ledger = { ...this.#ledger, retained: [] };

@@ -8,7 +8,15 @@
 //       ahead of what is stored, and the next instance starts from what is stored.
 
 import { DurableObject } from "cloudflare:workers";
-import { type Attempt, type Millis, millis, objectName, type TaskId } from "../format/ids.ts";
+import type { CoordinatorPeerApi, HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
+import {
+  type Attempt,
+  type JobId,
+  type Millis,
+  millis,
+  objectName,
+  type TaskId,
+} from "../format/ids.ts";
 import type {
   CheckpointOverview,
   CheckpointRecord,
@@ -18,6 +26,7 @@ import type {
   SavepointAnswer,
   SavepointRequest,
   SavepointStatus,
+  SubmitOutcome,
 } from "../format/job-status.ts";
 import { heartbeatInterval, MiB } from "../format/limits.ts";
 import type {
@@ -31,6 +40,7 @@ import type {
   SubtaskApi,
   TaskFailure,
 } from "../format/messages.ts";
+import { encodeManifest } from "../format/manifest.ts";
 import { jobPrefix } from "../format/paths.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
 import type { Programs } from "./changed-code.ts";
@@ -49,6 +59,7 @@ import { collectable } from "./retention.ts";
 /** What the coordinator needs bound. */
 export interface CoordinatorEnv {
   readonly SUBTASK: { getByName(name: string): SubtaskApi };
+  readonly COORDINATOR: { getByName(name: string): CoordinatorPeerApi };
   readonly DISPATCHER: { getByName(name: string): { update(summary: JobSummary): Promise<void> } };
   readonly BUCKET: R2Bucket;
 }
@@ -60,7 +71,7 @@ const recordPartBytes = 1 * MiB;
 export function coordinatorClass(programs: Programs) {
   return class Coordinator
     extends DurableObject<CoordinatorEnv>
-    implements CoordinatorTaskApi, CoordinatorJobApi
+    implements CoordinatorTaskApi, CoordinatorJobApi, CoordinatorPeerApi
   {
     #job: Job | undefined;
     #ownStore: CheckpointStore | undefined;
@@ -75,6 +86,10 @@ export function coordinatorClass(programs: Programs) {
       this.#sql(
         "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
       );
+      this.#sql(
+        "CREATE TABLE IF NOT EXISTS renounced " +
+          "(owner TEXT NOT NULL, nth INTEGER NOT NULL, PRIMARY KEY (owner, nth))",
+      );
       const parts = this.#sql("SELECT bytes FROM job_record ORDER BY part");
       if (parts.length === 0) return;
       const record = decode<JobRecord>(joined(parts.map((row) => row["bytes"] as Uint8Array)));
@@ -87,13 +102,50 @@ export function coordinatorClass(programs: Programs) {
     }
 
     /** Starts the job; repeated, it is the same job. */
-    async submit(submission: JobSubmission): Promise<void> {
-      if (this.#job !== undefined) return;
-      this.#wholly(() => {
+    async submit(submission: JobSubmission): Promise<SubmitOutcome> {
+      if (this.#job !== undefined) return { kind: "known" };
+      const { hold, path } = submission.restore ?? {};
+      if (hold !== undefined && this.#hasRenounced(hold)) {
+        return { kind: "refused", reason: `${path} is not held for it any more.` };
+      }
+      return this.#wholly(() => {
         const { job, effects } = Job.submitted(submission, now());
         this.#job = job;
         this.#perform(effects);
+        return { kind: "submitted" };
       });
+    }
+
+    async hold(request: HoldRequest): Promise<HoldAnswer> {
+      const job = this.#job;
+      if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+      const answer = this.#wholly(() => {
+        const { answer: given, effects } = job.hold(request, now());
+        this.#perform(effects);
+        return given;
+      });
+      if (answer.kind !== "held") return answer;
+      const copy = job.copyFor(answer.hold.nth);
+      if (copy === undefined) return answer;
+      const reason = await this.#copied(copy);
+      if (reason === undefined) return answer;
+      await this.withdraw(answer.hold.nth);
+      return { kind: "unavailable", reason };
+    }
+
+    async withdraw(nth: number): Promise<void> {
+      this.#handle((job, at) => job.withdrawn(nth, at));
+    }
+
+    async letGo(nth: number): Promise<void> {
+      this.#handle((job, at) => job.released(nth, at));
+    }
+
+    async needs(hold: HoldKey): Promise<boolean> {
+      if (this.#job !== undefined) return this.#job.needs(hold);
+      const { owner, nth } = hold;
+      this.#sql("INSERT OR IGNORE INTO renounced (owner, nth) VALUES (?, ?)", owner, nth);
+      return false;
     }
 
     async cancel(): Promise<{ kind: "cancelling" | "ended" }> {
@@ -279,7 +331,7 @@ export function coordinatorClass(programs: Programs) {
           });
         case "deleteFolder":
           return this.#later(async () => {
-            const store = this.#storeOf(effect.folder);
+            const store = new BucketStore(this.env.BUCKET);
             for await (const paths of store.list(effect.folder)) await store.delete(paths);
             this.#handle((job, at) => job.folderDeleted(effect.folder, at));
           });
@@ -287,6 +339,16 @@ export function coordinatorClass(programs: Programs) {
           return this.#later(async () => {
             await this.#sweep(new Set(effect.reachable), effect.upTo);
             this.#handle((job, at) => job.swept(effect.upTo, at));
+          });
+        case "askHolder":
+          return this.#later(async () => {
+            const isNeeded = await this.#peer(effect.by).needs(effect.hold);
+            this.#handle((job, at) => job.holderAnswered(effect.hold.nth, isNeeded, at));
+          });
+        case "letGo":
+          return this.#later(async () => {
+            await this.#peer(effect.hold.owner).letGo(effect.hold.nth);
+            this.#handle((job, at) => job.letGone(at));
           });
         case "announce":
           return this.#later(async () => {
@@ -387,6 +449,24 @@ export function coordinatorClass(programs: Programs) {
       const job = this.#job;
       if (job === undefined) throw new Error("A coordinator without a job has no subtasks.");
       return this.env.SUBTASK.getByName(objectName.subtask(job.id, task));
+    }
+
+    #peer(job: JobId): CoordinatorPeerApi {
+      return this.env.COORDINATOR.getByName(objectName.coordinator(job));
+    }
+
+    #hasRenounced({ owner, nth }: HoldKey): boolean {
+      const query = "SELECT 1 FROM renounced WHERE owner = ? AND nth = ?";
+      return this.#sql(query, owner, nth).length > 0;
+    }
+
+    /** Puts a manifest that is in here into the bucket; why not, where that failed. */
+    async #copied({ from, to }: { from: string; to: string }): Promise<string | undefined> {
+      const loaded = await this.#store.load(from);
+      if (loaded.kind === "failed") return loaded.message;
+      const bytes = encodeManifest(loaded.manifest, to);
+      const outcome = await new BucketStore(this.env.BUCKET).publish(to, bytes);
+      return outcome.kind === "created" ? undefined : outcome.message;
     }
 
     /** Where the job's checkpoints are. */

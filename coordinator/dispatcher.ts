@@ -19,8 +19,8 @@ export class Dispatcher extends DurableObject implements DispatcherApi {
     });
   }
 
-  async register(summary: JobSummary): Promise<RegisterOutcome> {
-    return this.#jobs.register(summary);
+  async register(summary: JobSummary, claims?: string): Promise<RegisterOutcome> {
+    return this.#jobs.register(summary, claims);
   }
 
   async update(summary: JobSummary): Promise<void> {

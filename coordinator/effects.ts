@@ -1,6 +1,7 @@
 // What the job core asks of its shell. Plain data; each says by which event it is answered.
 
-import type { Attempt, CheckpointId, TaskId } from "../format/ids.ts";
+import type { HoldKey } from "../format/holds.ts";
+import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
 import type { SavepointMark } from "../format/frame.ts";
 import type { CheckpointRecord } from "../format/job-status.ts";
 import type { JobSummary, TaskDeployment } from "../format/messages.ts";
@@ -75,6 +76,10 @@ export type Effect =
    * `swept`.
    */
   | { readonly kind: "sweep"; readonly reachable: readonly string[]; readonly upTo: CheckpointId }
+  /** Ask the job that a hold is for whether it needs it, then `holderAnswered`. */
+  | { readonly kind: "askHolder"; readonly by: JobId; readonly hold: HoldKey }
+  /** Tell the job that keeps it that it is not needed any more, then `letGone`. */
+  | { readonly kind: "letGo"; readonly hold: HoldKey }
   /** Tell the dispatcher, then `announced`. */
   | { readonly kind: "announce"; readonly summary: JobSummary };
 

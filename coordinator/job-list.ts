@@ -3,6 +3,8 @@
 //   J1. A job that is registered stays listed.
 //   J2. What is told of a job never goes back in time: an update older than the last is ignored.
 //   J3. A registration is older than every update, whatever the clocks of two machines say.
+//   J4. A savepoint is claimed by one job at a time: from its registration, in the same step, until it
+//       has ended.
 
 import type { RegisterOutcome } from "../format/job-status.ts";
 import type { JobId } from "../format/ids.ts";
@@ -24,20 +26,38 @@ export class JobList {
         job TEXT PRIMARY KEY, started INTEGER NOT NULL, modified INTEGER NOT NULL, summary TEXT NOT NULL
       ) WITHOUT ROWID`,
     );
+    storage.exec(
+      "CREATE TABLE IF NOT EXISTS claims (path TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID",
+    );
   }
 
-  register(summary: JobSummary): RegisterOutcome {
-    const known = this.get(summary.job);
-    if (known === undefined) {
-      this.#put(summary, registeredAt);
-      return { kind: "registered" };
+  /** `claims`: the savepoint that is to be the job's own. */
+  register(summary: JobSummary, claims?: string): RegisterOutcome {
+    const { job, program } = summary;
+    const known = this.get(job);
+    if (known !== undefined && known.program !== program) {
+      return { kind: "taken", program: known.program };
     }
-    if (known.program === summary.program) return { kind: "known" };
-    return { kind: "taken", program: known.program };
+    if (claims !== undefined && (known === undefined || known.endTime < 0)) {
+      const by = this.claimantOf(claims);
+      if (by !== undefined && by !== job) return { kind: "claimed", by };
+      this.#storage.exec("INSERT OR IGNORE INTO claims VALUES (?, ?)", claims, job);
+    }
+    if (known !== undefined) return { kind: "known" };
+    this.#put(summary, registeredAt);
+    return { kind: "registered" };
   }
 
   update(summary: JobSummary): void {
     this.#put(summary, summary.lastModification);
+    if (summary.endTime < 0) return;
+    this.#storage.exec("DELETE FROM claims WHERE job = ?", summary.job);
+  }
+
+  /** The job that has claimed that savepoint and has not ended. */
+  claimantOf(path: string): JobId | undefined {
+    const [found] = this.#storage.exec("SELECT job FROM claims WHERE path = ?", path);
+    return found?.["job"] as JobId | undefined;
   }
 
   /** Newest first. */

@@ -48,12 +48,32 @@ export interface SavepointRecord extends SavepointRequest {
     | { readonly kind: "failed"; readonly message: string; readonly at: Millis };
 }
 
+/** A checkpoint whose files another job needs. */
+export interface HoldRecord {
+  readonly nth: number;
+  readonly by: JobId;
+  readonly checkpoint: RetainedCheckpoint;
+  /** Where that job reads its manifest. */
+  readonly path: string;
+  readonly since: Millis;
+  /** It is to be that job's, and no longer one of this job's own. */
+  readonly claims?: true;
+  /** That job was submitted, and has said that it needs it. */
+  readonly isFirm?: true;
+}
+
 export interface JobRecord {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
   /** What it begins with until it has a checkpoint of its own. */
   readonly restore?: NonNullable<JobSubmission["restore"]>;
+  /** It has let go of what it began with, and whoever kept it knows. */
+  readonly isLetGo?: true;
+  /** Oldest first. */
+  readonly holds?: readonly HoldRecord[];
+  /** How many there have been. */
+  readonly holdsPlaced?: number;
   readonly phase: JobPhase;
   readonly entered: Readonly<Partial<Record<JobPhase, Millis>>>;
   /** The last that was begun, in whichever region. */

@@ -1,11 +1,12 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
 // checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
-// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P); here are the probes and
-// the end.
+// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), holds.ts keeps what other
+// jobs need (H), restore-point.ts lets go of what it needed of them (L); here are the probes and the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
 import type { JobConfig } from "../format/config.ts";
+import type { HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
 import {
   type Attempt,
   attempt as attemptOf,
@@ -43,11 +44,13 @@ import { type OwnCode, ownCodeOf, type Programs } from "./changed-code.ts";
 import { Checkpointing, type PublishOutcome } from "./checkpointing.ts";
 import { emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
 import type { Effect, Silence } from "./effects.ts";
+import { Holds } from "./holds.ts";
 import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
 import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
+import { RestorePoint } from "./restore-point.ts";
 import { Resting } from "./resting.ts";
 import { Savepoints } from "./savepoints.ts";
 
@@ -60,6 +63,8 @@ export class Job {
   readonly #attempts: Attempts;
   readonly #resting: Resting;
   readonly #savepoints: Savepoints;
+  readonly #holds: Holds;
+  readonly #restorePoint: RestorePoint;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -68,6 +73,8 @@ export class Job {
     );
     this.#attempts = new Attempts(this.#state, this.#checkpointing);
     this.#resting = new Resting(this.#state);
+    this.#holds = new Holds(this.#state, this.#checkpointing);
+    this.#restorePoint = new RestorePoint(this.#state);
     this.#savepoints = new Savepoints(this.#state, this.#checkpointing, (at) =>
       this.#cancel("The job was stopped with a savepoint.", at),
     );
@@ -77,6 +84,12 @@ export class Job {
   static submitted(submission: JobSubmission, now: Millis): { job: Job; effects: Effect[] } {
     const attempt = attemptOf(1);
     const regions = new Regions(submission.plan);
+    const { restore } = submission;
+    const claimed = restore?.claimed && {
+      id: restore.checkpoint,
+      path: restore.path,
+      ...restore.claimed,
+    };
     const record: JobRecord = {
       ...submission,
       phase: "INITIALIZING",
@@ -86,7 +99,11 @@ export class Job {
       restartHistory: noRestarts,
       failures: [],
       // What was prepared in another job is committed here, so ids go on where that one's ended.
-      checkpoints: { ...emptyLedger, nextId: (submission.restore?.checkpoint ?? 0) + 1 },
+      checkpoints: {
+        ...emptyLedger,
+        nextId: (restore?.checkpoint ?? 0) + 1,
+        retained: claimed === undefined ? [] : [claimed],
+      },
       startTime: now,
       lastModification: now,
       announced: 0,
@@ -130,6 +147,7 @@ export class Job {
     const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
     times.push(...this.#savepoints.wakeTimes());
+    times.push(...this.#holds.wakeTimes(), ...this.#restorePoint.wakeTimes());
     if (!this.#resting.isResting) {
       times.push(...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes());
       if (!isTerminal(this.phase)) times.push(nextProbeAt);
@@ -274,6 +292,48 @@ export class Job {
     return this.#flush(now);
   }
 
+  // What other jobs need, and what this one needs of them.
+
+  /** Durable before it is answered. A job that rests goes on resting. */
+  hold(request: HoldRequest, now: Millis): { answer: HoldAnswer; effects: Effect[] } {
+    const answer = this.#holds.request(request, now);
+    return { answer, effects: this.#flush(now) };
+  }
+
+  /** The manifest that has to be copied before `hold` is answered. */
+  copyFor(nth: number): { readonly from: string; readonly to: string } | undefined {
+    return this.#holds.copyFor(nth);
+  }
+
+  /** Nothing was submitted under that hold. */
+  withdrawn(nth: number, now: Millis): Effect[] {
+    this.#holds.withdraw(nth, now);
+    return this.#flush(now);
+  }
+
+  /** The holder needs it no longer. */
+  released(nth: number, now: Millis): Effect[] {
+    this.#holds.letGo(nth, now);
+    return this.#flush(now);
+  }
+
+  /** The answer to `askHolder`. */
+  holderAnswered(nth: number, isNeeded: boolean, now: Millis): Effect[] {
+    this.#holds.answered(nth, isNeeded, now);
+    return this.#flush(now);
+  }
+
+  /** Whether another job has to keep that for this one. */
+  needs(hold: HoldKey): boolean {
+    return this.#restorePoint.isHeldUnder(hold);
+  }
+
+  /** The answer to `letGo`. */
+  letGone(now: Millis): Effect[] {
+    this.#restorePoint.letGone();
+    return this.#flush(now);
+  }
+
   // Rest.
 
   /** The answer to `rest`. */
@@ -374,6 +434,8 @@ export class Job {
   // Steps.
 
   #flush(now: Millis): Effect[] {
+    this.#holds.settle(now);
+    this.#restorePoint.settle(now);
     this.#savepoints.settle(now);
     return this.#state.flush(now);
   }

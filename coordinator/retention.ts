@@ -1,5 +1,6 @@
 // Which files of a job may go. By reachability from what is retained, never by age.
-//   R1. A file that a retained checkpoint needs stays.
+//   R1. A file that a retained checkpoint needs stays, and so does one that is held for another job
+//       (holds.ts).
 //   R2. A file of a checkpoint above `upTo` stays: a subtask may still be building on it.
 //   R3. Every later chain of segments is a prefix of an earlier one plus newer files; so once
 //       checkpoint n has completed, what it does not reach and is no newer can never be needed.
@@ -12,7 +13,7 @@ import { checkpointOfPath } from "../format/paths.ts";
 
 export interface RetainedFiles {
   readonly job: JobId;
-  /** Everything a retained checkpoint refers to, manifests included. */
+  /** Everything that a retained or held checkpoint refers to, manifests included. */
   readonly reachable: ReadonlySet<string>;
   readonly upTo: CheckpointId;
 }

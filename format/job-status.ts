@@ -6,6 +6,7 @@
 //   Z2. A field that is absent has not happened yet.
 
 import type { JobConfig } from "./config.ts";
+import type { HoldAnswer, HoldRequest } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, TaskId } from "./ids.ts";
 import type {
   CheckpointMetrics,
@@ -172,14 +173,26 @@ export interface CheckpointOverview {
   readonly history: readonly CheckpointRecord[];
 }
 
-/** `taken`: the id belongs to a run of another program. */
+/**
+ * `taken`: the id belongs to a run of another program. `claimed`: what it would claim is another job's,
+ * which has not ended.
+ */
 export type RegisterOutcome =
-  { readonly kind: "registered" | "known" } | { readonly kind: "taken"; readonly program: string };
+  | { readonly kind: "registered" | "known" }
+  | { readonly kind: "taken"; readonly program: string }
+  | { readonly kind: "claimed"; readonly by: JobId };
+
+/** `known`: the job was submitted before, and that counts. */
+export type SubmitOutcome =
+  { readonly kind: "submitted" | "known" } | { readonly kind: "refused"; readonly reason: string };
 
 /** The calls that the `Dispatcher` answers. */
 export interface DispatcherApi {
-  /** Lists a job before it is submitted, so that none ever runs unlisted. */
-  register(summary: JobSummary): Promise<RegisterOutcome>;
+  /**
+   * Lists a job before it is submitted, so that none ever runs unlisted. `claims`: the savepoint that
+   * is its own until it has ended.
+   */
+  register(summary: JobSummary, claims?: string): Promise<RegisterOutcome>;
   /** Ignored when a later modification is known already. */
   update(summary: JobSummary): Promise<void>;
   /** Newest first. */
@@ -190,7 +203,11 @@ export interface DispatcherApi {
 /** The calls that a `Coordinator` answers to the Worker. */
 export interface CoordinatorJobApi {
   /** Repeating it changes nothing; the first submission of a job is the one that counts. */
-  submit(submission: JobSubmission): Promise<void>;
+  submit(submission: JobSubmission): Promise<SubmitOutcome>;
+  /** Keeps the files of a checkpoint for a job that is about to begin with it. */
+  hold(request: HoldRequest): Promise<HoldAnswer>;
+  /** Nothing was submitted under that hold, and nothing will be. */
+  withdraw(nth: number): Promise<void>;
   /** `ended`: there is nothing left to cancel. */
   cancel(): Promise<{ readonly kind: "cancelling" | "ended" }>;
   /** Repeating it under its trigger id changes nothing. */

@@ -5,6 +5,7 @@
 
 import type { JobConfig } from "./config.ts";
 import type { SavepointMark } from "./frame.ts";
+import type { HoldKey } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
 import type { Channel, ExecutionPlan } from "./plan.ts";
 import type { TaskStateHandle } from "./state-handle.ts";
@@ -228,6 +229,15 @@ export interface JobSubmission {
     readonly checkpoint: CheckpointId;
     /** State of operators that the program does not have is left behind. */
     readonly allowNonRestoredState: boolean;
+    /** Under which another job keeps its files. */
+    readonly hold?: HoldKey;
+    /** Present where it is the job's own from now on (Flink's CLAIM). */
+    readonly claimed?: {
+      readonly attempt: Attempt;
+      readonly completedAt: Millis;
+      /** All of its files, the manifest included. */
+      readonly files: readonly string[];
+    };
   };
 }
 

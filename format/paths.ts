@@ -25,6 +25,10 @@ export const snapshotPath = (
   task: TaskId,
 ): string => `${checkpointPrefix(job, checkpoint)}${task.vertex}-${task.index}-a${attempt}`;
 
+/** A copy of a manifest that is in its coordinator, for another job to read. The hold has one number. */
+export const sharedManifestPath = (job: JobId, nth: number): string =>
+  `${jobPrefix(job)}shared-${nth}/_metadata`;
+
 /** Under which all savepoints are. */
 const savepointsPrefix = "savepoints/";
 

@@ -278,6 +278,9 @@ export class CoordinatorInstance extends Instance<State> {
           }),
         );
       }
+      case "askHolder":
+      case "letGo":
+        throw new Error(`There is one job in a world, and it does ${effect.kind}.`);
       case "announce": {
         const { clock, faults } = this.host.scene;
         const { lastModification } = effect.summary;

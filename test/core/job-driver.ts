@@ -12,10 +12,12 @@ import type { JobRecord } from "../../coordinator/job-record.ts";
 import { Regions } from "../../coordinator/regions.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
+import type { HoldAnswer, HoldRequest } from "../../format/holds.ts";
 import {
   type Attempt,
   type CheckpointId,
   checkpointId,
+  type JobId,
   jobIdFrom,
   type Millis,
   millis,
@@ -31,6 +33,7 @@ import type {
   CheckpointAck,
   DeployOutcome,
   HeartbeatOutcome,
+  JobSubmission,
   JobSummary,
   RestOutcome,
   TaskActivity,
@@ -79,6 +82,10 @@ export interface DriverOptions {
   /** `twoByTwo` unless it is another. */
   readonly plan?: ExecutionPlan;
   readonly checkpointing?: Partial<CheckpointConfig>;
+  readonly job?: JobId;
+  readonly restore?: NonNullable<JobSubmission["restore"]>;
+  /** Another job's, whose files it needs. */
+  readonly bucket?: Map<string, Uint8Array>;
   /** Of the fixed-delay strategy, unless it names another: then whole. */
   readonly restart?: { readonly attempts?: number; readonly delay?: number } | RestartConfig;
   readonly programArgs?: readonly string[];
@@ -136,6 +143,7 @@ interface TaskRequest<Kind> {
 
 export type Request =
   | EffectOf<"loadManifest" | "publish" | "probeManifest" | "sweep" | "deleteFolder" | "announce">
+  | EffectOf<"askHolder" | "letGo">
   | { readonly kind: "deploy"; readonly deployment: EffectOf<"deploy">["deployments"][number] }
   | TaskRequest<"start">
   | TaskRequest<"trigger">
@@ -161,7 +169,7 @@ export class JobDriver {
   readonly plan: ExecutionPlan;
   readonly config: JobConfig;
   readonly auto: Set<Auto>;
-  readonly bucket = new Map<string, Uint8Array>();
+  readonly bucket: Map<string, Uint8Array>;
   readonly witness: Witness;
   /** Effects since the last `take`. */
   effects: Effect[] = [];
@@ -186,9 +194,10 @@ export class JobDriver {
     this.plan = options.plan ?? twoByTwo;
     this.config = configOf(options);
     this.auto = new Set(auto);
+    this.bucket = options.bucket ?? new Map();
     this.witness = new Witness(this.config, this.bucket);
-    const job = jobIdFrom(new Uint8Array(16).fill(7));
-    const submission = { job, plan: this.plan, config: this.config };
+    const { job = jobIdFrom(new Uint8Array(16).fill(7)), restore } = options;
+    const submission = { job, plan: this.plan, config: this.config, ...(restore && { restore }) };
     const { job: submitted, effects } = Job.submitted(submission, this.now);
     this.#job = submitted;
     this.perform(effects);
@@ -335,6 +344,12 @@ export class JobDriver {
     return answer;
   }
 
+  hold(request: HoldRequest): HoldAnswer {
+    const { answer, effects } = this.#job.hold(request, this.now);
+    this.perform(effects);
+    return answer;
+  }
+
   cancel(): "cancelling" | "ended" {
     const { outcome, effects } = this.#job.cancel(this.now);
     this.perform(effects);
@@ -409,6 +424,12 @@ export class JobDriver {
         }
         return this.event((job, now) => job.folderDeleted(folder, now));
       }
+      case "askHolder": {
+        const { nth } = request.hold;
+        return this.event((job, now) => job.holderAnswered(nth, true, now));
+      }
+      case "letGo":
+        return this.event((job, now) => job.letGone(now));
       case "announce": {
         const { summary } = request;
         const known = this.listed?.lastModification ?? 0;

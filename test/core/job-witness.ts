@@ -23,9 +23,18 @@ import {
   taskKey,
 } from "../../format/ids.ts";
 import type { CheckpointAck, JobPhase, TaskActivity } from "../../format/messages.ts";
-import { checkpointOfPath } from "../../format/paths.ts";
+import { checkpointOfPath, jobPrefix } from "../../format/paths.ts";
 import { type ExecutionPlan, sourceTasksOf, tasksOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
+
+/** What concerns no subtask, and is done also while the job rests. */
+const aside: ReadonlySet<Effect["kind"]> = new Set([
+  "announce",
+  "deleteFolder",
+  "deleteFiles",
+  "askHolder",
+  "letGo",
+]);
 
 export class Witness {
   readonly #config: JobConfig;
@@ -80,7 +89,7 @@ export class Witness {
       const base = chains.get(taskKey(task))?.find((path) => paths.includes(path));
       this.#must(base === undefined, `R4: ${base} was deleted, and ${taskKey(task)} builds on it`);
     }
-    const needed = new Set(checkpoints.retained.flatMap((entry) => entry.files));
+    const needed = new Set(this.#needed());
     const open = new Set(checkpoints.open.map((entry) => entry.id));
     for (const path of paths) {
       this.#must(!needed.has(path), `R1: ${path} is needed and was deleted`);
@@ -96,9 +105,16 @@ export class Witness {
     this.#must(persists.length <= 1, "W2: one write a step");
     this.#must(persists.length === 0 || effects[0] === persists[0], "W2: the write comes first");
     for (const effect of effects) this.#check(effect, now);
-    for (const path of this.#stored.checkpoints.retained.flatMap((entry) => entry.files)) {
+    for (const path of this.#needed()) {
       this.#must(this.#bucket.has(path), `R1: ${path} of a retained checkpoint is not there`);
     }
+  }
+
+  /** Files of what is retained, and of what is held for others. */
+  #needed(): string[] {
+    const { checkpoints, holds = [] } = this.#stored;
+    const held = holds.map(({ checkpoint }) => checkpoint);
+    return [...checkpoints.retained, ...held].flatMap((entry) => entry.files);
   }
 
   #check(effect: Effect, now: number): void {
@@ -114,8 +130,7 @@ export class Witness {
     }
     const isOver = isTerminal(phase) || isEnding(phase);
     const { restingSince } = this.#stored;
-    const isQuiet =
-      effect.kind === "announce" || effect.kind === "deleteFolder" || restingSince === undefined;
+    const isQuiet = aside.has(effect.kind) || restingSince === undefined;
     this.#must(isQuiet, `Q4: ${effect.kind} from a job that rests`);
     switch (effect.kind) {
       case "loadManifest":
@@ -254,8 +269,22 @@ export class Witness {
         );
         return this.#must(!isKept, "P3: deletes a savepoint that is complete");
       }
+      case "askHolder": {
+        const { holds = [] } = this.#stored;
+        const hold = holds.find(({ nth }) => nth === effect.hold.nth);
+        return this.#must(hold !== undefined && !hold.isFirm, "H3: asks of what is firm");
+      }
+      case "letGo": {
+        const { restore, job } = this.#stored;
+        const isOwn = (path: string): boolean => path.startsWith(jobPrefix(job));
+        const latest = checkpoints.retained[0];
+        const isReplaced = latest !== undefined && latest.files.every(isOwn);
+        const isRetained = checkpoints.retained.some(({ path }) => path === restore?.path);
+        this.#must(isReplaced || isTerminal(phase), "L1: lets go of what a restart goes back to");
+        return this.#must(!isRetained, "L2: lets go of what is retained");
+      }
       case "sweep": {
-        const needed = checkpoints.retained.flatMap((entry) => entry.files);
+        const needed = this.#needed();
         const reachable = new Set(effect.reachable);
         this.#must(
           needed.every((path) => reachable.has(path)),
@@ -294,7 +323,14 @@ export class Witness {
     this.#must(new Set(ended).size === ended.length, "J2: an attempt of a region failed twice");
     this.#must(record.lastModification >= before.lastModification, "modifications go back in time");
     this.#must(phase === "RUNNING" || checkpoints.open.length === 0, `J6: open in ${phase}`);
-    this.#ledger(before.checkpoints, checkpoints, record, now);
+    // What is claimed is another job's, and was this one's until it was said to be (H5).
+    const ceded = new Set(
+      [...(before.holds ?? []), ...(record.holds ?? [])]
+        .filter(({ claims }) => claims)
+        .map(({ checkpoint }) => checkpoint.id),
+    );
+    const retained = before.checkpoints.retained.filter(({ id }) => !ceded.has(id));
+    this.#ledger({ ...before.checkpoints, retained }, checkpoints, record, now);
   }
 
   #ledger(
@@ -338,8 +374,8 @@ export class Witness {
   }
 
   get #restorePoint(): CheckpointId | undefined {
-    const { stopping, checkpoints } = this.#stored;
-    return stopping?.savepoint.id ?? checkpoints.retained[0]?.id;
+    const { stopping, checkpoints, restore } = this.#stored;
+    return stopping?.savepoint.id ?? checkpoints.retained[0]?.id ?? restore?.checkpoint;
   }
 
   get #plan(): ExecutionPlan {
