@@ -29,12 +29,13 @@ import type {
 } from "../format/messages.ts";
 import { type Channel, channelKey } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
+import { type SnapshotPart, titleOf } from "../format/snapshot-part.ts";
 import type { TableOperator } from "../operators/table.ts";
 import { channelsOf } from "../task/channel-state.ts";
 import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "../task/local-segments.ts";
-import { flawOf, ownKeyedState, type SnapshotPart, titleOf } from "../task/snapshot-parts.ts";
+import { flawOf, ownKeyedState } from "../task/snapshot-parts.ts";
 import { holdsState } from "../task/state-backend.ts";
 import { type RestoredState, Task } from "../task/task.ts";
 import type { Opening } from "./channels.ts";

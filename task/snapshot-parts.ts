@@ -2,7 +2,8 @@
 // found for one are those that were written.
 //   G1. Whatever differs from what was written is damage: a changed byte, an end that is missing, a
 //       part of another state. Bytes that are whole and of newer code are not: they are an error.
-//   G2. What is wrong is told with the file, the range in it, the operator and the state.
+//   G2. What is wrong is told with the file, the range in it, the operator and the state
+//       (`titleOf` of format/snapshot-part.ts).
 
 import { decodeFrames } from "../format/channel-state.ts";
 import { isWholeEnvelope } from "../format/envelope.ts";
@@ -12,16 +13,8 @@ import type { TaskDeployment } from "../format/messages.ts";
 import { decodeElements } from "../format/operator-state.ts";
 import { vertexOf } from "../format/plan.ts";
 import { readSegment } from "../format/segment.ts";
-import type { BytesHandle, ChannelStateHandle, KeyedStateHandle } from "../format/state-handle.ts";
-
-/** Where the bytes are, and what they must be. */
-export type SnapshotPart =
-  | {
-      readonly kind: "segment" | "elements";
-      readonly handle: BytesHandle;
-      readonly of: Pick<KeyedStateHandle, "uid" | "state">;
-    }
-  | { readonly kind: "frames"; readonly handle: BytesHandle; readonly of: ChannelStateHandle };
+import type { SnapshotPart } from "../format/snapshot-part.ts";
+import type { KeyedStateHandle } from "../format/state-handle.ts";
 
 /** The keyed states of the deployment's checkpoint of which this subtask owns key groups. */
 export function ownKeyedState({ restore, plan, task }: TaskDeployment): KeyedStateHandle[] {
@@ -54,17 +47,4 @@ export function flawOf(part: SnapshotPart, bytes: Uint8Array): string | undefine
     if (error.fault === "version" && isWholeEnvelope(bytes)) throw error;
     return error.message;
   }
-}
-
-/** The part, for people (G2). */
-export function titleOf({ kind, handle, of }: SnapshotPart): string {
-  const place =
-    handle.kind === "inline"
-      ? "State in the manifest"
-      : `State file ${handle.path}, bytes ${handle.offset} to ${handle.offset + handle.length}`;
-  const what =
-    kind !== "frames"
-      ? `operator "${of.uid}", state "${of.state}"`
-      : `rows on channel ${of.edge}:${of.from}>${of.to}, kept by its ${of.end === "input" ? "receiver" : "sender"}`;
-  return `${place} (${what})`;
 }

@@ -6,11 +6,12 @@
 
 import { taskKey } from "../../format/ids.ts";
 import type { RestoredBytes, TaskDeployment } from "../../format/messages.ts";
+import { type SnapshotPart, titleOf } from "../../format/snapshot-part.ts";
 import { channelsOf } from "../channel-state.ts";
 import { type FileHandle, isFile, type LocalSegments } from "../local-segments.ts";
 import { sharesOf } from "../operator-state.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
-import { flawOf, ownKeyedState, type SnapshotPart, titleOf } from "../snapshot-parts.ts";
+import { flawOf, ownKeyedState } from "../snapshot-parts.ts";
 import type { RestoredKeyedState } from "../state-snapshots.ts";
 import type { RestoredState } from "../task.ts";
 

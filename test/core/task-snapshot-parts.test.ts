@@ -8,7 +8,8 @@ import type { KeyGroup } from "../../format/key-groups.ts";
 import { encodeElements } from "../../format/operator-state.ts";
 import { writeSegment } from "../../format/segment.ts";
 import type { BytesHandle } from "../../format/state-handle.ts";
-import { flawOf, type SnapshotPart, titleOf } from "../../task/snapshot-parts.ts";
+import { type SnapshotPart, titleOf } from "../../format/snapshot-part.ts";
+import { flawOf } from "../../task/snapshot-parts.ts";
 
 const header = { uid: "tally", state: "sums", kind: "full", maxParallelism: 8 } as const;
 const segment = writeSegment(

@@ -23,8 +23,10 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   task: ["format", "stream", "operators", "connectors"],
   coordinator: ["format", "stream"],
   topic: ["format"],
+  snapshot: ["format"],
   worker: [
     "format",
+    "snapshot",
     "stream",
     "operators",
     "connectors",

@@ -29,6 +29,7 @@ const shells = [
   /^coordinator\/load-manifest\.ts$/,
   /^coordinator\/manifest-store\.ts$/,
   /^topic\/topic-partition\.ts$/,
+  /^snapshot\/shell\//,
 ];
 
 /** Pure files that describe the calls of a shell beside constants of their own. */
