@@ -13,6 +13,7 @@ export interface RuntimeChildOptions {
   readonly worker: Omit<WorkerOptions, "modulesRules">;
   readonly directory: string;
   readonly port: number;
+  readonly inspectorPort?: number;
 }
 
 export interface RuntimeChildReady {
@@ -46,6 +47,7 @@ const miniflare = new Miniflare(
     cf: false,
     host: "127.0.0.1",
     port: options.port,
+    ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
     log: new Log(LogLevel.WARN),
     resourcePersistencePath: options.directory,
   }),

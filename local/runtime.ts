@@ -29,6 +29,8 @@ export interface RuntimeOptions {
   readonly port?: number;
   /** The `wrangler.toml` to run; the one of the working directory where absent. */
   readonly config?: string;
+  /** Where workerd answers a debugger; nowhere where absent. */
+  readonly inspectorPort?: number;
 }
 
 export interface Runtime {
@@ -76,6 +78,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     ...(await bundled(config)),
     directory,
     port: options.port ?? 0,
+    ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
   };
   const running = spawn(process.execPath, [child, JSON.stringify(childOptions)], {
     detached: true,

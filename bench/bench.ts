@@ -1,0 +1,39 @@
+// `npm run bench`: the benchmarks that are named, or all, one after the other.
+
+import { execute } from "../local/command-line.ts";
+import type { Benchmark } from "./benchmark.ts";
+import { keyedCount } from "./keyed-count.ts";
+import { limit } from "./limit.ts";
+import { machine, versions } from "./machine.ts";
+import { commandOf, type Options, usageOf } from "./options.ts";
+import { tableOf } from "./report.ts";
+
+const benchmarks: readonly Benchmark[] = [limit, keyedCount];
+
+async function bench(options: Options, interrupted: AbortSignal): Promise<boolean> {
+  const { names, rows, rounds, warmUps, quick, json } = options;
+  // Nothing is worth an orderly end: runtimes whose parent is gone end themselves.
+  interrupted.addEventListener("abort", () => process.exit(1));
+  const print = json ? console.error : console.log;
+  const say = (text: string): void => console.error(text);
+  const results: Record<string, unknown> = {};
+  for (const { name, run } of benchmarks.filter(({ name }) => names.includes(name))) {
+    say(`${name}, ${rows.toLocaleString("en")} rows, ${rounds} rounds`);
+    const result = await run({ rows, rounds, warmUps, quick, say });
+    print(tableOf(name, result));
+    results[name] = result;
+  }
+  if (json) {
+    const about = { quick, rows, rounds, machine: machine(), versions: versions() };
+    const [only] = names;
+    const what =
+      names.length === 1
+        ? { benchmark: only, ...(results[only!] as object) }
+        : { benchmarks: results };
+    console.log(JSON.stringify({ ...what, ...about }));
+  }
+  return true;
+}
+
+const usage = usageOf(benchmarks);
+await execute(commandOf(process.argv.slice(2), benchmarks), { script: "bench", usage, run: bench });

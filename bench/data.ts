@@ -1,0 +1,104 @@
+// The rows that everything is measured with: what user did how much when. Made from a number alone, so
+// that every contestant makes the same rows for itself, in whatever process it runs.
+//   D1. Row i is the same whoever asks, in whatever order.
+//   D2. Users follow Zipf's law: the k-th most frequent has about 1/k of the first one's rows.
+
+/** One row. */
+export interface Purchase {
+  readonly user: string;
+  readonly amount: number;
+  readonly ts: number;
+}
+
+/** Rows of a user, and the sum of their amounts. */
+export interface Tally {
+  n: number;
+  total: number;
+}
+
+export type Tallies = ReadonlyMap<string, Readonly<Tally>>;
+
+export const users = 10_000;
+
+/** Rows of one batch: as many as a frame of the engine has. */
+export const batchRows = 5_000;
+
+const slotBits = 18;
+const firstAt = Date.UTC(2026, 0, 1);
+
+// One user per slot, as many slots as its share: drawing a user is one look-up.
+const names = Array.from({ length: users }, (_, rank) => `user-${rank}`);
+const slots = zipfSlots();
+
+function zipfSlots(): Uint16Array {
+  const count = 2 ** slotBits;
+  const slots = new Uint16Array(count);
+  const all = names.reduce((sum, _, rank) => sum + 1 / (rank + 1), 0);
+  let rank = 0;
+  let upTo = 1 / all;
+  for (let slot = 0; slot < count; slot++) {
+    while ((slot + 0.5) / count > upTo && rank < users - 1) upTo += 1 / (++rank + 1) / all;
+    slots[slot] = rank;
+  }
+  return slots;
+}
+
+/** 32 bits that look drawn at random, the same for the same number (murmur3's finaliser). */
+export function scrambled(i: number): number {
+  let h = Math.imul(i ^ (i >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+export function purchaseAt(i: number): Purchase {
+  const drawn = scrambled(i + 1);
+  const user = names[slots[drawn >>> (32 - slotBits)]!]!;
+  return { user, amount: 1 + ((drawn & 0xfff) % 100), ts: firstAt + i };
+}
+
+/** Rows `from` up to but not including `to`. */
+export function purchases(from: number, to: number): Purchase[] {
+  const rows = new Array<Purchase>(to - from);
+  for (let i = from; i < to; i++) rows[i - from] = purchaseAt(i);
+  return rows;
+}
+
+/** Rows 0 to `rows` in batches, made one after the other. */
+export function* batches(rows: number): Generator<Purchase[]> {
+  for (let from = 0; from < rows; from += batchRows) {
+    yield purchases(from, Math.min(rows, from + batchRows));
+  }
+}
+
+/** Adds a row to the tally of its user. */
+export function count(into: Map<string, Tally>, { user, amount }: Purchase): void {
+  const tally = into.get(user);
+  if (tally === undefined) into.set(user, { n: 1, total: amount });
+  else {
+    tally.n++;
+    tally.total += amount;
+  }
+}
+
+/** What is to come of the first `rows` rows: the answer that every contestant is held to. */
+export function talliesOf(rows: number): Map<string, Tally> {
+  const tallies = new Map<string, Tally>();
+  for (let i = 0; i < rows; i++) count(tallies, purchaseAt(i));
+  return tallies;
+}
+
+/** Where two answers differ; a few places, and none where they are equal. */
+export function differences(expected: Tallies, actual: Tallies): string[] {
+  const wrong: string[] = [];
+  const say = (user: string): void => {
+    const text = (tally: Tally | undefined): string =>
+      tally === undefined ? "nothing" : `${tally.n} rows and ${tally.total}`;
+    wrong.push(`${user} has ${text(actual.get(user))}, should have ${text(expected.get(user))}`);
+  };
+  for (const user of new Set([...expected.keys(), ...actual.keys()])) {
+    const [a, b] = [expected.get(user), actual.get(user)];
+    if (a?.n !== b?.n || a?.total !== b?.total) say(user);
+    if (wrong.length === 5) break;
+  }
+  return wrong;
+}

@@ -1,0 +1,84 @@
+// Runs contestants against one another.
+//   H1. In every round each contestant runs once, in an order that turns, so that what one leaves
+//       behind (garbage, caches, a hot processor) meets all alike.
+//   H2. Rounds to warm up are not among the measured ones.
+//   H3. Every run is checked, outside of its time; a wrong answer ends the benchmark.
+
+import { orderOf, ratioOf, type Summary, summaryOf } from "./statistics.ts";
+
+export interface Contestant {
+  readonly name: string;
+  /** Rows of one run. */
+  readonly rows: number;
+  /** What is put in order before a run. */
+  prepare?(): Promise<void>;
+  /** What is measured. May say itself how long it took, in seconds. */
+  run(): Promise<{ readonly seconds: number } | void>;
+  /** What is wrong with what the run left; empty where nothing is. */
+  check(): Promise<readonly string[]>;
+  /** Seconds of CPU that were used until now by whatever runs it. */
+  cpuSeconds(): Promise<number | undefined>;
+}
+
+/** One run. */
+export interface Measurement {
+  readonly seconds: number;
+  readonly cpuSeconds: number | undefined;
+  readonly rowsPerSecond: number;
+}
+
+/** Of each contestant, by name, its measured rounds in order. */
+export type Rounds = ReadonlyMap<string, readonly Measurement[]>;
+
+export interface RoundOptions {
+  readonly rounds: number;
+  readonly warmUps: number;
+  /** Told of every run, for whoever waits. */
+  readonly say: (text: string) => void;
+}
+
+/** @throws Error where an answer is wrong (H3) */
+export async function compete(
+  contestants: readonly Contestant[],
+  { rounds, warmUps, say }: RoundOptions,
+): Promise<Rounds> {
+  const measured = new Map(contestants.map(({ name }) => [name, [] as Measurement[]]));
+  for (let round = -warmUps; round < rounds; round++) {
+    for (const contestant of orderOf(contestants, round + warmUps)) {
+      const measurement = await measure(contestant);
+      if (round >= 0) measured.get(contestant.name)!.push(measurement);
+      const title = round < 0 ? "warm-up" : `round ${round + 1}`;
+      const { seconds, rowsPerSecond } = measurement;
+      say(
+        `${title}: ${contestant.name} ${millions(rowsPerSecond)} M rows/s (${seconds.toFixed(2)} s)`,
+      );
+    }
+  }
+  return measured;
+}
+
+async function measure(contestant: Contestant): Promise<Measurement> {
+  await contestant.prepare?.();
+  const cpuBefore = await contestant.cpuSeconds();
+  const begunAt = performance.now();
+  const told = await contestant.run();
+  const seconds = told?.seconds ?? (performance.now() - begunAt) / 1_000;
+  const cpuAfter = await contestant.cpuSeconds();
+  const wrong = await contestant.check();
+  if (wrong.length > 0) throw new Error(`${contestant.name}: ${wrong.join("; ")}`);
+  const cpuSeconds =
+    cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
+  return { seconds, cpuSeconds, rowsPerSecond: contestant.rows / seconds };
+}
+
+export const millions = (value: number): string => (value / 1e6).toFixed(value < 1e5 ? 4 : 3);
+
+/** Rows per second of a contestant. */
+export const rateOf = (rounds: Rounds, name: string): Summary => summaryOf(valuesOf(rounds, name));
+
+/** How often as fast `ours` is as `theirs`, round by round. */
+export const speedRatio = (rounds: Rounds, ours: string, theirs: string): Summary =>
+  ratioOf(valuesOf(rounds, ours), valuesOf(rounds, theirs));
+
+const valuesOf = (rounds: Rounds, name: string): number[] =>
+  rounds.get(name)!.map(({ rowsPerSecond }) => rowsPerSecond);

@@ -1,0 +1,57 @@
+// Libraries that compute in memory, in a Node process of their own that stays for all rounds.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+import { differences, talliesOf, type Tally } from "../data.ts";
+import type { Contestant } from "../harness.ts";
+
+export type Library = "d2ts" | "rxjs";
+
+/** To the child. */
+export interface CountRequest {
+  readonly library: Library;
+  readonly rows: number;
+}
+
+/** From the child. */
+export interface CountAnswer {
+  readonly seconds: number;
+  /** Of CPU, since the child was started. */
+  readonly cpuSeconds: number;
+  readonly tallies: readonly (readonly [string, Tally])[];
+}
+
+const child = fileURLToPath(new URL("child.ts", import.meta.url));
+
+export class InMemory {
+  readonly #child: ChildProcess = fork(child, { serialization: "advanced" });
+
+  /** @throws Error where the child ends instead */
+  async count(request: CountRequest): Promise<CountAnswer> {
+    this.#child.send(request);
+    const ended = once(this.#child, "exit").then(([code]) => {
+      throw new Error(`The process of ${request.library} ended with code ${code}.`);
+    });
+    const [answer] = await Promise.race([once(this.#child, "message"), ended]);
+    ended.catch(() => {});
+    return answer as CountAnswer;
+  }
+
+  stop(): void {
+    this.#child.kill();
+  }
+}
+
+export function inMemory(memory: InMemory, library: Library, rows: number): Contestant {
+  const expected = talliesOf(rows);
+  let last: CountAnswer | undefined;
+  return {
+    name: library,
+    rows,
+    run: async () => (last = await memory.count({ library, rows })),
+    check: async () => differences(expected, new Map(last?.tallies)),
+    cpuSeconds: async () => last?.cpuSeconds ?? 0,
+  };
+}

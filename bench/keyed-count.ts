@@ -1,0 +1,65 @@
+// Rows counted and summed by key, with exactly-once state and a checkpoint every second; beside it what
+// a developer would take instead.
+
+import type { Benchmark } from "./benchmark.ts";
+import { byHand, job } from "./contestants.ts";
+import { talliesOf } from "./data.ts";
+import { type Contestant, compete, rateOf, speedRatio } from "./harness.ts";
+import { inMemory, InMemory } from "./in-memory/in-memory.ts";
+import { limitContestant } from "./limit.ts";
+import { BenchRuntime } from "./runtime.ts";
+
+const parallelism = 4;
+
+/** Those that are slower by orders of magnitude count fewer rows; a rate stays a rate. */
+const share = { objectPerKey: 1 / 250, shardedSqlite: 1 / 10, d2ts: 1 / 100 } as const;
+
+export const keyedCount: Benchmark = {
+  name: "keyed-count",
+  summary: "count and sum by key, exactly-once, beside what it could be replaced by",
+  async run({ rows, ...rounds }) {
+    const runtime = await BenchRuntime.start();
+    const memory = new InMemory();
+    try {
+      await runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
+      const expected = talliesOf(rows);
+      const part = (of: number): number => Math.max(1_000, Math.round(rows * of));
+      const written = (name: string, rows: number): Contestant =>
+        byHand(runtime, { name, rows, expected: talliesOf(rows) });
+      const contestants: Contestant[] = [
+        limitContestant(runtime, rows),
+        job(runtime, {
+          name: "topic",
+          program: "keyed-count-from-topic",
+          parallelism,
+          rows,
+          expected,
+        }),
+        written("sharded-sqlite", part(share.shardedSqlite)),
+        written("sharded-log", rows),
+        written("object-per-key", part(share.objectPerKey)),
+        inMemory(memory, "d2ts", part(share.d2ts)),
+        inMemory(memory, "rxjs", rows),
+      ];
+      const measured = await compete(contestants, rounds);
+      const versus = (theirs: string) => speedRatio(measured, "topic", theirs);
+      const figures = contestants.map(({ name }) => {
+        return [name, { unit: "rows/s", ...rateOf(measured, name) }] as const;
+      });
+      return {
+        figures: Object.fromEntries(figures),
+        ratios: {
+          vsLimit: versus("limit"),
+          vsShardedSqlite: versus("sharded-sqlite"),
+          vsShardedLog: versus("sharded-log"),
+          vsObjectPerKey: versus("object-per-key"),
+          vsD2ts: versus("d2ts"),
+          vsRxjs: versus("rxjs"),
+        },
+      };
+    } finally {
+      memory.stop();
+      await runtime.stop();
+    }
+  },
+};

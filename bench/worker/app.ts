@@ -1,0 +1,187 @@
+// The Worker that everything is measured in: a deployment of the benchmarks' programs, and beside it
+// objects written by hand. One request is one run of one contestant; what it came to is asked apart.
+//   POST /bench/run/:contestant?rows=…         one run
+//   POST /bench/reset/:contestant?rows=…       what earlier runs left behind is gone
+//   GET  /bench/answer/:contestant?rows=…      [[user, {n, total}], …]
+//   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
+//   GET  /bench/processed/:jobid?uid=…&rows=…  answers when the operator has taken in so many rows
+
+import { tidemark } from "tidemark/worker";
+
+import { encodeRows } from "../../format/batch.ts";
+import type { JobId } from "../../format/ids.ts";
+import { objectName } from "../../format/ids.ts";
+import type { CoordinatorJobApi } from "../../format/job-status.ts";
+import type { SubtaskApi, TopicPartitionApi } from "../../format/messages.ts";
+import { batches, type Tally, talliesOf } from "../data.ts";
+import { type ByHandEnv, shardsOf, type Splitter } from "./by-hand.ts";
+import { type LimitEnv, type LimitSender } from "./limit.ts";
+import { partitions, programs } from "./programs.ts";
+import { Window } from "./window.ts";
+
+const app = tidemark({ jobs: programs });
+
+export const { Dispatcher, Coordinator, Subtask, TopicPartition } = app;
+export { PerUser, ShardedLog, ShardedSqlite, Splitter } from "./by-hand.ts";
+export { LimitFolder, LimitSender } from "./limit.ts";
+
+interface Objects<T> {
+  getByName(name: string): T;
+}
+
+interface BenchEnv extends LimitEnv, ByHandEnv {
+  readonly COORDINATOR: Objects<CoordinatorJobApi>;
+  readonly SUBTASK: Objects<SubtaskApi>;
+  readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
+  readonly LIMIT_SENDER: Objects<LimitSender>;
+  readonly SPLITTER: Objects<Splitter>;
+}
+
+/** Milliseconds between two looks at a job: each is some calls, and costs it time. */
+const lookEvery = 20;
+
+async function run(env: BenchEnv, contestant: string, rows: number): Promise<unknown> {
+  const limit = env.LIMIT_SENDER.getByName("limit");
+  const splitter = env.SPLITTER.getByName("splitter");
+  switch (contestant) {
+    case "limit":
+      return await limit.run(rows);
+    case "encode":
+      return await limit.encode(rows);
+    case "transfer":
+      return await limit.transfer(rows);
+    case "decode":
+      return await limit.decode(rows);
+    case "fold":
+      return await limit.fold(rows);
+    case "sharded-sqlite":
+      return await splitter.sqlite(rows);
+    case "sharded-log":
+      return await splitter.log(rows);
+    case "object-per-key":
+      return await splitter.perUser(rows);
+    default:
+      throw new RangeError(`There is no contestant "${contestant}".`);
+  }
+}
+
+async function reset(env: BenchEnv, contestant: string, rows: number): Promise<void> {
+  switch (contestant) {
+    case "limit":
+      return await env.LIMIT_FOLDER.getByName("limit").reset();
+    case "sharded-sqlite":
+      await Promise.all(shardsOf(env.SHARDED_SQLITE).map((shard) => shard.reset()));
+      return;
+    case "sharded-log":
+      await Promise.all(shardsOf(env.SHARDED_LOG).map((shard) => shard.reset()));
+      return;
+    case "object-per-key": {
+      const window = new Window(64);
+      for (const user of talliesOf(rows).keys()) {
+        await window.add(env.PER_USER.getByName(user).reset());
+      }
+      return await window.empty();
+    }
+    default:
+  }
+}
+
+async function answer(env: BenchEnv, contestant: string, rows: number): Promise<[string, Tally][]> {
+  switch (contestant) {
+    case "limit":
+      return await env.LIMIT_FOLDER.getByName("limit").answer();
+    case "sharded-sqlite":
+      return await answersOf(shardsOf(env.SHARDED_SQLITE));
+    case "sharded-log":
+      return await answersOf(shardsOf(env.SHARDED_LOG));
+    case "object-per-key": {
+      const known: [string, Tally][] = [];
+      for (const user of talliesOf(rows).keys()) {
+        known.push([user, await env.PER_USER.getByName(user).answer()]);
+      }
+      return known;
+    }
+    default:
+      throw new RangeError(`"${contestant}" has no answer.`);
+  }
+}
+
+const answersOf = async (
+  shards: readonly { answer(): Promise<[string, Tally][]> }[],
+): Promise<[string, Tally][]> => (await Promise.all(shards.map((shard) => shard.answer()))).flat();
+
+async function fill(env: BenchEnv, topic: string, rows: number): Promise<void> {
+  const window = new Window();
+  let batch = 0;
+  for (const made of batches(rows)) {
+    const name = objectName.topicPartition(topic, batch++ % partitions);
+    const bytes = encodeRows(made);
+    const appended = env.TOPIC_PARTITION.getByName(name).append({
+      batches: [{ rows: made.length, bytes }],
+      digest: 0,
+    });
+    await window.add(appended);
+  }
+  await window.empty();
+}
+
+async function processed(env: BenchEnv, job: string, uid: string, rows: number): Promise<number> {
+  const details = await env.COORDINATOR.getByName(job).details();
+  if (details === undefined) throw new Error(`There is no job ${job}.`);
+  const vertex = details.plan.vertices.find(({ operators }) => operators.includes(uid))!;
+  const names = Array.from({ length: vertex.parallelism }, (_, index) =>
+    objectName.subtask(job as JobId, { vertex: vertex.id, index }),
+  );
+  for (;;) {
+    const beats = await Promise.all(
+      names.map((name) => env.SUBTASK.getByName(name).heartbeat(details.attempt)),
+    );
+    const taken = beats.reduce(
+      (sum, beat) => sum + (beat.kind === "ok" ? beat.metrics.recordsIn : 0),
+      0,
+    );
+    if (taken >= rows) return taken;
+    if (beats.every(({ kind }) => kind === "ok")) {
+      await scheduler.wait(lookEvery);
+      continue;
+    }
+    const { summary, attempt } = (await env.COORDINATOR.getByName(job).details())!;
+    if (attempt !== details.attempt || !["INITIALIZING", "RUNNING"].includes(summary.phase)) {
+      throw new Error(`Job ${job} is ${summary.phase}, in attempt ${attempt}.`);
+    }
+    await scheduler.wait(lookEvery);
+  }
+}
+
+async function bench(request: Request, env: BenchEnv): Promise<unknown> {
+  const { pathname, searchParams } = new URL(request.url);
+  const [, , what, which = ""] = pathname.split("/");
+  const rows = Number(searchParams.get("rows"));
+  switch (what) {
+    case "run":
+      return await run(env, which, rows);
+    case "reset":
+      return await reset(env, which, rows);
+    case "answer":
+      return await answer(env, which, rows);
+    case "fill":
+      return await fill(env, which, rows);
+    case "processed":
+      return await processed(env, which, searchParams.get("uid") ?? "", rows);
+    default:
+      throw new RangeError(`There is no route ${pathname}.`);
+  }
+}
+
+export default {
+  async fetch(request: Request, env: BenchEnv, ctx: ExecutionContext): Promise<Response> {
+    if (!new URL(request.url).pathname.startsWith("/bench/")) {
+      return app.fetch(request, env as never, ctx);
+    }
+    try {
+      return Response.json((await bench(request, env)) ?? null);
+    } catch (error) {
+      return Response.json({ error: String((error as Error).stack ?? error) }, { status: 500 });
+    }
+  },
+};
