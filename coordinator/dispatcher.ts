@@ -34,4 +34,8 @@ export class Dispatcher extends DurableObject implements DispatcherApi {
   async get(job: JobId): Promise<JobSummary | undefined> {
     return this.#jobs.get(job);
   }
+
+  async claimantOf(savepoint: string): Promise<JobId | undefined> {
+    return this.#jobs.claimantOf(savepoint);
+  }
 }

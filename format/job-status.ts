@@ -198,6 +198,8 @@ export interface DispatcherApi {
   /** Newest first. */
   list(): Promise<JobSummary[]>;
   get(job: JobId): Promise<JobSummary | undefined>;
+  /** The job that has claimed that savepoint, by its manifest, and has not ended. */
+  claimantOf(savepoint: string): Promise<JobId | undefined>;
 }
 
 /** The calls that a `Coordinator` answers to the Worker. */

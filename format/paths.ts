@@ -81,6 +81,10 @@ export function restorableManifest(text: string): string | undefined {
   return isPlain && levels.length <= directoryLevelsMax ? `${folder}/_metadata` : undefined;
 }
 
+/** The job whose retention keeps a checkpoint, by the path of its manifest; undefined for a savepoint's. */
+export const jobOfCheckpoint = (path: string): JobId | undefined =>
+  /^jobs\/([0-9a-f]{32})\//.exec(path)?.[1] as JobId | undefined;
+
 /** The folder that holds a manifest. */
 export const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);
 

@@ -6,18 +6,20 @@
 import { misfits } from "../coordinator/changed-code.ts";
 import { loadManifest } from "../coordinator/load-manifest.ts";
 import type { Manifest } from "../format/manifest.ts";
-import type { JobSubmission } from "../format/messages.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
 import type { RunRequest } from "./run-request.ts";
 
-type Restore = NonNullable<RunRequest["restore"]>;
+type Restore = Pick<NonNullable<RunRequest["restore"]>, "path" | "allowNonRestoredState">;
 
 const maxParallelismKey = "pipeline.max-parallelism";
 
 /** The manifest at `path`. @throws HttpError where there is none, or none that can be read */
-export async function manifestAt({ BUCKET }: Env, { path }: Restore): Promise<Manifest> {
+export async function manifestAt(
+  { BUCKET }: Env,
+  { path }: Pick<Restore, "path">,
+): Promise<Manifest> {
   const loaded = await loadManifest(BUCKET, path);
   if (loaded.kind === "loaded") return loaded.manifest;
   if (!loaded.damaged) throw new HttpError(503, loaded.message);
@@ -33,17 +35,17 @@ export function settingsFor(
 }
 
 /** @throws HttpError that names all that does not fit */
-export function restorable(
+export function refuseMisfits(
   manifest: Manifest,
   plan: ExecutionPlan,
   { path, allowNonRestoredState }: Restore,
-): NonNullable<JobSubmission["restore"]> {
+): void {
   const reasons = misfits(manifest, plan, {
     checkpoint: path.replace(/\/_metadata$/, ""),
     program: `program "${plan.program}"`,
     allowNonRestoredState,
   });
-  if (reasons.length === 0) return { path, checkpoint: manifest.checkpoint, allowNonRestoredState };
+  if (reasons.length === 0) return;
   throw new HttpError(
     422,
     `Program "${plan.program}" cannot be started from it. ${reasons.join(" ")} State is known by the ` +

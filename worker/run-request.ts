@@ -16,7 +16,26 @@ export interface RunRequest {
   /** What the program is built with. */
   readonly programArgs: readonly string[];
   /** The manifest of what the job is to begin with. */
-  readonly restore: { readonly path: string; readonly allowNonRestoredState: boolean } | undefined;
+  readonly restore:
+    | {
+        readonly path: string;
+        readonly allowNonRestoredState: boolean;
+        /** It is the job's own from now on (CLAIM). */
+        readonly claims: boolean;
+      }
+    | undefined;
+}
+
+/** What a request to fork a job may say. */
+export interface ForkRequest {
+  /** The job's own where absent. */
+  readonly program: string | undefined;
+  readonly jobId: JobId | undefined;
+  readonly parallelism: number | undefined;
+  readonly flinkConfiguration: Readonly<Record<string, string>>;
+  /** The job's own where absent, unless the program is another. */
+  readonly programArgs: readonly string[] | undefined;
+  readonly allowNonRestoredState: boolean;
 }
 
 const absent = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
@@ -57,6 +76,17 @@ export const runBody = z.strictObject({
   restoreMode: optional(claimModes),
 });
 
+export const forkBody = runBody
+  .pick({
+    parallelism: true,
+    jobId: true,
+    flinkConfiguration: true,
+    programArgs: true,
+    programArgsList: true,
+    allowNonRestoredState: true,
+  })
+  .extend({ programId: optional(z.string()) });
+
 type Body = z.infer<typeof runBody>;
 
 /** The body's names of the query parameters. A parameter overrides the body's field. */
@@ -75,11 +105,7 @@ export function runRequestOf(
   text: string,
   query: Readonly<Record<string, string>>,
 ): RunRequest {
-  const parsed = runBody.safeParse({ ...objectOf(text), ...fieldsOf(query) });
-  if (!parsed.success) {
-    throw new HttpError(400, `Bad request to run "${program}": ${explain(parsed.error)}`);
-  }
-  const { data } = parsed;
+  const data = read(`run "${program}"`, runBody, { ...objectOf(text), ...fieldsOf(query) });
   refuseUnsupported(program, data);
   return {
     jobId: data.jobId as JobId | undefined,
@@ -90,10 +116,35 @@ export function runRequestOf(
   };
 }
 
-function restoreOf({ savepointPath, allowNonRestoredState = false }: Body): RunRequest["restore"] {
-  if (savepointPath === undefined) return undefined;
+/** The request to fork `job`. @throws HttpError that says which field is wrong, and how */
+export function forkRequestOf(job: JobId, text: string): ForkRequest {
+  const data = read(`fork job ${job}`, forkBody, objectOf(text));
+  const hasArguments = (data.programArgs ?? data.programArgsList) !== undefined;
+  return {
+    program: data.programId,
+    jobId: data.jobId as JobId | undefined,
+    parallelism: data.parallelism,
+    flinkConfiguration: data.flinkConfiguration ?? {},
+    programArgs: hasArguments ? argumentsOf(data) : undefined,
+    allowNonRestoredState: data.allowNonRestoredState ?? false,
+  };
+}
+
+function read<T extends z.ZodObject>(what: string, schema: T, value: unknown): z.infer<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new HttpError(400, `Bad request to ${what}: ${explain(parsed.error, schema)}`);
+}
+
+function restoreOf(data: Body): RunRequest["restore"] {
+  const { savepointPath, allowNonRestoredState = false } = data;
+  const claims = claimsOf(data);
+  if (savepointPath === undefined) {
+    if (!claims) return undefined;
+    throw new HttpError(400, "claimMode: CLAIM needs a savepointPath to claim.");
+  }
   const path = restorableManifest(savepointPath);
-  if (path !== undefined) return { path, allowNonRestoredState };
+  if (path !== undefined) return { path, allowNonRestoredState, claims };
   throw new HttpError(
     400,
     `savepointPath: "${savepointPath}" is neither a savepoint (savepoints/…, the location that it was ` +
@@ -130,11 +181,11 @@ function fieldsOf(query: Readonly<Record<string, string>>): Record<string, unkno
   return fields;
 }
 
-function explain(error: z.ZodError): string {
+function explain(error: z.ZodError, { shape }: z.ZodObject): string {
   return error.issues
     .map((issue) => {
       if (issue.code === "unrecognized_keys") {
-        const allowed = Object.keys(runBody.shape).join(", ");
+        const allowed = Object.keys(shape).join(", ");
         return `unknown field "${issue.keys.join('", "')}" (allowed: ${allowed})`;
       }
       return `${issue.path.join(".")}: ${issue.message}`;
@@ -149,12 +200,21 @@ function refuseUnsupported(program: string, data: Body): void {
       `entryClass: "${data.entryClass}" is not in "${program}", which is its own entry.`,
     );
   }
-  const asked = [
-    isOther(data.claimMode) && `claimMode ${data.claimMode} (only NO_CLAIM is)`,
-    isOther(data.restoreMode) && `restoreMode ${data.restoreMode} (only NO_CLAIM is)`,
-  ].filter((field) => field !== false);
-  if (asked.length === 0) return;
-  throw new HttpError(501, `Not supported yet: ${asked.join(", ")}. Leave it out.`);
 }
 
-const isOther = (mode: Body["claimMode"]): boolean => mode !== undefined && mode !== "NO_CLAIM";
+/** Flink's clients say it by either name. */
+function claimsOf({ claimMode, restoreMode }: Body): boolean {
+  if (claimMode !== undefined && restoreMode !== undefined && claimMode !== restoreMode) {
+    throw new HttpError(
+      400,
+      `claimMode ${claimMode} and restoreMode ${restoreMode} are two names of one setting; give one.`,
+    );
+  }
+  const mode = claimMode ?? restoreMode;
+  if (mode !== "LEGACY") return mode === "CLAIM";
+  throw new HttpError(
+    501,
+    "claimMode: LEGACY left open who deletes the savepoint, and Flink has removed it. Use NO_CLAIM " +
+      "(it stays yours) or CLAIM (the job deletes it when it needs it no longer).",
+  );
+}

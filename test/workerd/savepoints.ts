@@ -66,5 +66,17 @@ export async function runFrom(
   return job;
 }
 
+/** A fork of that job. Ends with the test. */
+export async function forkOf(job: TestJob, body: object = {}): Promise<TestJob> {
+  const jobId = jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
+  await json(await post(`/jobs/${job.id}/fork`, { jobId, ...body }));
+  onTestFinished(async () => {
+    await call(`/jobs/${jobId}?mode=cancel`, { method: "PATCH" });
+  });
+  const fork = new TestJob(jobId);
+  await fork.running();
+  return fork;
+}
+
 export const programOf = async (job: TestJob): Promise<string> =>
   (await job.details()).plan.program;

@@ -97,6 +97,7 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["POST /jobs/:jobid/savepoints", "admin"],
   ["GET /jobs/:jobid/savepoints/:triggerid", "read"],
   ["POST /jobs/:jobid/stop", "admin"],
+  ["POST /jobs/:jobid/fork", "admin"],
 
   [vertex, "read"],
   [`${vertex}/accumulators`, "read"],
