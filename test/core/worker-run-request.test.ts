@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 
+import { jobIdFrom } from "../../format/ids.ts";
 import { HttpError } from "../../worker/errors.ts";
-import { runRequestOf } from "../../worker/run-request.ts";
+import { forkRequestOf, runRequestOf } from "../../worker/run-request.ts";
 
 const run = (body: unknown, query: Record<string, string> = {}) =>
   runRequestOf("flights", body === undefined ? "" : JSON.stringify(body), query);
@@ -69,6 +70,8 @@ describe("a request to run", () => {
     ["jobId: must be 32 lower-case hex digits", { jobId: "ABC" }],
     ["flinkConfiguration.a: must be", { flinkConfiguration: { a: {} } }],
     ['unknown field "paralelism" \\(allowed: entryClass, parallelism', { paralelism: 2 }],
+    ["CLAIM needs a savepointPath", { claimMode: "CLAIM" }],
+    ["two names of one setting", { claimMode: "CLAIM", restoreMode: "NO_CLAIM" }],
     ['"other.Main" is not in "flights"', { entryClass: "other.Main" }],
     ["must be a JSON object", [1]],
   ])("is refused with 400: %s", (reason, body) => {
@@ -92,11 +95,16 @@ describe("a request to run", () => {
         expect(run({ savepointPath, claimMode: "NO_CLAIM" }).restore).toEqual({
           path: `${folder}/_metadata`,
           allowNonRestoredState: false,
+          claims: false,
         });
       }
     }
     const query = { savepointPath: "savepoints/s", allowNonRestoredState: "true" };
     expect(run({}, query).restore).toMatchObject({ allowNonRestoredState: true });
+    for (const name of ["claimMode", "restoreMode"]) {
+      const { restore } = run({ savepointPath: "savepoints/s", [name]: "CLAIM" });
+      expect(restore).toMatchObject({ claims: true });
+    }
   });
 
   test.each([
@@ -115,10 +123,42 @@ describe("a request to run", () => {
     expect(refusalOf({ savepointPath }).message).toMatch(/neither a savepoint/);
   });
 
-  test.each([{ claimMode: "CLAIM" }, { restoreMode: "LEGACY" }])(
-    "is refused with 501 for what is not supported yet: %o",
+  test.each([{ claimMode: "LEGACY" }, { restoreMode: "LEGACY" }])(
+    "is refused with 501 for what Flink has removed: %o",
     (body) => {
       expect(refusalOf(body).status).toBe(501);
+    },
+  );
+});
+
+describe("a request to fork a job", () => {
+  const job = jobIdFrom(new Uint8Array(16).fill(7));
+  const fork = (body: unknown) => forkRequestOf(job, JSON.stringify(body));
+
+  test("may say nothing, or what a request to run may say but for what to begin with", () => {
+    expect(forkRequestOf(job, "")).toEqual({
+      program: undefined,
+      jobId: undefined,
+      parallelism: undefined,
+      flinkConfiguration: {},
+      programArgs: undefined,
+      allowNonRestoredState: false,
+    });
+    expect(fork({ programArgsList: [] }).programArgs).toEqual([]);
+    expect(fork({ programArgs: "--a 1" }).programArgs).toEqual(["--a", "1"]);
+    const sent = { programId: "other", parallelism: "3", allowNonRestoredState: true, jobId: "" };
+    expect(fork(sent)).toMatchObject({
+      program: "other",
+      parallelism: 3,
+      jobId: undefined,
+      allowNonRestoredState: true,
+    });
+  });
+
+  test.each([{ savepointPath: "savepoints/s" }, { claimMode: "CLAIM" }, { parallelism: "x" }, []])(
+    "is refused with 400: %o",
+    (body) => {
+      expect(() => fork(body)).toThrow(HttpError);
     },
   );
 });

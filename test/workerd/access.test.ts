@@ -165,6 +165,7 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "POST /jobs/:jobid/savepoints": ["admin"],
   "GET /jobs/:jobid/savepoints/:triggerid": ["admin", "read"],
   "POST /jobs/:jobid/stop": ["admin"],
+  "POST /jobs/:jobid/fork": ["admin"],
   [vertex]: ["admin", "read"],
   [`${vertex}/accumulators`]: ["admin", "read"],
   [`${vertex}/backpressure`]: ["admin", "read"],

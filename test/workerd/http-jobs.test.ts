@@ -44,7 +44,7 @@ describe("programs", () => {
     for (const body of bad) expect((await run(body)).status).toBe(400);
     expect((await run({ savepointPath: "x" })).status).toBe(400);
     expect((await run({ savepointPath: "savepoints/x" })).status).toBe(422);
-    expect((await run({ claimMode: "CLAIM" })).status).toBe(501);
+    expect((await run({ claimMode: "CLAIM" })).status).toBe(400);
   });
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { faults, Gate, heal, seen } from "./faults.ts";
 import { becomes, call, json, killSubtask, run, until } from "./harness.ts";
 import type { Tally, Verdict } from "./programs.ts";
+import { forkOf } from "./savepoints.ts";
 
 const patient = { timeout: 60_000 };
 
@@ -95,6 +96,54 @@ describe("rows that user code throws on", () => {
       expect(dead?.partitions.reduce((sum, { next }) => sum + next, 0)).toBe(verdicts.length);
     },
   );
+});
+
+test("letters that a job and its fork both go on with are sent once", patient, async () => {
+  const job = await run("squeamish");
+  onTestFinished(async () => {
+    heal();
+    await job.cancel();
+  });
+  await job.running();
+  const letters = async (): Promise<number> => {
+    const dead = (await topics()).find(({ topic }) => topic === "unreadable");
+    return dead!.partitions.reduce((sum, { next }) => sum + next, 0);
+  };
+  const send = async (): Promise<void> => {
+    const body = JSON.stringify(Array.from({ length: 14 }, (_, n) => ({ key: "a", n: n + 1 })));
+    await json(await call("/topics/squeamish/records", { method: "POST", body }));
+  };
+  const isBad = 3; // 7, 11 and 14
+  // What is in the topic already has letters, too.
+  let before = -1;
+  for (let now = await letters(); now !== before; now = await letters()) {
+    before = now;
+    await job.completes(3);
+  }
+  const gate = new Gate();
+  const appends = new Map<string, number>();
+  faults.onAppend = async (append, _, { idempotencyKey: key }) => {
+    if (key === undefined) return append();
+    appends.set(key, (appends.get(key) ?? 0) + 1);
+    await gate.pass();
+    return append();
+  };
+  await send();
+  await until("letters are under way", () => gate.arrived > 0);
+  await job.completes(2);
+  const fork = await forkOf(job);
+  await fork.completes(2);
+  await until("both send what was prepared", () => [...appends.values()].every((n) => n > 1));
+  expect(await letters()).toBe(before);
+  gate.open();
+  heal();
+  await until("the letters are there", async () => (await letters()) === before + isBad);
+  // From here on each has letters of its own.
+  await send();
+  await until("both sent theirs", async () => (await letters()) === before + 3 * isBad);
+  await job.completes(2);
+  await fork.completes(2);
+  expect(await letters()).toBe(before + 3 * isBad);
 });
 
 test("a topic that takes no letters fails the attempt by its name", patient, async () => {
