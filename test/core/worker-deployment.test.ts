@@ -34,7 +34,10 @@ async function submitted(
     DISPATCHER: { getByName: () => ({ register: async () => ({ kind: "registered" }) }) },
     COORDINATOR: {
       getByName: () => ({
-        submit: async (submission: JobSubmission) => void submissions.push(submission),
+        submit: async (submission: JobSubmission) => {
+          submissions.push(submission);
+          return { kind: "submitted" };
+        },
       }),
     },
   } as unknown as Env;
