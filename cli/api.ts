@@ -156,13 +156,22 @@ interface Request {
   readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 
-export interface RunOptions {
+/** What a request to run and one to fork have in common. */
+export interface StartRequest {
   readonly jobId: string;
   readonly parallelism?: number;
   readonly flinkConfiguration: Readonly<Record<string, string>>;
   readonly programArgsList?: readonly string[];
-  readonly savepointPath?: string;
   readonly allowNonRestoredState?: true;
+}
+
+export interface RunRequest extends StartRequest {
+  readonly savepointPath?: string;
+  readonly claimMode: string;
+}
+
+export interface ForkRequest extends StartRequest {
+  readonly programId?: string;
 }
 
 export interface TableOptions {
@@ -204,8 +213,12 @@ export class Api {
     return this.#ask(["jars"]);
   }
 
-  async run(program: string, options: RunOptions): Promise<void> {
-    await this.#ask(["jars", program, "run"], { method: "POST", body: JSON.stringify(options) });
+  async run(program: string, request: RunRequest): Promise<void> {
+    await this.#ask(["jars", program, "run"], { method: "POST", body: JSON.stringify(request) });
+  }
+
+  async fork(job: string, request: ForkRequest): Promise<void> {
+    await this.#ask(["jobs", job, "fork"], { method: "POST", body: JSON.stringify(request) });
   }
 
   jobs(): Promise<JobsOverview> {

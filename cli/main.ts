@@ -12,6 +12,7 @@ import { cancelCommand } from "./commands/cancel.ts";
 import { checkpointsCommand } from "./commands/checkpoints.ts";
 import { devCommand } from "./commands/dev.ts";
 import { exceptionsCommand } from "./commands/exceptions.ts";
+import { forkCommand } from "./commands/fork.ts";
 import { infoCommand } from "./commands/info.ts";
 import { ingestCommand } from "./commands/ingest.ts";
 import { listCommand } from "./commands/list.ts";
@@ -65,6 +66,7 @@ function program(interrupted: AbortSignal): Command {
     devCommand,
     programsCommand,
     runCommand,
+    forkCommand,
     listCommand,
     infoCommand,
     savepointCommand,

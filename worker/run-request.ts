@@ -213,7 +213,7 @@ function claimsOf({ claimMode, restoreMode }: Body): boolean {
   const mode = claimMode ?? restoreMode;
   if (mode !== "LEGACY") return mode === "CLAIM";
   throw new HttpError(
-    501,
+    400,
     "claimMode: LEGACY left open who deletes the savepoint, and Flink has removed it. Use NO_CLAIM " +
       "(it stays yours) or CLAIM (the job deletes it when it needs it no longer).",
   );

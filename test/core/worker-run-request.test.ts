@@ -124,9 +124,9 @@ describe("a request to run", () => {
   });
 
   test.each([{ claimMode: "LEGACY" }, { restoreMode: "LEGACY" }])(
-    "is refused with 501 for what Flink has removed: %o",
+    "is refused with 400 for what Flink has removed: %o",
     (body) => {
-      expect(refusalOf(body).status).toBe(501);
+      expect(refusalOf(body).status).toBe(400);
     },
   );
 });

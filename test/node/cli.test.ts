@@ -158,9 +158,18 @@ test("a savepoint, a stop, and a job that begins where it ended", async () => {
     code: 1,
     stderr: expect.stringMatching(/no place for a savepoint/),
   });
+  const branch = ["fork", first.slice(0, 8), "--program", "flight-delays", "-p", "2", "--wait"];
+  expect(await json(...branch, "--job-id", "f0".repeat(16))).toEqual({
+    jobid: "f0".repeat(16),
+    state: "RUNNING",
+  });
+  // As after a lost answer: still one job.
+  expect(await run([...branch, "--job-id", "f0".repeat(16)])).toMatchObject({ code: 0 });
+  expect(await json("checkpoints", "f0".repeat(16))).toMatchObject({ counts: { restored: 1 } });
+  expect(await json("cancel", "f0".repeat(16), "--wait")).toMatchObject({ state: "CANCELED" });
   const { location, state } = (await json("stop", first)) as Record<string, string>;
   expect(state).toBe("FINISHED");
-  const from = ["-p", "3", "--from-savepoint", location!];
+  const from = ["-p", "3", "--from-savepoint", location!, "--claim-mode", "claim"];
   const { jobid: second } = (await json(...args, ...from)) as { jobid: string };
   expect(await json("checkpoints", second)).toMatchObject({ counts: { restored: 1 } });
   expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
@@ -175,6 +184,8 @@ test.each<[string[], number, RegExp]>([
   [["run", "flight-delays", "-p", "0"], 2, /It must be a whole number of at least 1/],
   [["run", "flight-delays", "-c", "a"], 2, /It must be key=value/],
   [["run", "flight-delays", "-c", "a=b"], 1, /a/],
+  [["run", "flight-delays", "--claim-mode", "legacy"], 2, /It must be NO_CLAIM .* or CLAIM/],
+  [["fork", "ffff"], 1, /No job's id begins with "ffff"/],
   [["run", "nope"], 1, /There is no program "nope"\. There are: flight-delays\./],
   [["info", "xyz"], 1, /"xyz" is no job id/],
   [["info", "0".repeat(32)], 1, /Job 0{32} not found/],

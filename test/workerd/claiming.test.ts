@@ -120,8 +120,8 @@ test("what cannot be claimed is refused, and nothing was started", async () => {
   await stop();
   const location = await stopped(job);
   for (const [body, status, reason] of [
-    [{ claimMode: "LEGACY", savepointPath: location }, 501, /Flink has removed it/],
-    [{ restoreMode: "LEGACY", savepointPath: location }, 501, /Flink has removed it/],
+    [{ claimMode: "LEGACY", savepointPath: location }, 400, /Flink has removed it/],
+    [{ restoreMode: "LEGACY", savepointPath: location }, 400, /Flink has removed it/],
     [{ claimMode: "CLAIM" }, 400, /needs a savepointPath/],
     [{ ...claim, restoreMode: "NO_CLAIM", savepointPath: location }, 400, /two names of one/],
     [{ ...claim, savepointPath: "savepoints/none" }, 422, /is not there/],

@@ -156,7 +156,7 @@ describe("a job that begins with a savepoint", () => {
       [{ savepointPath: "savepoints/none" }, 422, /is not there/],
       [{ savepointPath: "../x" }, 400, /neither a savepoint/],
       [{ savepointPath: "jobs/../savepoints" }, 400, /neither a savepoint/],
-      [{ claimMode: "LEGACY" }, 501, /LEGACY/],
+      [{ claimMode: "LEGACY" }, 400, /LEGACY/],
     ] as const) {
       const answer = await refused(program, body);
       expect(answer).toEqual([code, expect.stringMatching(reason)]);
