@@ -172,6 +172,10 @@ export function coordinatorClass(programs: Programs) {
       return this.#job?.savepointStatus(trigger);
     }
 
+    async needOf(savepoint: string): Promise<string | undefined> {
+      return this.#job?.needOf(savepoint);
+    }
+
     async details(): Promise<JobDetails | undefined> {
       return this.#job?.details();
     }

@@ -28,6 +28,7 @@ export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
     endTime: isTerminal(phase) ? (entered[phase] ?? -1) : -1,
     lastModification,
     ...(record.restingSince !== undefined && { isResting: true }),
+    ...(record.restore !== undefined && { begins: record.restore.path }),
     ...(lastCheckpoint !== undefined && { lastCheckpoint }),
     tasks: { total: tasks.all.length, running: tasks.inPhase("RUNNING").length },
   };

@@ -286,6 +286,10 @@ export class Job {
     return this.#savepoints.status(trigger);
   }
 
+  needOf(savepoint: string): string | undefined {
+    return this.#savepoints.needOf(savepoint);
+  }
+
   /** The answer to `deleteFolder`. */
   folderDeleted(folder: string, now: Millis): Effect[] {
     this.#savepoints.folderDeleted(folder);

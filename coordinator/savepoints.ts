@@ -15,7 +15,7 @@
 
 import type { Millis } from "../format/ids.ts";
 import type { SavepointAnswer, SavepointRequest, SavepointStatus } from "../format/job-status.ts";
-import { savepointFolder } from "../format/paths.ts";
+import { savepointFolder, savepointManifestPath } from "../format/paths.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { isEnding, isTerminal, type JobRecord, type SavepointRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
@@ -80,6 +80,27 @@ export class Savepoints {
     if (progress === undefined) return undefined;
     if (progress.kind === "completed" || progress.kind === "failed") return progress;
     return { kind: "inProgress" };
+  }
+
+  /** What the job needs the savepoint with that manifest for; undefined where it does not. */
+  needOf(path: string): string | undefined {
+    const { record, checkpoints } = this.#state;
+    const isOwn = record.restore?.path === path;
+    if (isOwn && record.restore?.claimed !== undefined && record.isLetGo !== true) {
+      return "has claimed it, and deletes it itself";
+    }
+    if (isTerminal(record.phase)) return undefined;
+    if (record.stopping?.savepoint.path === path) return "is being stopped with it";
+    const isTaken = this.#all.some(
+      (each) =>
+        each.progress.kind === "taking" &&
+        path === savepointManifestPath(this.#folderOf(each, each.progress.checkpoint)),
+    );
+    if (isTaken) return "is taking it";
+    if (isOwn && checkpoints.latest === undefined) {
+      return "begins with it, and has no checkpoint of its own yet";
+    }
+    return undefined;
   }
 
   wakeTimes(): number[] {

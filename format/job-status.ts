@@ -175,16 +175,33 @@ export interface CheckpointOverview {
 
 /**
  * `taken`: the id belongs to a run of another program. `claimed`: what it would claim is another job's,
- * which has not ended.
+ * which has not ended. `disposed`: what it would begin with is being deleted.
  */
 export type RegisterOutcome =
   | { readonly kind: "registered" | "known" }
   | { readonly kind: "taken"; readonly program: string }
-  | { readonly kind: "claimed"; readonly by: JobId };
+  | { readonly kind: "claimed"; readonly by: JobId }
+  | { readonly kind: "disposed"; readonly savepoint: string };
 
 /** `known`: the job was submitted before, and that counts. */
 export type SubmitOutcome =
   { readonly kind: "submitted" | "known" } | { readonly kind: "refused"; readonly reason: string };
+
+/** A savepoint that somebody asks to delete. */
+export interface DisposalRequest {
+  /** 32 hex digits by which the request is known. */
+  readonly trigger: string;
+  /** Of the savepoint, with the slash behind it. */
+  readonly folder: string;
+}
+
+/** `absent`: there is none. */
+export type DisposalAnswer =
+  { readonly kind: "accepted" } | { readonly kind: "refused" | "absent"; readonly reason: string };
+
+export type DisposalStatus =
+  | { readonly kind: "inProgress" | "completed" }
+  | { readonly kind: "failed"; readonly message: string };
 
 /** The calls that the `Dispatcher` answers. */
 export interface DispatcherApi {
@@ -200,6 +217,10 @@ export interface DispatcherApi {
   get(job: JobId): Promise<JobSummary | undefined>;
   /** The job that has claimed that savepoint, by its manifest, and has not ended. */
   claimantOf(savepoint: string): Promise<JobId | undefined>;
+  /** Deletes a savepoint that no job needs. Repeating it under its trigger id changes nothing. */
+  dispose(request: DisposalRequest): Promise<DisposalAnswer>;
+  /** Absent for a trigger id that is not known, or no longer. */
+  disposalStatus(trigger: string): Promise<DisposalStatus | undefined>;
 }
 
 /** The calls that a `Coordinator` answers to the Worker. */
@@ -216,6 +237,8 @@ export interface CoordinatorJobApi {
   savepoint(request: SavepointRequest): Promise<SavepointAnswer>;
   /** Absent for a trigger id that is not known, or no longer. */
   savepointStatus(trigger: string): Promise<SavepointStatus | undefined>;
+  /** What the job needs the savepoint with that manifest for, in words; absent where it does not. */
+  needOf(savepoint: string): Promise<string | undefined>;
   /** Absent before the submission arrived. */
   details(): Promise<JobDetails | undefined>;
   checkpoints(): Promise<CheckpointOverview | undefined>;

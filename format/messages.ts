@@ -262,6 +262,8 @@ export interface JobSummary {
   readonly lastModification: Millis;
   /** Nothing is to be done: its objects sleep, and it takes no checkpoints. */
   readonly isResting?: true;
+  /** The manifest of what it began with. */
+  readonly begins?: string;
   /** When the latest checkpoint was complete, as of `lastModification`. */
   readonly lastCheckpoint?: Millis;
   /** Subtasks by state, as in Flink's overview. */

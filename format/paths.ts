@@ -85,6 +85,18 @@ export function restorableManifest(text: string): string | undefined {
 export const jobOfCheckpoint = (path: string): JobId | undefined =>
   /^jobs\/([0-9a-f]{32})\//.exec(path)?.[1] as JobId | undefined;
 
+/** The folder of the savepoint that a client means; undefined where it can be none. */
+export function disposableFolder(text: string): string | undefined {
+  const path = restorableManifest(text);
+  return path !== undefined && isInSavepoint(path) ? folderOf(path) : undefined;
+}
+
+const ownSavepointFolder = /\/savepoint-([0-9a-f]{32})-[1-9]\d{0,15}\/$/;
+
+/** The job whose savepoint has a folder of that name; undefined where it was given another. */
+export const jobOfSavepoint = (folder: string): JobId | undefined =>
+  ownSavepointFolder.exec(folder)?.[1] as JobId | undefined;
+
 /** The folder that holds a manifest. */
 export const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);
 

@@ -20,6 +20,7 @@ import { absentRoutes } from "./routes/absent.ts";
 import { applicationRoutes } from "./routes/applications.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { deploymentRoutes } from "./routes/deployment.ts";
+import { disposalRoutes } from "./routes/disposals.ts";
 import { forkRoutes } from "./routes/fork.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -69,6 +70,7 @@ export function httpApp(catalog: Catalog): Routes {
     jobRoutes(),
     checkpointRoutes(),
     savepointRoutes(),
+    disposalRoutes(),
     forkRoutes(catalog),
     vertexRoutes(),
     tableRoutes(catalog),

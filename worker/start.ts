@@ -124,6 +124,7 @@ async function listed(
     endTime: -1,
     lastModification: now,
     tasks: { total: tasksOf(plan).length, running: 0 },
+    ...(restore && { begins: restore.path }),
   } as const;
   const claims =
     restore?.claimed !== undefined && isInSavepoint(restore.path) ? restore.path : undefined;
@@ -138,6 +139,11 @@ async function listed(
       return undefined;
     case "taken":
       return taken(job, outcome.program);
+    case "disposed":
+      return new HttpError(
+        422,
+        `Nothing can be started from ${outcome.savepoint}: the savepoint is being deleted.`,
+      );
     case "claimed":
       return new HttpError(
         409,

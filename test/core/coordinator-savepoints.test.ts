@@ -254,3 +254,29 @@ describe("a stop with a savepoint", () => {
     expect(driver.record.phase).toBe("RUNNING");
   });
 });
+
+describe("a savepoint is needed", () => {
+  const pathOf = (driver: JobDriver, id: number): string => `${location(driver, id)}_metadata`;
+
+  test("while it is taken, and by nobody when it is there", () => {
+    const driver = running();
+    driver.savepoint(first);
+    expect(driver.job.needOf(pathOf(driver, 1))).toBe("is taking it");
+    expect(driver.job.needOf(pathOf(driver, 2))).toBeUndefined();
+    completes(driver);
+    expect(driver.job.needOf(pathOf(driver, 1))).toBeUndefined();
+  });
+
+  test("by the job that is stopped with it, until that has ended", () => {
+    const driver = running();
+    stops(driver, { isCommitted: false });
+    driver.savepoint(first, "stop");
+    completes(driver);
+    driver.reload();
+    expect(driver.job.needOf(pathOf(driver, 1))).toBe("is being stopped with it");
+    stops(driver, { isCommitted: true });
+    driver.advance(heartbeatInterval);
+    expect(driver.job.phase).toBe("FINISHED");
+    expect(driver.job.needOf(pathOf(driver, 1))).toBeUndefined();
+  });
+});

@@ -166,6 +166,8 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "GET /jobs/:jobid/savepoints/:triggerid": ["admin", "read"],
   "POST /jobs/:jobid/stop": ["admin"],
   "POST /jobs/:jobid/fork": ["admin"],
+  "POST /savepoint-disposal": ["admin"],
+  "GET /savepoint-disposal/:triggerid": ["admin", "read"],
   [vertex]: ["admin", "read"],
   [`${vertex}/accumulators`]: ["admin", "read"],
   [`${vertex}/backpressure`]: ["admin", "read"],

@@ -3,6 +3,7 @@
 
 import { tidemark } from "tidemark/worker";
 import { type CoordinatorEnv } from "../../coordinator/coordinator.ts";
+import type { DispatcherEnv } from "../../coordinator/dispatcher.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
 import { type Attempt, type JobId, objectName, type TaskId } from "../../format/ids.ts";
 import type {
@@ -24,7 +25,12 @@ import { keyed, programs } from "./programs.ts";
 const app = tidemark({ jobs: [flightDelays, ...programs], topics: [keyed] });
 
 export default app;
-export const { Dispatcher } = app;
+
+export class Dispatcher extends app.Dispatcher {
+  constructor(ctx: DurableObjectState, env: DispatcherEnv) {
+    super(ctx, { ...env, BUCKET: faultyBucket(env.BUCKET) });
+  }
+}
 
 export class Coordinator extends app.Coordinator {
   constructor(ctx: DurableObjectState, env: CoordinatorEnv) {

@@ -24,6 +24,8 @@ type Subscribed = "subscribed" | "behind";
 interface Switches {
   /** Stands in for every `BUCKET.put` of subtasks and coordinators; `put` is the real one. */
   onPut: ((path: string, put: () => Promise<Stored>) => Promise<Stored>) | undefined;
+  /** Stands in for every `BUCKET.delete`. */
+  onDelete: ((paths: string | string[], remove: () => Promise<void>) => Promise<void>) | undefined;
   /** Stands in for every push on the sessions that are opened while it is set. */
   onPush: ((push: Push, forward: () => Promise<void>) => Promise<void>) | undefined;
   /** Stands in for every `BUCKET.get` of a state file. */
@@ -61,6 +63,7 @@ export interface Push {
 
 const off: Switches = {
   onPut: undefined,
+  onDelete: undefined,
   onPush: undefined,
   onGet: undefined,
   onOpen: undefined,
@@ -142,6 +145,12 @@ export const faultyBucket = (bucket: R2Bucket): R2Bucket =>
           return faults.onGet === undefined || path.endsWith("/_metadata")
             ? get()
             : faults.onGet(path, get);
+        };
+      }
+      if (name === "delete") {
+        return (paths: string | string[]) => {
+          const remove = (): Promise<void> => target.delete(paths);
+          return faults.onDelete === undefined ? remove() : faults.onDelete(paths, remove);
         };
       }
       if (name !== "put") return value.bind(target) as unknown;

@@ -15,7 +15,7 @@ import { keyed, programs, unusedCopy } from "./programs.ts";
 const app = httpApp(catalogOf(programs, [keyed]));
 
 /** What a request to each route of Flink's needs beside its path. */
-const requests: Readonly<Record<string, RequestInit>> = {
+const requests: Record<string, RequestInit> = {
   "POST /jars/:jarid/plan": { body: "{}" },
   "POST /jars/:jarid/run": { body: "{}" },
   "POST /jobs/:jobid/savepoints": { body: "{}" },
@@ -47,8 +47,6 @@ const missing: readonly string[] = [
   "POST /jobs/:jobid/checkpoints",
   "GET /jobs/:jobid/checkpoints/:triggerid",
   "PUT /jobs/:jobid/resource-requirements",
-  "POST /savepoint-disposal",
-  "GET /savepoint-disposal/:triggerid",
 ];
 
 /** Those that end the job they are asked of: they come last. */
@@ -76,6 +74,14 @@ beforeAll(async () => {
   const trigger = "5a".repeat(16);
   const body = JSON.stringify({ triggerId: trigger });
   await json(await call(`/jobs/${job.id}/savepoints`, { method: "POST", body }));
+  const location = await until("the savepoint is complete", async () => {
+    const response = await call(`/jobs/${job.id}/savepoints/${trigger}`);
+    const { operation } = await json<{ operation: { location?: string } | null }>(response);
+    return operation?.location;
+  });
+  const disposal = JSON.stringify({ "savepoint-path": location, triggerId: trigger });
+  requests["POST /savepoint-disposal"] = { body: disposal };
+  await json(await call("/savepoint-disposal", { method: "POST", body: disposal }));
   const { latest } = await job.completes(2);
   const {
     attempt,

@@ -98,6 +98,8 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["GET /jobs/:jobid/savepoints/:triggerid", "read"],
   ["POST /jobs/:jobid/stop", "admin"],
   ["POST /jobs/:jobid/fork", "admin"],
+  ["POST /savepoint-disposal", "admin"],
+  ["GET /savepoint-disposal/:triggerid", "read"],
 
   [vertex, "read"],
   [`${vertex}/accumulators`, "read"],

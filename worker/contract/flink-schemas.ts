@@ -20,6 +20,8 @@ const index = z
   .regex(/^\d{1,9}$/, "must be a whole number of at least 0")
   .transform(Number);
 
+const triggerId = named("TriggerId", hex32.clone());
+
 export const params = {
   job: z.object({ jobid: jobId }),
   vertex: z.object({ jobid: jobId, vertexid: vertexId }),
@@ -27,7 +29,8 @@ export const params = {
   attempt: z.object({ jobid: jobId, vertexid: vertexId, subtaskindex: index, attempt: index }),
   checkpoint: z.object({ jobid: jobId, checkpointid: index }),
   checkpointOfVertex: z.object({ jobid: jobId, checkpointid: index, vertexid: vertexId }),
-  operation: z.object({ jobid: jobId, triggerid: named("TriggerId", hex32.clone()) }),
+  operation: z.object({ jobid: jobId, triggerid: triggerId }),
+  trigger: z.object({ triggerid: triggerId }),
   taskManager: z.object({ taskmanagerid: hex32 }),
   application: z.object({ applicationid: jobId }),
 };

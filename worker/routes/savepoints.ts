@@ -1,30 +1,30 @@
 // Savepoints of a job, and its end with one: `POST /jobs/:jobid/savepoints`, `POST /jobs/:jobid/stop`,
 // and what became of either, `GET /jobs/:jobid/savepoints/:triggerid`.
-//   R1. The same trigger id is the same request: repeating one whose answer was lost takes no second
-//       savepoint.
 
 import { Hono } from "hono";
 import * as z from "zod";
 
 import type { SavepointRequest, SavepointStatus } from "../../format/job-status.ts";
-import { KiB } from "../../format/limits.ts";
 import { folderOf, savepointDirectory } from "../../format/paths.ts";
-import { bodyOf } from "../body.ts";
 import { serve } from "../contract/endpoint.ts";
 import { params } from "../contract/flink-schemas.ts";
-import { described } from "../contract/described.ts";
 import { named } from "../contract/named.ts";
 import { coordinator, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { detailsOf } from "./jobs.ts";
+import {
+  causeOf,
+  ended,
+  failureCause,
+  inProgress,
+  newTrigger,
+  optional,
+  parsed,
+  resultOf,
+  triggerId,
+  triggerResponse,
+} from "./operations.ts";
 
-const bodyBytesMax = 16 * KiB;
-
-/** Flink's clients send what they do not mean as null. */
-const optional = <T extends z.ZodType>(type: T) =>
-  z.preprocess((value) => value ?? undefined, type.optional()).meta(described(type));
-
-const triggerId = optional(z.string().regex(/^[0-9a-f]{32}$/, "must be 32 lower-case hex digits"));
 // There is one format, which is both: canonical in that every backend reads it.
 const formatType = optional(z.enum(["CANONICAL", "NATIVE"]));
 
@@ -42,25 +42,9 @@ const stopBody = z.strictObject({
   triggerId,
 });
 
-const triggerResponse = named("TriggerResponse", z.object({ "request-id": z.string() }));
-
-const operationResultAnswer = named(
+const resultAnswer = named(
   "AsynchronousOperationResult",
-  z.object({
-    status: z.object({ id: z.enum(["IN_PROGRESS", "COMPLETED"]) }),
-    operation: z
-      .object({
-        location: z.string().optional(),
-        "failure-cause": z
-          .object({
-            class: z.string(),
-            "stack-trace": z.string(),
-            "serialized-throwable": z.string(),
-          })
-          .optional(),
-      })
-      .nullable(),
-  }),
+  resultOf(z.object({ location: z.string(), "failure-cause": failureCause }).partial()),
 );
 
 type Jobs = { Bindings: Env };
@@ -117,7 +101,7 @@ export function savepointRoutes(): Hono<Jobs> {
     path: "/jobs/:jobid/savepoints/:triggerid",
     summary: "What became of a savepoint, or of a stop.",
     params: params.operation,
-    answer: operationResultAnswer,
+    answer: resultAnswer,
   } as const;
   serve(routes, status, async ({ env, params: { jobid, triggerid } }) => {
     const { summary } = await detailsOf(env, jobid);
@@ -140,20 +124,6 @@ async function requested(
   return { "request-id": request.trigger };
 }
 
-async function parsed<T extends z.ZodType>(request: Request, schema: T): Promise<z.infer<T>> {
-  const text = new TextDecoder().decode(await bodyOf(request, { bytesMax: bodyBytesMax }));
-  let value: unknown = {};
-  try {
-    if (text.trim() !== "") value = JSON.parse(text);
-  } catch (error) {
-    throw new HttpError(400, `The body is not JSON: ${(error as Error).message}`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new HttpError(400, `Bad request: ${issues.join("; ").replace(/^: /, "")}`);
-}
-
 function directoryOf(field: string, text = ""): string {
   const directory = savepointDirectory(text);
   if (directory !== undefined) return directory;
@@ -165,25 +135,14 @@ function directoryOf(field: string, text = ""): string {
   );
 }
 
-const newTrigger = (): string => crypto.randomUUID().replaceAll("-", "");
-
 /** Flink's `AsynchronousOperationResult` of a `SavepointInfo`. */
-function operationResult(status: SavepointStatus): z.input<typeof operationResultAnswer> {
+function operationResult(status: SavepointStatus): z.input<typeof resultAnswer> {
   switch (status.kind) {
     case "inProgress":
-      return { status: { id: "IN_PROGRESS" }, operation: null };
-    case "completed": {
-      const location = folderOf(status.path).replace(/\/$/, "");
-      return { status: { id: "COMPLETED" }, operation: { location } };
-    }
+      return inProgress;
+    case "completed":
+      return ended({ location: folderOf(status.path).replace(/\/$/, "") });
     case "failed":
-      return { status: { id: "COMPLETED" }, operation: { "failure-cause": causeOf(status) } };
+      return ended({ "failure-cause": causeOf("SavepointFailed", status.message) });
   }
 }
-
-/** Flink sends a serialised Java exception beside what people read; there is none here. */
-const causeOf = ({ message }: { readonly message: string }) => ({
-  class: "SavepointFailed",
-  "stack-trace": message,
-  "serialized-throwable": "",
-});
