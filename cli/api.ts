@@ -82,11 +82,14 @@ export interface Checkpoints {
   readonly history: readonly Checkpoint[];
 }
 
-export interface SavepointStatus {
-  readonly operation: {
-    readonly location?: string;
-    readonly "failure-cause"?: { readonly "stack-trace": string };
-  } | null;
+interface FailureCause {
+  readonly "stack-trace": string;
+}
+
+/** What became of something that was asked for; null while it is under way. */
+export interface OperationStatus<T = object> {
+  readonly operation:
+    (T & { readonly "failure-cause"?: FailureCause; readonly failureCause?: FailureCause }) | null;
 }
 
 export interface JobException {
@@ -274,8 +277,22 @@ export class Api {
     await this.#ask(["jobs", id, route], { method: "POST", body: JSON.stringify(body) });
   }
 
-  savepoint(id: string, trigger: string): Promise<SavepointStatus> {
-    return this.#ask(["jobs", id, "savepoints", trigger]);
+  /** Under a trigger id that makes further tries the same checkpoint (H1). */
+  async takeCheckpoint(
+    id: string,
+    body: { readonly triggerId: string; readonly checkpointType?: "FULL" },
+  ): Promise<void> {
+    await this.#ask(["jobs", id, "checkpoints"], { method: "POST", body: JSON.stringify(body) });
+  }
+
+  /** Under a trigger id that makes further tries the same disposal (H1). */
+  async dispose(location: string, triggerId: string): Promise<void> {
+    const body = JSON.stringify({ "savepoint-path": location, triggerId });
+    await this.#ask(["savepoint-disposal"], { method: "POST", body });
+  }
+
+  operation<T>(path: readonly string[]): Promise<OperationStatus<T>> {
+    return this.#ask(path);
   }
 
   /** One try, under a key that makes further tries safe (H1). */

@@ -9,8 +9,10 @@ import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 
 import { cancelCommand } from "./commands/cancel.ts";
+import { checkpointCommand } from "./commands/checkpoint.ts";
 import { checkpointsCommand } from "./commands/checkpoints.ts";
 import { devCommand } from "./commands/dev.ts";
+import { disposeCommand } from "./commands/dispose.ts";
 import { exceptionsCommand } from "./commands/exceptions.ts";
 import { forkCommand } from "./commands/fork.ts";
 import { infoCommand } from "./commands/info.ts";
@@ -71,6 +73,8 @@ function program(interrupted: AbortSignal): Command {
     infoCommand,
     savepointCommand,
     stopCommand,
+    disposeCommand,
+    checkpointCommand,
     cancelCommand,
     checkpointsCommand,
     exceptionsCommand,

@@ -10,7 +10,7 @@ import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format
 import { inlineManifestBytesMax, manifestBytesMax } from "../format/limits.ts";
 import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";
-import type { SavepointMark } from "../format/frame.ts";
+import { type Purpose, savepointOf } from "../format/frame.ts";
 import { isInSavepoint, manifestPath, savepointManifestPath } from "../format/paths.ts";
 import { sourceTasksOf } from "../format/plan.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
@@ -176,9 +176,10 @@ export class Checkpointing {
     this.#state.changed();
   }
 
-  trigger(now: Millis, savepoint?: SavepointMark): void {
+  trigger(now: Millis, purpose?: Purpose): void {
     const { record, checkpoints, tasks } = this.#state;
     const { attempt, plan } = record;
+    const savepoint = savepointOf(purpose);
     const isSavepoint = savepoint !== undefined;
     if (isSavepoint) this.#folder = savepoint.folder;
     const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now, { isSavepoint });
@@ -188,7 +189,7 @@ export class Checkpointing {
       attempt: of,
       checkpoint,
       tasks: sources,
-      ...(savepoint && { savepoint }),
+      ...(purpose && { purpose }),
     }));
   }
 

@@ -18,8 +18,11 @@ import {
   type TaskId,
 } from "../format/ids.ts";
 import type {
+  CheckpointAnswer,
   CheckpointOverview,
   CheckpointRecord,
+  CheckpointRequest,
+  CheckpointStatus,
   CoordinatorJobApi,
   JobDetails,
   JobHealth,
@@ -172,6 +175,20 @@ export function coordinatorClass(programs: Programs) {
       return this.#job?.savepointStatus(trigger);
     }
 
+    async checkpoint(request: CheckpointRequest): Promise<CheckpointAnswer> {
+      const job = this.#job;
+      if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+      return this.#wholly(() => {
+        const { answer, effects } = job.checkpoint(request, now());
+        this.#perform(effects);
+        return answer;
+      });
+    }
+
+    async checkpointStatus(trigger: string): Promise<CheckpointStatus | undefined> {
+      return this.#job?.checkpointStatus(trigger);
+    }
+
     async needOf(savepoint: string): Promise<string | undefined> {
       return this.#job?.needOf(savepoint);
     }
@@ -276,10 +293,10 @@ export function coordinatorClass(programs: Programs) {
             answered: (job, task, outcome, at) => job.started(effect.attempt, task, outcome, at),
           });
         case "trigger": {
-          const { attempt, checkpoint, savepoint } = effect;
+          const { attempt, checkpoint, purpose } = effect;
           return this.#ask(
             effect,
-            (subtask) => subtask.triggerCheckpoint(attempt, checkpoint, savepoint),
+            (subtask) => subtask.triggerCheckpoint(attempt, checkpoint, purpose),
             {
               answered: (job, task, outcome, at) =>
                 job.triggered(attempt, checkpoint, task, outcome, at),

@@ -2,7 +2,7 @@
 
 import type { HoldKey } from "../format/holds.ts";
 import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
-import type { SavepointMark } from "../format/frame.ts";
+import type { Purpose } from "../format/frame.ts";
 import type { CheckpointRecord } from "../format/job-status.ts";
 import type { JobSummary, TaskDeployment } from "../format/messages.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
@@ -36,7 +36,7 @@ export type Effect =
       readonly checkpoint: CheckpointId;
       readonly tasks: readonly TaskId[];
       /** Present where it is one. */
-      readonly savepoint?: SavepointMark;
+      readonly purpose?: Purpose;
     }
   /** Conditional create, then `published`. */
   | {

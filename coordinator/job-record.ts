@@ -2,7 +2,7 @@
 
 import type { JobConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, Millis } from "../format/ids.ts";
-import type { AttemptFailure, SavepointRequest } from "../format/job-status.ts";
+import type { AttemptFailure, CheckpointRequest, SavepointRequest } from "../format/job-status.ts";
 import type { JobPhase, JobSubmission } from "../format/messages.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { CheckpointLedger, RetainedCheckpoint } from "./checkpoints.ts";
@@ -62,6 +62,16 @@ export interface HoldRecord {
   readonly isFirm?: true;
 }
 
+/** A checkpoint that was asked for, and what became of it. */
+export interface ManualCheckpointRecord extends CheckpointRequest {
+  readonly requestedAt: Millis;
+  readonly progress:
+    | { readonly kind: "waiting" }
+    | { readonly kind: "taking"; readonly checkpoint: CheckpointId }
+    | { readonly kind: "completed"; readonly checkpoint: CheckpointId }
+    | { readonly kind: "failed"; readonly message: string };
+}
+
 export interface JobRecord {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
@@ -95,6 +105,8 @@ export interface JobRecord {
   readonly restingSince?: Millis;
   /** When it last woke up. */
   readonly awakeSince?: Millis;
+  /** In the order of `savepoints`; absent before the first. */
+  readonly manualCheckpoints?: readonly ManualCheckpointRecord[];
   /** Absent before the first. */
   readonly savepoints?: readonly SavepointRecord[];
   /** Folders of savepoints that failed, which may hold files. */

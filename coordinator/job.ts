@@ -18,8 +18,11 @@ import {
   taskKey,
 } from "../format/ids.ts";
 import type {
+  CheckpointAnswer,
   CheckpointOverview,
   CheckpointRecord,
+  CheckpointRequest,
+  CheckpointStatus,
   JobDetails,
   JobHealth,
   SavepointAnswer,
@@ -48,6 +51,7 @@ import { Holds } from "./holds.ts";
 import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
 import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
+import { ManualCheckpoints } from "./manual-checkpoints.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
 import { RestorePoint } from "./restore-point.ts";
@@ -63,6 +67,7 @@ export class Job {
   readonly #attempts: Attempts;
   readonly #resting: Resting;
   readonly #savepoints: Savepoints;
+  readonly #manualCheckpoints: ManualCheckpoints;
   readonly #holds: Holds;
   readonly #restorePoint: RestorePoint;
 
@@ -77,6 +82,11 @@ export class Job {
     this.#restorePoint = new RestorePoint(this.#state);
     this.#savepoints = new Savepoints(this.#state, this.#checkpointing, (at) =>
       this.#cancel("The job was stopped with a savepoint.", at),
+    );
+    this.#manualCheckpoints = new ManualCheckpoints(
+      this.#state,
+      this.#checkpointing,
+      this.#savepoints,
     );
   }
 
@@ -146,7 +156,7 @@ export class Job {
     const { announceAt, nextProbeAt } = this.#state;
     const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
-    times.push(...this.#savepoints.wakeTimes());
+    times.push(...this.#savepoints.wakeTimes(), ...this.#manualCheckpoints.wakeTimes());
     times.push(...this.#holds.wakeTimes(), ...this.#restorePoint.wakeTimes());
     if (!this.#resting.isResting) {
       times.push(...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes());
@@ -284,6 +294,20 @@ export class Job {
 
   savepointStatus(trigger: string): SavepointStatus | undefined {
     return this.#savepoints.status(trigger);
+  }
+
+  /** Wakes what rests where the latest checkpoint will not do. */
+  checkpoint(
+    request: CheckpointRequest,
+    now: Millis,
+  ): { answer: CheckpointAnswer; effects: Effect[] } {
+    const answer = this.#manualCheckpoints.request(request, now);
+    if (this.#manualCheckpoints.isBusy) this.#resting.active(now);
+    return { answer, effects: this.#flush(now) };
+  }
+
+  checkpointStatus(trigger: string): CheckpointStatus | undefined {
+    return this.#manualCheckpoints.status(trigger);
   }
 
   needOf(savepoint: string): string | undefined {
@@ -441,6 +465,7 @@ export class Job {
     this.#holds.settle(now);
     this.#restorePoint.settle(now);
     this.#savepoints.settle(now);
+    this.#manualCheckpoints.settle(now);
     return this.#state.flush(now);
   }
 

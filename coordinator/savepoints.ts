@@ -47,8 +47,14 @@ export class Savepoints {
     return this.#state.record.stopping !== undefined || this.#all.some(isOpen);
   }
 
+  /** The trigger id of the savepoint that ends the job; undefined where none was asked for. */
+  get stopping(): string | undefined {
+    const stop = this.#all.find((each) => each.ends !== undefined && isOpen(each));
+    return this.#state.record.stopping?.trigger ?? stop?.trigger;
+  }
+
   request(request: SavepointRequest, now: Millis): SavepointAnswer {
-    const { phase, job, stopping } = this.#state.record;
+    const { phase, job } = this.#state.record;
     const known = this.#all.find(({ trigger }) => trigger === request.trigger);
     if (known !== undefined) {
       if (known.directory === request.directory && known.ends === request.ends) {
@@ -60,10 +66,9 @@ export class Savepoints {
     if (isTerminal(phase) || isEnding(phase)) {
       return { kind: "refused", reason: `Job ${job} is ${phase}; it takes no savepoint any more.` };
     }
-    const stop = this.#all.find((each) => each.ends !== undefined && isOpen(each));
-    if (stopping !== undefined || stop !== undefined) {
-      const by = stopping?.trigger ?? stop?.trigger;
-      return { kind: "refused", reason: `Job ${job} is being stopped with savepoint ${by}.` };
+    const { stopping } = this;
+    if (stopping !== undefined) {
+      return { kind: "refused", reason: `Job ${job} is being stopped with savepoint ${stopping}.` };
     }
     if (this.#all.filter(isOpen).length >= waitingMax) {
       const reason = `${waitingMax} savepoints of job ${job} are waited for; ask again later.`;

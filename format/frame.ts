@@ -3,14 +3,15 @@
 //   F1. A frame is `data` or a mark; only `data` needs credit.
 //   F2. The kind of a barrier is a time: that from which it overtakes the rows before it. 0 stands for
 //       at once (unaligned), infinity for never (aligned), and what is in between for aligned at first.
-//   F3. The barrier of a savepoint names the folder that every subtask writes its part into.
+//   F3. The barrier of a savepoint names the folder that every subtask writes its part into; that of a
+//       full checkpoint says that no segment may refer to an earlier one.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
 const tags = { data: 1, barrier: 2 } as const;
 
 /** The second byte of a barrier. */
-const purposes = { checkpoint: 0, savepoint: 1, stop: 2 } as const;
+const purposes = { checkpoint: 0, savepoint: 1, stop: 2, full: 3 } as const;
 
 /** What a subtask needs to know of a savepoint. */
 export interface SavepointMark {
@@ -20,12 +21,15 @@ export interface SavepointMark {
   readonly stops: boolean;
 }
 
+/** What a checkpoint is beside one as the job is configured. */
+export type Purpose = SavepointMark | "full";
+
 export interface Barrier {
   readonly checkpoint: CheckpointId;
   /** Milliseconds since the epoch, `atOnce` or `never`. */
   readonly overtakesAt: number;
-  /** Present where the checkpoint is a savepoint. */
-  readonly savepoint?: SavepointMark;
+  /** Absent where nothing is to be said. */
+  readonly purpose?: Purpose;
 }
 
 export const atOnce = 0;
@@ -49,11 +53,13 @@ export function encodeData(rows: Uint8Array): Uint8Array {
 export function encodeBarrier(
   checkpoint: CheckpointId,
   overtakesAt = never,
-  savepoint?: SavepointMark,
+  purpose?: Purpose,
 ): Uint8Array {
+  const savepoint = savepointOf(purpose);
   const folder = new TextEncoder().encode(savepoint?.folder ?? "");
   const frame = new Uint8Array(barrierBytes + folder.length);
   frame[0] = tags.barrier;
+  if (purpose === "full") frame[1] = purposes.full;
   if (savepoint !== undefined) frame[1] = savepoint.stops ? purposes.stop : purposes.savepoint;
   frame.set(folder, barrierBytes);
   const view = new DataView(frame.buffer);
@@ -74,14 +80,21 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const checkpoint = checkpointId(view.getFloat64(headerBytes, true));
     const overtakesAt = view.getFloat64(2 * headerBytes, true);
+    if (purpose === purposes.full) {
+      return { kind: "barrier", checkpoint, overtakesAt, purpose: "full" };
+    }
     if (!isSavepoint) return { kind: "barrier", checkpoint, overtakesAt };
     const folder = new TextDecoder().decode(bytes.subarray(barrierBytes));
     const savepoint = { folder, stops: purpose === purposes.stop };
-    return { kind: "barrier", checkpoint, overtakesAt, savepoint };
+    return { kind: "barrier", checkpoint, overtakesAt, purpose: savepoint };
   }
   throw new RangeError(
     `A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`,
   );
 }
+
+/** The savepoint that is meant; undefined where it is a checkpoint. */
+export const savepointOf = (purpose: Purpose | undefined): SavepointMark | undefined =>
+  purpose === "full" ? undefined : purpose;
 
 export const needsCredit = (frame: Uint8Array): boolean => frame[0] === tags.data;

@@ -131,6 +131,26 @@ export type SavepointStatus =
   | { readonly kind: "completed"; readonly path: string }
   | { readonly kind: "failed"; readonly message: string };
 
+/**
+ * Flink's types of a checkpoint that is asked for. `CONFIGURED`: as periodic ones are. `FULL`: it refers
+ * to no file of an earlier one.
+ */
+export type CheckpointType = "CONFIGURED" | "FULL" | "INCREMENTAL";
+
+/** What a client asks for. */
+export interface CheckpointRequest {
+  /** 32 hex digits by which the request is known. */
+  readonly trigger: string;
+  readonly type: CheckpointType;
+}
+
+export type CheckpointAnswer = SavepointAnswer;
+
+export type CheckpointStatus =
+  | { readonly kind: "inProgress" }
+  | { readonly kind: "completed"; readonly checkpoint: CheckpointId }
+  | { readonly kind: "failed"; readonly message: string };
+
 /** One checkpoint that was triggered, whatever became of it. */
 export interface CheckpointRecord {
   readonly id: CheckpointId;
@@ -237,6 +257,10 @@ export interface CoordinatorJobApi {
   savepoint(request: SavepointRequest): Promise<SavepointAnswer>;
   /** Absent for a trigger id that is not known, or no longer. */
   savepointStatus(trigger: string): Promise<SavepointStatus | undefined>;
+  /** Repeating it under its trigger id changes nothing. */
+  checkpoint(request: CheckpointRequest): Promise<CheckpointAnswer>;
+  /** Absent for a trigger id that is not known, or no longer. */
+  checkpointStatus(trigger: string): Promise<CheckpointStatus | undefined>;
   /** What the job needs the savepoint with that manifest for, in words; absent where it does not. */
   needOf(savepoint: string): Promise<string | undefined>;
   /** Absent before the submission arrived. */

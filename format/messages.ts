@@ -4,7 +4,7 @@
 //   M2. Every call may be repeated: the caller may not know whether the first one arrived.
 
 import type { JobConfig } from "./config.ts";
-import type { SavepointMark } from "./frame.ts";
+import type { Purpose } from "./frame.ts";
 import type { HoldKey } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
 import type { Channel, ExecutionPlan } from "./plan.ts";
@@ -194,7 +194,7 @@ export interface SubtaskApi {
   triggerCheckpoint(
     attempt: Attempt,
     checkpoint: CheckpointId,
-    savepoint?: SavepointMark,
+    purpose?: Purpose,
   ): Promise<AttemptOutcome>;
   notifyComplete(attempt: Attempt, checkpoint: CheckpointId): Promise<HeartbeatOutcome>;
   notifyAborted(attempt: Attempt, checkpoint: CheckpointId): Promise<AttemptOutcome>;

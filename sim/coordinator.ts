@@ -180,8 +180,8 @@ export class CoordinatorInstance extends Instance<State> {
           answered: (job, task, outcome, now) => job.started(effect.attempt, task, outcome, now),
         });
       case "trigger": {
-        const { attempt, checkpoint, savepoint } = effect;
-        return this.#ask(effect, (subtask) => subtask.trigger(attempt, checkpoint, savepoint), {
+        const { attempt, checkpoint, purpose } = effect;
+        return this.#ask(effect, (subtask) => subtask.trigger(attempt, checkpoint, purpose), {
           answered: (job, task, outcome, now) =>
             job.triggered(attempt, checkpoint, task, outcome, now),
         });

@@ -16,7 +16,7 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
-import type { SavepointMark } from "../format/frame.ts";
+import type { Purpose } from "../format/frame.ts";
 import type {
   AttemptOutcome,
   DeployFault,
@@ -188,9 +188,9 @@ export class SubtaskInstance extends Instance<State> {
     return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
   }
 
-  trigger(attempt: Attempt, checkpoint: CheckpointId, savepoint?: SavepointMark): AttemptOutcome {
+  trigger(attempt: Attempt, checkpoint: CheckpointId, purpose?: Purpose): AttemptOutcome {
     return this.#within(attempt, (run) =>
-      run.handle((now) => run.task.trigger(checkpoint, now, savepoint)),
+      run.handle((now) => run.task.trigger(checkpoint, now, purpose)),
     );
   }
 

@@ -18,7 +18,7 @@
 // for at-least-once mode after Flink's CheckpointBarrierTracker.
 
 import type { CheckpointingMode } from "../format/config.ts";
-import { type Barrier, never } from "../format/frame.ts";
+import { type Barrier, never, type Purpose } from "../format/frame.ts";
 import type { CheckpointId, Millis } from "../format/ids.ts";
 
 export type BarrierOutcome =
@@ -38,10 +38,12 @@ export interface Overtaking {
   readonly open: readonly number[];
   readonly missing: ReadonlySet<number>;
   readonly superseded?: CheckpointId;
+  readonly purpose?: Purpose;
 }
 
 interface Announcement {
   readonly checkpoint: CheckpointId;
+  readonly purpose: Purpose | undefined;
   readonly startedAt: Millis;
   readonly missing: Set<number>;
   overtakesAt: number;
@@ -107,12 +109,12 @@ export class Aligner {
     return this.#announced?.overtakesAt ?? never;
   }
 
-  announce(channel: number, { checkpoint, overtakesAt }: Barrier, now: Millis): void {
+  announce(channel: number, { checkpoint, overtakesAt, purpose }: Barrier, now: Millis): void {
     const newest = Math.max(this.#over, (this.#announced?.checkpoint ?? 0) - 1);
     if (checkpoint <= newest || this.#aborted.has(checkpoint)) return;
     if (this.#announced?.checkpoint !== checkpoint) {
       const missing = new Set(this.#channels);
-      this.#announced = { checkpoint, startedAt: now, missing, overtakesAt };
+      this.#announced = { checkpoint, purpose, startedAt: now, missing, overtakesAt };
     }
     this.#announced.missing.delete(channel);
     this.#announced.overtakesAt = Math.min(this.#announced.overtakesAt, overtakesAt);
@@ -122,7 +124,7 @@ export class Aligner {
   overtake(now: Millis): Overtaking | undefined {
     const announced = this.#announced;
     if (announced === undefined || now < announced.overtakesAt) return undefined;
-    const { checkpoint, startedAt, missing } = announced;
+    const { checkpoint, startedAt, missing, purpose } = announced;
     const current = this.#alignment;
     const isOwn = current?.checkpoint === checkpoint;
     const open = this.#channels.filter((channel) => !isOwn || !current.arrived.has(channel));
@@ -134,6 +136,7 @@ export class Aligner {
       open,
       missing,
       ...(superseded !== undefined && { superseded }),
+      ...(purpose !== undefined && { purpose }),
     };
   }
 

@@ -83,7 +83,7 @@ export class Outbox {
 
   broadcastBarrier(barrier: Barrier): void {
     this.flush();
-    const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt, barrier.savepoint);
+    const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt, barrier.purpose);
     this.#barrier = { barrier, mark };
     for (const channel of this.#channels) channel.window.offer(mark);
   }
@@ -98,7 +98,7 @@ export class Outbox {
     if (this.#barrier === undefined) return [];
     const { barrier, mark } = this.#barrier;
     const passed = this.#ahead(mark);
-    const urgent = encodeBarrier(barrier.checkpoint, atOnce);
+    const urgent = encodeBarrier(barrier.checkpoint, atOnce, barrier.purpose);
     for (const { window } of this.#channels) window.overtake(mark, urgent);
     this.#barrier = undefined;
     return passed;

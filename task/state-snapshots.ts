@@ -184,15 +184,17 @@ export class StateSnapshots {
     return { keyed: states, file, bytes, stateBytes: bytes };
   }
 
-  freeze(checkpoint: CheckpointId): FrozenState {
+  /** `isFull`: no segment refers to an earlier one, whatever the job is configured with. */
+  freeze(checkpoint: CheckpointId, { isFull = false } = {}): FrozenState {
+    const isWhole = isFull || !this.#incremental;
     const parts: Part[] = [];
     for (const { uid, state, table } of this.#tables()) {
       const chain = this.#chain(uid, state);
       if (table.size === 0) {
         table.freeze("full");
         chain.segments = [];
-      } else if (chain.segments.length === 0 || table.changes > 0 || !this.#incremental) {
-        const kind = this.#kindOf(chain);
+      } else if (chain.segments.length === 0 || table.changes > 0 || isWhole) {
+        const kind = isWhole ? "full" : this.#kindOf(chain);
         parts.push({ chain, kind, bytes: this.#segment({ uid, state, kind }, table) });
       }
     }
@@ -251,7 +253,7 @@ export class StateSnapshots {
 
   #kindOf(chain: Chain): "full" | "delta" {
     const [base, ...deltas] = chain.segments.map(lengthOf);
-    if (!this.#incremental || base === undefined || deltas.length >= deltaChainMax) return "full";
+    if (base === undefined || deltas.length >= deltaChainMax) return "full";
     return sum(deltas) > Math.max(base, this.#inlineThreshold) ? "full" : "delta";
   }
 

@@ -21,7 +21,7 @@ import {
   type TaskId,
   taskKey,
 } from "../format/ids.ts";
-import type { SavepointMark } from "../format/frame.ts";
+import type { Purpose } from "../format/frame.ts";
 import { heartbeatTimeout, readWait } from "../format/limits.ts";
 import type {
   AttemptOutcome,
@@ -147,10 +147,10 @@ export function subtaskClass(
     async triggerCheckpoint(
       attempt: Attempt,
       checkpoint: CheckpointId,
-      savepoint?: SavepointMark,
+      purpose?: Purpose,
     ): Promise<AttemptOutcome> {
       return this.#within(attempt, (run) =>
-        run.handle((now) => run.task.trigger(checkpoint, now, savepoint)),
+        run.handle((now) => run.task.trigger(checkpoint, now, purpose)),
       );
     }
 

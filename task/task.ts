@@ -24,7 +24,14 @@
 import { decodeBatch } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
 import { FormatError } from "../format/format-error.ts";
-import { atOnce, type Barrier, decodeFrame, never, type SavepointMark } from "../format/frame.ts";
+import {
+  atOnce,
+  type Barrier,
+  decodeFrame,
+  never,
+  type Purpose,
+  savepointOf,
+} from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import {
@@ -467,14 +474,14 @@ export class Task {
   // Checkpoints.
 
   /** Of a source: the barrier enters the stream here, between two batches. Repeatable. */
-  trigger(checkpoint: CheckpointId, now: Millis, savepoint?: SavepointMark): TaskEffect[] {
+  trigger(checkpoint: CheckpointId, now: Millis, purpose?: Purpose): TaskEffect[] {
     return this.#event(now, () => {
       if (this.#isRunning() && checkpoint > this.#lastTriggered) {
         const { alignedTimeout } = this.#deployment.config.checkpointing;
         // A savepoint has no rows on their way in it, so that it can be started from at another size.
-        const mayOvertake = this.#mayOvertake && savepoint === undefined;
+        const mayOvertake = this.#mayOvertake && savepointOf(purpose) === undefined;
         const overtakesAt = mayOvertake ? this.#now + alignedTimeout : never;
-        this.#checkpoint({ checkpoint, overtakesAt, ...(savepoint && { savepoint }) }, this.#now);
+        this.#checkpoint({ checkpoint, overtakesAt, ...(purpose && { purpose }) }, this.#now);
       }
       this.#lastTriggered = Math.max(this.#lastTriggered, checkpoint);
     });
@@ -700,15 +707,17 @@ export class Task {
   }
 
   #checkpointUnaligned(overtaking: Overtaking): void {
-    const { checkpoint, startedAt, open, missing, superseded } = overtaking;
+    const { checkpoint, startedAt, open, missing, superseded, purpose } = overtaking;
     if (superseded !== undefined) this.#decline(superseded, checkpoint);
     const channels = new ChannelCapture(missing);
     for (const channel of open) channels.waiting(channel, this.#inbox.ahead(channel, checkpoint));
-    this.#checkpoint({ checkpoint, overtakesAt: atOnce }, startedAt, channels);
+    const barrier = { checkpoint, overtakesAt: atOnce, ...(purpose && { purpose }) };
+    this.#checkpoint(barrier, startedAt, channels);
   }
 
   #checkpoint(barrier: Barrier, firstBarrierAt: number, channels = new ChannelCapture()): void {
-    const { checkpoint, savepoint } = barrier;
+    const { checkpoint, purpose } = barrier;
+    const savepoint = savepointOf(purpose);
     this.#abandonSnapshot();
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(checkpoint);
@@ -718,7 +727,7 @@ export class Task {
       barrier,
       frozen:
         savepoint === undefined
-          ? this.#snapshots.freeze(checkpoint)
+          ? this.#snapshots.freeze(checkpoint, { isFull: purpose === "full" })
           : this.#snapshots.freezeWhole(checkpoint, this.#pathOf(barrier)),
       operator: this.#operatorStates.freeze(),
       channels,
@@ -736,7 +745,8 @@ export class Task {
   }
 
   /** Of the file that the snapshot at that barrier is written to. */
-  #pathOf({ checkpoint, savepoint }: Barrier): string {
+  #pathOf({ checkpoint, purpose }: Barrier): string {
+    const savepoint = savepointOf(purpose);
     const { job, attempt, task } = this.#deployment;
     return savepoint === undefined
       ? snapshotPath(job, checkpoint, attempt, task)
@@ -756,10 +766,10 @@ export class Task {
     if (barrier.overtakesAt !== never && this.#outbox.holdsBarrier) return;
     this.#snapshot = undefined;
     const { attempt, task, config } = this.#deployment;
-    const { checkpoint, savepoint } = barrier;
+    const { checkpoint, purpose } = barrier;
     const { inlineThreshold } = config.checkpointing;
     // A savepoint is in the bucket wherever checkpoints are.
-    const storage = savepoint === undefined ? config.checkpointing.storage : "r2";
+    const storage = savepointOf(purpose) === undefined ? config.checkpointing.storage : "r2";
     const path = this.#pathOf(barrier);
     const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
     const parts = operator.map((state) => state.bytes);

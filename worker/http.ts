@@ -24,6 +24,7 @@ import { disposalRoutes } from "./routes/disposals.ts";
 import { forkRoutes } from "./routes/fork.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { manualCheckpointRoutes } from "./routes/manual-checkpoints.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
 import { tableRoutes } from "./routes/tables.ts";
 import { topicRoutes } from "./routes/topics.ts";
@@ -69,6 +70,7 @@ export function httpApp(catalog: Catalog): Routes {
     jarRoutes(catalog),
     jobRoutes(),
     checkpointRoutes(),
+    manualCheckpointRoutes(),
     savepointRoutes(),
     disposalRoutes(),
     forkRoutes(catalog),

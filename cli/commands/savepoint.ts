@@ -1,9 +1,10 @@
 import { Command } from "commander";
 
 import { findJob } from "../jobs.ts";
+import { triggerFrom } from "../operations.ts";
 import { durationOption, sessionOf } from "../options.ts";
 import { printJson } from "../output.ts";
-import { locationOf, requested, type SavepointOptions, triggerFrom } from "../savepoints.ts";
+import { locationOf, requested, type SavepointOptions } from "../savepoints.ts";
 
 interface Options extends SavepointOptions {
   readonly wait?: true;

@@ -1,10 +1,11 @@
 import { Command } from "commander";
 
 import { findJob, hasEnded, waitForJob } from "../jobs.ts";
+import { triggerFrom } from "../operations.ts";
 import { durationOption, sessionOf } from "../options.ts";
 import { durationText, printJson } from "../output.ts";
 import { Problem } from "../problem.ts";
-import { locationOf, requested, type SavepointOptions, triggerFrom } from "../savepoints.ts";
+import { locationOf, requested, type SavepointOptions } from "../savepoints.ts";
 
 interface Options extends SavepointOptions {
   readonly waitTimeout: number;

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 
 import { isTerminal } from "../../coordinator/job-record.ts";
 import { attempt as attemptOf, checkpointId, taskKey } from "../../format/ids.ts";
+import type { CheckpointType } from "../../format/job-status.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
 import { folderOf, isInSavepoint, savepointFilePath } from "../../format/paths.ts";
 import { JobDriver, type Request, twoByTwo, twoRegions } from "./job-driver.ts";
@@ -35,6 +36,7 @@ type Step =
       readonly of: number;
       readonly ends: "stop" | "cancel" | undefined;
     }
+  | { readonly kind: "checkpoint"; readonly of: number; readonly type: CheckpointType }
   | { readonly kind: "cancel" };
 
 const back = fc.oneof(
@@ -101,6 +103,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant("savepoint"),
       of: fc.nat(5),
       ends: fc.constantFrom(undefined, undefined, undefined, undefined, "stop", "cancel"),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("checkpoint"),
+      of: fc.nat(9),
+      type: fc.constantFrom<CheckpointType>("CONFIGURED", "FULL"),
     }),
   },
 ) as fc.Arbitrary<Step>;
@@ -241,6 +251,9 @@ function act(driver: JobDriver, step: Step): void {
     case "savepoint":
       driver.savepoint(`${step.of}`.repeat(32), step.ends);
       return;
+    case "checkpoint":
+      driver.checkpoint(`${step.of}`.repeat(32), step.type);
+      return;
     case "cancel":
       driver.cancel();
       return;
@@ -313,7 +326,7 @@ const savepointFilesOf = ({ record, tasks }: JobDriver): string[] =>
     .sort();
 
 test(
-  "random orders of events keep J1 to J6, K1 to K6 and P1 to P5, and end well",
+  "random orders of events keep J1 to J6, K1 to K6, P1 to P5 and N1 to N3, and end well",
   { timeout: 120_000 },
   () => {
     fc.assert(
@@ -338,6 +351,10 @@ test(
         const savepoints = driver.record.savepoints ?? [];
         expect(
           savepoints.every(({ progress: { kind } }) => kind === "completed" || kind === "failed"),
+        ).toBe(true);
+        const asked = driver.record.manualCheckpoints ?? [];
+        expect(
+          asked.every(({ progress: { kind } }) => kind === "completed" || kind === "failed"),
         ).toBe(true);
         expect(savepointFilesOf(driver)).toEqual(savepointFilesIn(driver));
         if (isTerminal(phase)) {

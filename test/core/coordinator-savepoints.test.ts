@@ -43,7 +43,7 @@ describe("a savepoint", () => {
     const driver = running({ interval: 10 * minute, minPause: 10 * minute });
     expect(driver.savepoint(first)).toEqual({ kind: "accepted" });
     expect(driver.all("trigger")).toMatchObject([
-      { checkpoint: 1, savepoint: { folder: location(driver, 1), stops: false } },
+      { checkpoint: 1, purpose: { folder: location(driver, 1), stops: false } },
     ]);
   });
 
@@ -61,9 +61,9 @@ describe("a savepoint", () => {
     driver.savepoint(other);
     expect(driver.all("trigger")).toHaveLength(1);
     completes(driver);
-    expect(driver.all("trigger").map(({ savepoint }) => savepoint?.folder)).toEqual([
+    expect(driver.all("trigger").map(({ purpose }) => purpose)).toEqual([
       undefined,
-      location(driver, 2),
+      { folder: location(driver, 2), stops: false },
     ]);
     driver.advance(3 * second);
     expect(driver.all("trigger")).toHaveLength(2);
@@ -197,7 +197,7 @@ describe("a stop with a savepoint", () => {
     const driver = running();
     stops(driver, { isCommitted: false });
     driver.savepoint(first, "stop");
-    expect(driver.all("trigger")).toMatchObject([{ savepoint: { stops: true } }]);
+    expect(driver.all("trigger")).toMatchObject([{ purpose: { stops: true } }]);
     completes(driver);
     expect(driver.all("notifyComplete")).toMatchObject([{ checkpoint: 1, tasks: driver.tasks }]);
     driver.advance(2 * minute);

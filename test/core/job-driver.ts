@@ -25,7 +25,13 @@ import {
   type TaskKey,
   taskKey,
 } from "../../format/ids.ts";
-import type { CheckpointRecord, SavepointAnswer } from "../../format/job-status.ts";
+import { savepointOf } from "../../format/frame.ts";
+import type {
+  CheckpointAnswer,
+  CheckpointRecord,
+  CheckpointType,
+  SavepointAnswer,
+} from "../../format/job-status.ts";
 import { rangeOfSubtask } from "../../format/key-groups.ts";
 import { decodeManifest } from "../../format/manifest.ts";
 import type {
@@ -344,6 +350,12 @@ export class JobDriver {
     return answer;
   }
 
+  checkpoint(trigger: string, type: CheckpointType = "CONFIGURED"): CheckpointAnswer {
+    const { answer, effects } = this.#job.checkpoint({ trigger, type }, this.now);
+    this.perform(effects);
+    return answer;
+  }
+
   hold(request: HoldRequest): HoldAnswer {
     const { answer, effects } = this.#job.hold(request, this.now);
     this.perform(effects);
@@ -623,8 +635,9 @@ export class JobDriver {
           effect.kind === "notifyComplete" || effect.kind === "notifyAborted"
             ? "notify"
             : effect.kind;
-        if (effect.kind === "trigger" && effect.savepoint !== undefined) {
-          this.folders.set(effect.checkpoint, effect.savepoint.folder);
+        if (effect.kind === "trigger") {
+          const savepoint = savepointOf(effect.purpose);
+          if (savepoint !== undefined) this.folders.set(effect.checkpoint, savepoint.folder);
         }
         for (const task of tasks) {
           this.inFlight.push({ kind, attempt, task, ...checkpoint } as Request);

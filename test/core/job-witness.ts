@@ -15,6 +15,7 @@ import {
 } from "../../coordinator/job-record.ts";
 import { Regions } from "../../coordinator/regions.ts";
 import type { JobConfig } from "../../format/config.ts";
+import { savepointOf } from "../../format/frame.ts";
 import {
   type Attempt,
   type CheckpointId,
@@ -176,7 +177,7 @@ export class Witness {
           "the checkpoint is open, durably",
         );
         this.#triggered.push(checkpoint);
-        if (effect.savepoint !== undefined) {
+        if (savepointOf(effect.purpose) !== undefined) {
           this.#must(checkpoints.open.length === 1, "P2: a savepoint is taken alone");
           return;
         }
@@ -186,6 +187,13 @@ export class Witness {
           checkpoints.open.length <= this.#config.checkpointing.maxConcurrent,
           "K4: count",
         );
+        const isAsked = this.#stored?.manualCheckpoints?.some(
+          ({ progress }) => progress.kind === "taking" && progress.checkpoint === checkpoint,
+        );
+        if (isAsked === true) {
+          this.#lastTriggerAt = now;
+          return;
+        }
         const { interval, minPause } = this.#config.checkpointing;
         const isDue = now >= this.#lastTriggerAt + (interval ?? Infinity);
         const isLast = tasksOf(this.#plan).every((each) => this.#idle.has(taskKey(each)));

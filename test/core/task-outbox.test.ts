@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeRows } from "../../format/batch.ts";
-import { decodeFrame, never } from "../../format/frame.ts";
+import { atOnce, decodeFrame, never } from "../../format/frame.ts";
 import { checkpointId, millis, seq } from "../../format/ids.ts";
 import type { Key } from "../../format/key.ts";
 import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts";
@@ -46,6 +46,17 @@ describe("Outbox", () => {
       [1, 3, "|7"],
       [2, "|7", 4],
     ]);
+  });
+
+  it.each(["full", undefined] as const)("a barrier that overtakes is still %s", (purpose) => {
+    const outbox = new Outbox([{ channels: [0], partitioner: forward }], 0);
+    const barrier = { checkpoint: checkpointId(7), overtakesAt: 5, ...(purpose && { purpose }) };
+    outbox.emit(0, new RowBatch([1]), now);
+    outbox.broadcastBarrier(barrier);
+    outbox.overtake();
+    outbox.reopened(0, seq(0));
+    const [first] = outbox.take().map(({ frame }) => decodeFrame(frame));
+    expect(first).toEqual({ kind: "barrier", ...barrier, overtakesAt: atOnce });
   });
 
   it("holds rows until the timeout, or sends at once where it is 0", () => {

@@ -33,8 +33,8 @@ function subtask(
   let checkpoint = 0;
   let last: FrozenState | undefined;
 
-  const freeze = ({ isLost = false } = {}): FrozenState => {
-    last = snapshots.freeze(next());
+  const freeze = ({ isLost = false, isFull = false } = {}): FrozenState => {
+    last = snapshots.freeze(next(), { isFull });
     if (last.file !== undefined && !isLost) files.set(last.file.path, last.file.bytes);
     if (isLost) snapshots.lost();
     return last;
@@ -68,6 +68,20 @@ function subtask(
 }
 
 describe("StateSnapshots", () => {
+  it("refers to nothing earlier where a full one is asked for, and goes on from that (S1)", () => {
+    const { table, freeze, restored, kinds } = subtask(0);
+    table.put("a", 1);
+    freeze();
+    table.put("b", 2);
+    freeze();
+    expect(kinds()).toEqual(["file chk-1", "file chk-2"]);
+    freeze({ isFull: true });
+    expect([kinds(), restored()]).toEqual([["file chk-3"], { a: 1, b: 2 }]);
+    table.put("c", 3);
+    freeze();
+    expect([kinds(), restored()]).toEqual([["file chk-3", "file chk-4"], { a: 1, b: 2, c: 3 }]);
+  });
+
   it("StreamOperatorSnapshotRestoreTest: writes what changed, and a restore gives the table as it was (S1)", () => {
     const { table, freeze, restored, kinds } = subtask(0);
     for (let n = 0; n < 2_000; n++) table.put(`key-${n}`, n);

@@ -131,7 +131,7 @@ test("a job from its start to its end", async () => {
   expect(await json("cancel", second, "--wait")).toMatchObject({ state: "CANCELED" });
 });
 
-// CliFrontendSavepointTest, CliFrontendStopTest
+// CliFrontendSavepointTest, CliFrontendStopTest, CliFrontendCheckpointTest
 test("a savepoint, a stop, and a job that begins where it ended", async () => {
   // The topic of the others holds a record that fails every job.
   const shared = runtime;
@@ -167,6 +167,23 @@ test("a savepoint, a stop, and a job that begins where it ended", async () => {
   expect(await run([...branch, "--job-id", "f0".repeat(16)])).toMatchObject({ code: 0 });
   expect(await json("checkpoints", "f0".repeat(16))).toMatchObject({ counts: { restored: 1 } });
   expect(await json("cancel", "f0".repeat(16), "--wait")).toMatchObject({ state: "CANCELED" });
+  expect(await json("checkpoint", first, "--full", "--wait")).toMatchObject({
+    jobid: first,
+    checkpointId: expect.any(Number) as number,
+  });
+  expect(await run(["checkpoint", first, "--wait"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^\d+\n$/) as string,
+  });
+  const spare = (await json("savepoint", first, "--wait")) as { location: string };
+  expect(await run(["dispose", spare.location])).toMatchObject({
+    code: 0,
+    stdout: `${spare.location} is deleted.\n`,
+  });
+  expect(await run(["dispose", spare.location])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/There is no savepoint at/) as string,
+  });
   const { location, state } = (await json("stop", first)) as Record<string, string>;
   expect(state).toBe("FINISHED");
   const from = ["-p", "3", "--from-savepoint", location!, "--claim-mode", "claim"];
@@ -183,6 +200,7 @@ test.each<[string[], number, RegExp]>([
   [["list", "--url", "http://a:b@c"], 2, /It may hold no user and password/],
   [["run", "flight-delays", "-p", "0"], 2, /It must be a whole number of at least 1/],
   [["run", "flight-delays", "-c", "a"], 2, /It must be key=value/],
+  [["run", "flight-delays", "--", "--airport", "SFO"], 1, /does not read --airport/],
   [["run", "flight-delays", "-c", "a=b"], 1, /a/],
   [["run", "flight-delays", "--claim-mode", "legacy"], 2, /It must be NO_CLAIM .* or CLAIM/],
   [["fork", "ffff"], 1, /No job's id begins with "ffff"/],

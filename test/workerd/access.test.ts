@@ -164,6 +164,8 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "GET /jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid": ["admin", "read"],
   "POST /jobs/:jobid/savepoints": ["admin"],
   "GET /jobs/:jobid/savepoints/:triggerid": ["admin", "read"],
+  "POST /jobs/:jobid/checkpoints": ["admin"],
+  "GET /jobs/:jobid/checkpoints/:triggerid": ["admin", "read"],
   "POST /jobs/:jobid/stop": ["admin"],
   "POST /jobs/:jobid/fork": ["admin"],
   "POST /savepoint-disposal": ["admin"],

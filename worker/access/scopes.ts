@@ -90,7 +90,9 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["GET /jobs/:jobid/rescaling/:triggerid", "read"],
 
   ["GET /jobs/:jobid/checkpoints", "read"],
+  ["POST /jobs/:jobid/checkpoints", "admin"],
   ["GET /jobs/:jobid/checkpoints/config", "read"],
+  ["GET /jobs/:jobid/checkpoints/:triggerid", "read"],
   ["GET /jobs/:jobid/checkpoints/details/:checkpointid", "read"],
   ["GET /jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid", "read"],
 

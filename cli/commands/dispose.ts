@@ -1,0 +1,34 @@
+import { Command } from "commander";
+
+import { outcomeOf, triggered, triggerFrom } from "../operations.ts";
+import { durationOption, sessionOf } from "../options.ts";
+import { printJson } from "../output.ts";
+
+interface Options {
+  readonly triggerId?: string;
+  readonly waitTimeout: number;
+}
+
+export const disposeCommand = (interrupted: AbortSignal): Command =>
+  new Command("dispose")
+    .description("delete a savepoint that no job needs")
+    .argument("<location>", 'as "tidemark savepoint" and "tidemark stop" print it')
+    .option(
+      "--trigger-id <id>",
+      "32 hex digits; the same id is the same request, so repeating it is safe",
+      triggerFrom,
+    )
+    .addOption(durationOption("--wait-timeout <duration>", "how long to wait", "10 min"))
+    .action(async (location: string, options: Options, command: Command) => {
+      const { api, isJson } = sessionOf(command, interrupted);
+      const trigger = await triggered(options.triggerId, (triggerId) =>
+        api.dispose(location, triggerId),
+      );
+      await outcomeOf(api, {
+        what: "The disposal",
+        path: ["savepoint-disposal", trigger],
+        within: options.waitTimeout,
+      });
+      if (isJson) printJson({ "request-id": trigger, location });
+      else console.log(`${location} is deleted.`);
+    });
