@@ -26,6 +26,7 @@ import type {
   CoordinatorJobApi,
   JobDetails,
   JobHealth,
+  RetainedAnswer,
   SavepointAnswer,
   SavepointRequest,
   SavepointStatus,
@@ -203,6 +204,17 @@ export function coordinatorClass(programs: Programs) {
 
     async health(): Promise<JobHealth | undefined> {
       return this.#job?.health();
+    }
+
+    async retained(checkpoint: number): Promise<RetainedAnswer> {
+      const all = this.#job?.retained ?? [];
+      const found = all.find(({ id }) => id === checkpoint);
+      if (found === undefined) return { kind: "none", retained: all.map(({ id }) => id) };
+      const { path } = found;
+      if (!(this.#store instanceof InlineStore)) return { kind: "retained", path };
+      const loaded = await this.#store.load(path);
+      if (loaded.kind === "failed") return { kind: "unreadable", reason: loaded.message };
+      return { kind: "retained", path, manifest: loaded.manifest };
     }
 
     async acknowledge(ack: CheckpointAck): Promise<void> {

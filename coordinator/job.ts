@@ -455,6 +455,11 @@ export class Job {
     return healthOf(this.#state.record);
   }
 
+  /** The completed checkpoints that it can be restored from, newest first. */
+  get retained(): readonly RetainedCheckpoint[] {
+    return this.#state.checkpoints.ledger.retained;
+  }
+
   overview(): CheckpointOverview {
     return overviewOf(this.#state.record, this.#state.checkpoints);
   }

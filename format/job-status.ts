@@ -8,6 +8,7 @@
 import type { JobConfig } from "./config.ts";
 import type { HoldAnswer, HoldRequest } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, TaskId } from "./ids.ts";
+import type { Manifest } from "./manifest.ts";
 import type {
   CheckpointMetrics,
   JobPhase,
@@ -193,6 +194,14 @@ export interface CheckpointOverview {
   readonly history: readonly CheckpointRecord[];
 }
 
+/** A checkpoint that a job retains, for whoever wants to read it. */
+export type RetainedAnswer =
+  /** `manifest`: present where it is not in the bucket. */
+  | { readonly kind: "retained"; readonly path: string; readonly manifest?: Manifest }
+  | { readonly kind: "unreadable"; readonly reason: string }
+  /** `retained`: which ones are, newest first. */
+  | { readonly kind: "none"; readonly retained: readonly CheckpointId[] };
+
 /**
  * `taken`: the id belongs to a run of another program. `claimed`: what it would claim is another job's,
  * which has not ended. `disposed`: what it would begin with is being deleted.
@@ -267,4 +276,5 @@ export interface CoordinatorJobApi {
   details(): Promise<JobDetails | undefined>;
   checkpoints(): Promise<CheckpointOverview | undefined>;
   health(): Promise<JobHealth | undefined>;
+  retained(checkpoint: number): Promise<RetainedAnswer>;
 }

@@ -3,6 +3,9 @@
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
 
+/** Bytes of what a subtask answers to a look into its state. */
+export const stateAnswerBytesMax = 16 * MiB;
+
 /** Rows per record batch: where a frame is cut. */
 export const batchRowsMax = 5_000;
 
@@ -107,6 +110,7 @@ assert(imagePartBytesMax < sqliteValueBytesMax, "a part of an image fits one SQL
 assert(ingestBodyBytesMax < rpcBytesMax, "a request body fits one RPC call");
 assert(readBytesMax + frameBytesMax < rpcBytesMax, "a read fits one RPC result");
 assert(deadLetterBytesMax < inlineSnapshotBytesMax, "dead letters fit a snapshot that is inline");
+assert(stateAnswerBytesMax < rpcBytesMax, "a look into state fits one RPC result");
 assert(deadLetterBytesMax < rpcBytesMax, "dead letters fit one append");
 assert(inlineSnapshotBytesMax < inlineManifestBytesMax, "one snapshot fits its manifest");
 assert(manifestBytesMax < rpcBytesMax, "the states of a vertex fit one deployment");

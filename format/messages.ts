@@ -8,7 +8,8 @@ import type { Purpose } from "./frame.ts";
 import type { HoldKey } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
 import type { Channel, ExecutionPlan } from "./plan.ts";
-import type { TaskStateHandle } from "./state-handle.ts";
+import type { StoredSchema } from "./segment.ts";
+import type { Redistribution, TaskStateHandle } from "./state-handle.ts";
 
 /** Everything a subtask needs to run one attempt. */
 export interface TaskDeployment {
@@ -185,6 +186,54 @@ export type TableAnswer =
   | { readonly kind: "rows"; readonly rows: Uint8Array; readonly checkpoint: CheckpointId | null }
   | { readonly kind: "unknown" };
 
+/** A look into the state of a subtask as it is now: which states there are, or what one holds. */
+export interface StateQuery {
+  /** Only of this operator. */
+  readonly uid?: string;
+  /** What this state holds; absent: which states there are. */
+  readonly state?: string;
+  /** Of keyed state. Absent, a state that no key owns is meant. */
+  readonly key?: unknown;
+  /** Of a map, one entry; all entries of the key where absent. */
+  readonly mapKey?: unknown;
+  /** Entries or elements in the answer at most. */
+  readonly limit: number;
+}
+
+export interface LiveState {
+  readonly kind: "keyed" | "operator";
+  readonly uid: string;
+  readonly state: string;
+  readonly schema: StoredSchema;
+  readonly redistribution?: Redistribution;
+  readonly entries: number;
+}
+
+/** `count`: how many there are, of which the answer may have fewer. Values are as they are stored. */
+export type StateAnswer =
+  | { readonly kind: "states"; readonly states: readonly LiveState[] }
+  /** Pairs of key and value as one record batch; the keys of a map are its own. */
+  | {
+      readonly kind: "entries";
+      readonly schema: StoredSchema;
+      readonly count: number;
+      readonly entries: Uint8Array;
+    }
+  /** Elements of a state that no key owns, as one record batch. */
+  | {
+      readonly kind: "elements";
+      readonly schema: StoredSchema;
+      readonly redistribution: Redistribution;
+      readonly count: number;
+      readonly elements: Uint8Array;
+    }
+  /** The operator has no such state. */
+  | { readonly kind: "none" }
+  /** It is there and cannot be told. */
+  | { readonly kind: "unreadable"; readonly reason: string }
+  /** No attempt is in this object's memory. */
+  | { readonly kind: "unknown" };
+
 /** The calls that a `Subtask` answers. */
 export interface SubtaskApi {
   /** Replaces whatever older attempt runs. Resolves when the state is restored. */
@@ -207,6 +256,8 @@ export interface SubtaskApi {
   cancel(attempt: Attempt): Promise<void>;
   open(request: OpenChannel): Promise<OpenOutcome>;
   readTable(query: TableQuery): Promise<TableAnswer>;
+  /** Changes nothing, and leaves a resting subtask at rest. */
+  readState(query: StateQuery): Promise<StateAnswer>;
 }
 
 /** The calls that subtasks make on their `Coordinator`. */

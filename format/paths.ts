@@ -30,7 +30,7 @@ export const sharedManifestPath = (job: JobId, nth: number): string =>
   `${jobPrefix(job)}shared-${nth}/_metadata`;
 
 /** Under which all savepoints are. */
-const savepointsPrefix = "savepoints/";
+export const savepointsPrefix = "savepoints/";
 
 /** One level of a directory: what needs no escaping in a URL or a shell, and no `.` or `..`. */
 const directoryName = /^(?!\.)[A-Za-z0-9._=-]{1,80}$/;
@@ -96,6 +96,23 @@ const ownSavepointFolder = /\/savepoint-([0-9a-f]{32})-[1-9]\d{0,15}\/$/;
 /** The job whose savepoint has a folder of that name; undefined where it was given another. */
 export const jobOfSavepoint = (folder: string): JobId | undefined =>
   ownSavepointFolder.exec(folder)?.[1] as JobId | undefined;
+
+/**
+ * The manifest that the id of a snapshot means: the folder of a savepoint as it is named below
+ * `savepoints/`, or whatever `restorableManifest` takes.
+ */
+export const snapshotManifest = (id: string): string | undefined =>
+  restorableManifest(id) ?? restorableManifest(`${savepointsPrefix}${id}`);
+
+/** The id of the snapshot whose manifest is at `path`; the shortest that `snapshotManifest` takes. */
+export const snapshotId = (path: string): string =>
+  folderOf(path)
+    .replace(/\/$/, "")
+    .slice(isInSavepoint(path) ? savepointsPrefix.length : 0);
+
+/** Whether a file is the manifest of a savepoint. */
+export const isSavepointManifest = (path: string): boolean =>
+  isInSavepoint(path) && restorableManifest(path) === path;
 
 /** The folder that holds a manifest. */
 export const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);

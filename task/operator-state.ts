@@ -98,7 +98,8 @@ function dealt(
   });
 }
 
-interface Registered extends OperatorState {
+/** A state under its name, and the operator that it is of. */
+export interface Registered extends OperatorState {
   readonly uid: string;
   readonly name: string;
 }
@@ -135,6 +136,11 @@ export class OperatorStates {
       const elements = this.#register(uid, name, { ...carried, elements: () => elements });
       const bytes = approximateBytes(elements);
     }
+  }
+
+  /** Every state there is, carried on or registered. */
+  all(): readonly Registered[] {
+    return [...this.#states.values()];
   }
 
   freeze(): FrozenOperatorState[] {

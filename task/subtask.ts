@@ -30,6 +30,8 @@ import type {
   OpenChannel,
   OpenOutcome,
   RestOutcome,
+  StateAnswer,
+  StateQuery,
   SubtaskApi,
   TableAnswer,
   TableQuery,
@@ -248,6 +250,12 @@ export function subtaskClass(
           ? Array.from(table.entries(query.read), ([, row]) => row)
           : [table.read(query.read, query.key as never)].filter((row) => row !== undefined);
       return { kind: "rows", rows: encodeRows(rows), checkpoint: table.committedCheckpoint };
+    }
+
+    async readState(query: StateQuery): Promise<StateAnswer> {
+      const resting = this.#stored?.resting && this.#stored.attempt;
+      const run = resting === undefined ? this.#run : this.#rebuilt(resting);
+      return run?.task.readState(query) ?? { kind: "unknown" };
     }
 
     override async alarm(): Promise<void> {

@@ -45,6 +45,8 @@ import type {
   CheckpointAck,
   CheckpointDecline,
   ReceiverPosition,
+  StateAnswer,
+  StateQuery,
   StoredBatch,
   TaskActivity,
   TaskDeployment,
@@ -92,6 +94,7 @@ import {
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 import type { TaskImage } from "./image.ts";
 import { holdsState, stateBackendOf } from "./state-backend.ts";
+import { answerStateQuery } from "./state-query.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
 
 /** Milliseconds of work after which a task waits for `tick`, where barriers may overtake. */
@@ -384,6 +387,11 @@ export class Task {
 
   table(name: string): TableOperator | undefined {
     return this.#chain.tables.get(name);
+  }
+
+  /** A look into the state as it is now. */
+  readState(query: StateQuery): StateAnswer {
+    return answerStateQuery(this.#backend, this.#operatorStates, query);
   }
 
   /** Every subtask of the attempt is deployed: channels open, sources read. Repeatable. */

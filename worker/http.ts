@@ -26,6 +26,8 @@ import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { manualCheckpointRoutes } from "./routes/manual-checkpoints.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
+import { snapshotRoutes } from "./routes/snapshots.ts";
+import { stateRoutes } from "./routes/state.ts";
 import { tableRoutes } from "./routes/tables.ts";
 import { topicRoutes } from "./routes/topics.ts";
 import { vertexRoutes } from "./routes/vertices.ts";
@@ -74,6 +76,8 @@ export function httpApp(catalog: Catalog): Routes {
     savepointRoutes(),
     disposalRoutes(),
     forkRoutes(catalog),
+    snapshotRoutes(),
+    stateRoutes(),
     vertexRoutes(),
     tableRoutes(catalog),
     applicationRoutes(),

@@ -2,6 +2,8 @@
 // that has topics of its own.
 
 import {
+  aggregatingState,
+  avg,
   count,
   type DeadLetter,
   deadLetter,
@@ -11,6 +13,7 @@ import {
   type JobOptions,
   listState,
   mapState,
+  reducingState,
   rows,
   sum,
   table,
@@ -436,6 +439,46 @@ const generated = defineJob(
   quick,
 );
 
+/** Keeps of each key what it saw, in a state of every kind. */
+const remembering = defineJob(
+  "remembering",
+  (env) => {
+    env
+      .from(
+        topic<{ key: string | number | boolean; n: number }>("remembering", { partitions: 1 }),
+        {
+          uid: "records",
+        },
+      )
+      .keyBy(({ key }) => key)
+      .process(
+        {
+          state: {
+            last: valueState<{ n: number; big: bigint }>(),
+            all: listState<number>(),
+            visits: mapState<number, number>(),
+            most: reducingState((a: number, b: number) => Math.max(a, b)),
+            mean: aggregatingState(avg((n: number) => n)),
+            recent: valueState<number>({ ttl: "1 h" }),
+          },
+          emits: rows<{ key: string; n: number }>(),
+          process({ n }, { key, state, emit }) {
+            state.last.set({ n, big: BigInt(2 * n) });
+            state.all.add(n);
+            state.visits.set(n, (state.visits.get(n) ?? 0) + 1);
+            state.most.add(n);
+            state.mean.add(n);
+            state.recent.set(n);
+            emit({ key: `${typeof key} ${String(key)} ${n}`, n });
+          },
+        },
+        { uid: "memory" },
+      )
+      .to(table("seen"), { uid: "out" });
+  },
+  quick,
+);
+
 export const programs: readonly JobDefinition[] = [
   ...copies,
   evenOdd,
@@ -451,6 +494,7 @@ export const programs: readonly JobDefinition[] = [
   patient,
   chosen,
   generated,
+  remembering,
 ];
 
 let used = 0;

@@ -103,6 +103,13 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["POST /savepoint-disposal", "admin"],
   ["GET /savepoint-disposal/:triggerid", "read"],
 
+  ["GET /savepoints", "read"],
+  ["GET /savepoints/:id", "read"],
+  ["GET /jobs/:jobid/state", "read"],
+  ["GET /jobs/:jobid/state/:uid", "read"],
+  ["GET /jobs/:jobid/state/:uid/:state", "read"],
+  ["GET /jobs/:jobid/state/:uid/:state/:key", "read"],
+
   [vertex, "read"],
   [`${vertex}/accumulators`, "read"],
   [`${vertex}/backpressure`, "read"],

@@ -288,7 +288,7 @@ async function metricsOf(env: Env, job: JobId): Promise<Metrics> {
 }
 
 /** What the dispatcher knows of a job: 400 for what is no job id, 404 for an unknown job. */
-async function summaryOf(env: Env, text: string): Promise<JobSummary> {
+export async function summaryOf(env: Env, text: string): Promise<JobSummary> {
   if (!isJobId(text)) {
     throw new HttpError(400, `"${text}" is not a job id; it has 32 lower-case hex digits.`);
   }
