@@ -6,7 +6,7 @@
 //   D3. The alarm is set again before its work begins.
 
 import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
-import type { CheckpointRecord } from "../format/job-status.ts";
+import type { CheckpointRecord, SavepointAnswer, SavepointRequest } from "../format/job-status.ts";
 import { heartbeatInterval } from "../format/limits.ts";
 import { FormatError } from "../format/format-error.ts";
 import { decodeManifest, type Manifest } from "../format/manifest.ts";
@@ -17,6 +17,7 @@ import type {
   JobSubmission,
   RestOutcome,
 } from "../format/messages.ts";
+import { jobPrefix } from "../format/paths.ts";
 import { collectable } from "../coordinator/retention.ts";
 import type { Effect, Silence } from "../coordinator/effects.ts";
 import { Job } from "../coordinator/job.ts";
@@ -45,8 +46,8 @@ export class CoordinatorHost extends Host<State, CoordinatorInstance> {
   readonly deployment: () => Deployment;
   #seen = noManifests;
 
-  constructor(scene: Scene, deployment: () => Deployment) {
-    super("coordinator", scene, undefined);
+  constructor(name: string, scene: Scene, deployment: () => Deployment) {
+    super(name, scene, undefined);
     this.deployment = deployment;
   }
 
@@ -110,6 +111,14 @@ export class CoordinatorInstance extends Instance<State> {
     this.handle((job, now) => job.cancel(now).effects);
   }
 
+  savepoint(request: SavepointRequest): SavepointAnswer {
+    const job = this.#job;
+    if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+    const { answer, effects } = job.savepoint(request, this.#now());
+    this.#perform(effects);
+    return answer;
+  }
+
   alarm(): void {
     this.#alarmAt = undefined;
     const job = this.#job;
@@ -130,7 +139,6 @@ export class CoordinatorInstance extends Instance<State> {
 
   #performOne(effect: Effect): void {
     const { checks } = this.#deployment;
-    const store = this.#store;
     switch (effect.kind) {
       case "persist": {
         const { record, ended, forgotten } = effect;
@@ -145,14 +153,14 @@ export class CoordinatorInstance extends Instance<State> {
         const fail = (damaged: boolean, message: string): void =>
           this.handle((job, now) => job.manifestFailed(attempt, { damaged, message }, now));
         return this.send(() =>
-          store.get(this, checkpoint.path, {
+          this.#storeOf(checkpoint.path).get(this, checkpoint.path, {
             done: (bytes) => {
               if (bytes === undefined) {
                 const { path } = checkpoint;
                 if (!this.#deployment.bucket.isDamaged(path)) checks.missing(path, attempt);
                 return fail(true, `${path} is not in the bucket.`);
               }
-              const manifest = manifestOf(bytes);
+              const manifest = manifestOf(bytes, checkpoint.path);
               if (typeof manifest === "string") return fail(true, manifest);
               this.handle((job, now) => job.manifestLoaded(attempt, manifest, now));
             },
@@ -199,7 +207,7 @@ export class CoordinatorInstance extends Instance<State> {
         const recovered = (exists: boolean): void =>
           this.handle((job, now) => job.recovered(candidate, exists, now));
         return this.send(() =>
-          store.get(this, candidate.path, {
+          this.#storeOf(candidate.path).get(this, candidate.path, {
             done: (bytes) => recovered(bytes !== undefined),
             failed: () => recovered(false),
           }),
@@ -243,7 +251,7 @@ export class CoordinatorInstance extends Instance<State> {
         return;
       case "deleteFiles":
         return this.send(() =>
-          this.#delete(effect.paths, {
+          this.#delete(this.#store, effect.paths, {
             done: () => {},
             failed: () => this.handle((job, now) => job.notDeleted(now)),
           }),
@@ -254,6 +262,7 @@ export class CoordinatorInstance extends Instance<State> {
           this.#deployment.bucket.list(this, {
             done: (paths) =>
               this.#delete(
+                this.#deployment.bucket,
                 paths.filter((path) => path.startsWith(folder)),
                 {
                   done: () => this.handle((job, now) => job.folderDeleted(folder, now)),
@@ -268,9 +277,9 @@ export class CoordinatorInstance extends Instance<State> {
         const { job } = this.#stored!.record;
         const reachable = new Set(effect.reachable);
         return this.send(() =>
-          store.list(this, {
+          this.#store.list(this, {
             done: (paths) =>
-              this.#delete(collectable({ job, reachable, upTo: effect.upTo }, paths), {
+              this.#delete(this.#store, collectable({ job, reachable, upTo: effect.upTo }, paths), {
                 done: () => this.handle((current, now) => current.swept(effect.upTo, now)),
                 failed: () => {},
               }),
@@ -298,7 +307,7 @@ export class CoordinatorInstance extends Instance<State> {
 
   /** As `coordinator/manifest-store.ts` does it: what was answered is made unambiguous. */
   #publish(path: string, bytes: Uint8Array, tell: (outcome: Published) => void): void {
-    const store = this.#store;
+    const store = this.#storeOf(path);
     const look = (): void =>
       store.get(this, path, {
         done: (found) => {
@@ -315,14 +324,22 @@ export class CoordinatorInstance extends Instance<State> {
   }
 
   #delete(
+    store: ManifestStore,
     paths: readonly string[],
     on: { readonly done: () => void; readonly failed: () => void },
   ): void {
     if (paths.length === 0) return on.done();
-    this.#store.delete(this, paths.slice(0, deleteBatch), {
-      done: () => this.#delete(paths.slice(deleteBatch), on),
+    store.delete(this, paths.slice(0, deleteBatch), {
+      done: () => this.#delete(store, paths.slice(deleteBatch), on),
       failed: on.failed,
     });
+  }
+
+  /** Where that file is: savepoints and other jobs' are in the bucket, wherever this one's are. */
+  #storeOf(path: string): ManifestStore {
+    const job = this.#job;
+    const isOwn = job !== undefined && path.startsWith(jobPrefix(job.id));
+    return isOwn ? this.#store : this.#deployment.bucket;
   }
 
   /** Where manifests are, as the job is configured. */
@@ -390,9 +407,9 @@ export class CoordinatorInstance extends Instance<State> {
 }
 
 /** Or what is wrong with the bytes. */
-function manifestOf(bytes: Uint8Array): Manifest | string {
+function manifestOf(bytes: Uint8Array, path: string): Manifest | string {
   try {
-    return decodeManifest(bytes);
+    return decodeManifest(bytes, path);
   } catch (error) {
     if (error instanceof FormatError) return error.message;
     throw error;

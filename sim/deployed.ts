@@ -1,50 +1,40 @@
-// One job in virtual time: its objects, its topics and the bucket, a client that submits and cancels
-// it, and what befalls all of them together. What it is fed and what must hold is said elsewhere.
+// One job on a platform: its objects, and a client that submits it, asks it for savepoints and cancels
+// it. What it is fed and what must hold is said elsewhere.
 
 import { planOf } from "../coordinator/plan.ts";
-import { jobIdFrom, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import { jobIdFrom, type JobId, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import type { SavepointAnswer, SavepointRequest } from "../format/job-status.ts";
+import type { JobSubmission } from "../format/messages.ts";
 import { type ExecutionPlan, tasksOf, vertexOf } from "../format/plan.ts";
 import type { JobDefinition } from "../stream/job.ts";
-import { Bucket } from "./bucket.ts";
-import { Clock } from "./clock.ts";
+import type { Bucket } from "./bucket.ts";
 import { CoordinatorHost, type CoordinatorInstance } from "./coordinator.ts";
 import type { Deployment, Observer } from "./deployment.ts";
-import { type FaultRates, Faults } from "./faults.ts";
-import type { Scene } from "./host.ts";
 import { call } from "./network.ts";
-import { Prng } from "./prng.ts";
+import type { Neighbour, Platform } from "./platform.ts";
 import { SubtaskHost } from "./subtask.ts";
-import { Topics } from "./topics.ts";
-
-/** Milliseconds between two occasions for everything to be killed at once. */
-const disasterEvery = 100;
-
-/** Milliseconds between two occasions for memory that is not needed to be taken. */
-const evictEvery = 4_000;
+import type { Topics } from "./topics.ts";
 
 /** What an observer may look at whenever it likes. */
 export interface Seen {
+  readonly job: JobId;
   readonly plan: ExecutionPlan;
   readonly topics: Topics;
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
 export interface DeployedOptions<O extends Observer> {
-  readonly seed: number;
-  readonly faults: FaultRates;
-  /** `faults` may be drawn from in the code of the job. */
-  readonly definition: (faults: Faults) => JobDefinition;
+  readonly definition: JobDefinition;
   readonly rowCost?: Deployment["rowCost"];
   /** Less than a job may ask for itself; what it asks for where absent. */
   readonly memoryBudget?: number;
+  readonly restore?: JobSubmission["restore"];
   readonly observe: (seen: Seen) => O;
-  readonly log: ((line: string) => void) | undefined;
 }
 
-export class Deployed<O extends Observer> implements Deployment {
-  readonly clock = new Clock(1_700_000_000_000);
-  readonly faults: Faults;
-  readonly scene: Scene;
+export class Deployed<O extends Observer> implements Deployment, Neighbour {
+  readonly id: JobId;
+  readonly platform: Platform;
   readonly definition: JobDefinition;
   readonly plan: ExecutionPlan;
   readonly rowCost: Deployment["rowCost"];
@@ -54,47 +44,37 @@ export class Deployed<O extends Observer> implements Deployment {
   readonly coordinator: CoordinatorHost;
   readonly #subtasks = new Map<TaskKey, SubtaskHost>();
   #isSubmitted = false;
-  /** What objects did last that costs something. */
-  #stirred: { readonly at: number; readonly what: string } | undefined;
 
-  constructor(options: DeployedOptions<O>) {
-    const { seed, faults, definition, rowCost, memoryBudget, observe, log } = options;
-    const { clock } = this;
-    const start = clock.now;
-    this.faults = new Faults(faults, new Prng(seed ^ 0x2545f491));
-    this.scene = {
-      clock,
-      faults: this.faults,
-      log: log && ((line) => log(`${String(clock.now - start).padStart(7)} ${line}`)),
-      stirred: (what) => (this.#stirred = { at: clock.now, what }),
-    };
-    this.definition = definition(this.faults);
-    this.plan = planOf(this.definition.graph);
+  constructor(platform: Platform, options: DeployedOptions<O>) {
+    const { definition, rowCost, memoryBudget, restore, observe } = options;
+    const { scene, topics, bucket, jobs } = platform;
+    this.id = jobIdFrom(new Uint8Array(16).fill(7 + jobs));
+    this.platform = platform;
+    this.definition = definition;
+    this.plan = planOf(definition.graph);
     this.rowCost = rowCost ?? {};
-    this.topics = new Topics(this.scene, (task) => this.subtask(task));
-    const files = new Map<string, Uint8Array>();
-    this.checks = observe({ plan: this.plan, topics: this.topics, files });
-    this.bucket = new Bucket(this.scene, files, this.checks);
-    this.coordinator = new CoordinatorHost(this.scene, () => this);
+    this.topics = topics;
+    this.bucket = bucket;
+    this.checks = observe({ job: this.id, plan: this.plan, topics, files: bucket.files });
+    // In a trace, the objects of the first job are known by their own names alone.
+    const of = jobs === 0 ? "" : `job ${jobs + 1}: `;
+    this.coordinator = new CoordinatorHost(`${of}coordinator`, scene, () => this);
     for (const task of tasksOf(this.plan)) {
-      const title = `${vertexOf(this.plan, task.vertex).operators[0]}/${task.index}`;
-      this.#subtasks.set(taskKey(task), new SubtaskHost(task, title, this.scene, () => this));
+      const title = `${of}${vertexOf(this.plan, task.vertex).operators[0]}/${task.index}`;
+      this.#subtasks.set(taskKey(task), new SubtaskHost(task, title, scene, () => this));
     }
-    const job = jobIdFrom(new Uint8Array(16).fill(7));
-    const { config: asked } = this.definition.graph;
+    const { config: asked } = definition.graph;
     const state = { ...asked.state, ...(memoryBudget !== undefined && { memoryBudget }) };
-    const submission = { job, plan: this.plan, config: { ...asked, state } };
+    const config = { ...asked, state };
+    const submission = { job: this.id, plan: this.plan, config, ...(restore && { restore }) };
     this.#asClient((instance) => instance.submit(submission), {
       done: () => (this.#isSubmitted = true),
     });
-    this.#disasters();
-    this.#evictions();
+    platform.add(this);
   }
 
-  /** What any object did last that costs something, if that was after `since`. */
-  stirredAfter(since: number): string | undefined {
-    const { at = 0, what } = this.#stirred ?? {};
-    return at > since ? what : undefined;
+  get watch(): O {
+    return this.checks;
   }
 
   subtask(task: TaskId): SubtaskHost {
@@ -111,63 +91,37 @@ export class Deployed<O extends Observer> implements Deployment {
   }
 
   cancel(): void {
-    this.scene.log?.("client: cancels");
+    this.platform.scene.log?.("client: cancels");
     this.#asClient((instance) => instance.cancel(), { onlyIf: () => this.#isSubmitted });
   }
 
-  /** Nothing goes wrong any more, and nobody goes on who was replaced. */
-  heal(): void {
-    this.scene.log?.("no more faults");
-    this.faults.heal();
-    for (const host of [this.coordinator, ...this.subtasks]) host.buryZombies();
+  savepoint(request: SavepointRequest, answered: (answer: SavepointAnswer) => void): void {
+    const { trigger, ends = "go on" } = request;
+    this.platform.scene.log?.(`client: asks for savepoint ${trigger} of ${this.id}, to ${ends}`);
+    this.#asClient((instance) => instance.savepoint(request), {
+      onlyIf: () => this.#isSubmitted,
+      done: answered,
+    });
   }
 
   /** Tries again until it is answered. */
-  #asClient(
-    ask: (instance: CoordinatorInstance) => void,
-    { onlyIf, done }: { readonly onlyIf?: () => boolean; readonly done?: () => void },
+  #asClient<T>(
+    ask: (instance: CoordinatorInstance) => T,
+    { onlyIf, done }: { readonly onlyIf?: () => boolean; readonly done?: (answer: T) => void },
   ): void {
-    const { clock } = this;
+    const { scene } = this.platform;
+    const { clock } = scene;
     const again = (): void => {
       if (onlyIf?.() === false) return clock.later(50, again);
       call(
-        this.scene,
+        scene,
         undefined,
         this.coordinator,
         "crashCoordinator",
-        (instance, reply) => {
-          ask(instance);
-          reply(true);
-        },
-        { answered: () => done?.(), lost: () => clock.later(50, again) },
+        (instance, reply: (answer: T) => void) => reply(ask(instance)),
+        { answered: (answer) => done?.(answer), lost: () => clock.later(50, again) },
       );
     };
     again();
-  }
-
-  /** Memory that nobody needs is taken at any time; that is no fault. */
-  #evictions(): void {
-    this.clock.later(evictEvery, () => {
-      const asleep = [this.coordinator, ...this.subtasks].filter(
-        ({ awake }) => awake?.isAsleep === true,
-      );
-      const takesAll = this.faults.prng.chance(0.3);
-      for (const host of asleep) {
-        if (takesAll || this.faults.prng.chance(0.3)) host.crash({ mayHaunt: false });
-      }
-      this.#evictions();
-    });
-  }
-
-  #disasters(): void {
-    this.clock.later(disasterEvery, () => {
-      if (!this.faults.areOn) return;
-      if (this.faults.strikes("crashAll", disasterEvery / 1_000)) {
-        this.scene.log?.("everything is killed");
-        for (const host of this.subtasks) host.crash({ mayHaunt: false });
-        this.coordinator.crash({ mayHaunt: false });
-      }
-      this.#disasters();
-    });
   }
 }

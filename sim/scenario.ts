@@ -8,6 +8,7 @@ import { decodeManifest } from "../format/manifest.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { Deployed } from "./deployed.ts";
 import type { Observer } from "./deployment.ts";
+import { Platform } from "./platform.ts";
 import { type FaultRates, noFaults } from "./faults.ts";
 
 export interface ScenarioOptions {
@@ -20,21 +21,21 @@ export interface ScenarioOptions {
 }
 
 export class Scenario {
+  readonly #platform: Platform;
   readonly #deployed: Deployed<Watch>;
 
   constructor({ seed, definition, rowCost, faults }: ScenarioOptions) {
-    this.#deployed = new Deployed({
-      seed,
-      faults: { ...noFaults, ...faults },
-      definition: () => definition,
+    const drawn = { ...noFaults, ...faults };
+    this.#platform = new Platform({ seed, faults: drawn, log: undefined });
+    this.#deployed = new Deployed(this.#platform, {
+      definition,
       ...(rowCost !== undefined && { rowCost }),
       observe: ({ files }) => new Watch(files),
-      log: undefined,
     });
   }
 
   get now(): number {
-    return this.#deployed.clock.now;
+    return this.#platform.clock.now;
   }
 
   /** As of the last durable write; undefined before the first. */
@@ -62,14 +63,14 @@ export class Scenario {
 
   /** Lets time pass, up to `forMs` or until something holds, which is looked at every so often. */
   run(forMs: number, until?: () => boolean, every = 50): void {
-    if (until === undefined) return this.#deployed.clock.run(forMs);
+    if (until === undefined) return this.#platform.clock.run(forMs);
     for (let passed = 0; passed < forMs && !until(); passed += every) {
-      this.#deployed.clock.run(every);
+      this.#platform.clock.run(every);
     }
   }
 
   heal(): void {
-    this.#deployed.heal();
+    this.#platform.heal();
   }
 
   /** The rows of a table over all subtasks that are awake. */

@@ -17,7 +17,7 @@ import type {
   OperatorStateHandle,
   TaskStateHandle,
 } from "../format/state-handle.ts";
-import { type Held, keyText, type View } from "./reference.ts";
+import { type Held, keyText, type View } from "./views.ts";
 
 /** An entry of a segment; `held` is undefined where it says that the key is gone. */
 interface Entry {

@@ -5,7 +5,7 @@
 //   P2. No append waits for a subscriber, and no call stands in the way of the next one.
 
 import { decodeRows, encodeRows } from "../format/batch.ts";
-import { type Offset, offset, type TaskId } from "../format/ids.ts";
+import { type Offset, offset } from "../format/ids.ts";
 import { readWait } from "../format/limits.ts";
 import type { StoredBatch, TopicSubscription } from "../format/messages.ts";
 import type { Commit } from "../task/commits.ts";
@@ -32,7 +32,7 @@ interface Partition {
 
 export class Topics {
   readonly #scene: Scene;
-  readonly #subtask: (task: TaskId) => SubtaskHost;
+  readonly #subtask: (of: TopicSubscription) => SubtaskHost;
   readonly #partitions = new Map<string, Partition>();
   /** Ids of what tasks have appended, with the digests. */
   readonly #committed = new Map<string, number>();
@@ -40,7 +40,7 @@ export class Topics {
   /** Told of every subscription: a job is about to rest. */
   whenSubscribed: () => void = () => {};
 
-  constructor(scene: Scene, subtask: (task: TaskId) => SubtaskHost) {
+  constructor(scene: Scene, subtask: (of: TopicSubscription) => SubtaskHost) {
     this.#scene = scene;
     this.#subtask = subtask;
   }
@@ -139,7 +139,7 @@ export class Topics {
     call(
       this.#scene,
       undefined,
-      this.#subtask(due.task),
+      this.#subtask(due),
       "crashSubtask",
       (instance, reply) => reply(instance.appended(due.attempt, due.partition)),
       patience(this.#scene, callInterval, { answered, lost, timedOut: lost }),

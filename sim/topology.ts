@@ -22,6 +22,7 @@ import {
 import type { JobOptions } from "../stream/config.ts";
 import type { DataStream } from "../stream/data-stream.ts";
 import type { JobDefinition } from "../stream/job.ts";
+import type { Topic } from "../stream/topic.ts";
 import type { ProcessFunction } from "../stream/process.ts";
 import { besideRules, keepRule, type Rules, rulesOf, type RulesShape } from "./broadcast-side.ts";
 
@@ -59,12 +60,23 @@ export type StageKind = "aggregate" | "reduce" | "process";
 export type KeyShape = "text" | "number" | "tuple";
 
 export interface StepShape {
+  /** Among the steps of its place, for as long as the job's code changes. */
+  readonly id: number;
   readonly kind: StepKind;
   readonly parallelism: number;
+  /** What a `map` adds: another one is another function. */
+  readonly version?: number;
 }
 
 export interface StageShape {
   readonly kind: StageKind;
+  readonly parallelism: number;
+}
+
+export interface TableShape {
+  /** Its own, for as long as the job's code changes. */
+  readonly id: number;
+  readonly of: "items" | "first" | "second" | "apart";
   readonly parallelism: number;
 }
 
@@ -82,17 +94,19 @@ export interface Topology {
   readonly key: KeyShape;
   readonly stages: readonly StageShape[];
   /** What each table shows: the items, the rows of a stage, or the items of the source apart. */
-  readonly tables: readonly {
-    readonly of: "items" | "first" | "second" | "apart";
-    readonly parallelism: number;
-  }[];
+  readonly tables: readonly TableShape[];
   /** Broadcast, where there is any. */
   readonly rules?: RulesShape;
 }
 
 export const sourceUid = (source: number): string => `source-${source}`;
 export const stageUid = (stage: number): string => `stage-${stage}`;
-export const tableName = (at: number): string => `table-${at}`;
+export const tableUid = ({ id }: TableShape): string => `out-${id}`;
+export const tableName = ({ id }: TableShape): string => `table-${id}`;
+/** Where steps are: behind a source, or behind the union of the sources. */
+export const afterUnion = "after";
+export const behindSource = (source: number): string => `before-${source}`;
+export const stepUid = (place: string, { id }: StepShape): string => `${place}-${id}`;
 
 // Pure functions: what the program runs and the reference runs.
 
@@ -105,7 +119,9 @@ export const scramble = (value: number): number => {
 export const isRejected = (item: Item): boolean => scramble(item.id + 17) % 5 === 0;
 
 export const stepFunctions = {
-  map: (item: Item): Item => ({ ...item, v: (item.v * 3 + 1) % 1_000 }),
+  map:
+    (version: number) =>
+    (item: Item): Item => ({ ...item, v: (item.v * 3 + 1 + version) % 1_000 }),
   filter: (item: Item): boolean => scramble(item.id + 11) % 6 !== 0,
   reject: (item: Item): Item => {
     if (isRejected(item)) throw new RangeError(`${item.id} is no good`);
@@ -179,26 +195,30 @@ const latestParts: Aggregate<Stat, Parts, Parts> = {
   result: (held) => held,
 };
 
-/** `stumble` is called by the code of single rows, and may throw. */
+/**
+ * `stumble` is called by the code of single rows, and may throw; `lettersTo` is where rejected rows of
+ * all steps go.
+ */
 export const definitionOf = (
   topology: Topology,
   options: JobOptions,
-  stumble: () => void,
+  { stumble, lettersTo }: { readonly stumble: () => void; readonly lettersTo: string },
 ): JobDefinition =>
   defineJob(
     "world",
     (env) => {
+      const letters = lettersTopic(lettersTo);
       const streams = topology.sources.map(({ partitions, parallelism, steps }, at) =>
         stepped(
           env.from(topic<Item>(`topic-${at}`, { partitions }), { uid: sourceUid(at), parallelism }),
           steps,
-          { name: `before-${at}`, stumble },
+          { place: behindSource(at), stumble, letters },
         ),
       );
       const [first, ...others] = streams.filter((_, at) => !topology.sources[at]!.isApart);
       let items = others.length === 0 ? first! : first!.union(...others);
       if (topology.rebalance) items = items.rebalance();
-      items = stepped(items, topology.steps, { name: "after", stumble });
+      items = stepped(items, topology.steps, { place: afterUnion, stumble, letters });
       const broadcast = rulesOf(env, topology);
       const at = topology.rules?.at;
       if (broadcast && typeof at === "object") {
@@ -208,26 +228,33 @@ export const definitionOf = (
       const beside = at === "first stage" ? broadcast : undefined;
       const stats = one && firstStage(items, topology.key, one, { stumble, broadcast: beside });
       const grouped = stats && two && secondStage(stats, two);
-      topology.tables.forEach(({ of, parallelism }, at) => {
-        const to = { uid: `out-${at}`, parallelism };
-        const name = tableName(at);
+      for (const shape of topology.tables) {
+        const { of, parallelism } = shape;
+        const to = { uid: tableUid(shape), parallelism };
+        const name = tableName(shape);
         const byId = table(name, { key: (item: Item) => item.id });
         if (of === "items") items.to(byId, to);
         else if (of === "apart") streams.at(-1)!.to(byId, to);
         else if (of === "first") stats!.to(table(name), to);
         else grouped!.to(table(name), to);
-      });
+      }
     },
     options,
   );
 
-/** Where rejected rows of all steps go. */
-export const deadLetters = topic<DeadLetter<Item>>("dead-letters", { partitions: 2 });
+export const lettersTopic = (name: string): Topic<DeadLetter<Item>> =>
+  topic<DeadLetter<Item>>(name, { partitions: 2 });
+
+interface StepPlace {
+  readonly place: string;
+  readonly stumble: () => void;
+  readonly letters: Topic<DeadLetter<Item>>;
+}
 
 function stepped(
   stream: DataStream<Item>,
   steps: readonly StepShape[],
-  { name, stumble }: { readonly name: string; readonly stumble: () => void },
+  { place, stumble, letters }: StepPlace,
 ): DataStream<Item> {
   const careless =
     <T>(run: (item: Item) => T) =>
@@ -235,12 +262,13 @@ function stepped(
       stumble();
       return run(item);
     };
-  return steps.reduce((before, { kind, parallelism }, at) => {
-    const options = { uid: `${name}-${at}`, parallelism };
-    if (kind === "map") return before.map(careless(stepFunctions.map), options);
+  return steps.reduce((before, step) => {
+    const { kind, parallelism, version = 0 } = step;
+    const options = { uid: stepUid(place, step), parallelism };
+    if (kind === "map") return before.map(careless(stepFunctions.map(version)), options);
     if (kind === "filter") return before.filter(careless(stepFunctions.filter), options);
     if (kind === "reject") {
-      return before.map(stepFunctions.reject, { ...options, onError: deadLetter(deadLetters) });
+      return before.map(stepFunctions.reject, { ...options, onError: deadLetter(letters) });
     }
     return before.flatMap(careless(stepFunctions.flatMap), options);
   }, stream);

@@ -4,6 +4,7 @@
 import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
 import { drawRules, drawRulesArrivals } from "./broadcast-side.ts";
 import { type FaultRates, noFaults } from "./faults.ts";
+import { drawMoves, type JobShape, type Move } from "./moves.ts";
 import { Prng } from "./prng.ts";
 import {
   type KeyShape,
@@ -11,6 +12,8 @@ import {
   stageUid,
   type StepKind,
   type StepShape,
+  type TableShape,
+  tableUid,
   type Topology,
 } from "./topology.ts";
 
@@ -22,34 +25,36 @@ export interface Arrival {
   readonly items: readonly { readonly k: number; readonly v: number }[];
 }
 
-export interface World {
-  readonly seed: number;
-  readonly topology: Topology;
-  readonly options: JobOptions & {
-    readonly checkpointing: CheckpointOptions & {
-      readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
-      readonly storage: "inline" | "r2";
-    };
-    readonly restart: RestartOptions;
+export type WorldOptions = JobOptions & {
+  readonly maxParallelism: number;
+  readonly checkpointing: CheckpointOptions & {
+    readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
+    readonly storage: "inline" | "r2";
   };
+  readonly restart: RestartOptions;
+};
+
+/** The job that a world begins with, and what happens to it. */
+export interface World extends JobShape<WorldOptions> {
+  readonly seed: number;
   readonly arrivals: readonly Arrival[];
   readonly faults: FaultRates;
-  /** Bytes of state that a subtask may have in memory: beside the least cache, rows are written at once. */
-  readonly memoryBudget: number;
   /** Milliseconds per row of operators that are slow. */
   readonly rowCost: Readonly<Record<string, number>>;
   /** Milliseconds with faults. */
   readonly duration: number;
   /** Whether the input has silences in which the job comes to rest, and must rest in the end. */
   readonly rests: boolean;
+  /** In the order of their times. */
+  readonly moves: readonly Move<WorldOptions>[];
   /** When a file of a retained checkpoint is damaged. */
   readonly damages: readonly number[];
   /** Checkpoints that must complete after the faults. */
   readonly checkpointsAfter: number;
   /** Milliseconds between two reads of the tables. */
   readonly readEvery: number;
-  /** Whether the job is cancelled in the end, and when it is cancelled in the midst of faults. */
-  readonly ending: "running" | "cancelled" | "cancelled under faults";
+  /** Whether the job is cancelled in the end, or stopped with a savepoint, or cancelled amid the faults. */
+  readonly ending: "running" | "cancelled" | "cancelled under faults" | "stopped";
 }
 
 /** @param only worlds of that size; the same seed is then another world */
@@ -61,8 +66,14 @@ export function drawWorld(seed: number, only?: Size): World {
   const world = drawAwake(seed, prng, size);
   const sleepy = new Prng(Math.imul(seed, 0x85ebca6b) ^ 0x7f4a7c15);
   sleepy.next();
-  if (size !== "large" && sleepy.chance(restingShare)) return withSilences(world, sleepy);
-  return sleepy.chance(damagedShare) ? withDamage(world, sleepy) : world;
+  const moving = new Prng(Math.imul(seed, 0xc2b2ae35) ^ 0x27d4eb2f);
+  moving.next();
+  if (size !== "large" && sleepy.chance(restingShare)) {
+    return withSavepoints(withSilences(world, sleepy), moving, restingSavepointsShare);
+  }
+  if (sleepy.chance(damagedShare)) return withDamage(world, sleepy);
+  if (size !== "large" && moving.chance(movingShare)) return withMoves(world, moving);
+  return withSavepoints(world, moving, savepointsShare);
 }
 
 /** Of the worlds that are not large: a rest takes virtual minutes, and events while it comes. */
@@ -70,6 +81,11 @@ const restingShare = 0.04;
 
 /** Of the others. */
 const damagedShare = 0.06;
+
+/** Of the rest: those in which other jobs go on where the first stood, and those with savepoints only. */
+const movingShare = 0;
+const savepointsShare = 0;
+const restingSavepointsShare = 0;
 
 /** A world whose input never stops for long. */
 function drawAwake(seed: number, prng: Prng, size: Size): World {
@@ -102,6 +118,7 @@ function drawAwake(seed: number, prng: Prng, size: Size): World {
     rowCost: drawRowCost(prng, topology),
     duration,
     rests: false,
+    moves: [],
     damages: [],
     checkpointsAfter: prng.pick([1, 1, 2]),
     readEvery: prng.pick([30, 60, 200]),
@@ -170,6 +187,60 @@ function withDamage(world: World, prng: Prng): World {
   };
 }
 
+/** The same world with savepoints that change nothing, in some. */
+function withSavepoints(world: World, prng: Prng, share: number): World {
+  if (!prng.chance(share)) return world;
+  const times = Array.from({ length: prng.pick([1, 1, 2, 4]) }, () => prng.below(world.duration));
+  const moves = times.toSorted((a, b) => a - b).map((at) => ({ kind: "savepoint" as const, at }));
+  return { ...world, moves };
+}
+
+/**
+ * The same world, several times as long, in which other jobs go on where the one before stood: at other
+ * sizes, in changed code, differently configured.
+ */
+function withMoves(world: World, prng: Prng): World {
+  const kinds = Array.from({ length: prng.pick([1, 1, 2, 3]) }, () => prng.pick(hopKinds));
+  const { mode } = world.options.checkpointing;
+  const optionsOf = (at: number, { checkpointing, ...drawn }: WorldOptions): WorldOptions => ({
+    ...drawn,
+    maxParallelism: world.options.maxParallelism,
+    // What ends before its time, or does not get on, goes nowhere.
+    restart: { strategy: "fixed-delay", attempts: 1_000_000, delay: prng.pick([0, 20, 100]) },
+    checkpointing: {
+      ...checkpointing,
+      mode,
+      tolerableFailures: tolerant,
+      timeout: prng.pick([1_000, 2_000, 10_000]),
+      ...(mode === "AT_LEAST_ONCE" && { unaligned: false }),
+      ...(kinds[at] === "retained" && { retention: "RETAIN_ON_CANCELLATION", storage: "r2" }),
+    },
+  });
+  const own = optionsOf(0, world.options);
+  const moves = drawMoves(prng, { ...world, options: own }, kinds, (at) =>
+    optionsOf(at, drawOptions(prng)),
+  );
+  const isInRows = moves.some(
+    (move) => move.kind !== "savepoint" && move.next.options.state?.backend === "sqlite",
+  );
+  const { arrivals, duration, faults } = world;
+  return {
+    ...world,
+    options: own,
+    moves,
+    arrivals: arrivals.map((arrival) => ({
+      ...arrival,
+      at: arrival.at + duration * prng.below(kinds.length + 1),
+    })),
+    duration: duration * (kinds.length + 1),
+    faults: { ...faults, ...(isInRows && { zombie: 0 }) },
+    ending: prng.pick(["cancelled", "stopped", "stopped"]),
+  };
+}
+
+/** Most stop with a savepoint. */
+const hopKinds = ["stop", "stop", "stop", "cancel", "branch", "retained"] as const;
+
 /** How much there is of everything, from the least to the most. */
 const sizes = {
   small: {
@@ -212,18 +283,18 @@ function drawSize(prng: Prng): Size {
 function drawTopology(prng: Prng, size: Size): Topology {
   const { sources: counts, partitions, extras, ...most } = sizes[size];
   const parallelism = (): number => prng.pick(most.parallelism);
-  const step = (): StepShape => ({
+  const step = (): Omit<StepShape, "id"> => ({
     kind: prng.pick<StepKind>(["map", "filter", "flatMap", "reject"]),
     parallelism: parallelism(),
   });
   const sources: Topology["sources"][number][] = Array.from({ length: prng.pick(counts) }, () => ({
     partitions: prng.between(1, partitions),
     parallelism: parallelism(),
-    steps: [
+    steps: numbered([
       // In the chain of the source, so that rows are rejected in small worlds as well.
       ...(prng.chance(0.3) ? [{ kind: "reject" as const, parallelism: 1 }] : []),
       ...(prng.chance(0.75 * extras) ? [step()] : []),
-    ],
+    ]),
   }));
   const stageCount = prng.pick([0, 1, 1, 1, 2]);
   const stages = Array.from({ length: stageCount }, () => ({
@@ -232,7 +303,7 @@ function drawTopology(prng: Prng, size: Size): Topology {
   }));
   const rebalance = prng.chance(0.6 * extras);
   const shows = (["items", "first", "second"] as const).slice(0, stageCount + 1);
-  const tables: Topology["tables"][number][] = [{ of: shows.at(-1)!, parallelism: parallelism() }];
+  const tables: Omit<TableShape, "id">[] = [{ of: shows.at(-1)!, parallelism: parallelism() }];
   if (prng.chance(extras / 2)) tables.push({ of: prng.pick(shows), parallelism: parallelism() });
   const last = sources.at(-1)!;
   if (sources.length > 1 && prng.chance(0.4)) {
@@ -242,14 +313,17 @@ function drawTopology(prng: Prng, size: Size): Topology {
   return {
     sources,
     rebalance,
-    steps: rebalance || prng.chance(extras) ? [step()] : [],
+    steps: numbered(rebalance || prng.chance(extras) ? [step()] : []),
     key: prng.pick<KeyShape>(["text", "text", "number", "tuple"]),
     stages,
-    tables,
+    tables: numbered(tables),
   };
 }
 
-function drawOptions(prng: Prng): World["options"] {
+const numbered = <T>(shapes: readonly T[]): (T & { readonly id: number })[] =>
+  shapes.map((shape, id) => ({ ...shape, id }));
+
+function drawOptions(prng: Prng): WorldOptions {
   const isTolerant = prng.chance(0.7);
   const mode = prng.chance(0.12) ? "AT_LEAST_ONCE" : "EXACTLY_ONCE";
   const unaligned = mode === "EXACTLY_ONCE" && prng.chance(0.3);
@@ -281,7 +355,7 @@ function drawOptions(prng: Prng): World["options"] {
  * A job with much to catch up on, little time for a checkpoint and no failure to spare begins anew for
  * ever, in any engine.
  */
-function attainable(options: World["options"], size: Size): World["options"] {
+function attainable(options: WorldOptions, size: Size): WorldOptions {
   const { checkpointing } = options;
   if (size === "small" || checkpointing?.tolerableFailures === tolerant) return options;
   return { ...options, checkpointing: { ...checkpointing, timeout: 10_000 } };
@@ -334,7 +408,7 @@ function drawArrivals(prng: Prng, { sources }: Topology, duration: number, size:
 /** Where one operator is slow, rows wait in front of it, up to the sources. */
 function drawRowCost(prng: Prng, { stages, tables }: Topology): World["rowCost"] {
   if (!prng.chance(0.12)) return {};
-  const uids = [...stages.map((_, at) => stageUid(at + 1)), ...tables.map((_, at) => `out-${at}`)];
+  const uids = [...stages.map((_, at) => stageUid(at + 1)), ...tables.map(tableUid)];
   return { [prng.pick(uids)]: prng.pick([0.3, 1, 5]) };
 }
 

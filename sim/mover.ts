@@ -1,0 +1,202 @@
+// Carries out the moves of a world, one after the other: asks for savepoints, waits for what becomes of
+// them, starts the jobs that go on from them.
+//   X9. A request is accepted, and repeated it is the same request. One whose savepoint failed has
+//       changed nothing, and may be followed by another.
+//   X10. A job that a savepoint has stopped is FINISHED, or CANCELED where it was to be; every letter of
+//        the records below the savepoint is in its topic then, and no other.
+//   X11. A program that fits a savepoint is started from it. One that leaves state behind is told so, and
+//        is started where it may.
+
+import { misfits } from "../coordinator/changed-code.ts";
+import { decodeManifest } from "../format/manifest.ts";
+import type { JobSubmission } from "../format/messages.ts";
+import { planOf } from "../coordinator/plan.ts";
+import type { Cut } from "./cut.ts";
+import { JobRun } from "./job-run.ts";
+import type { Lineage } from "./lineage.ts";
+import type { Hop, Move } from "./moves.ts";
+import type { Platform } from "./platform.ts";
+import { definitionOf } from "./topology.ts";
+import { must, Violation } from "./violation.ts";
+import type { World, WorldOptions } from "./world.ts";
+
+/** Milliseconds between two looks at what has become of a request. */
+const lookEvery = 20;
+
+export class Mover {
+  readonly #platform: Platform;
+  readonly #world: World;
+  readonly #started: number;
+  readonly #begun: (job: JobRun) => void;
+  readonly #left: Move<WorldOptions>[];
+  #head: JobRun;
+  #triggers = 0;
+  #doing: string | undefined;
+
+  /** @param begun told of every job that is started after the first */
+  constructor(platform: Platform, world: World, head: JobRun, begun: (job: JobRun) => void) {
+    this.#platform = platform;
+    this.#world = world;
+    this.#started = platform.clock.now;
+    this.#head = head;
+    this.#begun = begun;
+    this.#left = [...world.moves];
+    this.#next();
+  }
+
+  /** The job that the others lead to, so far. */
+  get head(): JobRun {
+    return this.#head;
+  }
+
+  /** What is still to be done. */
+  get missing(): string | undefined {
+    const [next] = this.#left;
+    return this.#doing ?? (next && `it is to ${next.kind} yet`);
+  }
+
+  /** Ends the last job with a savepoint. */
+  stop(then: () => void): void {
+    this.#doing = "it is being stopped";
+    this.#ended("stop", this.#head, () => {
+      this.#doing = undefined;
+      then();
+    });
+  }
+
+  #next(): void {
+    const move = this.#left[0];
+    if (move === undefined) return;
+    this.#platform.clock.later(this.#started + move.at - this.#platform.clock.now, () => {
+      this.#left.shift();
+      this.#doing = `it is to ${move.kind}`;
+      this.#do(move, () => {
+        this.#doing = undefined;
+        this.#next();
+      });
+    });
+  }
+
+  #do(move: Move<WorldOptions>, done: () => void): void {
+    const from = this.#head;
+    const goOn = (cut: Cut | undefined): void => {
+      this.#begin(from, move as Hop<WorldOptions>, cut);
+      done();
+    };
+    switch (move.kind) {
+      case "savepoint":
+        return this.#savepoint(from, { isNeeded: false }, done);
+      case "branch":
+        return this.#savepoint(from, { isNeeded: true }, (cut) => {
+          from.branches++;
+          goOn(cut);
+        });
+      case "retained":
+        from.deployed.cancel();
+        return this.#until(
+          () => from.isOver,
+          () => goOn(this.#retainedOf(from)),
+        );
+      case "stop":
+      case "cancel":
+        return this.#ended(move.kind, from, goOn);
+      default:
+        move satisfies never;
+    }
+  }
+
+  /** Of a job that was cancelled, and keeps what it has. */
+  #retainedOf({ checks }: JobRun): Cut | undefined {
+    const [latest] = checks.record?.checkpoints.retained ?? [];
+    return latest && checks.cut(latest.id);
+  }
+
+  #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut) => void): void {
+    this.#savepoint(job, { isNeeded: true, ends }, (cut) =>
+      this.#until(
+        () => job.isOver,
+        () => {
+          const phase = ends === "stop" ? "FINISHED" : "CANCELED";
+          must(job.phase === phase, () => `X10: it was to be ${phase} and is ${job.phase}`);
+          const letter = job.letterProblem(cut!.offsets);
+          must(letter === undefined, () => `X10: dead letters of a job that has ended: ${letter}`);
+          then(cut!);
+        },
+      ),
+    );
+  }
+
+  /** One that is needed is asked for until there is one. */
+  #savepoint(
+    job: JobRun,
+    how: { readonly isNeeded: boolean; readonly ends?: "stop" | "cancel" },
+    then: (cut: Cut | undefined) => void,
+  ): void {
+    const { clock, faults } = this.#platform;
+    const { prng } = faults;
+    const { savepoints } = job.checks;
+    const trigger = String(++this.#triggers).padStart(32, "0");
+    const directory = prng.pick(["savepoints/", "savepoints/mine/"]);
+    const { ends, isNeeded } = how;
+    const request = { trigger, directory, ...(ends && { ends }) };
+    const ask = (): void =>
+      job.deployed.savepoint(request, (answer) => {
+        const isAccepted = answer.kind === "accepted";
+        must(isAccepted, () => `X9: request ${trigger} is ${JSON.stringify(answer)}`);
+      });
+    ask();
+    if (prng.chance(0.3)) clock.later(prng.below(600), ask);
+    this.#until(
+      () => savepoints.outcomeOf(trigger) !== undefined,
+      () => {
+        const outcome = savepoints.outcomeOf(trigger)!;
+        if (outcome.kind === "completed") return then(savepoints.cutAt(outcome.path));
+        if (!isNeeded) return then(undefined);
+        clock.later(prng.between(20, 300), () => this.#savepoint(job, how, then));
+      },
+    );
+  }
+
+  /** The job that a move leads to: from that cut, or from nothing where there is none yet. */
+  #begin(from: JobRun, { kind, next }: Hop<WorldOptions>, cut: Cut | undefined): void {
+    const isBranch = kind === "branch";
+    const topic = isBranch ? `${from.letters.topic}-branch` : from.letters.topic;
+    // Rows on their way fit the layout that they were on their way in.
+    const topology = cut?.hasRows === true ? from.topology : next.topology;
+    const lineage: Lineage =
+      cut === undefined
+        ? [{ topology, from: [] }]
+        : [...from.lineage, { topology, from: cut.offsets }];
+    const first = isBranch ? cut?.offsets : from.letters.from;
+    const letters = { topic, lineage, ...(first && { from: first }) };
+    const restore = cut && this.#restoreOf(cut, { ...next, topology }, topic);
+    this.#platform.scene.log?.(`client: starts another job from ${cut?.path ?? "nothing"}`);
+    this.#head = new JobRun(this.#platform, this.#world, {
+      ...next,
+      lineage,
+      letters,
+      ...(cut && { begin: { cut, restore } }),
+    });
+    this.#begun(this.#head);
+  }
+
+  /** As the Worker finds it out, before anything is started. */
+  #restoreOf(
+    { path, checkpoint }: Cut,
+    { topology, options, leavesState }: Hop<WorldOptions>["next"],
+    lettersTo: string,
+  ): JobSubmission["restore"] {
+    const manifest = decodeManifest(this.#platform.bucket.files.get(path)!, path);
+    const { graph } = definitionOf(topology, options, { stumble: () => {}, lettersTo });
+    const wrong = (allowNonRestoredState: boolean): string[] =>
+      misfits(manifest, planOf(graph), { checkpoint: path, program: "it", allowNonRestoredState });
+    const [reason] = wrong(leavesState);
+    if (reason !== undefined) throw new Violation(`X11: it is not started: ${reason}`);
+    return { path, checkpoint, allowNonRestoredState: leavesState };
+  }
+
+  #until(holds: () => boolean, then: () => void): void {
+    if (holds()) return then();
+    this.#platform.clock.later(lookEvery, () => this.#until(holds, then));
+  }
+}
