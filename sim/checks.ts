@@ -9,7 +9,13 @@
 //   X5. Ids of checkpoints and attempts, as recorded durably, only grow.
 
 import type { JobRecord } from "../coordinator/job-record.ts";
-import { type Attempt, type CheckpointId, type JobId, parseTaskKey, type TaskKey } from "../format/ids.ts";
+import {
+  type Attempt,
+  type CheckpointId,
+  type JobId,
+  parseTaskKey,
+  type TaskKey,
+} from "../format/ids.ts";
 import { keyGroupOf } from "../format/key-groups.ts";
 import { decodeManifest } from "../format/manifest.ts";
 import type { CheckpointAck } from "../format/messages.ts";

@@ -31,6 +31,8 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   let worlds = 0;
   let checkpoints = 0;
   let attempts = 0;
+  let savepoints = 0;
+  let jobs = 0;
   let rests = 0;
   let fallbacks = 0;
   for (let seed = from; seed < from + seeds; seed++) {
@@ -42,6 +44,8 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     worlds++;
     checkpoints += result.checkpoints;
     attempts += result.attempts;
+    savepoints += result.savepoints.completed;
+    jobs += result.jobs;
     rests += result.rests;
     fallbacks += result.fallbacks;
     for (const [fault, count] of result.faults) {
@@ -63,6 +67,8 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     worldsPerCpuSecond: round((worlds * 1_000_000) / (cpu.user + cpu.system)),
     checkpoints,
     attempts,
+    savepoints,
+    jobs,
     rests,
     fallbacks,
     faults: Object.fromEntries(faults),
@@ -71,8 +77,8 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   const met = [...faults].map(([fault, count]) => `${count} ${fault}`).join(", ");
   console.log(
     `${worlds} worlds, ${failed.length} failed, ${figures.worldsPerSecond} a second ` +
-      `(${figures.worldsPerCpuSecond} a second of CPU), ${checkpoints} checkpoints, ` +
-      `${attempts} attempts; faults: ${met === "" ? "none" : met}`,
+      `(${figures.worldsPerCpuSecond} a second of CPU), ${jobs} jobs, ` +
+      `${checkpoints} checkpoints, ${savepoints} savepoints, ${attempts} attempts; faults: ${met === "" ? "none" : met}`,
   );
   const [first] = failed;
   if (first !== undefined) {

@@ -3,6 +3,7 @@
 import { type TaskId, taskKey } from "../format/ids.ts";
 import type { JobPhase, JobSubmission } from "../format/messages.ts";
 import type { RestartOptions } from "../stream/config.ts";
+import { isEnding, isTerminal } from "../coordinator/job-record.ts";
 import { Checks } from "./checks.ts";
 import type { Cut } from "./cut.ts";
 import { Deployed } from "./deployed.ts";
@@ -36,6 +37,7 @@ export class JobRun {
   readonly lineage: Lineage;
   readonly options: WorldOptions;
   readonly letters: Letters;
+  readonly begin: JobRunOptions["begin"];
   readonly #platform: Platform;
   readonly #world: World;
   /** The subtasks that hold a part of each table. */
@@ -55,6 +57,7 @@ export class JobRun {
     this.lineage = lineage;
     this.options = options;
     this.letters = letters;
+    this.begin = begin;
     this.#platform = platform;
     this.#world = world;
     const { checkpointing } = options;
@@ -80,7 +83,12 @@ export class JobRun {
   }
 
   get isOver(): boolean {
-    return this.phase === "FINISHED" || this.phase === "CANCELED" || this.phase === "FAILED";
+    return this.phase !== undefined && isTerminal(this.phase);
+  }
+
+  /** It is over, or will be. */
+  get isEnding(): boolean {
+    return this.phase !== undefined && (isTerminal(this.phase) || isEnding(this.phase));
   }
 
   readAll(): void {
@@ -154,8 +162,7 @@ export class JobRun {
     const { mode, interval } = this.options.checkpointing;
     // Without checkpoints they leave at once; and what a checkpoint that was given up has committed
     // comes again.
-    const atLeast =
-      mode === "AT_LEAST_ONCE" || interval === undefined || this.checks.fallbacks > 0;
+    const atLeast = mode === "AT_LEAST_ONCE" || interval === undefined || this.checks.fallbacks > 0;
     const { topics } = this.#platform;
     return letterProblem(this.letters, topics, { atLeast, below, branches: this.branches });
   }

@@ -50,7 +50,8 @@ export function letterProblem(
   }
   const expected = below && expectedLetters(lineage, topics, { from, below });
   // What is there too often may have been written by other code, or of records that come again.
-  const isClosed = !atLeast || (lineage.length === 1 && below !== undefined && isAll(below, topics));
+  const isClosed =
+    !atLeast || (lineage.length === 1 && below !== undefined && isAll(below, topics));
   for (const [key, times] of found) {
     // What was prepared in the savepoint, a branch commits as well; it is the same unless prepared anew.
     if (times > 1 + branches && !atLeast) return `${key} is there ${times} times`;

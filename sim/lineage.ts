@@ -18,8 +18,8 @@ export interface Era {
   readonly from: Offsets;
 }
 
-/** Oldest first; the last is the job's own. */
-export type Lineage = readonly [...Era[], Era];
+/** Oldest first; the last is the job's own, and there is always that. */
+export type Lineage = readonly Era[];
 
 export const topologyOf = (lineage: Lineage): Topology => lineage.at(-1)!.topology;
 

@@ -14,14 +14,30 @@ import { planOf } from "../coordinator/plan.ts";
 import type { Cut } from "./cut.ts";
 import { JobRun } from "./job-run.ts";
 import type { Lineage } from "./lineage.ts";
-import type { Hop, Move } from "./moves.ts";
+import type { Hop, JobShape, Move } from "./moves.ts";
 import type { Platform } from "./platform.ts";
 import { definitionOf } from "./topology.ts";
-import { must, Violation } from "./violation.ts";
+import { must } from "./violation.ts";
 import type { World, WorldOptions } from "./world.ts";
 
 /** Milliseconds between two looks at what has become of a request. */
 const lookEvery = 20;
+
+/** What a job goes on from. */
+interface Start {
+  readonly cut: Cut;
+  /** Of what the states in it have met. */
+  readonly lineage: Lineage;
+}
+
+/** Of a job that was cancelled and keeps what it has: its last checkpoint, or what it began with. */
+function retainedOf({ checks, lineage, begin }: JobRun): Start | undefined {
+  const [latest] = checks.record?.checkpoints.retained ?? [];
+  const cut = latest && checks.cut(latest.id);
+  if (cut !== undefined) return { cut, lineage };
+  if (begin === undefined) return undefined;
+  return { cut: begin.cut, lineage: lineage.slice(0, -1) };
+}
 
 export class Mover {
   readonly #platform: Platform;
@@ -79,8 +95,8 @@ export class Mover {
 
   #do(move: Move<WorldOptions>, done: () => void): void {
     const from = this.#head;
-    const goOn = (cut: Cut | undefined): void => {
-      this.#begin(from, move as Hop<WorldOptions>, cut);
+    const goOn = (cut: Cut): void => {
+      this.#begin(from, move as Hop<WorldOptions>, { cut, lineage: from.lineage });
       done();
     };
     switch (move.kind) {
@@ -89,13 +105,16 @@ export class Mover {
       case "branch":
         return this.#savepoint(from, { isNeeded: true }, (cut) => {
           from.branches++;
-          goOn(cut);
+          goOn(cut!);
         });
       case "retained":
         from.deployed.cancel();
         return this.#until(
           () => from.isOver,
-          () => goOn(this.#retainedOf(from)),
+          () => {
+            this.#begin(from, move, retainedOf(from));
+            done();
+          },
         );
       case "stop":
       case "cancel":
@@ -103,12 +122,6 @@ export class Mover {
       default:
         move satisfies never;
     }
-  }
-
-  /** Of a job that was cancelled, and keeps what it has. */
-  #retainedOf({ checks }: JobRun): Cut | undefined {
-    const [latest] = checks.record?.checkpoints.retained ?? [];
-    return latest && checks.cut(latest.id);
   }
 
   #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut) => void): void {
@@ -139,43 +152,46 @@ export class Mover {
     const directory = prng.pick(["savepoints/", "savepoints/mine/"]);
     const { ends, isNeeded } = how;
     const request = { trigger, directory, ...(ends && { ends }) };
+    let isRefused = false;
     const ask = (): void =>
       job.deployed.savepoint(request, (answer) => {
-        const isAccepted = answer.kind === "accepted";
-        must(isAccepted, () => `X9: request ${trigger} is ${JSON.stringify(answer)}`);
+        if (answer.kind === "accepted") return;
+        must(
+          job.isEnding && !savepoints.isKnown(trigger),
+          () => `X9: request ${trigger} of a job that is ${job.phase}: ${answer.reason}`,
+        );
+        isRefused = true;
       });
     ask();
     if (prng.chance(0.3)) clock.later(prng.below(600), ask);
     this.#until(
-      () => savepoints.outcomeOf(trigger) !== undefined,
+      () => isRefused || savepoints.outcomeOf(trigger) !== undefined,
       () => {
-        const outcome = savepoints.outcomeOf(trigger)!;
-        if (outcome.kind === "completed") return then(savepoints.cutAt(outcome.path));
+        const outcome = savepoints.outcomeOf(trigger);
+        if (outcome?.kind === "completed") return then(savepoints.cutAt(outcome.path));
         if (!isNeeded) return then(undefined);
         clock.later(prng.between(20, 300), () => this.#savepoint(job, how, then));
       },
     );
   }
 
-  /** The job that a move leads to: from that cut, or from nothing where there is none yet. */
-  #begin(from: JobRun, { kind, next }: Hop<WorldOptions>, cut: Cut | undefined): void {
+  /** The job that a move leads to; it begins with nothing where there is nothing yet. */
+  #begin(from: JobRun, { kind, next }: Hop<WorldOptions>, start: Start | undefined): void {
+    const { cut, lineage: before = [] } = start ?? {};
     const isBranch = kind === "branch";
     const topic = isBranch ? `${from.letters.topic}-branch` : from.letters.topic;
     // Rows on their way fit the layout that they were on their way in.
     const topology = cut?.hasRows === true ? from.topology : next.topology;
-    const lineage: Lineage =
-      cut === undefined
-        ? [{ topology, from: [] }]
-        : [...from.lineage, { topology, from: cut.offsets }];
+    const lineage: Lineage = [...before, { topology, from: cut?.offsets ?? [] }];
     const first = isBranch ? cut?.offsets : from.letters.from;
     const letters = { topic, lineage, ...(first && { from: first }) };
-    const restore = cut && this.#restoreOf(cut, { ...next, topology }, topic);
+    const shape = { ...next, topology };
     this.#platform.scene.log?.(`client: starts another job from ${cut?.path ?? "nothing"}`);
     this.#head = new JobRun(this.#platform, this.#world, {
-      ...next,
+      ...shape,
       lineage,
       letters,
-      ...(cut && { begin: { cut, restore } }),
+      ...(cut && { begin: { cut, restore: this.#restoreOf(cut, shape, topic) } }),
     });
     this.#begun(this.#head);
   }
@@ -183,15 +199,28 @@ export class Mover {
   /** As the Worker finds it out, before anything is started. */
   #restoreOf(
     { path, checkpoint }: Cut,
-    { topology, options, leavesState }: Hop<WorldOptions>["next"],
+    { topology, options }: JobShape<WorldOptions>,
     lettersTo: string,
   ): JobSubmission["restore"] {
     const manifest = decodeManifest(this.#platform.bucket.files.get(path)!, path);
     const { graph } = definitionOf(topology, options, { stumble: () => {}, lettersTo });
-    const wrong = (allowNonRestoredState: boolean): string[] =>
-      misfits(manifest, planOf(graph), { checkpoint: path, program: "it", allowNonRestoredState });
-    const [reason] = wrong(leavesState);
-    if (reason !== undefined) throw new Violation(`X11: it is not started: ${reason}`);
+    const plan = planOf(graph);
+    const own = new Set(plan.vertices.flatMap(({ operators }) => operators));
+    const states = manifest.tasks.flatMap(({ state }) => [...state.keyed, ...state.operator]);
+    const gone = states.filter(({ uid }) => !own.has(uid));
+    const reasons = (allowNonRestoredState: boolean): string[] =>
+      misfits(manifest, plan, { checkpoint: path, program: "it", allowNonRestoredState });
+    must(
+      reasons(false).length === 0 || gone.length > 0,
+      () => `X11: it is not started: ${reasons(false).join(" ")}`,
+    );
+    for (const { uid } of gone) {
+      const isNamed = reasons(false).some((reason) => reason.includes(`"${uid}"`));
+      must(isNamed, () => `X11: nobody says that the state of ${uid} is left behind`);
+    }
+    const leavesState = gone.length > 0;
+    const wrong = reasons(leavesState);
+    must(wrong.length === 0, () => `X11: it is not started: ${wrong.join(" ")}`);
     return { path, checkpoint, allowNonRestoredState: leavesState };
   }
 

@@ -13,16 +13,9 @@ export interface JobShape<O = JobOptions> {
   readonly memoryBudget: number;
 }
 
-/** A job that goes on where another stood. */
-export interface NextJob<O = JobOptions> extends JobShape<O> {
-  /** It leaves state behind, and may. */
-  readonly leavesState: boolean;
-}
-
 export type Move<O = JobOptions> =
   /** A savepoint, and nothing else. */
-  | { readonly kind: "savepoint"; readonly at: number }
-  | Hop<O>;
+  { readonly kind: "savepoint"; readonly at: number } | Hop<O>;
 
 /**
  * The job ends and another goes on: with a savepoint that stops or cancels it, or from its last
@@ -31,7 +24,8 @@ export type Move<O = JobOptions> =
 export interface Hop<O = JobOptions> {
   readonly kind: "stop" | "cancel" | "retained" | "branch";
   readonly at: number;
-  readonly next: NextJob<O>;
+  /** The job that goes on. */
+  readonly next: JobShape<O>;
 }
 
 /**
@@ -57,10 +51,9 @@ export function drawMoves<O extends JobOptions & { readonly maxParallelism: numb
     const size = resized(prng, topology, most);
     // Rows on their way fit the code that they were on their way in.
     const mayChange = kind !== "retained" && prng.chance(0.6);
-    const next = mayChange ? changed(draw, size) : { topology: size, leavesState: false };
-    topology = next.topology;
-    const job = { ...next, options: optionsOf(part + 1), memoryBudget: 2 ** 26 };
-    const hop: Move<O> = { kind, at, next: job };
+    topology = mayChange ? changed(draw, size) : size;
+    const next = { topology, options: optionsOf(part + 1), memoryBudget: 2 ** 26 };
+    const hop: Move<O> = { kind, at, next };
     return prng.chance(0.2) ? [{ kind: "savepoint", at: at - prng.below(at + 1) }, hop] : [hop];
   });
   return moves.toSorted((one, other) => one.at - other.at);
@@ -90,86 +83,94 @@ function resized(prng: Prng, topology: Topology, most: number): Topology {
   };
 }
 
-/** Changed code, and whether state is left behind in it. */
-interface Changed {
-  readonly topology: Topology;
-  readonly leavesState: boolean;
-}
-
 /** Draws, and numbers for what is new: what is gone never comes back under its number. */
 interface Drawing {
   readonly prng: Prng;
   readonly freshId: () => number;
 }
 
-const changes: readonly ((draw: Drawing, topology: Topology) => Changed)[] = [
-  (draw, topology) => kept({ ...topology, steps: otherSteps(draw, topology.steps) }),
-  (draw, topology) => {
-    const { prng } = draw;
-    const at = prng.below(topology.sources.length);
-    const sources = topology.sources.map((source, index) =>
-      index === at ? { ...source, steps: otherSteps(draw, source.steps) } : source,
-    );
-    return kept({ ...topology, sources });
-  },
-  (_, topology) => kept({ ...topology, rebalance: !topology.rebalance }),
-  (draw, topology) => {
-    const { tables, stages, sources } = topology;
-    const kinds = (["items", "first", "second"] as const).slice(0, stages.length + 1);
-    const isApart = sources.at(-1)!.isApart === true;
-    const of = draw.prng.pick([...kinds, ...(isApart ? (["apart"] as const) : [])]);
-    return kept({ ...topology, tables: [...tables, { ...fresh(draw), of }] });
-  },
-  ({ prng }, topology) => {
-    const gone = prng.pick(topology.tables);
-    if (topology.tables.filter(({ of }) => of === gone.of).length < 2) return kept(topology);
-    return left({ ...topology, tables: topology.tables.filter((table) => table !== gone) });
-  },
-  (draw, topology) => {
-    const { stages, tables } = topology;
-    if (stages.length === 0) return kept(topology);
-    if (stages.length === 1) {
-      const kind = draw.prng.pick<StageKind>(["aggregate", "reduce", "process"]);
-      const added: TableShape = { ...fresh(draw), of: "second" };
-      return kept({
-        ...topology,
-        stages: [...stages, { kind, parallelism: 1 }],
-        tables: [...tables, added],
-      });
-    }
-    const others = tables.filter(({ of }) => of !== "second");
-    const shown: TableShape[] = others.some(({ of }) => of === "first")
-      ? others
-      : [...others, { ...fresh(draw), of: "first" }];
-    return left({ ...topology, stages: stages.slice(0, 1), tables: shown });
-  },
+/** Changes of code, each to the same topology where there is no occasion for it. */
+const changes: readonly ((draw: Drawing, topology: Topology) => Topology)[] = [
+  withOtherSteps,
+  withOtherSourceSteps,
+  (_, topology) => ({ ...topology, rebalance: !topology.rebalance }),
+  withTable,
+  withoutTable,
+  withOtherStages,
 ];
 
 /** The job in other code: operators were added or removed, or their functions are others. */
-function changed(draw: Drawing, topology: Topology): Changed {
+function changed(draw: Drawing, topology: Topology): Topology {
   const { prng } = draw;
-  let all: Changed = kept(topology);
+  // Each once: what one takes away, the same would bring back as something else.
+  const left = [...changes];
+  let all = topology;
   for (let count = prng.pick([1, 1, 2, 3]); count > 0; count--) {
-    const next = prng.pick(changes)(draw, all.topology);
-    all = { ...next, leavesState: all.leavesState || next.leavesState };
+    const [change] = left.splice(prng.below(left.length), 1);
+    all = change!(draw, all);
   }
   return all;
 }
 
-const kept = (topology: Topology): Changed => ({ topology, leavesState: false });
-const left = (topology: Topology): Changed => ({ topology, leavesState: true });
+const fresh = ({ freshId, prng }: Drawing) => ({ id: freshId(), parallelism: prng.between(1, 3) });
 
-const fresh = ({ freshId }: Drawing) => ({ id: freshId(), parallelism: 1 });
+function withOtherSteps(draw: Drawing, topology: Topology): Topology {
+  return { ...topology, steps: otherSteps(draw, topology.steps) };
+}
+
+function withOtherSourceSteps(draw: Drawing, topology: Topology): Topology {
+  const at = draw.prng.below(topology.sources.length);
+  const source = topology.sources[at]!;
+  const other = { ...source, steps: otherSteps(draw, source.steps) };
+  return { ...topology, sources: topology.sources.with(at, other) };
+}
 
 function otherSteps(draw: Drawing, steps: readonly StepShape[]): StepShape[] {
   const { prng } = draw;
   const at = prng.below(steps.length + 1);
   const { kind, version = 0 } = steps[at] ?? {};
   if (kind === "map") return steps.with(at, { ...steps[at]!, version: version + 1 });
-  // Whether a row is rejected was decided, and may not have been told: that one stays.
-  if (kind !== undefined && kind !== "reject") return steps.filter((_, index) => index !== at);
-  // A third flatMap would make ids that others have.
+  if (kind !== undefined && kind !== "reject") return steps.toSpliced(at, 1);
+  // A third flatMap on the way of a row would make ids that others have.
   const isFlat = steps.some((step) => step.kind === "flatMap");
   const kinds: StepKind[] = ["map", "filter", "reject", ...(isFlat ? [] : (["flatMap"] as const))];
   return steps.toSpliced(at, 0, { ...fresh(draw), kind: prng.pick(kinds) });
+}
+
+function withTable(draw: Drawing, topology: Topology): Topology {
+  const { tables, stages, sources } = topology;
+  const kinds = (["items", "first", "second"] as const).slice(0, stages.length + 1);
+  const apart = sources.at(-1)!.isApart === true ? (["apart"] as const) : [];
+  const added = { ...fresh(draw), of: draw.prng.pick([...kinds, ...apart]) };
+  return { ...topology, tables: [...tables, added] };
+}
+
+/** Where something else is made of the rows that it shows. */
+function withoutTable({ prng }: Drawing, topology: Topology): Topology {
+  const { tables, stages } = topology;
+  const last = (["items", "first", "second"] as const)[stages.length];
+  const gone = prng.pick(tables);
+  const left = tables.filter((table) => table !== gone);
+  const mayGo = left.some(({ of }) => of === (gone.of === "apart" ? "apart" : last));
+  return mayGo ? { ...topology, tables: left } : topology;
+}
+
+/** A second stage with a table, or none any more. */
+function withOtherStages(draw: Drawing, topology: Topology): Topology {
+  const { stages, tables } = topology;
+  if (stages.length === 0) return topology;
+  if (stages.length === 1) {
+    const kind = draw.prng.pick<StageKind>(["aggregate", "reduce", "process"]);
+    const added: TableShape = { ...fresh(draw), of: "second" };
+    const stage = { kind, parallelism: draw.prng.between(1, 3) };
+    return { ...topology, stages: [...stages, stage], tables: [...tables, added] };
+  }
+  const others = tables.filter(({ of }) => of !== "second");
+  const isShown = others.some(({ of }) => of === "first");
+  const shown: TableShape = { ...fresh(draw), of: "first" };
+  return {
+    ...topology,
+    stages: stages.slice(0, 1),
+    tables: isShown ? others : [...others, shown],
+  };
 }

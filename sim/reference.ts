@@ -16,7 +16,15 @@ import {
   type TableShape,
   tableName,
 } from "./topology.ts";
-import { itemView, keyText, rowsOf, type StateView, type View, type Views, viewsOf } from "./views.ts";
+import {
+  itemView,
+  keyText,
+  rowsOf,
+  type StateView,
+  type View,
+  type Views,
+  viewsOf,
+} from "./views.ts";
 
 export interface Reference extends Views {
   /** The items behind all steps, by id. */

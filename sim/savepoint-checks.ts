@@ -17,6 +17,7 @@ export class SavepointChecks {
   readonly #job: JobId;
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #cuts: Cuts;
+  readonly #known = new Set<string>();
   readonly #outcomes = new Map<string, Progress>();
   /** Of complete ones, each with the savepoint that needs it. */
   readonly #kept = new Map<string, CheckpointId>();
@@ -40,6 +41,10 @@ export class SavepointChecks {
   /** In a folder of a savepoint of this job. */
   isOwn(path: string): boolean {
     return isInSavepoint(path) && path.includes(`/savepoint-${this.#job}-`);
+  }
+
+  isKnown(trigger: string): boolean {
+    return this.#known.has(trigger);
   }
 
   outcomeOf(trigger: string): Progress | undefined {
@@ -66,6 +71,7 @@ export class SavepointChecks {
       else this.#ended(trigger, progress);
     }
     const triggers = new Set(savepoints.map(({ trigger }) => trigger));
+    for (const trigger of triggers) this.#known.add(trigger);
     must(triggers.size === savepoints.length, () => "X7: two requests have one trigger id");
     if (stopping === undefined || before?.stopping !== undefined) return;
     const of = savepoints.find(({ trigger }) => trigger === stopping.trigger);

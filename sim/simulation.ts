@@ -241,7 +241,8 @@ class Simulation {
   #stops(): void {
     this.#mover.stop(() => {});
     const reason = this.#waitFor(endMax, 50, () => this.#mover.missing);
-    if (reason !== undefined) throw new Violation(`P3: ${endMax} ms after it was to stop, ${reason}`);
+    if (reason !== undefined)
+      throw new Violation(`P3: ${endMax} ms after it was to stop, ${reason}`);
   }
 
   #ends(): void {

@@ -173,4 +173,3 @@ const itemsTo = (uid: string, underWay: readonly UnderWay[]): Item[] =>
 /** Of two rows of one key in one table, the later one has more of this. */
 const newness = (row: Item | Stat | Group): number =>
   "n" in row ? row.n : "updates" in row ? row.updates : 0;
-

@@ -119,10 +119,7 @@ export interface Results {
 }
 
 /** Every state and table that these make. */
-export function viewsOf(
-  topology: Topology,
-  { items, apart, stats, seen, groups }: Results,
-): Views {
+export function viewsOf(topology: Topology, { items, apart, stats, seen, groups }: Results): Views {
   const [one, two] = topology.stages;
   const statViews = mapped(stats, statView);
   const groupViews = mapped(groups, ({ parts, updates }) =>
