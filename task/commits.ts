@@ -26,14 +26,24 @@ export class Commits {
   #bytes: number;
   readonly #begun = new Set<string>();
 
-  /** `store` is that of the chain's first operator, whose snapshots hold the commits. */
-  constructor(store: OperatorStateStore) {
-    this.#open = store.register("commits/topics", {
-      redistribution: "split",
-      schema: plainElements,
-      elements: () => this.#open,
-      bytes: () => this.#bytes,
-    }) as readonly Commit[];
+  /**
+   * Snapshots hold the commits as state of the chain's first operator. At another size or in other code
+   * a chain may begin elsewhere: what any other operator of this one holds is taken over.
+   */
+  constructor(first: OperatorStateStore, others: readonly OperatorStateStore[]) {
+    const taken = others.flatMap((store) =>
+      register(
+        store,
+        () => [],
+        () => 0,
+      ),
+    );
+    const own = register(
+      first,
+      () => this.#open,
+      () => this.#bytes,
+    );
+    this.#open = [...own, ...taken];
     this.#bytes = bytesOf(this.#open);
   }
 
@@ -70,6 +80,18 @@ export class Commits {
     this.#bytes = bytesOf(commits);
   }
 }
+
+const register = (
+  store: OperatorStateStore,
+  elements: () => readonly Commit[],
+  bytes: () => number,
+): readonly Commit[] =>
+  store.register("commits/topics", {
+    redistribution: "split",
+    schema: plainElements,
+    elements,
+    bytes,
+  }) as readonly Commit[];
 
 const bytesOf = (commits: readonly Commit[]): number =>
   commits.reduce(

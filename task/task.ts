@@ -227,7 +227,8 @@ export class Task {
     const isBorrowed = restore?.isBorrowed === true;
     this.#snapshots.restore(restored?.keyed ?? [], { isBorrowed });
     this.#operatorStates = new OperatorStates(restored?.operator ?? [], task.index);
-    this.#commits = new Commits(this.#operatorStates.store(vertex.operators[0]!));
+    const [first, ...others] = vertex.operators.map((uid) => this.#operatorStates.store(uid));
+    this.#commits = new Commits(first!, others);
     const edgePosition = new Map(
       plan.edges
         .filter((edge) => edge.from === vertex.id)

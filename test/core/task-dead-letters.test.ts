@@ -321,6 +321,24 @@ describe("dead letters", () => {
     expect(id).toMatch(/^0{32}\/[0-9a-f]{32}\/0\/1\/dead$/);
   });
 
+  test("are gone on with where another operator was the first of its chain", () => {
+    const world = new World();
+    world.logs[0]!.push({ n: 1, bad: "map" });
+    world.read(0, 1);
+    world.complete(world.trigger());
+    const { id, state } = world.completed!;
+    const operator = state.operator.map((handle) =>
+      handle.state === "commits/topics" ? { ...handle, uid: "map" } : handle,
+    );
+    world.completed = { id, state: { ...state, operator } };
+    world.crash();
+    world.deliver(true);
+    expect(places(world.letters)).toEqual(expected(world.logs));
+    const next = world.trigger();
+    const states = world.acks.get(next)!.state.operator.map((handle) => handle.state);
+    expect(states).not.toContain("commits/topics");
+  });
+
   test("of an aborted checkpoint come with the next that completes", () => {
     const world = new World();
     world.logs[0]!.push({ n: 1, bad: "map" }, { n: 2, bad: "map" });
