@@ -1,7 +1,7 @@
 // Carries out the moves of a world, one after the other: asks for savepoints, waits for what becomes of
 // them, starts the jobs that go on from them.
 //   X9. A request is accepted, and repeated it is the same request. One whose savepoint failed has
-//       changed nothing, and may be followed by another.
+//       changed nothing: the job goes on, or is asked again.
 //   X10. A job that a savepoint has stopped is FINISHED, or CANCELED where it was to be; every letter of
 //        the records below the savepoint is in its topic then, and no other.
 //   X11. A program that fits a savepoint is started from it. One that leaves state behind is told so, and
@@ -72,11 +72,11 @@ export class Mover {
   }
 
   /** Ends the last job with a savepoint. */
-  stop(then: () => void): void {
+  stop(): void {
     this.#doing = "it is being stopped";
-    this.#ended("stop", this.#head, () => {
+    this.#ended("stop", this.#head, (cut) => {
       this.#doing = undefined;
-      then();
+      must(cut !== undefined, () => "X9: nothing goes wrong, and a savepoint fails");
     });
   }
 
@@ -95,17 +95,19 @@ export class Mover {
 
   #do(move: Move<WorldOptions>, done: () => void): void {
     const from = this.#head;
-    const goOn = (cut: Cut): void => {
-      this.#begin(from, move as Hop<WorldOptions>, { cut, lineage: from.lineage });
+    const goOn = (cut: Cut | undefined): void => {
+      // What was drawn goes on from what does not come to be.
+      if (cut === undefined) this.#left.length = 0;
+      else this.#begin(from, move as Hop<WorldOptions>, { cut, lineage: from.lineage });
       done();
     };
     switch (move.kind) {
       case "savepoint":
-        return this.#savepoint(from, { isNeeded: false }, done);
+        return this.#savepoint(from, {}, done);
       case "branch":
-        return this.#savepoint(from, { isNeeded: true }, (cut) => {
-          from.branches++;
-          goOn(cut!);
+        return this.#savepoint(from, {}, (cut) => {
+          if (cut !== undefined) from.branches++;
+          goOn(cut);
         });
       case "retained":
         from.deployed.cancel();
@@ -124,25 +126,27 @@ export class Mover {
     }
   }
 
-  #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut) => void): void {
-    this.#savepoint(job, { isNeeded: true, ends }, (cut) =>
+  /** Or goes on, where the savepoint has failed. */
+  #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut | undefined) => void): void {
+    this.#savepoint(job, { ends }, (cut) => {
+      if (cut === undefined) return then(undefined);
       this.#until(
         () => job.isOver,
         () => {
           const phase = ends === "stop" ? "FINISHED" : "CANCELED";
           must(job.phase === phase, () => `X10: it was to be ${phase} and is ${job.phase}`);
-          const letter = job.letterProblem(cut!.offsets);
+          const letter = job.letterProblem(cut.offsets);
           must(letter === undefined, () => `X10: dead letters of a job that has ended: ${letter}`);
-          then(cut!);
+          then(cut);
         },
-      ),
-    );
+      );
+    });
   }
 
-  /** One that is needed is asked for until there is one. */
+  /** Where it fails it is asked for again, for as long as anybody cares. */
   #savepoint(
     job: JobRun,
-    how: { readonly isNeeded: boolean; readonly ends?: "stop" | "cancel" },
+    how: { readonly ends?: "stop" | "cancel" },
     then: (cut: Cut | undefined) => void,
   ): void {
     const { clock, faults } = this.#platform;
@@ -150,7 +154,7 @@ export class Mover {
     const { savepoints } = job.checks;
     const trigger = String(++this.#triggers).padStart(32, "0");
     const directory = prng.pick(["savepoints/", "savepoints/mine/"]);
-    const { ends, isNeeded } = how;
+    const { ends } = how;
     const request = { trigger, directory, ...(ends && { ends }) };
     let isRefused = false;
     const ask = (): void =>
@@ -164,15 +168,23 @@ export class Mover {
       });
     ask();
     if (prng.chance(0.3)) clock.later(prng.below(600), ask);
+    if (prng.chance(0.3)) clock.later(prng.below(300), () => this.#strike(job));
     this.#until(
       () => isRefused || savepoints.outcomeOf(trigger) !== undefined,
       () => {
         const outcome = savepoints.outcomeOf(trigger);
         if (outcome?.kind === "completed") return then(savepoints.cutAt(outcome.path));
-        if (!isNeeded) return then(undefined);
+        if (prng.chance(0.5)) return then(undefined);
         clock.later(prng.between(20, 300), () => this.#savepoint(job, how, then));
       },
     );
+  }
+
+  /** Somebody dies just when a savepoint is taken or has stopped the job. */
+  #strike({ deployed }: JobRun): void {
+    const { prng, areOn } = this.#platform.faults;
+    if (!areOn) return;
+    prng.pick([deployed.coordinator, ...deployed.subtasks]).crash();
   }
 
   /** The job that a move leads to; it begins with nothing where there is nothing yet. */

@@ -237,9 +237,9 @@ class Simulation {
     if (looked > 0) throw new Violation(`P5: it wakes up and reads ${looked} files`);
   }
 
-  /** The last job, with a savepoint. */
+  /** The last job ends with a savepoint. */
   #stops(): void {
-    this.#mover.stop(() => {});
+    this.#mover.stop();
     const reason = this.#waitFor(endMax, 50, () => this.#mover.missing);
     if (reason !== undefined)
       throw new Violation(`P3: ${endMax} ms after it was to stop, ${reason}`);

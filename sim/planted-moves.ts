@@ -1,0 +1,190 @@
+// The mistakes that are planted (mutations.ts) into savepoints, and into jobs that go on from them.
+
+import type { Mutation } from "./mutation.ts";
+
+export const plantedMoves: readonly Mutation[] = [
+  {
+    name: "a savepoint refers to files of checkpoints",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `          : this.#snapshots.freezeWhole(checkpoint, this.#pathOf(barrier)),`,
+        to: `          : this.#snapshots.freeze(checkpoint),`,
+      },
+    ],
+  },
+  {
+    name: "a checkpoint builds on a savepoint",
+    edits: [
+      {
+        file: "task/state-snapshots.ts",
+        from: `    this.#chains.clear();\n    const keyed: Omit<KeyedStateHandle, "segments">[] = [];`,
+        to: `    const keyed: Omit<KeyedStateHandle, "segments">[] = [];`,
+      },
+    ],
+  },
+  {
+    name: "a checkpoint builds on what its job began with",
+    edits: [
+      {
+        file: "task/state-snapshots.ts",
+        from: `|| isBorrowed) continue;`,
+        to: `|| (isBorrowed && others.length > 9)) continue;`,
+      },
+    ],
+  },
+  {
+    name: "what comes behind the barrier of a stop is committed",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `    if (this.#stopped !== undefined) return true;\n    return this.#commits.bytes`,
+        to: `    return this.#commits.bytes`,
+      },
+      {
+        file: "task/task.ts",
+        from: `        this.#stopped = { checkpoint, isComplete: true };\n      }`,
+        to:
+          `        this.#stopped = { checkpoint, isComplete: true };\n` +
+          `        this.#commits.prepare(this.#deadLetters.prepare(checkpoint));\n` +
+          `        this.#commit(checkpoint);\n      }`,
+      },
+    ],
+  },
+  {
+    name: "a stop that failed holds its sources",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `      if (this.#stopped?.checkpoint === checkpoint) this.#stopped = undefined;`,
+        to: ``,
+      },
+    ],
+  },
+  {
+    name: "nobody is told twice that a stop has failed",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `    if (checkpoint === undefined || checkpoints.isOpen(checkpoint)) return;`,
+        to: `    if (checkpoint !== undefined || checkpoints.isOpen(checkpoint!)) return;`,
+      },
+    ],
+  },
+  {
+    name: "a stopped job ends before it has committed",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: `      return stopped?.checkpoint === stopping.savepoint.id && stopped.isCommitted;`,
+        to: `      return stopped?.checkpoint === stopping.savepoint.id;`,
+      },
+    ],
+  },
+  {
+    name: "a stopping job restarts from an older checkpoint",
+    edits: [
+      {
+        file: "coordinator/attempts.ts",
+        from: `    const own = stopping?.savepoint ?? this.#state.checkpoints.latest;`,
+        to: `    const own = this.#state.checkpoints.latest ?? stopping?.savepoint;`,
+      },
+    ],
+  },
+  {
+    name: "a savepoint commits",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: `    if (ends === undefined) return; // P4`,
+        to:
+          `    if (ends === undefined) {\n` +
+          `      this.#state.tell(this.#state.tasks.all, (of, tasks) => {\n` +
+          `        return { kind: "notifyComplete", attempt: of, checkpoint: id, tasks };\n` +
+          `      });\n` +
+          `      return;\n` +
+          `    }`,
+      },
+    ],
+  },
+  {
+    name: "the folder of a failed savepoint stays",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: `        this.#update({ leftovers: [...this.#leftovers, { folder, since: now }] });`,
+        to: `        void folder;`,
+      },
+    ],
+  },
+  {
+    name: "the folder of a failed savepoint is deleted once",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: ` || asked < left.since + deleteAgain) return;`,
+        to: `) return;`,
+      },
+    ],
+  },
+  {
+    name: "a request that is repeated is another",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: `    if (known !== undefined) {`,
+        to: `    if (known !== undefined && isOpen(known)) {`,
+      },
+    ],
+  },
+  {
+    name: "splits are dealt to two",
+    edits: [
+      {
+        file: "task/operator-state.ts",
+        from: `      const end = Math.min(count, to! - before);`,
+        to: `      const end = Math.min(count, to! - before + 1);`,
+      },
+    ],
+  },
+  {
+    name: "a range of one key group is taken over by nobody",
+    edits: [
+      {
+        file: "format/key-groups.ts",
+        from: `  return first <= last ? { first, last } : undefined;`,
+        to: `  return first < last ? { first, last } : undefined;`,
+      },
+    ],
+  },
+  {
+    name: "keys are taken over with their file, not with their group",
+    edits: [
+      {
+        file: "operators/state/memory.ts",
+        from: `        this.restore(segment.entries(range));`,
+        to: `        this.restore(segment.entries());`,
+      },
+    ],
+  },
+  {
+    name: "letters of what was the head of a chain are carried on",
+    edits: [
+      {
+        file: "task/commits.ts",
+        from: `    this.#open = [...own, ...taken];`,
+        to: `    this.#open = [...own];\n    void taken;`,
+      },
+    ],
+  },
+  {
+    name: "ids begin anew in another job",
+    edits: [
+      {
+        file: "coordinator/job.ts",
+        from: `        nextId: (restore?.checkpoint ?? 0) + 1,`,
+        to: `        nextId: 1,`,
+      },
+    ],
+  },
+];
