@@ -20,6 +20,8 @@ export interface Figure extends Summary {
 export interface BenchmarkResult {
   readonly figures: Readonly<Record<string, Figure>>;
   readonly ratios: Readonly<Record<string, Summary>>;
+  /** Those of `ratios` that are of speeds, made of seconds of CPU. */
+  readonly cpuRatios?: Readonly<Record<string, Summary>>;
 }
 
 export interface Benchmark {

@@ -1,6 +1,6 @@
 // Who runs in the bench's Worker: one HTTP request starts a run there and is answered at its end.
 
-import { differences, type Tallies, type Tally } from "./data.ts";
+import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
 import type { BenchRuntime } from "./runtime.ts";
 
@@ -23,6 +23,21 @@ export function byHand(
     },
     cpuSeconds: () => runtime.cpuSeconds(),
   };
+}
+
+/** Batches of the pool that the rows are taken from again and again; as in `worker/limit.ts`. */
+const poolRows = 40 * batchRows;
+
+/** The next number of rows that is whole pools. */
+export const limitRows = (rows: number): number => Math.ceil(rows / poolRows) * poolRows;
+
+export function limitContestant(runtime: BenchRuntime, rows: number): Contestant {
+  const times = limitRows(rows) / poolRows;
+  const expected = new Map<string, Tally>();
+  for (const [user, { n, total }] of talliesOf(poolRows)) {
+    expected.set(user, { n: n * times, total: total * times });
+  }
+  return byHand(runtime, { name: "limit", rows: limitRows(rows), expected });
 }
 
 interface JobContestant {
@@ -59,4 +74,23 @@ export function job(
     },
     cpuSeconds: () => runtime.cpuSeconds(),
   };
+}
+
+const handWritten = ["sharded-sqlite", "sharded-log", "object-per-key"];
+
+/** Those in the runtime that can be run one by one. */
+export const contestantNames = ["topic", "limit", ...handWritten];
+
+/** One of them, with all that it needs. */
+export async function contestantNamed(
+  runtime: BenchRuntime,
+  name: string,
+  rows: number,
+): Promise<Contestant> {
+  if (name === "limit") return limitContestant(runtime, rows);
+  const expected = talliesOf(rows);
+  if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });
+  await runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
+  const program = "keyed-count-from-topic";
+  return job(runtime, { name, program, parallelism: 4, rows, expected });
 }

@@ -12,19 +12,23 @@ export interface Contestant {
   readonly rows: number;
   /** What is put in order before a run. */
   prepare?(): Promise<void>;
-  /** What is measured. May say itself how long it took, in seconds. */
-  run(): Promise<{ readonly seconds: number } | void>;
+  /** What is measured. May say itself what it took. */
+  run(): Promise<Cost | void>;
   /** What is wrong with what the run left; empty where nothing is. */
   check(): Promise<readonly string[]>;
-  /** Seconds of CPU that were used until now by whatever runs it. */
-  cpuSeconds(): Promise<number | undefined>;
+  /** Seconds of CPU that whatever runs it has used until now; for one that does not say itself. */
+  cpuSeconds?(): Promise<number | undefined>;
+}
+
+export interface Cost {
+  readonly seconds: number;
+  /** Of CPU, by all threads; undefined where the machine does not tell. */
+  readonly cpuSeconds: number | undefined;
 }
 
 /** One run. */
-export interface Measurement {
-  readonly seconds: number;
-  readonly cpuSeconds: number | undefined;
-  readonly rowsPerSecond: number;
+export interface Measurement extends Cost {
+  readonly rows: number;
 }
 
 /** Of each contestant, by name, its measured rounds in order. */
@@ -48,9 +52,9 @@ export async function compete(
       const measurement = await measure(contestant);
       if (round >= 0) measured.get(contestant.name)!.push(measurement);
       const title = round < 0 ? "warm-up" : `round ${round + 1}`;
-      const { seconds, rowsPerSecond } = measurement;
+      const { seconds } = measurement;
       say(
-        `${title}: ${contestant.name} ${millions(rowsPerSecond)} M rows/s (${seconds.toFixed(2)} s)`,
+        `${title}: ${contestant.name} ${millions(contestant.rows / seconds)} M rows/s (${seconds.toFixed(2)} s)`,
       );
     }
   }
@@ -58,27 +62,44 @@ export async function compete(
 }
 
 async function measure(contestant: Contestant): Promise<Measurement> {
+  const { rows } = contestant;
   await contestant.prepare?.();
-  const cpuBefore = await contestant.cpuSeconds();
+  const cpuBefore = await contestant.cpuSeconds?.();
   const begunAt = performance.now();
   const told = await contestant.run();
-  const seconds = told?.seconds ?? (performance.now() - begunAt) / 1_000;
-  const cpuAfter = await contestant.cpuSeconds();
+  const seconds = (performance.now() - begunAt) / 1_000;
+  const cpuAfter = await contestant.cpuSeconds?.();
   const wrong = await contestant.check();
   if (wrong.length > 0) throw new Error(`${contestant.name}: ${wrong.join("; ")}`);
-  const cpuSeconds =
-    cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
-  return { seconds, cpuSeconds, rowsPerSecond: contestant.rows / seconds };
+  if (told !== undefined) return { rows, ...told };
+  const isKnown = cpuBefore !== undefined && cpuAfter !== undefined;
+  return { rows, seconds, cpuSeconds: isKnown ? cpuAfter - cpuBefore : undefined };
 }
 
 export const millions = (value: number): string => (value / 1e6).toFixed(value < 1e5 ? 4 : 3);
 
 /** Rows per second of a contestant. */
-export const rateOf = (rounds: Rounds, name: string): Summary => summaryOf(valuesOf(rounds, name));
+export const rateOf = (rounds: Rounds, name: string): Summary => summaryOf(ratesOf(rounds, name));
 
 /** How often as fast `ours` is as `theirs`, round by round. */
 export const speedRatio = (rounds: Rounds, ours: string, theirs: string): Summary =>
-  ratioOf(valuesOf(rounds, ours), valuesOf(rounds, theirs));
+  ratioOf(ratesOf(rounds, ours), ratesOf(rounds, theirs));
 
-const valuesOf = (rounds: Rounds, name: string): number[] =>
-  rounds.get(name)!.map(({ rowsPerSecond }) => rowsPerSecond);
+/**
+ * The same of rows per second of CPU, which tells more on a machine that others use, too; undefined
+ * where it is not known.
+ */
+export function cpuRatio(rounds: Rounds, ours: string, theirs: string): Summary | undefined {
+  const [a, b] = [cpuRatesOf(rounds, ours), cpuRatesOf(rounds, theirs)];
+  return a === undefined || b === undefined ? undefined : ratioOf(a, b);
+}
+
+const ratesOf = (rounds: Rounds, name: string): number[] =>
+  rounds.get(name)!.map(({ rows, seconds }) => rows / seconds);
+
+function cpuRatesOf(rounds: Rounds, name: string): number[] | undefined {
+  const rates = rounds
+    .get(name)!
+    .map(({ rows, cpuSeconds = 0 }) => (cpuSeconds > 0 ? rows / cpuSeconds : undefined));
+  return rates.every((rate) => rate !== undefined) ? rates : undefined;
+}

@@ -2,12 +2,12 @@
 // a developer would take instead.
 
 import type { Benchmark } from "./benchmark.ts";
-import { byHand, job } from "./contestants.ts";
+import { byHand, job, limitContestant } from "./contestants.ts";
 import { talliesOf } from "./data.ts";
-import { type Contestant, compete, rateOf, speedRatio } from "./harness.ts";
+import { type Contestant, compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { inMemory, InMemory } from "./in-memory/in-memory.ts";
-import { limitContestant } from "./limit.ts";
 import { BenchRuntime } from "./runtime.ts";
+import type { Summary } from "./statistics.ts";
 
 const parallelism = 4;
 
@@ -42,20 +42,13 @@ export const keyedCount: Benchmark = {
         inMemory(memory, "rxjs", rows),
       ];
       const measured = await compete(contestants, rounds);
-      const versus = (theirs: string) => speedRatio(measured, "topic", theirs);
       const figures = contestants.map(({ name }) => {
         return [name, { unit: "rows/s", ...rateOf(measured, name) }] as const;
       });
       return {
         figures: Object.fromEntries(figures),
-        ratios: {
-          vsLimit: versus("limit"),
-          vsShardedSqlite: versus("sharded-sqlite"),
-          vsShardedLog: versus("sharded-log"),
-          vsObjectPerKey: versus("object-per-key"),
-          vsD2ts: versus("d2ts"),
-          vsRxjs: versus("rxjs"),
-        },
+        ratios: mapped((ours, theirs) => speedRatio(measured, ours, theirs)),
+        cpuRatios: mapped((ours, theirs) => cpuRatio(measured, ours, theirs)),
       };
     } finally {
       memory.stop();
@@ -63,3 +56,22 @@ export const keyedCount: Benchmark = {
     }
   },
 };
+
+const pairs = {
+  vsLimit: ["topic", "limit"],
+  vsShardedSqlite: ["topic", "sharded-sqlite"],
+  vsShardedLog: ["topic", "sharded-log"],
+  vsObjectPerKey: ["topic", "object-per-key"],
+  vsD2ts: ["topic", "d2ts"],
+  vsRxjs: ["topic", "rxjs"],
+} as const;
+
+function mapped(
+  ratio: (ours: string, theirs: string) => Summary | undefined,
+): Record<string, Summary> {
+  const known = Object.entries(pairs).flatMap(([name, [ours, theirs]]) => {
+    const summary = ratio(ours, theirs);
+    return summary === undefined ? [] : [[name, summary] as const];
+  });
+  return Object.fromEntries(known);
+}

@@ -1,25 +1,9 @@
 // What the platform allows for the rows that the engine is measured with, and each stage of it alone.
 
 import type { Benchmark } from "./benchmark.ts";
-import { batchRows, talliesOf, type Tally } from "./data.ts";
-import { byHand } from "./contestants.ts";
+import { byHand, limitContestant, limitRows } from "./contestants.ts";
 import { type Contestant, compete, rateOf } from "./harness.ts";
 import { BenchRuntime } from "./runtime.ts";
-
-/** Batches of the pool that the rows are taken from again and again; as in `worker/limit.ts`. */
-const poolRows = 40 * batchRows;
-
-/** The next number of rows that is whole pools. */
-export const limitRows = (rows: number): number => Math.ceil(rows / poolRows) * poolRows;
-
-export function limitContestant(runtime: BenchRuntime, rows: number): Contestant {
-  const times = limitRows(rows) / poolRows;
-  const expected = new Map<string, Tally>();
-  for (const [user, { n, total }] of talliesOf(poolRows)) {
-    expected.set(user, { n: n * times, total: total * times });
-  }
-  return byHand(runtime, { name: "limit", rows: limitRows(rows), expected });
-}
 
 const stages = ["encode", "transfer", "decode", "fold"];
 

@@ -4,10 +4,14 @@ import type { BenchmarkResult } from "./benchmark.ts";
 import type { Summary } from "./statistics.ts";
 
 /** A table of the figures, and one of the ratios. */
-export function tableOf(name: string, { figures, ratios }: BenchmarkResult): string {
+export function tableOf(
+  name: string,
+  { figures, ratios, cpuRatios = {} }: BenchmarkResult,
+): string {
   const lines = [
     ...Object.entries(figures).map(([figure, summary]) => row(figure, summary, summary.unit)),
     ...Object.entries(ratios).map(([ratio, summary]) => row(ratio, summary, "times")),
+    ...Object.entries(cpuRatios).map(([ratio, summary]) => row(ratio, summary, "times, by CPU")),
   ];
   const head = ["", "median", "min", "max", ""];
   return [`\n${name}`, ...aligned([head, ...lines])].join("\n");

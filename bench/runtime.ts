@@ -35,6 +35,11 @@ export class BenchRuntime {
     return this.#runtime.url;
   }
 
+  /** The bundle that it runs; its source map lies beside it. */
+  get script(): string {
+    return this.#runtime.script;
+  }
+
   /** @throws Error with the answer, where it is no 2xx */
   async ask<T>(method: "GET" | "POST" | "PATCH", path: string, body?: unknown): Promise<T> {
     const response = await fetch(this.url + path, {

@@ -35,6 +35,8 @@ export interface RuntimeOptions {
 
 export interface Runtime {
   readonly url: string;
+  /** The bundle that it runs; its source map lies beside it. */
+  readonly script: string;
   /** Of the process group's leader. */
   readonly pid: number;
   /** Ends everything at once, as a power cut would, and resolves when it has. */
@@ -90,6 +92,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const pid = running.pid!;
   return {
     url,
+    script: childOptions.script,
     pid,
     async kill() {
       killGroup(pid);

@@ -7,10 +7,11 @@ import { countWithRxjs } from "./rxjs.ts";
 const libraries = { d2ts: countWithD2ts, rxjs: countWithRxjs };
 
 process.on("message", ({ library, rows }: CountRequest) => {
+  const before = process.cpuUsage();
   const begunAt = performance.now();
   const tallies = libraries[library](rows);
   const seconds = (performance.now() - begunAt) / 1_000;
-  const { user, system } = process.cpuUsage();
+  const { user, system } = process.cpuUsage(before);
   const answer: CountAnswer = { seconds, cpuSeconds: (user + system) / 1e6, tallies: [...tallies] };
   process.send?.(answer);
 });

@@ -1,0 +1,126 @@
+// What a CPU profile says: which functions time is spent in, and at which stage of a row's way. Pure.
+//   F1. A sample counts for the innermost of its frames that belongs to a stage, so what a stage calls
+//       (a column's reader, a hash) is part of it.
+
+export interface CallFrame {
+  readonly functionName: string;
+  /** Relative to the repository; empty for what is not in a file. */
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface ProfileNode {
+  readonly id: number;
+  readonly frame: CallFrame;
+  readonly children: readonly number[];
+}
+
+export interface Profile {
+  readonly nodes: readonly ProfileNode[];
+  readonly samples: readonly number[];
+  /** Microseconds, one per sample. */
+  readonly timeDeltas: readonly number[];
+}
+
+/** Microseconds, most first. */
+export type Shares = readonly (readonly [name: string, time: number])[];
+
+interface Stage {
+  readonly name: string;
+  readonly holds: (frame: CallFrame) => boolean;
+}
+
+const inFile =
+  (...files: readonly string[]) =>
+  ({ file }: CallFrame): boolean =>
+    files.some((one) => file.startsWith(one));
+
+const named =
+  (file: string, ...functions: readonly string[]) =>
+  (frame: CallFrame): boolean =>
+    frame.file === file && functions.includes(frame.functionName);
+
+// In this order: the first that a frame belongs to.
+const stages: readonly Stage[] = [
+  { name: "encode", holds: named("format/batch.ts", "encodeRows", "encode") },
+  {
+    name: "decode",
+    holds: named("format/batch.ts", "RecordBatch", "rows", "column", "decodeRows"),
+  },
+  { name: "make rows", holds: inFile("bench/data.ts", "connectors/generator") },
+  { name: "fold", holds: inFile("operators/aggregate.ts") },
+  { name: "table", holds: inFile("operators/table.ts") },
+  { name: "keyed state", holds: inFile("operators/state/") },
+  {
+    name: "checkpoint",
+    holds: inFile(
+      "task/state-snapshots.ts",
+      "format/segment.ts",
+      "task/shell/state-files.ts",
+      "coordinator/",
+    ),
+  },
+  { name: "partition", holds: inFile("task/partitioner.ts") },
+  { name: "outbox", holds: inFile("task/outbox.ts", "task/credit-window.ts", "format/frame.ts") },
+  { name: "channels", holds: inFile("task/shell/", "task/inbox.ts", "task/alignment.ts") },
+  { name: "topic", holds: inFile("topic/", "connectors/topic-source.ts") },
+  { name: "task", holds: inFile("task/") },
+  { name: "by hand", holds: inFile("bench/worker/") },
+];
+
+/** Not in any function of ours. */
+const apart: Readonly<Record<string, string>> = {
+  "(idle)": "idle",
+  "(garbage collector)": "garbage collection",
+  "(program)": "native: transfer, storage, event loop",
+};
+
+/** Time in each function itself. */
+export function selfTimes(profile: Profile): Shares {
+  const frames = new Map(profile.nodes.map(({ id, frame }) => [id, frame]));
+  return shares(profile, (id) => {
+    const { functionName, file, line } = frames.get(id)!;
+    return `${functionName || "(anonymous)"}${file === "" ? "" : ` ${file}:${line}`}`;
+  });
+}
+
+/** Time in each stage, and in none. */
+export function stageTimes(profile: Profile): Shares {
+  const parents = new Map(
+    profile.nodes.flatMap(({ id, children }) => children.map((child) => [child, id])),
+  );
+  const frames = new Map(profile.nodes.map(({ id, frame }) => [id, frame]));
+  const known = new Map<number, string>();
+  // Rows are decoded twice on their way.
+  const placeOf = (id: number): string => {
+    for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
+      const { functionName } = frames.get(at)!;
+      if (functionName === "#stepSource") return "at the source";
+      if (functionName === "#stepInbox") return "at the receiver";
+    }
+    return "elsewhere";
+  };
+  const stageOf = (id: number): string => {
+    const found = known.get(id);
+    if (found !== undefined) return found;
+    const frame = frames.get(id)!;
+    const parent = parents.get(id);
+    const stage = stages.find(({ holds }) => holds(frame))?.name ?? apart[frame.functionName];
+    const name =
+      stage === "decode"
+        ? `decode ${placeOf(id)}`
+        : (stage ?? (parent === undefined ? "other" : stageOf(parent)));
+    known.set(id, name);
+    return name;
+  };
+  return shares(profile, stageOf);
+}
+
+function shares({ samples, timeDeltas }: Profile, nameOf: (id: number) => string): Shares {
+  const times = new Map<string, number>();
+  samples.forEach((id, at) => {
+    const name = nameOf(id);
+    times.set(name, (times.get(name) ?? 0) + timeDeltas[at]!);
+  });
+  return [...times].toSorted((a, b) => b[1] - a[1]);
+}

@@ -1,0 +1,209 @@
+// `npm run bench:profile`: where the time of one contestant goes, by V8's sampling profiler. Prints the
+// functions in which most of it is spent, and by file; the profile itself can be opened in DevTools.
+
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { SourceMap, type SourceMapPayload, type SourceMapping } from "node:module";
+import { createServer } from "node:net";
+import { basename, dirname, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { commandFrom, execute, wholeNumber } from "../local/command-line.ts";
+import { contestantNames, contestantNamed } from "./contestants.ts";
+import { millions } from "./harness.ts";
+import {
+  type CallFrame,
+  type Profile,
+  selfTimes,
+  type Shares,
+  stageTimes,
+} from "./profile-report.ts";
+import { BenchRuntime } from "./runtime.ts";
+
+interface Options {
+  readonly contestant: string;
+  readonly rows: number;
+  readonly top: number;
+  readonly out: string | undefined;
+}
+
+const usage = `Usage: npm run bench:profile -- [CONTESTANT] [options]
+
+  CONTESTANT  ${contestantNames.join(", ")} (topic)
+  --rows N    Rows of the profiled run (5,000,000); one like it goes before, to warm up
+  --top N     Functions to print (30)
+  --out FILE  Keeps the profile, for DevTools
+  --help      This text`;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Microseconds between two samples. */
+const interval = 500;
+
+interface TakenNode {
+  readonly id: number;
+  readonly callFrame: {
+    readonly functionName: string;
+    readonly url: string;
+    readonly lineNumber: number;
+    readonly columnNumber: number;
+  };
+  readonly children?: readonly number[];
+}
+
+interface TakenProfile {
+  readonly nodes: readonly TakenNode[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+async function profile({ contestant: name, rows, top, out }: Options): Promise<boolean> {
+  const inspectorPort = await freePort();
+  const runtime = await BenchRuntime.start({ inspectorPort });
+  try {
+    const contestant = await contestantNamed(runtime, name, rows);
+    const once = async (): Promise<void> => {
+      await contestant.prepare?.();
+      const begunAt = performance.now();
+      await contestant.run();
+      const seconds = (performance.now() - begunAt) / 1_000;
+      console.log(`${name}: ${millions(rows / seconds)} M rows/s`);
+    };
+    await once();
+    await contestant.check();
+    await using inspector = await Inspector.connect(inspectorPort);
+    await inspector.send("Profiler.enable");
+    await inspector.send("Profiler.setSamplingInterval", { interval });
+    await inspector.send("Profiler.start");
+    await once();
+    const taken = (await inspector.send("Profiler.stop")) as { profile: TakenProfile };
+    const wrong = await contestant.check();
+    if (wrong.length > 0) throw new Error(wrong.join("; "));
+    if (out !== undefined) await writeFile(out, JSON.stringify(taken.profile));
+    const read = await inSource(taken.profile, runtime.script);
+    const stages = stageTimes(read);
+    console.log(
+      `\n${listOf(stages, rows)}\n\n${listOf(selfTimes(read).slice(0, top), rows, sumOf(stages))}`,
+    );
+    return true;
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** By files and lines of the repository, as the source map of the bundle tells them. */
+async function inSource(
+  { nodes, samples, timeDeltas }: TakenProfile,
+  script: string,
+): Promise<Profile> {
+  const map = new SourceMap(
+    JSON.parse(await readFile(`${script}.map`, "utf8")) as SourceMapPayload,
+  );
+  const frameOf = ({ callFrame }: TakenNode): CallFrame => {
+    const { functionName, url, lineNumber, columnNumber } = callFrame;
+    const found = url === basename(script) ? map.findEntry(lineNumber, columnNumber) : undefined;
+    if (found === undefined || !("originalSource" in found)) {
+      return { functionName, file: url, line: lineNumber + 1 };
+    }
+    const { originalSource, originalLine } = found as SourceMapping;
+    const file = relative(root, resolve(dirname(script), originalSource));
+    return { functionName, file, line: originalLine + 1 };
+  };
+  return {
+    nodes: nodes.map((node) => ({
+      id: node.id,
+      frame: frameOf(node),
+      children: node.children ?? [],
+    })),
+    samples,
+    timeDeltas,
+  };
+}
+
+const sumOf = (shares: Shares): number => shares.reduce((sum, [, time]) => sum + time, 0);
+
+const listOf = (shares: Shares, rows: number, all = sumOf(shares)): string =>
+  shares
+    .map(([name, time]) => {
+      const share = ((100 * time) / all).toFixed(1).padStart(5);
+      const perRow = ((1_000 * time) / rows).toFixed(0).padStart(5);
+      return `${share} % ${perRow} ns/row  ${name}`;
+    })
+    .join("\n");
+
+class Inspector {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, (answer: { result?: unknown; error?: unknown }) => void>();
+  #sent = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      const answer = JSON.parse(String(data)) as { id?: number; result?: unknown; error?: unknown };
+      if (answer.id !== undefined) this.#waiting.get(answer.id)?.(answer);
+    });
+  }
+
+  static async connect(port: number): Promise<Inspector> {
+    const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as {
+      id: string;
+      webSocketDebuggerUrl: string;
+    }[];
+    // Miniflare runs Workers of its own beside ours.
+    const ours = targets.find(({ id }) => id.startsWith("core:user:"));
+    if (ours === undefined) throw new Error("The inspector does not know the Worker.");
+    const socket = new WebSocket(ours.webSocketDebuggerUrl);
+    await once(socket, "open");
+    return new Inspector(socket);
+  }
+
+  async send(method: string, params: unknown = {}): Promise<unknown> {
+    const id = ++this.#sent;
+    const { promise, resolve } = Promise.withResolvers<{ result?: unknown; error?: unknown }>();
+    this.#waiting.set(id, resolve);
+    this.#socket.send(JSON.stringify({ id, method, params }));
+    const { result, error } = await promise;
+    if (error !== undefined) throw new Error(`${method}: ${JSON.stringify(error)}`);
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
+
+const command = commandFrom<Options>(() => {
+  const { values, positionals } = parseArgs({
+    args: process.argv.slice(2),
+    allowPositionals: true,
+    options: {
+      rows: { type: "string", default: "5000000" },
+      top: { type: "string", default: "30" },
+      out: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const [contestant = "topic"] = positionals;
+  if (!contestantNames.includes(contestant)) {
+    throw new RangeError(
+      `There is no contestant "${contestant}"; there are ${contestantNames.join(", ")}.`,
+    );
+  }
+  return {
+    contestant,
+    rows: wholeNumber("--rows", values.rows, { least: 1_000, most: 1_000_000_000 }),
+    top: wholeNumber("--top", values.top, { least: 1, most: 1_000 }),
+    out: values.out,
+  };
+});
+await execute(command, { script: "bench:profile", usage, run: profile });
