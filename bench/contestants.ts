@@ -2,7 +2,7 @@
 
 import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
-import type { BenchRuntime } from "./runtime.ts";
+import type { BenchRuntime, JobSettings } from "./runtime.ts";
 
 /** Written by hand, answering by itself. */
 export function byHand(
@@ -40,11 +40,9 @@ export function limitContestant(runtime: BenchRuntime, rows: number): Contestant
   return byHand(runtime, { name: "limit", rows: limitRows(rows), expected });
 }
 
-interface JobContestant {
+interface JobContestant extends JobSettings {
   readonly name: string;
   readonly program: string;
-  readonly parallelism: number;
-  readonly flink?: Readonly<Record<string, string>>;
   readonly rows: number;
   readonly expected: Tallies;
 }
@@ -56,14 +54,14 @@ interface TablePage {
 /** A job of the engine; a run is from its submission until its operator has taken in every row. */
 export function job(
   runtime: BenchRuntime,
-  { name, program, parallelism, flink = {}, rows, expected }: JobContestant,
+  { name, program, rows, expected, ...settings }: JobContestant,
 ): Contestant {
   let running = "";
   return {
     name,
     rows,
     run: async () => {
-      running = await runtime.submit(program, { parallelism, flink });
+      running = await runtime.submit(program, settings);
       await runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${rows}`);
     },
     check: async () => {
@@ -79,7 +77,7 @@ export function job(
 const handWritten = ["sharded-sqlite", "sharded-log", "object-per-key"];
 
 /** Those in the runtime that can be run one by one. */
-export const contestantNames = ["topic", "limit", ...handWritten];
+export const contestantNames = ["rows", "topic", "limit", ...handWritten];
 
 /** One of them, with all that it needs. */
 export async function contestantNamed(
@@ -90,7 +88,33 @@ export async function contestantNamed(
   if (name === "limit") return limitContestant(runtime, rows);
   const expected = talliesOf(rows);
   if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });
-  await runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
-  const program = "keyed-count-from-topic";
-  return job(runtime, { name, program, parallelism: 4, rows, expected });
+  if (name === "topic") await fillTopic(runtime, rows);
+  return name === "topic"
+    ? fromTopic(runtime, rows, expected)
+    : rowsOfGenerator(runtime, rows, expected);
 }
+
+const parallelism = 4;
+
+/** Appends the rows to the topic that `fromTopic` reads. */
+export const fillTopic = (runtime: BenchRuntime, rows: number): Promise<unknown> =>
+  runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
+
+/** Rows as objects all the way, from a generator. */
+export const rowsOfGenerator = (
+  runtime: BenchRuntime,
+  rows: number,
+  expected: Tallies,
+): Contestant =>
+  job(runtime, {
+    name: "rows",
+    program: "keyed-count",
+    parallelism,
+    parameters: { rows },
+    rows,
+    expected,
+  });
+
+/** The same from a topic that was filled before. */
+export const fromTopic = (runtime: BenchRuntime, rows: number, expected: Tallies): Contestant =>
+  job(runtime, { name: "topic", program: "keyed-count-from-topic", parallelism, rows, expected });

@@ -27,13 +27,16 @@ const slotBits = 18;
 const firstAt = Date.UTC(2026, 0, 1);
 
 // One user per slot, as many slots as its share: drawing a user is one look-up.
-const names = Array.from({ length: users }, (_, rank) => `user-${rank}`);
+export const userNames: readonly string[] = Array.from(
+  { length: users },
+  (_, rank) => `user-${rank}`,
+);
 const slots = zipfSlots();
 
 function zipfSlots(): Uint16Array {
   const count = 2 ** slotBits;
   const slots = new Uint16Array(count);
-  const all = names.reduce((sum, _, rank) => sum + 1 / (rank + 1), 0);
+  const all = userNames.reduce((sum, _, rank) => sum + 1 / (rank + 1), 0);
   let rank = 0;
   let upTo = 1 / all;
   for (let slot = 0; slot < count; slot++) {
@@ -52,8 +55,27 @@ export function scrambled(i: number): number {
 
 export function purchaseAt(i: number): Purchase {
   const drawn = scrambled(i + 1);
-  const user = names[slots[drawn >>> (32 - slotBits)]!]!;
-  return { user, amount: 1 + ((drawn & 0xfff) % 100), ts: firstAt + i };
+  const user = userNames[userOf(drawn)]!;
+  return { user, amount: amountOf(drawn), ts: firstAt + i };
+}
+
+const userOf = (drawn: number): number => slots[drawn >>> (32 - slotBits)]!;
+const amountOf = (drawn: number): number => 1 + ((drawn & 0xfff) % 100);
+
+/** The same rows as columns, users as positions in `userNames`: row `first` and those after it. */
+export function fillPurchases({ user, amount, ts }: PurchaseColumns, first: number): void {
+  for (let at = 0; at < user.length; at++) {
+    const drawn = scrambled(first + at + 1);
+    user[at] = userOf(drawn);
+    amount[at] = amountOf(drawn);
+    ts[at] = firstAt + first + at;
+  }
+}
+
+export interface PurchaseColumns {
+  readonly user: Uint16Array;
+  readonly amount: Int32Array;
+  readonly ts: Float64Array;
 }
 
 /** Rows `from` up to but not including `to`. */
@@ -71,19 +93,19 @@ export function* batches(rows: number): Generator<Purchase[]> {
 }
 
 /** Adds a row to the tally of its user. */
-export function count(into: Map<string, Tally>, { user, amount }: Purchase): void {
-  const tally = into.get(user);
-  if (tally === undefined) into.set(user, { n: 1, total: amount });
+export function tally(into: Map<string, Tally>, { user, amount }: Purchase): void {
+  const held = into.get(user);
+  if (held === undefined) into.set(user, { n: 1, total: amount });
   else {
-    tally.n++;
-    tally.total += amount;
+    held.n++;
+    held.total += amount;
   }
 }
 
 /** What is to come of the first `rows` rows: the answer that every contestant is held to. */
 export function talliesOf(rows: number): Map<string, Tally> {
   const tallies = new Map<string, Tally>();
-  for (let i = 0; i < rows; i++) count(tallies, purchaseAt(i));
+  for (let i = 0; i < rows; i++) tally(tallies, purchaseAt(i));
   return tallies;
 }
 

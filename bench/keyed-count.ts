@@ -2,17 +2,15 @@
 // a developer would take instead.
 
 import type { Benchmark } from "./benchmark.ts";
-import { byHand, job, limitContestant } from "./contestants.ts";
+import { byHand, fillTopic, fromTopic, limitContestant, rowsOfGenerator } from "./contestants.ts";
 import { talliesOf } from "./data.ts";
 import { type Contestant, compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { inMemory, InMemory } from "./in-memory/in-memory.ts";
 import { BenchRuntime } from "./runtime.ts";
 import type { Summary } from "./statistics.ts";
 
-const parallelism = 4;
-
 /** Those that are slower by orders of magnitude count fewer rows; a rate stays a rate. */
-const share = { objectPerKey: 1 / 250, shardedSqlite: 1 / 10, d2ts: 1 / 100 } as const;
+const share = { objectPerKey: 1 / 2_500, shardedSqlite: 1 / 10, d2ts: 1 / 100 } as const;
 
 export const keyedCount: Benchmark = {
   name: "keyed-count",
@@ -21,20 +19,15 @@ export const keyedCount: Benchmark = {
     const runtime = await BenchRuntime.start();
     const memory = new InMemory();
     try {
-      await runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
+      await fillTopic(runtime, rows);
       const expected = talliesOf(rows);
       const part = (of: number): number => Math.max(1_000, Math.round(rows * of));
       const written = (name: string, rows: number): Contestant =>
         byHand(runtime, { name, rows, expected: talliesOf(rows) });
       const contestants: Contestant[] = [
         limitContestant(runtime, rows),
-        job(runtime, {
-          name: "topic",
-          program: "keyed-count-from-topic",
-          parallelism,
-          rows,
-          expected,
-        }),
+        rowsOfGenerator(runtime, rows, expected),
+        fromTopic(runtime, rows, expected),
         written("sharded-sqlite", part(share.shardedSqlite)),
         written("sharded-log", rows),
         written("object-per-key", part(share.objectPerKey)),
@@ -58,12 +51,13 @@ export const keyedCount: Benchmark = {
 };
 
 const pairs = {
-  vsLimit: ["topic", "limit"],
-  vsShardedSqlite: ["topic", "sharded-sqlite"],
-  vsShardedLog: ["topic", "sharded-log"],
-  vsObjectPerKey: ["topic", "object-per-key"],
-  vsD2ts: ["topic", "d2ts"],
-  vsRxjs: ["topic", "rxjs"],
+  vsLimit: ["rows", "limit"],
+  topicVsLimit: ["topic", "limit"],
+  vsShardedSqlite: ["rows", "sharded-sqlite"],
+  vsShardedLog: ["rows", "sharded-log"],
+  vsObjectPerKey: ["rows", "object-per-key"],
+  vsD2ts: ["rows", "d2ts"],
+  vsRxjs: ["rows", "rxjs"],
 } as const;
 
 function mapped(

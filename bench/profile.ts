@@ -30,7 +30,7 @@ interface Options {
 
 const usage = `Usage: npm run bench:profile -- [CONTESTANT] [options]
 
-  CONTESTANT  ${contestantNames.join(", ")} (topic)
+  CONTESTANT  ${contestantNames.join(", ")} (rows)
   --rows N    Rows of the profiled run (5,000,000); one like it goes before, to warm up
   --top N     Functions to print (30)
   --out FILE  Keeps the profile, for DevTools
@@ -193,7 +193,7 @@ const command = commandFrom<Options>(() => {
     },
   });
   if (values.help) return "help";
-  const [contestant = "topic"] = positionals;
+  const [contestant = "rows"] = positionals;
   if (!contestantNames.includes(contestant)) {
     throw new RangeError(
       `There is no contestant "${contestant}"; there are ${contestantNames.join(", ")}.`,

@@ -16,6 +16,15 @@ const ticksPerSecond = 100;
 
 const ended = ["CANCELED", "FAILED", "FINISHED"];
 
+/** How a job of the engine is started. */
+export interface JobSettings {
+  readonly parallelism: number;
+  /** By Flink's keys. */
+  readonly flink?: Readonly<Record<string, string>>;
+  /** What the program is told. */
+  readonly parameters?: Readonly<Record<string, number>>;
+}
+
 export class BenchRuntime {
   readonly directory: string;
   #runtime: Runtime;
@@ -55,9 +64,10 @@ export class BenchRuntime {
   /** Starts a job of `program` and returns its id. */
   async submit(
     program: string,
-    { parallelism, flink = {} }: { parallelism: number; flink?: Readonly<Record<string, string>> },
+    { parallelism, flink = {}, parameters = {} }: JobSettings,
   ): Promise<string> {
-    const request = { parallelism, flinkConfiguration: flink };
+    const programArgsList = Object.entries(parameters).map(([name, value]) => `--${name}=${value}`);
+    const request = { parallelism, flinkConfiguration: flink, programArgsList };
     return (await this.ask<{ jobid: string }>("POST", `/jars/${program}/run`, request)).jobid;
   }
 

@@ -7,7 +7,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 
-import { batches, batchRows, count, type Purchase, type Tally } from "../data.ts";
+import { batches, batchRows, tally, type Purchase, type Tally } from "../data.ts";
 import { Window } from "./window.ts";
 
 export const shards = 4;
@@ -155,7 +155,7 @@ export class ShardedLog extends DurableObject implements Shard {
   }
 
   #fold(rows: readonly Purchase[]): void {
-    for (const row of rows) count(this.#tallies, row);
+    for (const row of rows) tally(this.#tallies, row);
   }
 }
 

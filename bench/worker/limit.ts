@@ -5,7 +5,7 @@
 import { DurableObject, RpcTarget } from "cloudflare:workers";
 
 import { decodeRows, encodeRows } from "../../format/batch.ts";
-import { batchRows, count, type Purchase, purchases, type Tally } from "../data.ts";
+import { batchRows, tally, type Purchase, purchases, type Tally } from "../data.ts";
 import { Window } from "./window.ts";
 
 export interface LimitEnv {
@@ -62,7 +62,7 @@ export class LimitSender extends DurableObject<LimitEnv> {
   async fold(rows: number): Promise<number> {
     const tallies = new Map<string, Tally>();
     for (let done = 0; done < rows; done += batchRows) {
-      for (const row of this.#pool[(done / batchRows) % poolBatches]!) count(tallies, row);
+      for (const row of this.#pool[(done / batchRows) % poolBatches]!) tally(tallies, row);
     }
     return tallies.size;
   }
@@ -77,7 +77,7 @@ class LimitSession extends RpcTarget {
   }
 
   async fold(frame: Uint8Array): Promise<void> {
-    for (const row of decodeRows(frame)) count(this.#tallies, row as Purchase);
+    for (const row of decodeRows(frame)) tally(this.#tallies, row as Purchase);
   }
 
   async drop(frame: Uint8Array): Promise<number> {
