@@ -3,6 +3,12 @@
 //   A1. An accumulator exists only after a row: `create` is followed by `add` at once, so the
 //       extreme or the average of no rows never shows.
 //   A2. An accumulator is a plain value (number, string, array, plain object): it is state.
+//   A3. What is known of an aggregate beside its functions (`foldOf`) is no part of the object: a copy
+//       with another function in it is a user's own.
+
+import { GraphError } from "./errors.ts";
+import type { WithNumber } from "./fields.ts";
+import { shown } from "./names.ts";
 
 /**
  * One fold. `add` and `merge` may change and return the accumulator they were given first; `result`
@@ -34,6 +40,38 @@ export type AggregateRow<K, G> = { readonly key: K } & {
   readonly [Field in keyof G]: ResultOf<G[Field]>;
 };
 
+/** How an aggregate folds, where that can be said without its functions: rows, or one field of numbers. */
+export type Fold =
+  | { readonly kind: "count" }
+  | { readonly kind: "sum" | "avg" | "min" | "max"; readonly field: string };
+
+const folds = new WeakMap<Aggregate, Fold>();
+
+/** How an aggregate folds; undefined where only its functions know. */
+export const foldOf = (aggregate: Aggregate): Fold | undefined => folds.get(aggregate);
+
+function known<G extends Aggregate>(aggregate: G, fold: Fold): G {
+  folds.set(aggregate, fold);
+  return aggregate;
+}
+
+/** An aggregate of a number of each row: by a function, or by the name of a field. */
+function ofNumber<A>(
+  kind: Exclude<Fold["kind"], "count">,
+  value: ((row: never) => number) | string,
+  make: (value: (row: never) => unknown) => Aggregate<never, A, number>,
+): Aggregate<never, A, number> {
+  if (typeof value === "function") return make(value);
+  if (typeof value !== "string") {
+    throw new GraphError(
+      "BAD_ARGUMENT",
+      `${kind} was given ${shown(value)}. Allowed: the name of a field, or a function from a row to a number.`,
+    );
+  }
+  const read = (row: never): unknown => (row as Readonly<Record<string, unknown>>)[value];
+  return known(make(read), { kind, field: value });
+}
+
 const own = <A>(accumulator: A): A => accumulator;
 const plus = (left: number, right: number): number => left + right;
 
@@ -49,12 +87,11 @@ function measured(aggregate: string, value: unknown): number {
  *
  * @example keyed.aggregate({ flights: count() }, { uid: "by-origin" })
  */
-export const count = (): Aggregate<unknown, number, number> => ({
-  create: () => 0,
-  add: (rows) => rows + 1,
-  merge: plus,
-  result: own,
-});
+export const count = (): Aggregate<unknown, number, number> =>
+  known(
+    { create: () => 0, add: (rows: number) => rows + 1, merge: plus, result: own },
+    { kind: "count" },
+  );
 
 /**
  * How many rows satisfy the predicate.
@@ -69,55 +106,73 @@ export const countIf = <T>(predicate: (row: T) => boolean): Aggregate<T, number,
 });
 
 /**
- * The sum of a number over the rows.
+ * The sum of a number over the rows: of a field, or of what a function makes of each row. By its name a
+ * field is summed without making rows, where they come in columns.
  *
- * @example keyed.aggregate({ miles: sum((flight) => flight.distance) }, { uid: "by-origin" })
+ * @example keyed.aggregate({ miles: sum("distance") }, { uid: "by-origin" })
  */
-export const sum = <T>(value: (row: T) => number): Aggregate<T, number, number> => ({
-  create: () => 0,
-  add: (total, row) => total + measured("sum", value(row)),
-  merge: plus,
-  result: own,
-});
+export function sum<T>(value: (row: T) => number): Aggregate<T, number, number>;
+export function sum<const F extends string>(field: F): Aggregate<WithNumber<F>, number, number>;
+export function sum(value: ((row: never) => number) | string): Aggregate<never, number, number> {
+  return ofNumber("sum", value, (read) => ({
+    create: () => 0,
+    add: (total, row) => total + measured("sum", read(row)),
+    merge: plus,
+    result: own,
+  }));
+}
+
+/** What an average is made of. */
+type Mean = [total: number, rows: number];
 
 /**
- * The arithmetic mean of a number over the rows.
+ * The arithmetic mean of a number over the rows: of a field, or of what a function makes of each row.
  *
- * @example keyed.aggregate({ meanDelay: avg((flight) => flight.delay) }, { uid: "by-origin" })
+ * @example keyed.aggregate({ meanDelay: avg("delay") }, { uid: "by-origin" })
  */
-export const avg = <T>(
-  value: (row: T) => number,
-): Aggregate<T, [total: number, rows: number], number> => ({
-  create: () => [0, 0],
-  add: (accumulator, row) => {
-    accumulator[0] += measured("avg", value(row));
-    accumulator[1] += 1;
-    return accumulator;
-  },
-  merge: (left, right) => [left[0] + right[0], left[1] + right[1]],
-  result: ([total, rows]) => total / rows,
-});
+export function avg<T>(value: (row: T) => number): Aggregate<T, Mean, number>;
+export function avg<const F extends string>(field: F): Aggregate<WithNumber<F>, Mean, number>;
+export function avg(value: ((row: never) => number) | string): Aggregate<never, Mean, number> {
+  return ofNumber<Mean>("avg", value, (read) => ({
+    create: () => [0, 0],
+    add: (accumulator, row) => {
+      accumulator[0] += measured("avg", read(row));
+      accumulator[1] += 1;
+      return accumulator;
+    },
+    merge: (left, right) => [left[0] + right[0], left[1] + right[1]],
+    result: ([total, rows]) => total / rows,
+  }));
+}
 
 /**
- * The smallest of a number over the rows.
+ * The smallest of a number over the rows: of a field, or of what a function makes of each row.
  *
- * @example keyed.aggregate({ earliest: min((flight) => flight.delay) }, { uid: "by-origin" })
+ * @example keyed.aggregate({ earliest: min("delay") }, { uid: "by-origin" })
  */
-export const min = <T>(value: (row: T) => number): Aggregate<T, number, number> => ({
-  create: () => Infinity,
-  add: (least, row) => Math.min(least, measured("min", value(row))),
-  merge: Math.min,
-  result: own,
-});
+export function min<T>(value: (row: T) => number): Aggregate<T, number, number>;
+export function min<const F extends string>(field: F): Aggregate<WithNumber<F>, number, number>;
+export function min(value: ((row: never) => number) | string): Aggregate<never, number, number> {
+  return ofNumber("min", value, (read) => ({
+    create: () => Infinity,
+    add: (least, row) => Math.min(least, measured("min", read(row))),
+    merge: Math.min,
+    result: own,
+  }));
+}
 
 /**
- * The largest of a number over the rows.
+ * The largest of a number over the rows: of a field, or of what a function makes of each row.
  *
- * @example keyed.aggregate({ worst: max((flight) => flight.delay) }, { uid: "by-origin" })
+ * @example keyed.aggregate({ worst: max("delay") }, { uid: "by-origin" })
  */
-export const max = <T>(value: (row: T) => number): Aggregate<T, number, number> => ({
-  create: () => -Infinity,
-  add: (greatest, row) => Math.max(greatest, measured("max", value(row))),
-  merge: Math.max,
-  result: own,
-});
+export function max<T>(value: (row: T) => number): Aggregate<T, number, number>;
+export function max<const F extends string>(field: F): Aggregate<WithNumber<F>, number, number>;
+export function max(value: ((row: never) => number) | string): Aggregate<never, number, number> {
+  return ofNumber("max", value, (read) => ({
+    create: () => -Infinity,
+    add: (greatest, row) => Math.max(greatest, measured("max", read(row))),
+    merge: Math.max,
+    result: own,
+  }));
+}

@@ -6,6 +6,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { AggregateRow, Aggregates } from "./aggregates.ts";
 import { GraphError, refusal } from "./errors.ts";
+import { fieldSelector, type KeyField } from "./fields.ts";
 import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
 import {
@@ -55,10 +56,14 @@ export interface DataStream<T> {
   filter<R extends T>(fn: (row: T) => row is R, options: OperatorOptions): DataStream<R>;
   filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
   /**
-   * Brings the rows of one key to one subtask, in order, for the operator that follows.
+   * Brings the rows of one key to one subtask, in order, for the operator that follows. The key is a
+   * field, or what a function makes of each row. By its name a field is read without making rows,
+   * where they come in columns.
    *
+   * @example flights.keyBy("origin")
    * @example flights.keyBy((flight) => [flight.origin, flight.destination])
    */
+  keyBy<F extends KeyField<T>>(field: F): KeyedStream<T, T[F]>;
   keyBy<const K extends Key>(key: (row: T) => K): KeyedStream<T, K>;
   /**
    * The rows of this stream and of the others, interleaved.
@@ -119,7 +124,7 @@ export interface KeyedStream<T, K> {
    *
    * @example
    * flights.keyBy((flight) => flight.origin)
-   *   .aggregate({ flights: count(), worst: max((flight) => flight.delay) }, { uid: "by-origin" })
+   *   .aggregate({ flights: count(), worst: max("delay") }, { uid: "by-origin" })
    */
   aggregate<G extends Aggregates<T>>(
     aggregates: G,
@@ -169,8 +174,9 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
     return this.#then({ kind: "filter", fn }, options);
   }
 
-  keyBy(key: KeySelector): RecordedStream {
-    requireFunction("keyBy", key);
+  keyBy(key: KeySelector | string): RecordedStream {
+    if (typeof key === "string") return this.#partitioned("hash", fieldSelector(key));
+    requireFunction("keyBy", key, undefined, "the name of a field, or ");
     return this.#partitioned("hash", key);
   }
 
@@ -263,9 +269,14 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
   }
 }
 
-function requireFunction(method: string, fn: unknown, options?: OperatorOptions): void {
+function requireFunction(
+  method: string,
+  fn: unknown,
+  options?: OperatorOptions,
+  orElse = "",
+): void {
   if (typeof fn === "function" && !isAsync(fn)) return;
-  const allowed = "a function that returns its result, not a promise";
+  const allowed = `${orElse}a function that returns its result, not a promise`;
   throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(fn)}`, allowed);
 }
 

@@ -55,6 +55,7 @@ export {
   type RowMaker,
 } from "./generate.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
+export type { KeyField, WithNumber } from "./fields.ts";
 export { defineJob, type BuiltProgram, type JobDefinition, type JobEnvironment } from "./job.ts";
 export {
   deadLetter,

@@ -3,6 +3,7 @@
 
 import type { Key } from "../format/key.ts";
 import { GraphError } from "./errors.ts";
+import { fieldSelector } from "./fields.ts";
 import { checkedName, shown } from "./names.ts";
 
 /** A table as a job refers to it. */
@@ -13,7 +14,7 @@ export interface TableSink<in T> {
 }
 
 /** The key of a table that names none: the row's `key` field, as `aggregate` writes it. */
-export const keyField = (row: { readonly key: Key }): Key => row.key;
+export const keyField = fieldSelector("key") as (row: { readonly key: Key }) => Key;
 
 /**
  * Declares a table, to write to with `.to`. A row replaces the one with the same key, which is the

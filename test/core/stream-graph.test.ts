@@ -14,6 +14,7 @@ import {
   listState,
   mapState,
   rows,
+  sum,
   table,
   topic,
   valueState,
@@ -661,11 +662,19 @@ const refusals: readonly {
       "Allowed: a function that returns its result, not a promise.",
   },
   {
-    when: "keyBy is given a field's name",
-    define: withStream((stream) => untyped(stream).keyBy?.("origin")),
+    when: "keyBy is given a number",
+    define: withStream((stream) => untyped(stream).keyBy?.(1)),
     code: "BAD_ARGUMENT",
     message:
-      'keyBy was given "origin". Allowed: a function that returns its result, not a promise.',
+      "keyBy was given 1. Allowed: the name of a field, or a function that returns its result, not a " +
+      "promise.",
+  },
+  {
+    when: "a sum is given an object",
+    define: () => sum({ field: "n" } as never),
+    code: "BAD_ARGUMENT",
+    message:
+      "sum was given an object. Allowed: the name of a field, or a function from a row to a number.",
   },
   {
     when: "a function is asynchronous",

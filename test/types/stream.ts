@@ -113,6 +113,45 @@ expectType<KeyedStream<Flight, readonly [string, string]>>().of(
   flights.keyBy((f) => [f.origin, f.destination]),
   true,
 );
+expectType<KeyedStream<Flight, string>>().of(flights.keyBy("origin"), true);
+// @ts-expect-error no field of the row
+flights.keyBy("carrier");
+declare const half: DataStream<{ readonly id?: string; readonly of: object; readonly n: 1 | 2 }>;
+expectType<
+  KeyedStream<{ readonly id?: string; readonly of: object; readonly n: 1 | 2 }, 1 | 2>
+>().of(half.keyBy("n"), true);
+// @ts-expect-error a field that may be missing
+half.keyBy("id");
+// @ts-expect-error a field that holds an object
+half.keyBy("of");
+
+// Aggregates of a field: those of numbers, by the names that the rows have.
+const byName = flights.keyBy("origin").aggregate(
+  {
+    n: count(),
+    late: countIf((f) => f.delay > 15),
+    total: sum("delay"),
+    mean: avg("delay"),
+    least: min("delay"),
+    worst: max((f) => f.delay * 2),
+  },
+  { uid: "by-name" },
+);
+byName.map(
+  ({ key, ...numbers }) => {
+    expectType<string>().of(key, true);
+    for (const number of Object.values(numbers)) expectType<number>().of(number, true);
+    return numbers.n + numbers.late + numbers.total + numbers.mean + numbers.least + numbers.worst;
+  },
+  { uid: "numbers" },
+);
+// @ts-expect-error a field of texts
+flights.keyBy("origin").aggregate({ total: sum("destination") }, { uid: "x" });
+// @ts-expect-error no field of the row
+flights.keyBy("origin").aggregate({ worst: max("weight") }, { uid: "x" });
+// @ts-expect-error a field that may be missing
+half.keyBy("n").aggregate({ total: sum("id") }, { uid: "x" });
+
 // @ts-expect-error an object is no key
 flights.keyBy((f) => ({ origin: f.origin }));
 // @ts-expect-error undefined is no key
