@@ -44,7 +44,7 @@ export const dictionaryEntriesMax = 65_536;
 const dictionaryTrialRows = 1_024;
 
 // Numbers below are part of the stored format: never renumber.
-const form = {
+export const form = {
   int32: 1,
   float64: 2,
   boolean: 3,
@@ -70,15 +70,29 @@ export function writeColumn(out: ByteWriter, values: readonly unknown[]): void {
   const sparse = traits.absent > 0;
   const repeated = traits.constant && values.length - traits.absent > 1;
 
-  out.align();
-  out.u8(traits.form);
-  out.u8((sparse ? flag.sparse : 0) | (repeated ? flag.repeated : 0));
-  out.u16(0);
-  const lengthAt = out.length;
-  out.u32(0);
+  const lengthAt = beginColumn(
+    out,
+    traits.form,
+    (sparse ? flag.sparse : 0) | (repeated ? flag.repeated : 0),
+  );
   if (sparse) writePresence(out, values);
   const present = sparse ? values.filter((value) => value !== null && value !== undefined) : values;
   writeValues(out, repeated ? present.slice(0, 1) : present, traits.form);
+  endColumn(out, lengthAt);
+}
+
+/** Begins a column of that form; what it answers is for `endColumn`, once the values are written. */
+export function beginColumn(out: ByteWriter, columnForm: Form, flags = 0): number {
+  out.align();
+  out.u8(columnForm);
+  out.u8(flags);
+  out.u16(0);
+  const lengthAt = out.length;
+  out.u32(0);
+  return lengthAt;
+}
+
+export function endColumn(out: ByteWriter, lengthAt: number): void {
   out.align();
   out.patchU32(lengthAt, out.length - lengthAt - 4);
 }
@@ -390,8 +404,12 @@ function writeDictionary(out: ByteWriter, values: readonly string[]): void {
   if (dictionary === undefined) return writeTexts(out, values);
   const { entries, codes } = dictionary;
   writeTexts(out, entries);
-  const room = out.typedRoom(codeType(entries.length), codes.length);
-  room.set(codes);
+  writeCodes(out, codes, entries.length);
+}
+
+/** Appends the codes of a dictionary of so many entries. */
+export function writeCodes(out: ByteWriter, codes: Dictionary["codes"], entries: number): void {
+  out.typedRoom(codeType(entries), codes.length).set(codes);
 }
 
 function dictionaryOf(values: readonly string[]): Dictionary | undefined {

@@ -40,7 +40,7 @@ export type Frame =
   { readonly kind: "data"; readonly rows: Uint8Array } | ({ readonly kind: "barrier" } & Barrier);
 
 /** Bytes before the rows of a data frame; a multiple of 8 keeps typed columns aligned. */
-const headerBytes = 8;
+export const headerBytes = 8;
 const barrierBytes = 3 * headerBytes;
 
 export function encodeData(rows: Uint8Array): Uint8Array {
@@ -48,6 +48,12 @@ export function encodeData(rows: Uint8Array): Uint8Array {
   frame[0] = tags.data;
   frame.set(rows, headerBytes);
   return frame;
+}
+
+/** Makes a data frame of bytes that begin with `headerBytes` zeros, in place. */
+export function dataFrame(bytes: Uint8Array): Uint8Array {
+  bytes[0] = tags.data;
+  return bytes;
 }
 
 export function encodeBarrier(

@@ -6,11 +6,14 @@
 //       made again from what it held before, and the rows since. Where such a row fails the attempt,
 //       nothing is kept for that.
 //   E4. One row is emitted per touched key and batch, in the order in which the keys were touched.
+//   E5. Columns are folded without making rows wherever they can be (aggregate-columns.ts), to the same
+//       end.
 
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { Aggregate } from "../stream/aggregates.ts";
 import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
+import { ColumnFolder } from "./aggregate-columns.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
@@ -31,6 +34,7 @@ export class AggregateOperator implements Operator {
   readonly #fields: readonly string[];
   readonly #aggregates: readonly Aggregate[];
   readonly #state: StateTable<unknown[]>;
+  readonly #columns: ColumnFolder | undefined;
 
   constructor(
     self: RejectingOperator,
@@ -43,9 +47,12 @@ export class AggregateOperator implements Operator {
     this.#fields = Object.keys(aggregates);
     this.#aggregates = Object.values(aggregates);
     this.#state = state;
+    this.#columns = ColumnFolder.of(key, aggregates, state);
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
+    const folded = this.#columns?.fold(batch);
+    if (folded !== undefined) return out.emit(folded);
     const touched = this.#fold(batch);
     for (const { key, accumulators } of touched) this.#state.put(key, accumulators);
     const results = this.#results(touched);

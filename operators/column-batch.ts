@@ -1,25 +1,34 @@
 // A batch of rows that are held as columns: of objects with the same fields, all of them regular.
 //   C1. `rows()` gives plain objects with the fields in order; they are made once, when asked for.
 
-import type { Column } from "../format/batch.ts";
+import { canBeColumns, type Column } from "../format/batch.ts";
 import type { RecordBatch } from "./operator.ts";
 
 export class ColumnBatch implements RecordBatch {
   readonly length: number;
-  readonly fields: readonly string[];
+  readonly fields: readonly string[] | undefined;
+  readonly #fields: readonly string[];
   readonly #columns: readonly Column[];
   #rows: readonly unknown[] | undefined;
 
   /** A column per field, all of `length` values; the caller must not change them afterwards. */
   constructor(length: number, fields: readonly string[], columns: readonly Column[]) {
     this.length = length;
-    this.fields = fields;
+    this.fields = canBeColumns(fields) ? fields : undefined;
+    this.#fields = fields;
     this.#columns = columns;
   }
 
   rows(): readonly unknown[] {
-    this.#rows ??= rowsOf(this.length, this.fields, this.#columns);
+    this.#rows ??= rowsOf(this.length, this.#fields, this.#columns);
     return this.#rows;
+  }
+
+  column(field: string): Column {
+    const column = this.#columns[this.#fields.indexOf(field)];
+    if (column === undefined)
+      throw new RangeError(`The rows of the batch have no field "${field}".`);
+    return column;
   }
 }
 

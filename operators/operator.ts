@@ -1,18 +1,33 @@
 // What an operator is to the chain that runs it. One operator per file beside this one; each is
 // synchronous, knows rows, keys and its own state, and nothing of channels, barriers or storage.
 
+import type { Column } from "../format/batch.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import type { Lineage, Reject } from "./rejection.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
 import type { OperatorStateStore } from "./state/operator-state.ts";
 
-/** Rows on their way through a chain. `rows()` costs the objects once; later readers share them. */
+/**
+ * Rows on their way through a chain. `rows()` costs the objects once; later readers share them. Where
+ * there are `fields`, whoever needs some of them only may take their columns and no rows.
+ */
 export interface RecordBatch {
   readonly length: number;
   /** Which records the rows come from, where somebody needs to know. */
   readonly lineage?: Lineage | undefined;
+  /** Present where the rows are held as columns: all are plain objects with these fields, in order. */
+  readonly fields?: readonly string[] | undefined;
   rows(): readonly unknown[];
+  /** One of `fields`, as the rows have it. Only where there are any. */
+  column?(field: string): Column;
 }
+
+/** A batch of which columns can be taken. */
+export type ColumnarBatch = RecordBatch &
+  Required<Pick<RecordBatch, "column">> & { readonly fields: readonly string[] };
+
+export const isColumnar = (batch: RecordBatch): batch is ColumnarBatch =>
+  batch.fields !== undefined && batch.column !== undefined;
 
 /** Where an operator's results go: the next operators of the chain and the outgoing edges. */
 export interface Output {

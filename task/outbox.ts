@@ -5,13 +5,13 @@
 //   O2. While a channel has frames that may not leave, the task takes no more input. What one input
 //       batch makes is therefore all that ever waits.
 
-import { encodeRows } from "../format/batch.ts";
-import { atOnce, type Barrier, encodeBarrier, encodeData } from "../format/frame.ts";
+import { atOnce, type Barrier, encodeBarrier } from "../format/frame.ts";
 import type { Millis, Seq } from "../format/ids.ts";
-import { batchRowsMax, channelWindow, frameBytesMax } from "../format/limits.ts";
+import { channelWindow } from "../format/limits.ts";
 import type { RecordBatch } from "../operators/operator.ts";
 import { CreditWindow, type OutgoingFrame, type ReopenOutcome } from "./credit-window.ts";
 import type { Partitioner } from "./partitioner.ts";
+import { PendingRows } from "./pending-rows.ts";
 
 export interface OutgoingEdge {
   /** Positions of its channels among the task's outputs. */
@@ -25,7 +25,7 @@ export interface Push extends OutgoingFrame {
 
 interface OutputChannel {
   readonly window: CreditWindow;
-  pending: unknown[];
+  readonly pending: PendingRows;
 }
 
 export class Outbox {
@@ -40,10 +40,15 @@ export class Outbox {
 
   constructor(edges: readonly OutgoingEdge[], bufferTimeout: number) {
     const count = edges.reduce((sum, edge) => sum + edge.channels.length, 0);
-    this.#channels = Array.from({ length: count }, () => ({
-      window: new CreditWindow(channelWindow),
-      pending: [],
-    }));
+    this.#channels = Array.from({ length: count }, () => {
+      const window = new CreditWindow(channelWindow);
+      const pending = new PendingRows((frame, rows, bytes) => {
+        this.#recordsOut += rows;
+        this.#bytesOut += bytes;
+        window.offer(frame);
+      });
+      return { window, pending };
+    });
     this.#edges = edges;
     this.#bufferTimeout = bufferTimeout;
   }
@@ -62,11 +67,9 @@ export class Outbox {
 
   emit(edge: number, batch: RecordBatch, now: Millis): void {
     const { channels, partitioner } = this.#edges[edge]!;
-    const send = (receiver: number, row: unknown): void => {
-      const channel = this.#channels[channels[receiver]!]!;
-      if (channel.pending.push(row) >= batchRowsMax) this.#cut(channel);
-    };
-    partitioner.split(batch.rows(), send, batch.lineage);
+    for (const { receiver, select, count } of partitioner.split(batch)) {
+      this.#channels[channels[receiver]!]!.pending.add(batch, select, count);
+    }
     if (this.#bufferTimeout === 0) this.flush();
     else this.#pendingSince ??= now;
   }
@@ -77,7 +80,7 @@ export class Outbox {
   }
 
   flush(): void {
-    for (const channel of this.#channels) this.#cut(channel);
+    for (const { pending } of this.#channels) pending.cut();
     this.#pendingSince = undefined;
   }
 
@@ -160,26 +163,5 @@ export class Outbox {
     return this.#channels
       .map(({ window }, channel) => ({ channel, frames: window.ahead(mark) }))
       .filter(({ frames }) => frames.length > 0);
-  }
-
-  #cut(channel: OutputChannel): void {
-    if (channel.pending.length === 0) return;
-    const rows = channel.pending;
-    channel.pending = [];
-    this.#recordsOut += rows.length;
-    this.#offer(channel.window, rows);
-  }
-
-  /** One frame, or more where the rows are large. */
-  #offer(window: CreditWindow, rows: readonly unknown[]): void {
-    const encoded = encodeRows(rows);
-    if (encoded.length > frameBytesMax && rows.length > 1) {
-      const half = rows.length >> 1;
-      this.#offer(window, rows.slice(0, half));
-      this.#offer(window, rows.slice(half));
-      return;
-    }
-    this.#bytesOut += encoded.length;
-    window.offer(encodeData(encoded));
   }
 }

@@ -2,32 +2,36 @@
 //   P1. A key goes to the subtask that owns its key group, whoever sends it.
 //   P2. Rebalancing deals rows out in turn, whatever batches they come in.
 //   P3. Broadcasting sends every row to every receiver, in the same order to each.
+//   P4. Rows keep their order. Where the key is a field and the batch has its column, no row is made.
 
+import type { Column } from "../format/batch.ts";
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
-import {
-  type Lineage,
-  type Reject,
-  rejectRow,
-  type RejectingOperator,
-} from "../operators/rejection.ts";
-import { RowBatch } from "../operators/row-batch.ts";
+import { isColumnar, type RecordBatch } from "../operators/operator.ts";
+import { type Reject, rejectRow, type RejectingOperator } from "../operators/rejection.ts";
+import { fieldOf } from "../stream/fields.ts";
 import type { KeySelector } from "../stream/graph.ts";
 
-export interface Partitioner {
-  /** Calls `send` for every row, in order, with the position of its receiver. */
-  split(
-    rows: readonly unknown[],
-    send: (receiver: number, row: unknown) => void,
-    lineage?: Lineage,
-  ): void;
+/** The rows of a batch for one receiver. */
+export interface Share {
+  readonly receiver: number;
+  /** Their positions in the batch, in order; all rows where absent. */
+  readonly select: Int32Array | undefined;
+  readonly count: number;
 }
 
-export const forward: Partitioner = {
-  split(rows, send) {
-    for (const row of rows) send(0, row);
-  },
-};
+export interface Partitioner {
+  /** Who gets which rows; receivers without any are left out. */
+  split(batch: RecordBatch): readonly Share[];
+}
+
+const whole = (receiver: number, { length }: RecordBatch): Share => ({
+  receiver,
+  select: undefined,
+  count: length,
+});
+
+export const forward: Partitioner = { split: (batch) => [whole(0, batch)] };
 
 export class RebalancePartitioner implements Partitioner {
   readonly #receivers: number;
@@ -39,11 +43,13 @@ export class RebalancePartitioner implements Partitioner {
     this.#turn = first % receivers;
   }
 
-  split(rows: readonly unknown[], send: (receiver: number, row: unknown) => void): void {
-    for (const row of rows) {
-      send(this.#turn, row);
+  split({ length }: RecordBatch): Share[] {
+    const receivers = new Int32Array(length);
+    for (let i = 0; i < length; i++) {
+      receivers[i] = this.#turn;
       if (++this.#turn === this.#receivers) this.#turn = 0;
     }
+    return sharesOf(receivers, this.#receivers);
   }
 }
 
@@ -54,11 +60,41 @@ export class BroadcastPartitioner implements Partitioner {
     this.#receivers = receivers;
   }
 
-  split(rows: readonly unknown[], send: (receiver: number, row: unknown) => void): void {
-    for (let receiver = 0; receiver < this.#receivers; receiver++) {
-      for (const row of rows) send(receiver, row);
-    }
+  split(batch: RecordBatch): Share[] {
+    return Array.from({ length: this.#receivers }, (_, receiver) => whole(receiver, batch));
   }
+}
+
+/** Of a row that nobody gets. */
+const nobody = -1;
+
+/** Every receiver's rows, by the receiver of each. */
+function sharesOf(receiverOfRow: Int32Array, receivers: number): Share[] {
+  const counts = new Int32Array(receivers);
+  for (let i = 0; i < receiverOfRow.length; i++) {
+    const receiver = receiverOfRow[i]!;
+    if (receiver !== nobody) counts[receiver]!++;
+  }
+  const ends = new Int32Array(receivers);
+  let end = 0;
+  for (let receiver = 0; receiver < receivers; receiver++) {
+    ends[receiver] = end;
+    end += counts[receiver]!;
+  }
+  // One run of positions per receiver; `ends` moves from the beginning of each to its end.
+  const positions = new Int32Array(end);
+  for (let i = 0; i < receiverOfRow.length; i++) {
+    const receiver = receiverOfRow[i]!;
+    if (receiver !== nobody) positions[ends[receiver]!++] = i;
+  }
+  const shares: Share[] = [];
+  for (let receiver = 0; receiver < receivers; receiver++) {
+    const count = counts[receiver]!;
+    if (count === 0) continue;
+    const select = positions.subarray(ends[receiver]! - count, ends[receiver]);
+    shares.push({ receiver, select, count });
+  }
+  return shares;
 }
 
 /** Keys whose receiver is remembered; beyond, the memory starts anew. */
@@ -67,9 +103,12 @@ const rememberedKeysMax = 65_536;
 export class HashPartitioner implements Partitioner {
   readonly #self: RejectingOperator;
   readonly #selector: KeySelector;
+  readonly #field: string | undefined;
   readonly #receivers: number;
   readonly #maxParallelism: number;
   readonly #remembered = new Map<KeyId, number>();
+  /** Of the latest dictionary: it may be that of many batches. */
+  #coded: { readonly entries: readonly string[]; readonly receivers: Int32Array } | undefined;
 
   constructor(options: {
     /** The operator behind the edge: the selector is its own, and so is what becomes of bad rows. */
@@ -81,29 +120,59 @@ export class HashPartitioner implements Partitioner {
   }) {
     this.#self = { uid: options.uid, reject: options.reject };
     this.#selector = options.selector;
+    this.#field = fieldOf(options.selector);
     this.#receivers = options.receivers;
     this.#maxParallelism = options.maxParallelism;
   }
 
-  split(
-    rows: readonly unknown[],
-    send: (receiver: number, row: unknown) => void,
-    lineage?: Lineage,
-  ): void {
-    for (let at = 0; at < rows.length; at++) {
-      let receiver: number;
-      try {
-        receiver = this.#receiverOf(rows[at]);
-      } catch (cause) {
-        rejectRow(this.#self, "keyBy", new RowBatch(rows, lineage), at, cause);
-        continue;
-      }
-      send(receiver, rows[at]);
-    }
+  split(batch: RecordBatch): Share[] {
+    const field = this.#field;
+    const receiverOfRow =
+      field !== undefined && isColumnar(batch) && batch.fields.includes(field)
+        ? this.#ofColumn(batch, batch.column(field))
+        : this.#ofRows(batch);
+    return sharesOf(receiverOfRow, this.#receivers);
   }
 
-  #receiverOf(row: unknown): number {
-    const key: unknown = this.#selector(row as never);
+  #ofColumn(batch: RecordBatch, column: Column): Int32Array {
+    if (column.kind === "string" && column.dictionary !== undefined) {
+      const { entries, codes } = column.dictionary;
+      const ofEntry = this.#ofEntries(entries);
+      const receivers = new Int32Array(codes.length);
+      for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
+      return receivers;
+    }
+    const keys = column.values;
+    return this.#ofKeys(batch, (at) => keys[at]);
+  }
+
+  #ofRows(batch: RecordBatch): Int32Array {
+    const rows = batch.rows();
+    const select = this.#selector;
+    return this.#ofKeys(batch, (at) => select(rows[at] as never));
+  }
+
+  #ofKeys(batch: RecordBatch, keyAt: (at: number) => unknown): Int32Array {
+    const receivers = new Int32Array(batch.length);
+    for (let at = 0; at < receivers.length; at++) {
+      try {
+        for (; at < receivers.length; at++) receivers[at] = this.#receiverOf(keyAt(at));
+      } catch (cause) {
+        rejectRow(this.#self, "keyBy", batch, at, cause);
+        receivers[at] = nobody;
+      }
+    }
+    return receivers;
+  }
+
+  #ofEntries(entries: readonly string[]): Int32Array {
+    if (this.#coded?.entries === entries) return this.#coded.receivers;
+    const receivers = Int32Array.from(entries, (entry) => this.#receiverOf(entry));
+    this.#coded = { entries, receivers };
+    return receivers;
+  }
+
+  #receiverOf(key: unknown): number {
     // Strings that begin with the escape character are rare, and all others are their own id.
     if (typeof key === "string" && key.charCodeAt(0) !== 0) {
       const known = this.#remembered.get(key);

@@ -8,7 +8,12 @@ import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts
 import { batchRowsMax, frameBytesMax } from "../../format/limits.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import { type OutgoingEdge, Outbox } from "../../task/outbox.ts";
-import { forward, HashPartitioner, RebalancePartitioner } from "../../task/partitioner.ts";
+import {
+  forward,
+  HashPartitioner,
+  type Partitioner,
+  RebalancePartitioner,
+} from "../../task/partitioner.ts";
 
 const now = millis(1_000);
 const hash = (receivers: number, selector = (row: { k: Key }) => row.k): HashPartitioner =>
@@ -99,6 +104,13 @@ describe("Outbox", () => {
   });
 });
 
+/** Who gets which rows, in order. */
+const shares = (partitioner: Partitioner, rows: readonly unknown[]) =>
+  partitioner.split(new RowBatch(rows)).map(({ receiver, select, count }) => ({
+    receiver,
+    rows: Array.from({ length: count }, (_, at) => rows[select === undefined ? at : select[at]!]),
+  }));
+
 describe("partitioners", () => {
   it("rows go to the subtask that owns their key group (P1)", () => {
     const key = fc.oneof(
@@ -113,13 +125,15 @@ describe("partitioners", () => {
         fc.array(key, { maxLength: 50 }),
         fc.integer({ min: 1, max: 9 }),
         (keys, receivers) => {
-          hash(receivers).split(
+          for (const { receiver, rows } of shares(
+            hash(receivers),
             keys.map((k) => ({ k })),
-            (receiver, row) => {
+          )) {
+            for (const row of rows) {
               const group = keyGroupOf((row as { k: Key }).k, 128);
               expect(rangeHas(rangeOfSubtask(receiver, receivers, 128), group)).toBe(true);
-            },
-          );
+            }
+          }
         },
       ),
     );
@@ -127,22 +141,31 @@ describe("partitioners", () => {
 
   it("deals rows out in turn, over batches (P2)", () => {
     const partitioner = new RebalancePartitioner(3, 1);
-    const receivers: number[] = [];
-    for (const size of [2, 5]) {
-      partitioner.split(Array.from({ length: size }), (receiver) => receivers.push(receiver));
-    }
-    expect(receivers).toEqual([1, 2, 0, 1, 2, 0, 1]);
+    const dealt = (from: number, to: number) =>
+      shares(
+        partitioner,
+        Array.from({ length: to - from }, (_, at) => from + at),
+      );
+    expect(dealt(0, 2)).toEqual([
+      { receiver: 1, rows: [0] },
+      { receiver: 2, rows: [1] },
+    ]);
+    expect(dealt(2, 7)).toEqual([
+      { receiver: 0, rows: [2, 5] },
+      { receiver: 1, rows: [3, 6] },
+      { receiver: 2, rows: [4] },
+    ]);
   });
 
   it("an unusable key names the operator, the row and what is allowed", () => {
     const rows = [{ k: "a" }, { k: null as unknown as Key }];
-    expect(() => hash(2).split(rows, () => {})).toThrow(
+    expect(() => hash(2).split(new RowBatch(rows))).toThrow(
       /Operator "sum" \(keyBy\) failed on row 1 .*null/,
     );
     const throwing = hash(2, () => {
       throw new Error("no such field");
     });
-    expect(() => throwing.split(rows, () => {})).toThrow(
+    expect(() => throwing.split(new RowBatch(rows))).toThrow(
       /"sum" \(keyBy\) failed on row 0 .*no such field/,
     );
   });

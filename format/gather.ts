@@ -1,0 +1,145 @@
+// One column out of selections of several others, without a row or a value in between: numbers are
+// copied, and of dictionaries what is used.
+//   G1. What is read equals what the selected values would be read as, had they been written.
+
+import type { ByteWriter } from "./bytes.ts";
+import {
+  beginColumn,
+  endColumn,
+  form,
+  writeCodes,
+  writeColumn,
+  writeTexts,
+  type Column,
+  type Dictionary,
+} from "./column.ts";
+
+/** Some values of a column. */
+export interface ColumnPart {
+  readonly column: Column;
+  /** Their positions, in order; where absent they stand one after the other. */
+  readonly select: Int32Array | undefined;
+  /** The first to take: in `select`, or in the column itself. */
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Largest share of distinct texts that a dictionary is worth its codes for. */
+const dictionaryShareMax = 0.75;
+/** Codes are at most two bytes. */
+const codedRowsMax = 65_536;
+
+/** Appends the values of all parts as one column of `rows` values. */
+export function writeGathered(out: ByteWriter, parts: readonly ColumnPart[], rows: number): void {
+  switch (kindOf(parts)) {
+    case "int32": {
+      const lengthAt = beginColumn(out, form.int32);
+      copyNumbers(parts, out.typedRoom(Int32Array, rows));
+      return endColumn(out, lengthAt);
+    }
+    case "float64": {
+      const lengthAt = beginColumn(out, form.float64);
+      copyNumbers(parts, out.typedRoom(Float64Array, rows));
+      return endColumn(out, lengthAt);
+    }
+    case "dictionary":
+      if (rows <= codedRowsMax) return writeDictionary(out, parts, rows);
+      return writeColumn(out, valuesOf(parts, rows));
+    case "values":
+      return writeColumn(out, valuesOf(parts, rows));
+  }
+}
+
+function kindOf(parts: readonly ColumnPart[]): "int32" | "float64" | "dictionary" | "values" {
+  const is = (...kinds: readonly Column["kind"][]): boolean =>
+    parts.every(({ column }) => kinds.includes(column.kind));
+  if (is("int32")) return "int32";
+  if (is("int32", "float64")) return "float64";
+  const coded = ({ column }: ColumnPart): boolean =>
+    column.kind === "string" && column.dictionary !== undefined;
+  return parts.every(coded) ? "dictionary" : "values";
+}
+
+function copyNumbers(parts: readonly ColumnPart[], to: Int32Array | Float64Array): void {
+  let at = 0;
+  for (const { column, select, from, count } of parts) {
+    const values = column.values as Int32Array | Float64Array;
+    if (select === undefined) to.set(values.subarray(from, from + count), at);
+    else for (let i = 0; i < count; i++) to[at + i] = values[select[from + i]!]!;
+    at += count;
+  }
+}
+
+function valuesOf(parts: readonly ColumnPart[], rows: number): unknown[] {
+  const gathered = new Array<unknown>(rows);
+  let at = 0;
+  for (const { column, select, from, count } of parts) {
+    const { values } = column;
+    for (let i = from; i < from + count; i++) {
+      gathered[at++] = values[select === undefined ? i : select[i]!];
+    }
+  }
+  return gathered;
+}
+
+function writeDictionary(out: ByteWriter, parts: readonly ColumnPart[], rows: number): void {
+  const { entries, codes } = mergeDictionaries(parts, rows);
+  if (entries.length > dictionaryShareMax * rows) {
+    const lengthAt = beginColumn(out, form.text);
+    writeTexts(
+      out,
+      Array.from(codes, (code) => entries[code]!),
+    );
+    return endColumn(out, lengthAt);
+  }
+  const lengthAt = beginColumn(out, form.dictionary);
+  out.u32(entries.length);
+  writeTexts(out, entries);
+  writeCodes(out, codes, entries.length);
+  endColumn(out, lengthAt);
+}
+
+// What the codes of a dictionary have become, each as `base` and its new code. A number below `base` is
+// of a dictionary before; so nothing has to be cleared for the next.
+let renumbered = new Int32Array(1_024);
+let base = 1;
+
+function beginDictionary(entries: number, codesMax: number): void {
+  base += codesMax;
+  if (base > 2 ** 30) {
+    renumbered.fill(0);
+    base = 1;
+  }
+  if (renumbered.length < entries) renumbered = new Int32Array(2 * entries);
+}
+
+/** One dictionary of what the parts use of theirs, in the order of its first use. */
+function mergeDictionaries(parts: readonly ColumnPart[], rows: number): Dictionary {
+  const entries: string[] = [];
+  const codes = new Uint16Array(rows);
+  const dictionaries = parts.map(({ column }) => dictionaryOf(column));
+  // The entries of one dictionary differ; those of several may be the same texts.
+  const isOne = dictionaries.every((each) => each.entries === dictionaries[0]!.entries);
+  const byText = isOne ? undefined : new Map<string, number>();
+  let last: Dictionary["entries"] | undefined;
+  let at = 0;
+  for (const [part, { select, from, count }] of parts.entries()) {
+    const { entries: texts, codes: own } = dictionaries[part]!;
+    if (texts !== last) beginDictionary(texts.length, rows);
+    last = texts;
+    for (let i = from; i < from + count; i++) {
+      const code = own[select === undefined ? i : select[i]!]!;
+      let next = renumbered[code]! - base;
+      if (next < 0) {
+        next = byText?.get(texts[code]!) ?? entries.push(texts[code]!) - 1;
+        byText?.set(texts[code]!, next);
+        renumbered[code] = base + next;
+      }
+      codes[at++] = next;
+    }
+  }
+  return { entries, codes };
+}
+
+const dictionaryOf = (column: Column): Dictionary =>
+  (column as Extract<Column, { kind: "string" }>).dictionary!;

@@ -1,0 +1,97 @@
+// The rows of one channel on their way into a frame: which rows of which batches, so that columns are
+// copied once, from the batch that they came in to the frame that they leave in.
+//   N1. Frames have the rows in the order in which they were added, at most `batchRowsMax` each, and
+//       fewer where they are large.
+//   N2. Where all rows of a frame are held as columns of the same fields no row is made.
+
+import { encodeColumns, encodeRows } from "../format/batch.ts";
+import { dataFrame, headerBytes } from "../format/frame.ts";
+import { batchRowsMax, frameBytesMax } from "../format/limits.ts";
+import { isColumnar, type ColumnarBatch, type RecordBatch } from "../operators/operator.ts";
+
+/** Some rows of a batch. */
+interface Piece<B extends RecordBatch = RecordBatch> {
+  readonly batch: B;
+  /** Their positions in it, in order; where absent they stand one after the other. */
+  readonly select: Int32Array | undefined;
+  /** The first to take: in `select`, or in the batch itself. */
+  readonly from: number;
+  readonly count: number;
+}
+
+export class PendingRows {
+  readonly #offer: (frame: Uint8Array, rows: number, bytes: number) => void;
+  #pieces: Piece[] = [];
+  #count = 0;
+
+  /** @param offer takes a frame, and says how many rows it has and how many bytes they are. */
+  constructor(offer: (frame: Uint8Array, rows: number, bytes: number) => void) {
+    this.#offer = offer;
+  }
+
+  /** Adds rows of a batch: those at the first `count` positions of `select`, or its first ones. */
+  add(batch: RecordBatch, select: Int32Array | undefined, count: number): void {
+    for (let from = 0; from < count;) {
+      const taken = Math.min(count - from, batchRowsMax - this.#count);
+      this.#pieces.push({ batch, select, from, count: taken });
+      this.#count += taken;
+      from += taken;
+      if (this.#count === batchRowsMax) this.cut();
+    }
+  }
+
+  /** Makes a frame of what is there, if anything is. */
+  cut(): void {
+    if (this.#count === 0) return;
+    const pieces = this.#pieces;
+    const count = this.#count;
+    this.#pieces = [];
+    this.#count = 0;
+    const encoded = encode(pieces);
+    if (encoded.length - headerBytes <= frameBytesMax || count === 1) {
+      return this.#frame(encoded, count);
+    }
+    this.#halves(rowsOf(pieces));
+  }
+
+  #halves(rows: readonly unknown[]): void {
+    const half = rows.length >> 1;
+    for (const part of [rows.slice(0, half), rows.slice(half)]) {
+      const encoded = encodeRows(part, { headroom: headerBytes });
+      if (encoded.length - headerBytes > frameBytesMax && part.length > 1) this.#halves(part);
+      else this.#frame(encoded, part.length);
+    }
+  }
+
+  #frame(bytes: Uint8Array, rows: number): void {
+    this.#offer(dataFrame(bytes), rows, bytes.length - headerBytes);
+  }
+}
+
+function encode(pieces: readonly Piece[]): Uint8Array {
+  const fields = pieces[0]!.batch.fields;
+  if (fields !== undefined && pieces.every((piece) => hasFields(piece, fields))) {
+    return encodeColumns(fields, pieces as readonly Piece<ColumnarBatch>[], headerBytes);
+  }
+  return encodeRows(rowsOf(pieces), { headroom: headerBytes });
+}
+
+function hasFields({ batch }: Piece, fields: readonly string[]): boolean {
+  if (!isColumnar(batch)) return false;
+  const own = batch.fields;
+  return (
+    own === fields ||
+    (own.length === fields.length && own.every((field, at) => field === fields[at]))
+  );
+}
+
+function rowsOf(pieces: readonly Piece[]): unknown[] {
+  const gathered: unknown[] = [];
+  for (const { batch, select, from, count } of pieces) {
+    const rows = batch.rows();
+    for (let i = from; i < from + count; i++) {
+      gathered.push(rows[select === undefined ? i : select[i]!]);
+    }
+  }
+  return gathered;
+}

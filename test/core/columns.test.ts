@@ -1,0 +1,334 @@
+// Columns instead of rows: whatever takes them comes to the same as if it had been given the rows,
+// results, rejections, state and its order included.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { decodeBatch, decodeRows, dictionaryColumn, encodeRows } from "../../format/batch.ts";
+import { decodeFrame } from "../../format/frame.ts";
+import { batchRowsMax } from "../../format/limits.ts";
+import { AggregateOperator } from "../../operators/aggregate.ts";
+import { ColumnBatch } from "../../operators/column-batch.ts";
+import type { RecordBatch } from "../../operators/operator.ts";
+import { RowBatch } from "../../operators/row-batch.ts";
+import type { FreezeKind, StateBackend } from "../../operators/state/backend.ts";
+import { TableOperator } from "../../operators/table.ts";
+import { avg, count, max, min, sum, type Aggregate } from "../../stream/index.ts";
+import { fieldSelector } from "../../stream/fields.ts";
+import type { KeySelector } from "../../stream/graph.ts";
+import { keyField } from "../../stream/table.ts";
+import { HashPartitioner } from "../../task/partitioner.ts";
+import { PendingRows } from "../../task/pending-rows.ts";
+import { anyKey, anyNumber, anyText, anyValue, exactly } from "./format-arbitraries.ts";
+import { stateBackends } from "./state-backends.ts";
+
+interface Row {
+  readonly k: string;
+  readonly n: number;
+  readonly m: number;
+}
+
+const fewKeys = (key: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+  fc.array(key, { minLength: 1, maxLength: 6 }).chain((keys) => fc.constantFrom(...keys));
+
+/** Rows that columns can stand for: keys of one type, numbers. */
+const regular = fc
+  .constantFrom(
+    anyText,
+    fc.constantFrom("a", "b", "\0c", ""),
+    fc.integer({ min: -3, max: 3 }),
+    anyNumber,
+    fc.boolean(),
+  )
+  .chain((key) =>
+    fc.array(
+      fc.record({
+        k: fewKeys(key as fc.Arbitrary<unknown>),
+        n: anyNumber,
+        m: fc.integer({ min: -9, max: 9 }),
+      }),
+      { minLength: 1, maxLength: 60 },
+    ),
+  );
+
+/** Rows of which some are not as they should be. */
+const irregular = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ k: anyText, n: anyNumber, m: fc.integer() }) },
+    fc.record({ k: anyKey, n: anyNumber, m: fc.integer() }),
+    fc.record({ k: fc.constantFrom("a", null, undefined), n: fc.integer(), m: fc.integer() }),
+    fc.record(
+      { k: anyText, n: fc.constantFrom(1, null, undefined, "1"), m: fc.integer() },
+      { requiredKeys: [] },
+    ),
+    anyValue,
+  ),
+  { minLength: 1, maxLength: 20 },
+);
+
+const batchOfRows: fc.Arbitrary<unknown[]> = fc.oneof(
+  { weight: 3, arbitrary: regular },
+  { weight: 1, arbitrary: irregular },
+);
+
+/** As a receiver has it. */
+const encoded = (rows: readonly unknown[]): RecordBatch => decodeBatch(encodeRows(rows));
+
+/** Where columns must do: nobody may ask for rows. */
+function onlyColumns(batch: ColumnBatch): RecordBatch {
+  const { length, fields } = batch;
+  return {
+    length,
+    fields,
+    column: (field) => batch.column(field),
+    rows: () => {
+      throw new Error("Rows were made.");
+    },
+  };
+}
+
+const threeRows = onlyColumns(
+  new ColumnBatch(
+    3,
+    ["k", "n", "m"],
+    [
+      dictionaryColumn({ entries: ["unused", "a", "b"], codes: Uint8Array.of(2, 1, 2) }),
+      { kind: "float64", values: Float64Array.of(0.5, 1, 2) },
+      { kind: "int32", values: Int32Array.of(1, 2, 3) },
+    ],
+  ),
+);
+
+describe("an aggregate", () => {
+  const byName = {
+    rows: count(),
+    total: sum("n"),
+    mean: avg("n"),
+    least: min("n"),
+    most: max("n"),
+    sum: sum("m"),
+  };
+  const byFunction: Readonly<Record<keyof typeof byName, Aggregate<Row>>> = {
+    rows: { create: () => 0, add: (n) => (n as number) + 1, merge: (n) => n, result: (n) => n },
+    total: sum((row: Row) => row.n) as Aggregate<Row>,
+    mean: avg((row: Row) => row.n) as Aggregate<Row>,
+    least: min((row: Row) => row.n) as Aggregate<Row>,
+    most: max((row: Row) => row.n) as Aggregate<Row>,
+    sum: sum((row: Row) => row.m) as Aggregate<Row>,
+  };
+
+  /** One operator, with all there is to see of it. */
+  class Observed {
+    readonly emitted: unknown[][] = [];
+    readonly rejected: unknown[] = [];
+    readonly backend: StateBackend;
+    readonly operator: AggregateOperator;
+
+    constructor(
+      backend: StateBackend,
+      key: KeySelector,
+      aggregates: Readonly<Record<string, Aggregate<never>>>,
+      rejects: boolean,
+    ) {
+      const reject = rejects
+        ? ({ value, error }: { value: unknown; error: Error }) => {
+            this.rejected.push([value, error.message]);
+          }
+        : undefined;
+      this.backend = backend;
+      const table = backend.store("agg").table<unknown[]>("accumulators");
+      this.operator = new AggregateOperator({ uid: "agg", reject }, key, aggregates, table);
+    }
+
+    process(batch: RecordBatch): void {
+      try {
+        this.operator.processBatch(batch, { emit: (out) => this.emitted.push([...out.rows()]) });
+      } catch (error) {
+        this.rejected.push(String(error));
+      }
+    }
+
+    freeze(kind: FreezeKind): unknown[] {
+      const table = this.backend.store("agg").tables().get("accumulators")!;
+      return Array.from(table.freeze(kind), (entry) =>
+        structuredClone({ key: entry.key, value: "value" in entry ? entry.value : null }),
+      );
+    }
+  }
+
+  for (const { name, open } of stateBackends) {
+    test(`of fields comes to what functions come to, on ${name}`, () => {
+      fc.assert(
+        fc.property(
+          fc.array(fc.record({ rows: batchOfRows, freezes: fc.boolean() }), { maxLength: 8 }),
+          fc.boolean(),
+          (batches, rejects) => {
+            const options = { maxParallelism: 16 };
+            const columns = new Observed(open(options), fieldSelector("k"), byName, rejects);
+            const rows = new Observed(
+              open(options),
+              (row: Row) => row.k,
+              byFunction as never,
+              rejects,
+            );
+            for (const batch of batches) {
+              columns.process(encoded(batch.rows));
+              rows.process(new RowBatch(batch.rows));
+              if (!batch.freezes) continue;
+              expect(columns.freeze("delta")).toSatisfy(exactly(rows.freeze("delta")));
+            }
+            expect(columns.emitted).toSatisfy(exactly(rows.emitted));
+            expect(columns.rejected).toSatisfy(exactly(rows.rejected));
+            expect(columns.freeze("full")).toSatisfy(exactly(rows.freeze("full")));
+          },
+        ),
+        { numRuns: name === "memory" ? 300 : 60 },
+      );
+    });
+  }
+
+  test("of fields makes no rows where their columns are there", () => {
+    const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
+    const observed = new Observed(open({ maxParallelism: 16 }), fieldSelector("k"), byName, false);
+    observed.process(threeRows);
+    expect(observed.rejected).toEqual([]);
+    expect(observed.emitted).toEqual([
+      [
+        { key: "b", rows: 2, total: 2.5, mean: 1.25, least: 0.5, most: 2, sum: 4 },
+        { key: "a", rows: 1, total: 1, mean: 1, least: 1, most: 1, sum: 2 },
+      ],
+    ]);
+  });
+
+  test("that held something else leaves it to the functions to say so", () => {
+    const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
+    const both = [avg("n"), avg((row: Row) => row.n)].map((mean) => {
+      const backend = open({ maxParallelism: 16 });
+      backend.store("agg").table<unknown[]>("accumulators").put("a", [7]);
+      const observed = new Observed(backend, fieldSelector("k"), { mean }, false);
+      observed.process(encoded([{ k: "a", n: 1, m: 1 }]));
+      return observed.rejected;
+    });
+    expect(both[0]).toHaveLength(1);
+    expect(both[0]).toEqual(both[1]);
+  });
+});
+
+describe("a partitioner", () => {
+  const partitioner = (selector: KeySelector, rejected: unknown[]): HashPartitioner =>
+    new HashPartitioner({
+      uid: "agg",
+      selector,
+      receivers: 5,
+      maxParallelism: 32,
+      reject: ({ value, error }) => rejected.push([value, error.message]),
+    });
+
+  test("splits columns as it splits rows", () => {
+    fc.assert(
+      fc.property(fc.array(batchOfRows, { maxLength: 4 }), (batches) => {
+        const rejected: [unknown[], unknown[]] = [[], []];
+        const columns = partitioner(fieldSelector("k"), rejected[0]);
+        const rows = partitioner((row: Row) => row.k, rejected[1]);
+        for (const batch of batches) {
+          expect(columns.split(encoded(batch))).toEqual(rows.split(new RowBatch(batch)));
+        }
+        expect(rejected[0]).toSatisfy(exactly(rejected[1]));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("makes no rows where the column of the key is there", () => {
+    const shares = partitioner(fieldSelector("k"), []).split(threeRows);
+    expect(shares.reduce((sum, { count: rows }) => sum + rows, 0)).toBe(3);
+  });
+});
+
+describe("rows that wait for a frame", () => {
+  const selected = fc.record({
+    rows: batchOfRows,
+    select: fc.option(fc.array(fc.nat(), { maxLength: 40 }), { nil: undefined }),
+  });
+
+  /** The rows of the frames that batches become, frame by frame. */
+  function framed(
+    pieces: readonly (readonly [RecordBatch, Int32Array | undefined])[],
+  ): unknown[][] {
+    const frames: unknown[][] = [];
+    const pending = new PendingRows((frame, rows, bytes) => {
+      const data = decodeFrame(frame);
+      if (data.kind !== "data") throw new Error("Not a data frame.");
+      expect(data.rows).toHaveLength(bytes);
+      frames.push(decodeRows(data.rows));
+      expect(frames.at(-1)).toHaveLength(rows);
+    });
+    for (const [batch, select] of pieces) pending.add(batch, select, (select ?? batch).length);
+    pending.cut();
+    return frames;
+  }
+
+  test("leave as columns as they would have left as rows", () => {
+    fc.assert(
+      fc.property(fc.array(selected, { maxLength: 6 }), (pieces) => {
+        const selections = pieces.map(
+          ({ rows, select }) => select && Int32Array.from(select, (at) => at % rows.length),
+        );
+        const as = (batchOf: (rows: readonly unknown[]) => RecordBatch) =>
+          framed(pieces.map(({ rows }, at) => [batchOf(rows), selections[at]]));
+        expect(as(encoded)).toSatisfy(exactly(as((rows) => new RowBatch(rows))));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test("are copied without making rows, with what is used of their dictionaries", () => {
+    const [rows] = framed([
+      [threeRows, Int32Array.of(0, 2)],
+      [threeRows, undefined],
+    ]);
+    const [b, a, c] = [
+      { k: "b", n: 0.5, m: 1 },
+      { k: "a", n: 1, m: 2 },
+      { k: "b", n: 2, m: 3 },
+    ];
+    expect(rows).toEqual([b, c, b, a, c]);
+  });
+
+  test("are cut at the limit of a frame, wherever it falls in a batch", () => {
+    const long = encoded(Array.from({ length: 2 * batchRowsMax + 10 }, (_, n) => ({ n })));
+    const odd = Int32Array.from({ length: batchRowsMax }, (_, at) => 2 * at + 1);
+    const frames = framed([
+      [long, odd],
+      [long, undefined],
+    ]) as { n: number }[][];
+    expect(frames.map((frame) => frame.length)).toEqual([
+      batchRowsMax,
+      batchRowsMax,
+      batchRowsMax,
+      10,
+    ]);
+    expect(frames.flat().map(({ n }) => n)).toEqual([...odd, ...long.rows().keys()]);
+  });
+});
+
+describe("a table", () => {
+  test("keeps the same rows of columns", () => {
+    fc.assert(
+      fc.property(fc.array(regular, { maxLength: 4 }), (batches) => {
+        const tables = [encoded, (rows: readonly unknown[]) => new RowBatch(rows)].map(
+          (batchOf) => {
+            const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
+            const rows = open({ maxParallelism: 16 }).store("out").table<unknown>("rows");
+            const table = new TableOperator({ uid: "out" }, "t", keyField, rows);
+            for (const batch of batches) {
+              table.processBatch(batchOf(batch.map(({ k, ...rest }) => ({ key: k, ...rest }))));
+            }
+            return [...table.entries("latest")];
+          },
+        );
+        expect(tables[0]).toSatisfy(exactly(tables[1]));
+      }),
+    );
+  });
+});
