@@ -12,7 +12,7 @@ import { fieldOf } from "../stream/fields.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { ColumnBatch } from "./column-batch.ts";
 import { isColumnar, type ColumnarBatch, type RecordBatch } from "./operator.ts";
-import type { StateTable } from "./state/keyed-state.ts";
+import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 
 type Numbers = Int32Array | Float64Array;
 
@@ -75,12 +75,12 @@ export class ColumnFolder {
     if (numbers === undefined) return undefined;
     const coded = this.#codes.of(batch.column(this.#keyField));
     if (coded === undefined) return undefined;
-    const held = this.#load(coded);
-    if (held === undefined) return undefined;
+    const slots = this.#load(coded);
+    if (slots === undefined) return undefined;
     for (let a = 0; a < this.#folds.length; a++) {
       add(this.#folds[a]!, coded.codes, numbers[a], this.#accumulators[a]!);
     }
-    this.#store(coded, held);
+    this.#store(coded, slots);
     return this.#results(coded);
   }
 
@@ -100,13 +100,14 @@ export class ColumnFolder {
   }
 
   /** Takes what the state holds of the touched keys; undefined where it is of other aggregates. */
-  #load({ keys, touched }: CodedKeys): (unknown[] | undefined)[] | undefined {
+  #load({ keys, touched }: CodedKeys): StateSlot<unknown[]>[] | undefined {
     for (const accumulators of this.#accumulators) grow(accumulators, keys.length);
-    const held = new Array<unknown[] | undefined>(touched.length);
+    const slots = new Array<StateSlot<unknown[]>>(touched.length);
     for (let i = 0; i < touched.length; i++) {
       const code = touched[i]!;
-      const entry = this.#state.get(keys[code]!);
-      held[i] = entry;
+      const slot = this.#state.slot(keys[code]!);
+      slots[i] = slot;
+      const entry = slot.value;
       for (let a = 0; a < this.#folds.length; a++) {
         const { kind } = this.#folds[a]!;
         const { values, rows } = this.#accumulators[a]!;
@@ -125,18 +126,19 @@ export class ColumnFolder {
         }
       }
     }
-    return held;
+    return slots;
   }
 
-  #store({ keys, touched }: CodedKeys, held: readonly (unknown[] | undefined)[]): void {
+  #store({ touched }: CodedKeys, slots: readonly StateSlot<unknown[]>[]): void {
     for (let i = 0; i < touched.length; i++) {
       const code = touched[i]!;
-      const entry = held[i] ?? new Array<unknown>(this.#folds.length);
+      const slot = slots[i]!;
+      const entry = slot.value ?? new Array<unknown>(this.#folds.length);
       for (let a = 0; a < this.#folds.length; a++) {
         const { values, rows } = this.#accumulators[a]!;
         entry[a] = this.#folds[a]!.kind === "avg" ? [values[code], rows[code]] : values[code];
       }
-      this.#state.put(keys[code]!, entry);
+      this.#state.putAt(slot, entry);
     }
   }
 

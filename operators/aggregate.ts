@@ -17,10 +17,11 @@ import { ColumnFolder } from "./aggregate-columns.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
-import type { StateTable } from "./state/keyed-state.ts";
+import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 
 interface Touched {
   readonly key: Key;
+  readonly slot: StateSlot<unknown[]>;
   accumulators: unknown[];
   /** Rows of the batch that are in the accumulators. */
   rows: number;
@@ -54,7 +55,7 @@ export class AggregateOperator implements Operator {
     const folded = this.#columns?.fold(batch);
     if (folded !== undefined) return out.emit(folded);
     const touched = this.#fold(batch);
-    for (const { key, accumulators } of touched) this.#state.put(key, accumulators);
+    for (const { slot, accumulators } of touched) this.#state.putAt(slot, accumulators);
     const results = this.#results(touched);
     if (results.length > 0) out.emit(new RowBatch(results));
   }
@@ -76,9 +77,11 @@ export class AggregateOperator implements Operator {
           const id = keyId(key);
           let entry = byId.get(id);
           if (entry === undefined) {
-            const held = state.get(key);
+            const slot = state.slot(key);
+            const held = slot.value;
             entry = {
               key,
+              slot,
               accumulators: held ?? this.#created(),
               rows: 0,
               undo: mayReject ? { base: held && structuredClone(held), since: [] } : undefined,
@@ -122,7 +125,7 @@ export class AggregateOperator implements Operator {
     entry.accumulators = accumulators;
     if (entry.rows === 0) {
       // The key counts as untouched; what the state holds of it may have been changed in place.
-      if (undo.base !== undefined) this.#state.put(entry.key, accumulators);
+      if (undo.base !== undefined) this.#state.putAt(entry.slot, accumulators);
       return;
     }
     // The next row that throws need not go back as far.

@@ -4,7 +4,7 @@
 //   U2. A journal holds the changes of one row, never of two.
 
 import type { Key } from "../format/key.ts";
-import type { KeyedStateStore, StateTable } from "./state/keyed-state.ts";
+import type { KeyedStateStore, StateSlot, StateTable } from "./state/keyed-state.ts";
 import type { StateSchema } from "./state/schema.ts";
 
 export class Journal {
@@ -36,6 +36,10 @@ export class Journal {
   }
 }
 
+interface JournaledSlot<V> extends StateSlot<V> {
+  readonly key: Key;
+}
+
 class JournaledTable<V> implements StateTable<V> {
   readonly #table: StateTable<V>;
   readonly #journal: Journal;
@@ -56,6 +60,15 @@ class JournaledTable<V> implements StateTable<V> {
   put(key: Key, value: V): void {
     this.#note(key, this.#table.get(key));
     this.#table.put(key, value);
+  }
+
+  slot(key: Key): JournaledSlot<V> {
+    const { id, value } = this.#table.slot(key);
+    return { id, value, key };
+  }
+
+  putAt({ key }: JournaledSlot<V>, value: V): void {
+    this.put(key, value);
   }
 
   remove(key: Key): void {

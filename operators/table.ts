@@ -61,10 +61,9 @@ export class TableOperator implements SinkOperator {
       try {
         for (; i < rows.length; i++) {
           const row = rows[i];
-          const key = select(row as never);
-          const id = keyId(key);
-          if (!undo.has(id)) undo.set(id, latest.get(key));
-          latest.put(key, row);
+          const slot = latest.slot(select(row as never));
+          if (!undo.has(slot.id)) undo.set(slot.id, slot.value);
+          latest.putAt(slot, row);
         }
       } catch (error) {
         rejectRow(this.#self, `table "${this.name}"`, batch, i, error);

@@ -6,12 +6,23 @@
 //   K3. A removed key leaves nothing behind in a full snapshot.
 //   K4. Of a nested table the keys are pairs, and the group of a pair is that of its first half.
 
-import type { Key } from "../../format/key.ts";
+import type { Key, KeyId } from "../../format/key.ts";
 import type { StateSchema } from "./schema.ts";
+
+/** The place of a key in a table, found once for several accesses. */
+export interface StateSlot<V> {
+  readonly id: KeyId;
+  /** What the key holds; undefined where it holds nothing. */
+  readonly value: V | undefined;
+}
 
 export interface StateTable<V> {
   get(key: Key): V | undefined;
   put(key: Key, value: V): void;
+  /** The key's place, whether it holds anything or not; good until the batch is over. */
+  slot(key: Key): StateSlot<V>;
+  /** `put`, for a key whose place is at hand. */
+  putAt(slot: StateSlot<V>, value: V): void;
   remove(key: Key): void;
   /** Keys held. */
   readonly size: number;

@@ -16,17 +16,25 @@ import type {
   StateBackend,
   StateSource,
 } from "./backend.ts";
+import type { StateSlot } from "./keyed-state.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
 
-interface Entry<V> {
+interface Entry<V> extends StateSlot<V> {
   readonly id: KeyId;
   readonly group: KeyGroup;
   readonly key: Key;
   value: V;
-  /** Changed since the last freeze; `new` where no freeze holds the key. */
-  dirty: "no" | "changed" | "new";
+  /** Changed since the last freeze; `new` where no freeze holds the key, `gone` where the table does
+   * not. */
+  dirty: "no" | "changed" | "new" | "gone";
   bytes: number;
+}
+
+/** A key that holds nothing. */
+interface FreeSlot extends StateSlot<never> {
+  readonly key: Key;
+  readonly dirty: "gone";
 }
 
 interface Tombstone {
@@ -183,22 +191,33 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   put(key: Key, value: V): void {
+    this.putAt(this.slot(key), value);
+  }
+
+  slot(key: Key): Entry<V> | FreeSlot {
     const id = keyId(key);
+    return this.#entries.get(id) ?? { id, key, value: undefined, dirty: "gone" };
+  }
+
+  putAt(slot: Entry<V> | FreeSlot, value: V): void {
+    if (slot.dirty === "gone") return this.#putNew(slot, value);
+    slot.value = value;
+    this.#measure(slot);
+    if (slot.dirty === "no") {
+      slot.dirty = "changed";
+      this.#dirty.add(slot);
+    }
+  }
+
+  #putNew({ id, key }: Pick<FreeSlot, "id" | "key">, value: V): void {
     const entry = this.#entries.get(id);
-    if (entry === undefined) {
-      const tombstone = this.#removed.get(id);
-      const group = tombstone?.group ?? this.#groupOf(key);
-      this.#removed.delete(id);
-      const dirty = tombstone === undefined ? "new" : "changed";
-      this.#dirty.add(this.#insert(key, id, group, value, dirty));
-      return;
-    }
-    entry.value = value;
-    this.#measure(entry);
-    if (entry.dirty === "no") {
-      entry.dirty = "changed";
-      this.#dirty.add(entry);
-    }
+    // Since the slot was asked for.
+    if (entry !== undefined) return this.putAt(entry, value);
+    const tombstone = this.#removed.get(id);
+    const group = tombstone?.group ?? this.#groupOf(key);
+    this.#removed.delete(id);
+    const dirty = tombstone === undefined ? "new" : "changed";
+    this.#dirty.add(this.#insert(key, id, group, value, dirty));
   }
 
   remove(key: Key): void {
@@ -302,15 +321,16 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   #remove(entry: Entry<V>): void {
+    const { id, group, key, dirty } = entry;
     this.#forget(entry);
     this.#dirty.delete(entry);
-    if (entry.dirty === "new") return;
-    this.#removed.set(entry.id, { group: entry.group, key: entry.key, deleted: true });
+    if (dirty !== "new") this.#removed.set(id, { group, key, deleted: true });
   }
 
   #forget(entry: Entry<V>): void {
     this.#entries.delete(entry.id);
     this.#bytes -= entry.bytes;
+    entry.dirty = "gone";
     if (this.#under === undefined) return;
     const first = keyId((entry.key as readonly Key[])[0]!);
     const members = this.#under.get(first)!;

@@ -31,22 +31,24 @@ function ofObject(value: object, depth: number): number {
     let sampled = 0;
     let samples = 0;
     for (let i = 0; i < length; i += step, samples++) {
-      sampled += approximateBytes((value as readonly unknown[])[i], depth + 1);
+      sampled += ofElement((value as readonly unknown[])[i], depth);
     }
     return 32 + reference * length + (samples === 0 ? 0 : (sampled / samples) * length);
   }
   if (value instanceof Map || value instanceof Set) return ofCollection(value, depth);
-  const names = Object.keys(value);
-  const sampled = Math.min(names.length, 4 * sampleMax);
-  if (sampled === 0) return 32;
+  // A loop over names makes no array of them, and this runs at every put.
+  let names = 0;
   let bytes = 32;
-  for (let at = 0; at < sampled; at++) {
-    const field = (value as Record<string, unknown>)[names[at]!];
-    bytes +=
-      reference + (typeof field === "number" ? reference : approximateBytes(field, depth + 1));
+  for (const name in value) {
+    if (++names > 4 * sampleMax) break;
+    bytes += reference + ofElement((value as Record<string, unknown>)[name], depth);
   }
-  return (bytes * names.length) / sampled;
+  if (names <= 4 * sampleMax) return bytes;
+  return (bytes * Object.keys(value).length) / (4 * sampleMax);
 }
+
+const ofElement = (value: unknown, depth: number): number =>
+  typeof value === "number" ? reference : approximateBytes(value, depth + 1);
 
 function ofCollection(
   collection: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>,

@@ -21,6 +21,7 @@ import type {
   StateBackend,
   StateSource,
 } from "./backend.ts";
+import type { StateSlot } from "./keyed-state.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes } from "./size.ts";
 import {
@@ -277,6 +278,10 @@ export class SqliteStateStore implements BackendStore {
   }
 }
 
+interface SqliteSlot<V> extends StateSlot<V> {
+  readonly key: Key;
+}
+
 export class SqliteStateTable<V> implements BackendTable {
   readonly #backend: SqliteStateBackend;
   readonly #table: number;
@@ -315,6 +320,16 @@ export class SqliteStateTable<V> implements BackendTable {
 
   get(key: Key): V | undefined {
     return this.#load(key).value as V | undefined;
+  }
+
+  // An entry may leave the cache before its slot is used, so a slot is no more than its key.
+  slot(key: Key): SqliteSlot<V> {
+    const { id, value } = this.#load(key);
+    return { id, key, value: value as V | undefined };
+  }
+
+  putAt({ key }: SqliteSlot<V>, value: V): void {
+    this.put(key, value);
   }
 
   put(key: Key, value: V): void {

@@ -196,6 +196,11 @@ describe("aggregate", () => {
     const counted: StateTable<unknown[]> = {
       get: (key) => (calls.push(`get ${String(key)}`), inner.get(key)),
       put: (key, value) => (calls.push(`put ${String(key)}`), inner.put(key, value)),
+      slot: (key) => (calls.push(`get ${String(key)}`), inner.slot(key)),
+      putAt: (slot, value) => {
+        calls.push(`put ${String(slot.id)}`);
+        inner.putAt(slot as ReturnType<typeof inner.slot>, value);
+      },
       remove: (key) => inner.remove(key),
       size: 0,
       entries: () => inner.entries(),
