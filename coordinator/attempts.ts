@@ -11,10 +11,13 @@
 //   J8. Another version of the program is taken up whole: all regions end, the new plan is recorded
 //       with the attempt that deploys it, and nothing of the old one runs on. That some objects still
 //       have another version than the coordinator is no failure of the job's, and costs no restart.
+//   J9. Another size is taken up whole in the same way (rescaling.ts, X4). The attempt that deploys
+//       it, or the former one again, is recorded with its plan; so a plan and its attempt are one.
 
 import {
   type Attempt,
   attempt as attemptOf,
+  type CheckpointId,
   type Millis,
   millis,
   type TaskId,
@@ -28,8 +31,9 @@ import { misfits, statesFor } from "./changed-code.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
 import type { Silence } from "./effects.ts";
-import { isEnding, isTerminal, type RegionRecord } from "./job-record.ts";
+import { isEnding, isTerminal, type RegionRecord, type Sized } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
+import { goneBack } from "./rescales.ts";
 import { decideRestart, jitterOf, type RestartDecision } from "./restart.ts";
 
 /** Failures remembered for the REST API; Flink's `web.exception-history-size`. */
@@ -128,9 +132,23 @@ export class Attempts {
     const message = `Program "${program}" was deployed in another version; the job goes on in it.`;
     const { attempt } = this.#state.record;
     this.#remember({ attempt, at: now, name: "CodeChanged", message });
+    this.#beginAnew(message, now);
+  }
+
+  /** The job goes on in another size, from the checkpoint that was just completed for it (J9). */
+  resize(
+    { next, checkpoint }: { readonly next: Sized; readonly checkpoint: CheckpointId },
+    now: Millis,
+  ): void {
+    this.#state.update({ next });
+    this.#beginAnew(`The job is rescaled from checkpoint ${checkpoint}.`, now);
+  }
+
+  /** All regions end, and begin again at once. */
+  #beginAnew(reason: string, now: Millis): void {
     this.#endRegions(
       this.#indices(() => true),
-      message,
+      reason,
       now,
       (region) => ({ ...region, phase: "waiting", restartAt: now }),
     );
@@ -158,16 +176,19 @@ export class Attempts {
       const message = `${latest.path} is the manifest of ${found}.`;
       return this.manifestFailed(attempt, { damaged: true, message }, now);
     }
-    if (this.#newPlan !== undefined) {
-      const reasons = misfits(manifest, this.#newPlan, {
-        ...(record.plan.shapes && { shapes: record.plan.shapes }),
-        checkpoint: `checkpoint ${manifest.checkpoint}`,
-        program: "the new version",
-        allowNonRestoredState: isBorrowed && record.restore?.allowNonRestoredState === true,
-      });
-      if (reasons.length > 0) return this.#cannotGoOn(reasons.join(" "), now);
-      this.#replan(this.#newPlan, now);
+    const isOtherCode = this.#newPlan !== undefined;
+    const reasons = misfits(manifest, this.#newPlan ?? record.plan, {
+      ...(record.plan.shapes && { shapes: record.plan.shapes }),
+      checkpoint: `checkpoint ${manifest.checkpoint}`,
+      program: isOtherCode ? "the new version" : "the job",
+      allowNonRestoredState: isBorrowed && record.restore?.allowNonRestoredState === true,
+    });
+    if (reasons.length > 0) {
+      const message = reasons.join(" ");
+      if (isOtherCode) return this.#cannotGoOn(message, now);
+      return this.fail({ name: "RestoreFailed", message }, now);
     }
+    this.#takeUpNewPlan(now);
     checkpoints.restored();
     this.#state.update({ lastRestored: { id: latest.id, at: now, path: latest.path } });
     this.#deploy(this.#deploying(attempt), attempt, manifest);
@@ -188,8 +209,14 @@ export class Attempts {
     this.#cannotGoOn(reason, now);
   }
 
-  #replan(plan: ExecutionPlan, now: Millis): void {
+  #takeUpNewPlan(now: Millis): void {
+    const plan = this.#newPlan;
     this.#newPlan = undefined;
+    if (plan !== undefined) this.#replan(plan, now);
+  }
+
+  /** All of that plan is deployed under the attempt that has just begun. */
+  #replan(plan: ExecutionPlan, now: Millis): void {
     this.#state.replan(plan, now);
     this.#deployingSince.clear();
     const all = this.#indices(() => true);
@@ -287,13 +314,23 @@ export class Attempts {
     if (isTerminal(phase) || isEnding(phase)) return;
     const { task } = failure;
     const own = task && this.#state.regions.indexOf(task);
-    const ended = this.#indices((region, index) => isActive(region) && (endsAll || index === own));
+    const back = isFinal
+      ? undefined
+      : goneBack(this.#state.record, shortened(failure.message), now);
+    const ended = this.#indices(
+      (region, index) => isActive(region) && (endsAll || back !== undefined || index === own),
+    );
     if (ended.length === 0 && !isFinal) return;
     const attempt = (task && this.#state.regionOf(task)?.attempt) ?? latest;
     const decision = isFinal
       ? { kind: "giveUp" as const, reason: "A restart would fail in the same way." }
-      : (taken ?? this.#decide(attempt, now));
-    const verdict = decision.kind === "giveUp" ? ` The job ends with it: ${decision.reason}` : "";
+      : (taken ?? (back ? this.#atOnce(now) : this.#decide(attempt, now)));
+    const verdict = back
+      ? " The new parallelism did not start; the job goes back to the former one."
+      : decision.kind === "giveUp"
+        ? ` The job ends with it: ${decision.reason}`
+        : "";
+    if (back) this.#state.update(back);
     this.#remember({
       attempt,
       at: now,
@@ -337,18 +374,23 @@ export class Attempts {
   }
 
   #begin(indices: readonly number[], attempt: Attempt, now: Millis): void {
-    const { tasks } = this.#state;
     this.#state.update({ attempt });
-    this.#state.setRegions(indices, () => ({ attempt, started: now, phase: "deploying" }));
-    for (const index of indices) this.#deployingSince.set(index, now);
-    tasks.reset(this.#tasksOf(indices), "DEPLOYING");
+    const { next } = this.#state.record;
+    if (next !== undefined) {
+      this.#state.update({ config: next.config, next: undefined });
+      this.#replan(next.plan, now);
+    } else {
+      this.#state.setRegions(indices, () => ({ attempt, started: now, phase: "deploying" }));
+      for (const index of indices) this.#deployingSince.set(index, now);
+      this.#state.tasks.reset(this.#tasksOf(indices), "DEPLOYING");
+    }
     const runs = this.#indices((region) => region.phase === "running");
     if (runs.length === 0) this.#checkpointing.sweep(now); // R4
     const latest = this.#restorePoint;
     if (latest !== undefined) {
       return this.#state.push({ kind: "loadManifest", attempt, checkpoint: latest });
     }
-    if (this.#newPlan !== undefined) this.#replan(this.#newPlan, now);
+    this.#takeUpNewPlan(now);
     this.#deploy(this.#deploying(attempt), attempt);
   }
 
@@ -394,6 +436,10 @@ export class Attempts {
       message: `Checkpoint ${latest?.id} is damaged: ${message} ${verdict}`,
     };
     this.fail(failure, now, { isFinal: previous === undefined, endsAll: true });
+  }
+
+  #atOnce(now: Millis): RestartDecision {
+    return { kind: "restart", at: now, history: this.#state.record.restartHistory };
   }
 
   #decide(attempt: Attempt, now: Millis): RestartDecision {

@@ -7,6 +7,7 @@
 //       function declares is its own business: schemas are compared where the state is restored.
 //   U3. Functions are no part of a version: a program whose functions alone differ is the same, and
 //       runs as soon as its objects are restarted.
+//   U4. What is set for single vertices stays with those that are still there.
 
 import type { JobConfig } from "../format/config.ts";
 import { type Manifest, statesOf } from "../format/manifest.ts";
@@ -44,7 +45,15 @@ export function ownCodeOf(
     return { kind: "missing", reason };
   }
   if (fingerprintOf(graph) === fingerprint) return { kind: "same" };
-  return { kind: "changed", plan: planOf(graph, config) };
+  return { kind: "changed", plan: planOf(graph, stillThere(graph, config)) };
+}
+
+/** Without what is set for vertices that this program does not have. */
+function stillThere(graph: JobGraph, config: JobConfig): JobConfig {
+  const { parallelismOverrides = {}, ...rest } = config;
+  const ids = new Set(planOf(graph, rest).vertices.map(({ id }) => id));
+  const own = Object.entries(parallelismOverrides).filter(([id]) => ids.has(id));
+  return { ...rest, parallelismOverrides: Object.fromEntries(own) };
 }
 
 /**

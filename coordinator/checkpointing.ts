@@ -16,6 +16,7 @@ import { sourceTasksOf } from "../format/plan.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
 import { isTerminal } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
+import { isRescaleCheckpoint } from "./rescales.ts";
 import { collectable } from "./retention.ts";
 
 /** Milliseconds after which an ended job's files are looked for once more. No write takes so long. */
@@ -116,12 +117,14 @@ export class Checkpointing {
   abort(id: CheckpointId, reason: string, now: Millis, { counted } = { counted: true }): void {
     const { checkpoints, record, tasks } = this.#state;
     const isAsked = record.config.checkpointing.interval !== undefined;
-    const isSavepoint = checkpoints.isSavepoint(id);
-    if (!checkpoints.abort(id, reason, now, { counted: counted && isAsked })) return;
+    // Nobody counts what somebody asked for.
+    const isSingle = checkpoints.isSavepoint(id) || isRescaleCheckpoint(record, id);
+    const isCounted = counted && isAsked && !isSingle;
+    if (!checkpoints.abort(id, reason, now, { counted: isCounted })) return;
     // One that failed is not tried again at once, even if the job would come to rest.
     tasks.restless();
     this.#notifyAborted(id);
-    if (isSavepoint || !checkpoints.toleranceExceeded) return;
+    if (isSingle || !checkpoints.toleranceExceeded) return;
     const { tolerableFailures } = record.config.checkpointing;
     const message = `More than ${tolerableFailures} checkpoints in a row failed; the last: ${reason}`;
     this.#onIntolerable(message, now);

@@ -27,6 +27,8 @@ import type {
   JobDetails,
   JobHealth,
   RetainedAnswer,
+  RescaleAnswer,
+  RescaleRequest,
   SavepointAnswer,
   SavepointRequest,
   SavepointStatus,
@@ -167,6 +169,16 @@ export function coordinatorClass(programs: Programs) {
       if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
       return this.#wholly(() => {
         const { answer, effects } = job.savepoint(request, now());
+        this.#perform(effects);
+        return answer;
+      });
+    }
+
+    async rescale(request: RescaleRequest): Promise<RescaleAnswer> {
+      const job = this.#job;
+      if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+      return this.#wholly(() => {
+        const { answer, effects } = job.rescale(request, now());
         this.#perform(effects);
         return answer;
       });

@@ -1,8 +1,14 @@
 // What of a job outlives its coordinator's memory, and the phases it goes through.
 
 import type { JobConfig } from "../format/config.ts";
-import type { Attempt, CheckpointId, JobId, Millis } from "../format/ids.ts";
-import type { AttemptFailure, CheckpointRequest, SavepointRequest } from "../format/job-status.ts";
+import type { Attempt, CheckpointId, JobId, Millis, TaskId } from "../format/ids.ts";
+import type {
+  AttemptFailure,
+  CheckpointRequest,
+  RescaleProgress,
+  RescaleStatus,
+  SavepointRequest,
+} from "../format/job-status.ts";
 import type { JobPhase, JobSubmission } from "../format/messages.ts";
 import type { ExecutionPlan } from "../format/plan.ts";
 import type { CheckpointLedger, RetainedCheckpoint } from "./checkpoints.ts";
@@ -72,6 +78,20 @@ export interface ManualCheckpointRecord extends CheckpointRequest {
     | { readonly kind: "failed"; readonly message: string };
 }
 
+/** A plan with the configuration that says its sizes. */
+export interface Sized {
+  readonly plan: ExecutionPlan;
+  readonly config: JobConfig;
+}
+
+/** A size that was asked for while the job ran. */
+export interface RescaleRecord extends Omit<RescaleStatus, "progress"> {
+  readonly progress:
+    | Exclude<RescaleProgress, { kind: "starting" }>
+    /** `former`: what it goes back to where it does not start. */
+    | { readonly kind: "starting"; readonly checkpoint: CheckpointId; readonly former: Sized };
+}
+
 export interface JobRecord {
   readonly job: JobId;
   readonly plan: ExecutionPlan;
@@ -117,6 +137,12 @@ export interface JobRecord {
     readonly ends: NonNullable<SavepointRequest["ends"]>;
     readonly savepoint: RetainedCheckpoint;
   };
+  /** Newest first; absent before the first. */
+  readonly rescales?: readonly RescaleRecord[];
+  /** What the next attempt deploys, where that is another plan than the last one's. */
+  readonly next?: Sized | undefined;
+  /** Subtasks that the plan has no longer and that have not answered that they are cancelled. */
+  readonly retired?: readonly { readonly task: TaskId; readonly attempt: Attempt }[];
   /** How it ends instead of being cancelled. */
   readonly endsAs?: "FINISHED";
   readonly startTime: Millis;

@@ -50,12 +50,18 @@ export class JobState {
 
   /** Another plan, of which nothing runs yet: all of it is deployed under the last attempt. */
   replan(plan: ExecutionPlan, now: Millis): void {
-    const { attempt } = this.#record;
+    const { attempt, retired = [] } = this.#record;
+    const left = this.#tasks.states.flatMap(({ task, phase }) => {
+      const of = this.regionOf(task)?.attempt;
+      return of === undefined || phase === "CANCELED" ? [] : [{ task, attempt: of }];
+    });
     this.#regions = new Regions(plan);
+    const isGone = ({ task }: { readonly task: TaskId }): boolean =>
+      this.#regions.indexOf(task) === undefined;
     const regions = this.#regions.tasks.map((): RegionRecord => {
       return { attempt, started: now, phase: "deploying" };
     });
-    this.update({ plan, regions });
+    this.update({ plan, regions, retired: [...retired, ...left].filter(isGone) });
     this.#tasks = subtasksOf(this.#record, this.#regions);
   }
 

@@ -15,6 +15,7 @@ import type { JobSummary } from "../format/messages.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { isTerminal, type JobRecord } from "./job-record.ts";
 import type { Regions } from "./regions.ts";
+import { statusOf } from "./rescales.ts";
 import type { Subtasks } from "./subtasks.ts";
 
 export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
@@ -35,7 +36,7 @@ export function summaryOf(record: JobRecord, tasks: Subtasks): JobSummary {
 }
 
 export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Regions): JobDetails {
-  const { attempt, plan, config, entered, failures, phase, restingSince } = record;
+  const { attempt, plan, config, entered, failures, phase, restingSince, rescales = [] } = record;
   const ended = isTerminal(phase) ? entered[phase] : undefined;
   const tasks = subtasks.states.map((state): TaskStatus => {
     const region = record.regions[regions.indexOf(state.task) ?? -1];
@@ -59,6 +60,7 @@ export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Region
     entered,
     tasks,
     failures,
+    rescales: rescales.map(statusOf),
   };
 }
 

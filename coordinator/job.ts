@@ -1,8 +1,9 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
 // checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
-// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), holds.ts keeps what other
-// jobs need (H), restore-point.ts lets go of what it needed of them (L); here are the probes and the end.
+// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), rescaling.ts gives it
+// another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
+// of them (L); here are the probes and the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
 import type { JobConfig } from "../format/config.ts";
@@ -25,6 +26,8 @@ import type {
   CheckpointStatus,
   JobDetails,
   JobHealth,
+  RescaleAnswer,
+  RescaleRequest,
   SavepointAnswer,
   SavepointRequest,
   SavepointStatus,
@@ -54,6 +57,8 @@ import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
 import { ManualCheckpoints } from "./manual-checkpoints.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
+import { provenSize } from "./rescales.ts";
+import { Rescaling } from "./rescaling.ts";
 import { RestorePoint } from "./restore-point.ts";
 import { Resting } from "./resting.ts";
 import { Savepoints } from "./savepoints.ts";
@@ -70,6 +75,7 @@ export class Job {
   readonly #manualCheckpoints: ManualCheckpoints;
   readonly #holds: Holds;
   readonly #restorePoint: RestorePoint;
+  readonly #rescaling: Rescaling;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -88,6 +94,7 @@ export class Job {
       this.#checkpointing,
       this.#savepoints,
     );
+    this.#rescaling = new Rescaling(this.#state, this.#checkpointing, this.#attempts);
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -134,7 +141,7 @@ export class Job {
     programs?: Programs,
   ): { job: Job; effects: Effect[] } {
     const job = new Job(record, history, now);
-    const own = programs && ownCodeOf(record.plan, record.config, programs);
+    const own = programs && ownCodeOf(record.plan, provenSize(record).config, programs);
     job.#resume(own ?? { kind: "same" }, now);
     return { job, effects: job.#flush(now) };
   }
@@ -157,6 +164,7 @@ export class Job {
     const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
     times.push(...this.#savepoints.wakeTimes(), ...this.#manualCheckpoints.wakeTimes());
+    times.push(...this.#rescaling.wakeTimes());
     times.push(...this.#holds.wakeTimes(), ...this.#restorePoint.wakeTimes());
     if (!this.#resting.isResting) {
       times.push(...this.#attempts.wakeTimes(), ...this.#checkpointing.wakeTimes());
@@ -170,6 +178,8 @@ export class Job {
   /** Does whatever is due; early or repeated, it does nothing. */
   tick(now: Millis): Effect[] {
     if (this.#resting.isResting) return this.#flush(now); // Q4
+    // What runs is cancelled first. The next tick is due now.
+    if (this.#rescaling.begins(now)) return this.#flush(now);
     this.#attempts.tick(now);
     this.#checkpointing.expire(now);
     if (now >= this.#state.nextProbeAt) this.#probe(now);
@@ -362,6 +372,15 @@ export class Job {
     return this.#flush(now);
   }
 
+  // Size.
+
+  /** Wakes what rests, as a savepoint does. */
+  rescale(request: RescaleRequest, now: Millis): { answer: RescaleAnswer; effects: Effect[] } {
+    const answer = this.#rescaling.request(request, now);
+    if (answer.kind === "accepted") this.#resting.active(now);
+    return { answer, effects: this.#flush(now) };
+  }
+
   // Rest.
 
   /** The answer to `rest`. */
@@ -429,6 +448,7 @@ export class Job {
       if (!isOver || !this.#state.tasks.isIn(task, "CANCELING")) continue;
       this.#state.tasks.enter(task, "CANCELED");
     }
+    this.#rescaling.cancelled(attempt, tasks);
     const left = this.#state.tasks.inPhase("CANCELING");
     if (isEnding(this.phase) && left.length === 0) this.#end(now);
     return this.#flush(now);
@@ -469,8 +489,10 @@ export class Job {
   #flush(now: Millis): Effect[] {
     this.#holds.settle(now);
     this.#restorePoint.settle(now);
+    this.#rescaling.close(now);
     this.#savepoints.settle(now);
     this.#manualCheckpoints.settle(now);
+    this.#rescaling.settle(now);
     return this.#state.flush(now);
   }
 
@@ -485,6 +507,7 @@ export class Job {
     if (isTerminal(phase)) return this.#checkpointing.sweep(now);
     if (isEnding(phase)) return this.#attempts.cancelTasks(now);
     this.#checkpointing.resume(now);
+    if (own.kind !== "same") this.#rescaling.codeChanged(now);
     if (own.kind === "missing") return this.#attempts.programMissing(own.reason, now);
     if (own.kind === "changed") return this.#attempts.takeUp(own.plan, now);
     this.#attempts.resume(now);
@@ -493,7 +516,8 @@ export class Job {
 
   /** When a checkpoint may be triggered; a job that comes to rest takes one last. */
   #nextTriggerAt(): number | undefined {
-    if (this.phase !== "RUNNING" || this.#savepoints.isBusy) return undefined;
+    const isBusy = this.#savepoints.isBusy || this.#rescaling.isBusy;
+    if (this.phase !== "RUNNING" || isBusy) return undefined;
     return this.#resting.isSettling
       ? this.#resting.lastCheckpointDue()
       : this.#state.checkpoints.nextTriggerAt();

@@ -16,6 +16,7 @@ import type {
 import type { Checkpointing } from "./checkpointing.ts";
 import { isEnding, isTerminal, type ManualCheckpointRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
+import { openRescale } from "./rescales.ts";
 import type { Savepoints } from "./savepoints.ts";
 
 /** Requests that ended and are still answered for. */
@@ -126,6 +127,8 @@ export class ManualCheckpoints {
     const { maxConcurrent } = record.config.checkpointing;
     const mayTake = record.phase === "RUNNING" && checkpoints.ledger.open.length < maxConcurrent;
     if (waiting.length === 0 || !mayTake || this.#savepoints.isBusy) return;
+    // The job is about to be rescaled from the checkpoint that is complete.
+    if (openRescale(record)?.progress.kind === "taking") return;
     const checkpoint = checkpoints.nextId;
     this.#enter(({ progress }) =>
       progress.kind === "waiting" ? { kind: "taking", checkpoint } : undefined,

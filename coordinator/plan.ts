@@ -5,15 +5,79 @@
 //       first of its chain, and only the first has more than one.
 //   C2. Vertex ids depend on the uid of the chain's first operator alone, so they outlive edits
 //       elsewhere in the program.
+//   C3. What is set for a single vertex resizes its chain as a whole. Chains are cut before, by what
+//       the program and the job's parallelism say, and never by it: neither a vertex nor its id comes
+//       or goes with a size. An edge that keeps rows in their subtask does so while its ends are equal,
+//       and is one of C0 while they are not; one between chains that could be fused stays a channel.
 
 import type { JobConfig } from "../format/config.ts";
 import { hex128 } from "../format/digest.ts";
-import type { EdgePlan, ExecutionPlan, Partitioning, VertexPlan } from "../format/plan.ts";
+import {
+  type EdgePlan,
+  type ExecutionPlan,
+  type Partitioning,
+  type VertexPlan,
+  vertexOf,
+} from "../format/plan.ts";
+import { jobVertexOverridesKey } from "../stream/config.ts";
+import { ConfigError } from "../stream/errors.ts";
 import { fingerprintOf, shapeOf } from "../stream/fingerprint.ts";
 import { isSource, type GraphEdge, type GraphNode, type JobGraph } from "../stream/graph.ts";
 
-/** The plan of `graph` under `config`; `config.parallelism` replaces the graph's own default. */
+/** Of some vertices or all, by id. */
+export type Parallelisms = Readonly<Record<string, number>>;
+
+/**
+ * The plan of `graph` under `config`; `config.parallelism` replaces the graph's own default.
+ *
+ * @throws ConfigError where a vertex is resized that there is not, or not to that size
+ */
 export function planOf(graph: JobGraph, config: JobConfig = graph.config): ExecutionPlan {
+  const plan = chainsOf(graph, config);
+  const { parallelismOverrides: sizes = {} } = config;
+  const [wrong] = wrongSizes(plan, sizes);
+  if (wrong === undefined) return resized(plan, sizes);
+  throw new ConfigError("BAD_VALUE", jobVertexOverridesKey, `${jobVertexOverridesKey}: ${wrong}`);
+}
+
+/** The same vertices in other numbers (C3); those that are not named stay as they are. */
+export function resized(plan: ExecutionPlan, sizes: Parallelisms): ExecutionPlan {
+  const vertices = plan.vertices.map((vertex) => {
+    return { ...vertex, parallelism: sizes[vertex.id] ?? vertex.parallelism };
+  });
+  const after = { ...plan, vertices };
+  const edges = plan.edges.map((edge): EdgePlan => {
+    if (edge.apart === undefined) return edge;
+    return { ...edge, partitioning: isEven(after, edge) ? "forward" : edge.apart };
+  });
+  return { ...after, edges };
+}
+
+/** What is wrong with such sizes: a sentence each. */
+export function wrongSizes(plan: ExecutionPlan, sizes: Parallelisms): string[] {
+  const known = plan.vertices.map(({ id, name }) => `${id} (${name})`).join(", ");
+  const most = plan.maxParallelism;
+  return Object.entries(sizes).flatMap(([id, size]) => {
+    const vertex = plan.vertices.find((each) => each.id === id);
+    if (vertex === undefined) {
+      return [`"${plan.program}" has no vertex "${id}"; it has ${known}.`];
+    }
+    if (Number.isInteger(size) && size >= 1 && size <= most) return [];
+    return [
+      `Vertex ${id} (${vertex.name}) cannot have parallelism ${size}; allowed: 1 to the max ` +
+        `parallelism, which is ${most}.`,
+    ];
+  });
+}
+
+export const sizesOf = ({ vertices }: ExecutionPlan): Parallelisms =>
+  Object.fromEntries(vertices.map(({ id, parallelism }) => [id, parallelism]));
+
+const isEven = (plan: ExecutionPlan, { from, to }: Pick<EdgePlan, "from" | "to">): boolean =>
+  vertexOf(plan, from).parallelism === vertexOf(plan, to).parallelism;
+
+/** The plan before single vertices are resized. */
+function chainsOf(graph: JobGraph, config: JobConfig): ExecutionPlan {
   const nodes = graph.nodes.map((node) => ({
     ...node,
     parallelism: node.parallelism ?? config.parallelism,
@@ -21,12 +85,14 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
   const byUid = new Map(nodes.map((node) => [node.uid, node]));
   const inputs = Map.groupBy(graph.edges, (edge) => edge.to);
 
-  const effective = ({ partitioning, from, to }: GraphEdge): Partitioning => {
-    const target = nodeAt(byUid, to);
-    if (partitioning !== "forward" || nodeAt(byUid, from).parallelism === target.parallelism) {
-      return partitioning;
-    }
-    return target.key === undefined ? "rebalance" : "hash";
+  const apart = ({ partitioning, to }: GraphEdge): EdgePlan["apart"] => {
+    if (partitioning !== "forward") return undefined;
+    return nodeAt(byUid, to).key === undefined ? "rebalance" : "hash";
+  };
+  const effective = (edge: GraphEdge): Partitioning => {
+    const { from, to } = edge;
+    const isUneven = nodeAt(byUid, from).parallelism !== nodeAt(byUid, to).parallelism;
+    return (isUneven ? apart(edge) : undefined) ?? edge.partitioning;
   };
   const isFused = (edge: GraphEdge): boolean =>
     effective(edge) === "forward" && inputs.get(edge.to)?.length === 1;
@@ -43,15 +109,19 @@ export function planOf(graph: JobGraph, config: JobConfig = graph.config): Execu
   const vertexIdOf = (uid: string): string => hex128(headOf.get(uid) ?? uid);
   const edges = graph.edges
     .filter((edge) => !isFused(edge))
-    .map((edge, id): EdgePlan => ({
-      id,
-      from: vertexIdOf(edge.from),
-      fromUid: edge.from,
-      to: vertexIdOf(edge.to),
-      toUid: edge.to,
-      input: edge.input,
-      partitioning: effective(edge),
-    }));
+    .map((edge, id): EdgePlan => {
+      const otherwise = apart(edge);
+      return {
+        id,
+        from: vertexIdOf(edge.from),
+        fromUid: edge.from,
+        to: vertexIdOf(edge.to),
+        toUid: edge.to,
+        input: edge.input,
+        partitioning: effective(edge),
+        ...(otherwise !== undefined && { apart: otherwise }),
+      };
+    });
   return {
     program: graph.name,
     fingerprint: fingerprintOf(graph),

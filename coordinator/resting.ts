@@ -16,6 +16,7 @@ import { taskKey } from "../format/ids.ts";
 import { heartbeatInterval, heartbeatTimeout } from "../format/limits.ts";
 import type { RestOutcome } from "../format/messages.ts";
 import type { JobState } from "./job-state.ts";
+import { openRescale } from "./rescales.ts";
 
 /** Rounds of heartbeats in which a subtask must have been idle (Q1). */
 const idleRoundsMin = 2;
@@ -67,6 +68,8 @@ export class Resting {
     const { latest } = checkpoints;
     if (this.isResting || this.#open !== undefined) return;
     if (checkpoints.ledger.open.length > 0) return;
+    // Somebody waits for another size, or has not been told that he is not needed any more.
+    if (openRescale(record) !== undefined || (record.retired ?? []).length > 0) return;
     if (latest === undefined || this.#verdict() !== "clean") return;
     const round = ++this.#rounds;
     const missing = new Set(tasks.keys);

@@ -19,6 +19,7 @@ import { savepointFolder, savepointManifestPath } from "../format/paths.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { isEnding, isTerminal, type JobRecord, type SavepointRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
+import { openRescale } from "./rescales.ts";
 
 /** Savepoints that ended and are still answered for. */
 const endedMax = 64;
@@ -188,6 +189,8 @@ export class Savepoints {
     const next = this.#all.findLast(({ progress }) => progress.kind === "waiting");
     const mayTake = record.phase === "RUNNING" && checkpoints.ledger.open.length === 0;
     if (next === undefined || !mayTake || record.stopping !== undefined) return;
+    // The job is about to be rescaled from the checkpoint that is complete.
+    if (openRescale(record)?.progress.kind === "taking") return;
     const checkpoint = checkpoints.nextId;
     this.#enter(next, { kind: "taking", checkpoint });
     const folder = this.#folderOf(next, checkpoint);

@@ -91,6 +91,8 @@ export type RestartStrategy = RestartConfig["strategy"];
 export interface JobConfig {
   readonly parallelism: number;
   readonly maxParallelism: number;
+  /** Of single vertices, by id, whatever they would have without (`pipeline.jobvertex-parallelism-overrides`). */
+  readonly parallelismOverrides?: Readonly<Record<string, number>>;
   /** Milliseconds a row may wait in an output buffer; 0 sends every batch at once. */
   readonly bufferTimeout: number;
   readonly checkpointing: CheckpointConfig;

@@ -4,7 +4,8 @@
 //   F2. The kind of a barrier is a time: that from which it overtakes the rows before it. 0 stands for
 //       at once (unaligned), infinity for never (aligned), and what is in between for aligned at first.
 //   F3. The barrier of a savepoint names the folder that every subtask writes its part into; that of a
-//       full checkpoint says that no segment may refer to an earlier one.
+//       full checkpoint says that no segment may refer to an earlier one. One that is aligned though the
+//       job's are not says so by its kind.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
@@ -22,7 +23,7 @@ export interface SavepointMark {
 }
 
 /** What a checkpoint is beside one as the job is configured. */
-export type Purpose = SavepointMark | "full";
+export type Purpose = SavepointMark | "full" | "aligned";
 
 export interface Barrier {
   readonly checkpoint: CheckpointId;
@@ -101,6 +102,6 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 
 /** The savepoint that is meant; undefined where it is a checkpoint. */
 export const savepointOf = (purpose: Purpose | undefined): SavepointMark | undefined =>
-  purpose === "full" ? undefined : purpose;
+  typeof purpose === "string" ? undefined : purpose;
 
 export const needsCredit = (frame: Uint8Array): boolean => frame[0] === tags.data;

@@ -104,6 +104,8 @@ export interface JobDetails {
   readonly tasks: readonly TaskStatus[];
   /** Newest first, a few. */
   readonly failures: readonly AttemptFailure[];
+  /** Newest first, a few; only the first may be under way. */
+  readonly rescales: readonly RescaleStatus[];
 }
 
 /** One subtask's part of one checkpoint. */
@@ -151,6 +153,38 @@ export type CheckpointStatus =
   | { readonly kind: "inProgress" }
   | { readonly kind: "completed"; readonly checkpoint: CheckpointId }
   | { readonly kind: "failed"; readonly message: string };
+
+/** How many subtasks a vertex may have. As many as its upper bound are deployed. */
+export interface Bounds {
+  readonly lowerBound: number;
+  readonly upperBound: number;
+}
+
+/** Another size for a running job: of every vertex, by its id. */
+export type RescaleRequest = Readonly<Record<string, Bounds>>;
+
+export type RescaleAnswer =
+  /** `unchanged`: that is its size. */
+  | { readonly kind: "accepted" | "unchanged" }
+  /** `invalid`: at any time; `refused`: as the job is now. */
+  | { readonly kind: "invalid" | "refused"; readonly reason: string };
+
+export type RescaleProgress =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "taking"; readonly checkpoint: CheckpointId }
+  | { readonly kind: "starting"; readonly checkpoint: CheckpointId }
+  | { readonly kind: "completed"; readonly checkpoint: CheckpointId; readonly at: Millis }
+  /** The job has the size it had. */
+  | { readonly kind: "failed"; readonly message: string; readonly at: Millis };
+
+/** A size that was asked for while the job ran, and what became of it. */
+export interface RescaleStatus {
+  /** Of every vertex: wanted, and as it was. */
+  readonly parallelism: Readonly<Record<string, number>>;
+  readonly former: Readonly<Record<string, number>>;
+  readonly requestedAt: Millis;
+  readonly progress: RescaleProgress;
+}
 
 /** One checkpoint that was triggered, whatever became of it. */
 export interface CheckpointRecord {
@@ -272,6 +306,8 @@ export interface CoordinatorJobApi {
   checkpointStatus(trigger: string): Promise<CheckpointStatus | undefined>;
   /** What the job needs the savepoint with that manifest for, in words; absent where it does not. */
   needOf(savepoint: string): Promise<string | undefined>;
+  /** Repeating it while it is under way, or once it is done, changes nothing. */
+  rescale(request: RescaleRequest): Promise<RescaleAnswer>;
   /** Absent before the submission arrived. */
   details(): Promise<JobDetails | undefined>;
   checkpoints(): Promise<CheckpointOverview | undefined>;

@@ -31,6 +31,11 @@ export interface EdgePlan {
   /** Which input of `toUid` it feeds, from 0. */
   readonly input: number;
   readonly partitioning: Partitioning;
+  /**
+   * Present where the program keeps rows in their subtask: how they go while both ends differ in
+   * parallelism. While they do not, `partitioning` is `forward`.
+   */
+  readonly apart?: "hash" | "rebalance";
 }
 
 export interface ExecutionPlan {

@@ -113,6 +113,8 @@ export interface JobOptions {
   readonly parallelism?: number;
   /** Key groups; 128 where absent. A job with state can never change it. */
   readonly maxParallelism?: number;
+  /** Of single vertices, by their ids in the plan of the program, whatever their operators set. */
+  readonly parallelismOverrides?: Readonly<Record<string, number>>;
   /** How long a row may wait for others to be sent with; 100 ms where absent, 0 sends at once. */
   readonly bufferTimeout?: Duration;
   readonly checkpointing?: CheckpointOptions;
@@ -167,6 +169,35 @@ function decimal(flink: Names, least: number, most: number): Setting<number> {
     },
   };
 }
+
+/** As Flink writes a map in a text: `key:1,other:2`. */
+function counts(flink: Names): Setting<Readonly<Record<string, number>>> {
+  return {
+    flink: namesOf(flink),
+    allowed: `a map of whole numbers from 1, as a text "id:4,other-id:2"`,
+    parse: (given) => {
+      if (typeof given !== "string" && !isRecord(given)) return undefined;
+      const entries = typeof given === "string" ? entriesIn(given) : Object.entries(given);
+      const parsed = entries.map(([key, value]) => {
+        return [key, quantity(value, {}, 1, maxParallelismMax)] as const;
+      });
+      const isWhole = parsed.every(([key, value]) => key !== "" && value !== undefined);
+      const isMap = isWhole && new Set(parsed.map(([key]) => key)).size === parsed.length;
+      return isMap ? (Object.fromEntries(parsed) as Record<string, number>) : undefined;
+    },
+  };
+}
+
+const isRecord = (given: unknown): given is Readonly<Record<string, unknown>> =>
+  typeof given === "object" && given !== null && !Array.isArray(given);
+
+const entriesIn = (text: string): [string, string][] =>
+  text.trim() === ""
+    ? []
+    : text.split(",").map((entry) => {
+        const [key = "", ...value] = entry.split(":");
+        return [key.trim(), value.join(":")];
+      });
 
 function flag(flink: Names): Setting<boolean> {
   const words = new Map<unknown, boolean>([
@@ -230,9 +261,16 @@ function measure(text: string, units: Readonly<Record<string, number>>): number 
   return unit === "" ? Number(number) : Math.round(Number(number) * factor);
 }
 
-const topLevel: Section<JobConfig, "parallelism" | "maxParallelism" | "bufferTimeout"> = {
+/** Flink's key of `parallelismOverrides`. */
+export const jobVertexOverridesKey = "pipeline.jobvertex-parallelism-overrides";
+
+const topLevel: Section<
+  JobConfig,
+  "parallelism" | "maxParallelism" | "parallelismOverrides" | "bufferTimeout"
+> = {
   parallelism: whole("parallelism.default", 1, maxParallelismMax),
   maxParallelism: whole("pipeline.max-parallelism", 1, maxParallelismMax),
+  parallelismOverrides: counts(jobVertexOverridesKey),
   bufferTimeout: duration(["execution.buffer-timeout.interval", "execution.buffer-timeout"], 0),
 };
 
@@ -487,16 +525,22 @@ export function flinkConfigurationOf(config: JobConfig): Record<string, string> 
   );
   return Object.fromEntries(
     own.flatMap(({ section, field, setting: { flink, unit } }) => {
-      // Settings are texts, numbers and booleans, by their own types.
+      // Settings are texts, numbers, booleans and one map, by their own types.
       const from = (section === undefined ? config : config[section]) as object;
-      const value = (from as Readonly<Record<string, string | number | boolean | undefined>>)[
-        field
-      ];
+      const value = (from as Readonly<Record<string, Shown | undefined>>)[field];
       if (value === undefined) return [];
+      if (typeof value === "object") return [[flink[0], mapText(value)]];
       return [[flink[0], unit === undefined ? String(value) : `${value} ${unit}`]];
     }),
   );
 }
+
+type Shown = string | number | boolean | Readonly<Record<string, number>>;
+
+const mapText = (map: Readonly<Record<string, number>>): string =>
+  Object.entries(map)
+    .map(([key, count]) => `${key}:${count}`)
+    .join(",");
 
 /** `{ delay: 5 }` of the section `restart` as `["restart.delay", 5]`. */
 const inSection = (section: string, given: object | undefined): [string, unknown][] =>

@@ -488,7 +488,8 @@ export class Task {
       if (this.#isRunning() && checkpoint > this.#lastTriggered) {
         const { alignedTimeout } = this.#deployment.config.checkpointing;
         // A savepoint has no rows on their way in it, so that it can be started from at another size.
-        const mayOvertake = this.#mayOvertake && savepointOf(purpose) === undefined;
+        const isAligned = savepointOf(purpose) !== undefined || purpose === "aligned";
+        const mayOvertake = this.#mayOvertake && !isAligned;
         const overtakesAt = mayOvertake ? this.#now + alignedTimeout : never;
         this.#checkpoint({ checkpoint, overtakesAt, ...(purpose && { purpose }) }, this.#now);
       }

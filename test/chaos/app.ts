@@ -6,7 +6,7 @@
 import { tidemark } from "tidemark/worker";
 
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
-import type { SavepointMark } from "../../format/frame.ts";
+import type { Purpose } from "../../format/frame.ts";
 import type { Attempt, CheckpointId } from "../../format/ids.ts";
 import type { JobDetails } from "../../format/job-status.ts";
 import type { AttemptOutcome } from "../../format/messages.ts";
@@ -35,10 +35,10 @@ export class Subtask extends app.Subtask {
   override async triggerCheckpoint(
     attempt: Attempt,
     checkpoint: CheckpointId,
-    savepoint?: SavepointMark,
+    purpose?: Purpose,
   ): Promise<AttemptOutcome> {
     await scheduler.wait(Math.random() * triggerDelayMax);
-    return await super.triggerCheckpoint(attempt, checkpoint, savepoint);
+    return await super.triggerCheckpoint(attempt, checkpoint, purpose);
   }
 
   async abortNow(): Promise<void> {

@@ -220,7 +220,7 @@ describe("acknowledge names what became of it", () => {
     const { config } = running();
     const now = millis(1);
     const checkpoints = new Checkpoints(config.checkpointing, emptyLedger, [], now);
-    const tasks = [0, 1].map((index) => ({ vertex: "v", index }));
+    const tasks = running().tasks.slice(0, 2);
     const { id } = checkpoints.trigger(attempt(2), tasks.map(taskKey), now);
     const kindOf = (change: Partial<CheckpointAck>): string => {
       const { state, metrics } = running().ackOf(tasks[0]!, id);

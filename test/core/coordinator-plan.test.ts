@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { planOf } from "../../coordinator/plan.ts";
+import { planOf, resized } from "../../coordinator/plan.ts";
 import { hex128 } from "../../format/digest.ts";
 import {
   channelKey,
@@ -123,6 +123,80 @@ describe("chains (C1)", () => {
     const { graph } = defineJob("job", widened);
     const made = planOf(graph, { ...graph.config, parallelism: 5 });
     expect(made.vertices.map(({ parallelism }) => parallelism)).toEqual([5, 3, 5]);
+  });
+});
+
+describe("sizes of single vertices (C3)", () => {
+  const program = (env: JobEnvironment): void => {
+    const both = from(env, "a").union(from(env, "b")).filter(keep, { uid: "keep" });
+    both
+      .keyBy((row) => row.key)
+      .aggregate({ n: count() }, { uid: "count" })
+      .to(table("t"), { uid: "out" });
+  };
+  const { graph } = defineJob("job", program, { parallelism: 2 });
+  const sized = (sizes: Readonly<Record<string, number>>): ExecutionPlan => {
+    const parallelismOverrides = Object.fromEntries(
+      Object.entries(sizes).map(([head, size]) => [hex128(head), size]),
+    );
+    return planOf(graph, { ...graph.config, parallelismOverrides });
+  };
+
+  test("resize chains and leave them whole, with their ids", () => {
+    const made = sized({ count: 5 });
+    expect(chainsOf(made)).toEqual([["a"], ["b"], ["keep"], ["count", "out"]]);
+    expect(made.vertices.map(({ id }) => id)).toEqual(planOf(graph).vertices.map(({ id }) => id));
+    expect(made.vertices.map(({ parallelism }) => parallelism)).toEqual([2, 2, 2, 5]);
+    expect(made.fingerprint).toBe(planOf(graph).fingerprint);
+  });
+
+  test("part rows that kept their subtask, and join them again", () => {
+    expect(edgesOf(sized({ a: 3 }))).toEqual([
+      "a>keep rebalance",
+      "b>keep forward",
+      "keep>count hash",
+    ]);
+    expect(edgesOf(sized({ a: 3, keep: 3 }))).toEqual([
+      "a>keep forward",
+      "b>keep rebalance",
+      "keep>count hash",
+    ]);
+    expect(edgesOf(sized({ a: 3, b: 3, keep: 3 }))).toEqual(edgesOf(planOf(graph)));
+  });
+
+  test("do not fuse what the program keeps apart", () => {
+    const { graph: uneven } = defineJob("job", (env) => {
+      from(env).filter(keep, { uid: "keep", parallelism: 3 }).to(table("t"), { uid: "out" });
+    });
+    const parallelismOverrides = { [hex128("in")]: 3 };
+    const made = planOf(uneven, { ...uneven.config, parallelismOverrides });
+    expect(chainsOf(made)).toEqual([["in"], ["keep"], ["out"]]);
+    expect(edgesOf(made)[0]).toBe("in>keep forward");
+  });
+
+  test("resized step by step, a plan is what it would be at once", () => {
+    const heads = ["a", "b", "keep", "count"];
+    const size = fc.integer({ min: 1, max: 4 });
+    const sizes = fc.dictionary(fc.constantFrom(...heads.map(hex128)), size);
+    fc.assert(
+      fc.property(fc.array(sizes, { maxLength: 4 }), (steps) => {
+        const parallelismOverrides = Object.assign({}, ...steps) as Record<string, number>;
+        const atOnce = planOf(graph, { ...graph.config, parallelismOverrides });
+        expect(steps.reduce(resized, planOf(graph))).toEqual(atOnce);
+      }),
+    );
+  });
+
+  test("name every vertex there is where one is unknown, and the limit where one is too many", () => {
+    expect(() => sized({ nobody: 2 })).toThrow(
+      `pipeline.jobvertex-parallelism-overrides: "job" has no vertex "${hex128("nobody")}"; it has ` +
+        `${hex128("a")} (Source: a), ${hex128("b")} (Source: b), ${hex128("keep")} (keep), ` +
+        `${hex128("count")} (count -> Sink: out).`,
+    );
+    expect(() => sized({ count: 129 })).toThrow(
+      `Vertex ${hex128("count")} (count -> Sink: out) cannot have parallelism 129; allowed: 1 to ` +
+        `the max parallelism, which is 128.`,
+    );
   });
 });
 

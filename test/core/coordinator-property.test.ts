@@ -4,11 +4,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { sizesOf } from "../../coordinator/plan.ts";
 import { isTerminal } from "../../coordinator/job-record.ts";
-import { attempt as attemptOf, checkpointId, taskKey } from "../../format/ids.ts";
+import { attempt as attemptOf, checkpointId, type TaskId, taskKey } from "../../format/ids.ts";
 import type { CheckpointType } from "../../format/job-status.ts";
+import { decodeManifest, manifestFiles } from "../../format/manifest.ts";
 import type { CheckpointAck } from "../../format/messages.ts";
-import { folderOf, isInSavepoint, savepointFilePath } from "../../format/paths.ts";
+import { isInSavepoint } from "../../format/paths.ts";
 import { JobDriver, type Request, twoByTwo, twoRegions } from "./job-driver.ts";
 
 const seconds = 1_000;
@@ -37,6 +39,7 @@ type Step =
       readonly ends: "stop" | "cancel" | undefined;
     }
   | { readonly kind: "checkpoint"; readonly of: number; readonly type: CheckpointType }
+  | { readonly kind: "rescale"; readonly sizes: readonly [number, number] }
   | { readonly kind: "cancel" };
 
 const back = fc.oneof(
@@ -111,6 +114,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant("checkpoint"),
       of: fc.nat(9),
       type: fc.constantFrom<CheckpointType>("CONFIGURED", "FULL"),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("rescale"),
+      sizes: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
     }),
   },
 ) as fc.Arbitrary<Step>;
@@ -190,6 +200,9 @@ function answer(driver: JobDriver, request: Request, how: number): void {
   }
 }
 
+/** One of its subtasks, however many there are. */
+const someOf = ({ tasks }: JobDriver, number: number): TaskId => tasks[number % tasks.length]!;
+
 function act(driver: JobDriver, step: Step): void {
   const { checkpoints } = driver.record;
   switch (step.kind) {
@@ -205,7 +218,7 @@ function act(driver: JobDriver, step: Step): void {
       return driver.answerAll(step.what);
     case "ack": {
       const id = checkpointId(Math.max(1, checkpoints.nextId - 1 - step.back));
-      const from = driver.tasks[step.task]!;
+      const from = someOf(driver, step.task);
       const own = checkpoints.open.find((open) => open.id === id);
       if (own !== undefined && step.attemptsBack === 0) {
         return driver.ack(from, own.id, { full: step.full });
@@ -230,7 +243,7 @@ function act(driver: JobDriver, step: Step): void {
         attemptOf(Math.max(1, driver.attempt - step.attemptsBack)),
       );
     case "fail": {
-      const failing = driver.tasks[step.task]!;
+      const failing = someOf(driver, step.task);
       const attempt = driver.attemptOf(failing);
       return driver.fail(failing, attemptOf(Math.max(1, attempt - step.attemptsBack)));
     }
@@ -247,13 +260,18 @@ function act(driver: JobDriver, step: Step): void {
       };
       return;
     case "active":
-      return driver.active(driver.tasks[step.task]);
+      return driver.active(someOf(driver, step.task));
     case "savepoint":
       driver.savepoint(`${step.of}`.repeat(32), step.ends);
       return;
     case "checkpoint":
       driver.checkpoint(`${step.of}`.repeat(32), step.type);
       return;
+    case "rescale": {
+      const [sources, counters] = driver.plan.vertices;
+      driver.rescale({ [sources!.id]: step.sizes[0], [counters!.id]: step.sizes[1] });
+      return;
+    }
     case "cancel":
       driver.cancel();
       return;
@@ -316,17 +334,17 @@ const restartDueAsAnotherTimesOut: Scenario = {
 const savepointFilesIn = ({ bucket }: JobDriver): string[] =>
   [...bucket.keys()].filter(isInSavepoint).sort();
 
-const savepointFilesOf = ({ record, tasks }: JobDriver): string[] =>
+const savepointFilesOf = ({ record, bucket }: JobDriver): string[] =>
   (record.savepoints ?? [])
     .flatMap(({ progress }) => {
       if (progress.kind !== "completed") return [];
       const { path } = progress;
-      return [path, ...tasks.map((each) => savepointFilePath(folderOf(path), each))];
+      return [path, ...manifestFiles(decodeManifest(bucket.get(path)!, path))];
     })
     .sort();
 
 test(
-  "random orders of events keep J1 to J6, K1 to K6, P1 to P5 and N1 to N3, and end well",
+  "random orders of events keep J1 to J9, K1 to K6, P1 to P5, N1 to N3 and X1 to X5, and end well",
   { timeout: 120_000 },
   () => {
     fc.assert(
@@ -357,6 +375,13 @@ test(
           asked.every(({ progress: { kind } }) => kind === "completed" || kind === "failed"),
         ).toBe(true);
         expect(savepointFilesOf(driver)).toEqual(savepointFilesIn(driver));
+        const [last] = driver.job.details().rescales;
+        expect(["completed", "failed", undefined]).toContain(last?.progress.kind);
+        expect(driver.record.retired ?? []).toEqual([]);
+        expect(driver.record.next).toBeUndefined();
+        if (last?.progress.kind === "completed") {
+          expect(sizesOf(driver.record.plan)).toEqual(last.parallelism);
+        }
         if (isTerminal(phase)) {
           expect(driver.job.nextWakeAt()).toBeUndefined();
           const kept = checkpoints.retained.flatMap((entry) => entry.files);

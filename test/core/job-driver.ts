@@ -10,6 +10,7 @@ import type { Effect } from "../../coordinator/effects.ts";
 import { Job } from "../../coordinator/job.ts";
 import type { JobRecord } from "../../coordinator/job-record.ts";
 import { Regions } from "../../coordinator/regions.ts";
+import { sizesOf } from "../../coordinator/plan.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
 import type { HoldAnswer, HoldRequest } from "../../format/holds.ts";
@@ -30,9 +31,10 @@ import type {
   CheckpointAnswer,
   CheckpointRecord,
   CheckpointType,
+  RescaleAnswer,
   SavepointAnswer,
 } from "../../format/job-status.ts";
-import { rangeOfSubtask } from "../../format/key-groups.ts";
+import { type KeyGroupRange, rangeOfSubtask } from "../../format/key-groups.ts";
 import { decodeManifest } from "../../format/manifest.ts";
 import type {
   AttemptOutcome,
@@ -50,6 +52,7 @@ import {
   type Partitioning,
   sourceTasksOf,
   tasksOf,
+  vertexOf,
 } from "../../format/plan.ts";
 import { filesOf, type TaskStateHandle } from "../../format/state-handle.ts";
 import { Witness } from "./job-witness.ts";
@@ -74,7 +77,16 @@ const planWith = (partitioning: Partitioning): ExecutionPlan => ({
     { id: counter, name: "count", parallelism: 2, operators: ["count"] },
   ],
   edges: [
-    { id: 0, from: source, fromUid: "in", to: counter, toUid: "count", input: 0, partitioning },
+    {
+      id: 0,
+      from: source,
+      fromUid: "in",
+      to: counter,
+      toUid: "count",
+      input: 0,
+      partitioning,
+      ...(partitioning === "forward" && { apart: "hash" }),
+    },
   ],
 });
 
@@ -362,6 +374,17 @@ export class JobDriver {
     return answer;
   }
 
+  /** Asks for these sizes; the vertices that are not named keep theirs. */
+  rescale(sizes: Readonly<Record<string, number>>): RescaleAnswer {
+    const all = { ...sizesOf(this.record.plan), ...sizes };
+    const request = Object.fromEntries(
+      Object.entries(all).map(([id, size]) => [id, { lowerBound: 1, upperBound: size }]),
+    );
+    const { answer, effects } = this.#job.rescale(request, this.now);
+    this.perform(effects);
+    return answer;
+  }
+
   cancel(): "cancelling" | "ended" {
     const { outcome, effects } = this.#job.cancel(this.now);
     this.perform(effects);
@@ -462,7 +485,9 @@ export class JobDriver {
     const { attempt, task, restore } = request.deployment;
     if (outcome.kind === "deployed") {
       const own = restore?.states.find((state) => stateIsOf(state, task, this.#uidsOf(task)[0]!));
-      this.#chains.set(taskKey(task), own === undefined ? [] : filesOf(own));
+      const { plan } = request.deployment;
+      const isOwn = own?.keyed[0]?.range.last === rangeOf(plan, task).last;
+      this.#chains.set(taskKey(task), own === undefined || !isOwn ? [] : filesOf(own));
       this.witness.wasDeployed(attempt, task);
     }
     this.event((job, now) => job.deployed(attempt, task, outcome, now));
@@ -545,7 +570,7 @@ export class JobDriver {
       attempt,
       checkpoint,
       task,
-      state: stateOf(task, this.#uidsOf(task), chain),
+      state: stateOf(task, this.#uidsOf(task), chain, rangeOf(this.record.plan, task)),
       metrics,
     };
     this.#acks.set(key, ack);
@@ -569,9 +594,9 @@ export class JobDriver {
 
   decline(
     checkpoint: CheckpointId = this.last,
-    attempt: Attempt = this.attemptOf(this.tasks[2]!),
+    attempt: Attempt = this.attemptOf(this.tasks.at(-1)!),
   ): void {
-    const task = this.tasks[2]!;
+    const task = this.tasks.at(-1)!;
     this.event((job, now) => job.declined({ attempt, checkpoint, task, reason: "no room" }, now));
   }
 
@@ -658,16 +683,20 @@ type ParametersAfterFirst = [
   options?: { attempt?: Attempt; full?: boolean },
 ];
 
+const rangeOf = (plan: ExecutionPlan, { vertex, index }: TaskId): KeyGroupRange =>
+  rangeOfSubtask(index, vertexOf(plan, vertex).parallelism, plan.maxParallelism);
+
 /** A table of each operator, named after the subtask, whose segments are `files`. */
 const stateOf = (
   task: TaskId,
   uids: readonly string[],
   files: readonly string[],
+  range: KeyGroupRange,
 ): TaskStateHandle => ({
   keyed: uids.map((uid) => ({
     uid,
     state: `table-${task.index}`,
-    range: rangeOfSubtask(task.index, 2, 128),
+    range,
     segments: files.map((path) => ({ kind: "file", path, offset: 0, length: 1 })),
   })),
   operator: [],

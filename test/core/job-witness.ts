@@ -53,6 +53,7 @@ export class Witness {
   /** Who said last that it is idle, and clean since when. */
   readonly #idle = new Map<TaskKey, CheckpointId | undefined>();
   readonly #begun = new Set<Attempt>();
+  readonly #failed = new Set<string>();
   #lastTriggerAt = Number.NEGATIVE_INFINITY;
   #lastEndAt = Number.NEGATIVE_INFINITY;
   #announced = 0;
@@ -179,6 +180,13 @@ export class Witness {
         this.#triggered.push(checkpoint);
         if (savepointOf(effect.purpose) !== undefined) {
           this.#must(checkpoints.open.length === 1, "P2: a savepoint is taken alone");
+          return;
+        }
+        if (effect.isAligned) {
+          this.#must(
+            checkpoints.open.length === 1,
+            "X2: the checkpoint of a rescale is taken alone",
+          );
           return;
         }
         const isTaking = checkpoints.open.some((open) => open.isSavepoint);
@@ -316,6 +324,8 @@ export class Witness {
 
   #persisted(record: JobRecord, now: number): void {
     const before = this.#record;
+    // A region is one of the plan in which it failed.
+    const regions = before === undefined ? undefined : this.#regions;
     this.#record = record;
     if (before === undefined) return;
     const { phase, attempt, checkpoints, failures } = record;
@@ -325,10 +335,11 @@ export class Witness {
       `J5: ${before.phase} became ${phase}`,
     );
     this.#must(attempt >= before.attempt && attempt <= before.attempt + 1, "J1: the attempt grows");
-    const ended = failures.map(
-      ({ attempt: of, task }) => `${of} ${task && this.#regions.indexOf(task)}`,
-    );
-    this.#must(new Set(ended).size === ended.length, "J2: an attempt of a region failed twice");
+    for (const failure of failures.filter((each) => !before.failures.includes(each))) {
+      const ended = `${failure.attempt} ${failure.task && regions?.indexOf(failure.task)}`;
+      this.#must(!this.#failed.has(ended), "J2: an attempt of a region failed twice");
+      this.#failed.add(ended);
+    }
     this.#must(record.lastModification >= before.lastModification, "modifications go back in time");
     this.#must(phase === "RUNNING" || checkpoints.open.length === 0, `J6: open in ${phase}`);
     // What is claimed is another job's, and was this one's until it was said to be (H5).

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { applyFlinkConfiguration, ConfigError, jobConfig, type JobOptions } from "tidemark";
 
 import { flinkConfigurationOf } from "../../stream/config.ts";
+import { shown } from "../../stream/names.ts";
 
 function refusalOf(configure: () => unknown): ConfigError {
   try {
@@ -176,6 +177,13 @@ describe("options", () => {
         "Lower the one, or raise the other if the job has no state yet.",
     ],
     [{ parallelism: {} }, "parallelism is an object; allowed: a whole number from 1 to 32768."],
+    ...["a:2,a:3", "a:0", "a:1.5", "a", ":4", "a:2,", 4, ["a:2"], { a: 0 }, { a: null }].map(
+      (map): [object, string] => [
+        { parallelismOverrides: map },
+        `parallelismOverrides is ${shown(map)}; allowed: a map of whole numbers from 1, as a text ` +
+          `"id:4,other-id:2".`,
+      ],
+    ),
   ])("refuse %j", (options, message) => {
     const refusal = refusalOf(() => jobConfig(untyped(options)));
     expect(refusal.message).toBe(message);
@@ -187,8 +195,8 @@ describe("options", () => {
     const refusal = refusalOf(() => jobConfig(untyped({ checkpointing: { every: "1s" } })));
     expect(refusal.code).toBe("UNKNOWN_SETTING");
     expect(refusal.message).toBe(
-      'Unknown setting "checkpointing.every". Known: parallelism, maxParallelism, bufferTimeout, ' +
-        "checkpointing.interval, checkpointing.mode, checkpointing.timeout, " +
+      'Unknown setting "checkpointing.every". Known: parallelism, maxParallelism, parallelismOverrides, ' +
+        "bufferTimeout, checkpointing.interval, checkpointing.mode, checkpointing.timeout, " +
         "checkpointing.minPause, checkpointing.maxConcurrent, checkpointing.tolerableFailures, " +
         "checkpointing.retained, checkpointing.retention, checkpointing.storage, " +
         "checkpointing.inlineThreshold, checkpointing.incremental, checkpointing.unaligned, " +
@@ -210,6 +218,7 @@ describe("Flink's keys", () => {
     const config = applyFlinkConfiguration(jobConfig(), {
       "parallelism.default": "8",
       "pipeline.max-parallelism": "256",
+      "pipeline.jobvertex-parallelism-overrides": "a1:4, b2 :2",
       "execution.buffer-timeout.interval": "5 ms",
       "execution.checkpointing.interval": "1 s",
       "execution.checkpointing.mode": "at_least_once",
@@ -234,6 +243,7 @@ describe("Flink's keys", () => {
       jobConfig({
         parallelism: 8,
         maxParallelism: 256,
+        parallelismOverrides: { a1: 4, b2: 2 },
         bufferTimeout: 5,
         checkpointing: {
           interval: "1s",

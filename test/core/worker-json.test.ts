@@ -160,6 +160,7 @@ describe("jobs", () => {
         },
       ],
       failures: [],
+      rescales: [],
     };
     const info = jobDetailsInfo(details, 2_000);
     expect(info).toMatchObject({

@@ -94,6 +94,7 @@ const details: JobDetails = {
     { task: { vertex: "v1", index: 1 }, phase: "RUNNING", attempt: attempt(3) },
   ],
   failures: [],
+  rescales: [],
 };
 const checkpoints: CheckpointOverview = {
   plan,
