@@ -240,7 +240,6 @@ export interface SubtaskApi {
   deploy(deployment: TaskDeployment): Promise<DeployOutcome>;
   /** Sources begin to read. Called once every subtask is deployed. */
   start(attempt: Attempt): Promise<AttemptOutcome>;
-  /** `isAligned`: no barrier of it overtakes, however the job's do. */
   triggerCheckpoint(
     attempt: Attempt,
     checkpoint: CheckpointId,

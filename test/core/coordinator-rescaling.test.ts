@@ -47,7 +47,7 @@ describe("a job is rescaled", () => {
   ])("%s, from a checkpoint of its own that is taken at once", (_, wanted, after) => {
     const driver = running();
     expect(driver.rescale(wanted)).toEqual({ kind: "accepted" });
-    expect(driver.all("trigger")).toMatchObject([{ checkpoint: 1, isAligned: true }]);
+    expect(driver.all("trigger")).toMatchObject([{ checkpoint: 1, purpose: "aligned" }]);
     expect(progress(driver)).toEqual({ kind: "taking", checkpoint: 1 });
     completes(driver);
     expect(driver.record.phase).toBe("RESTARTING");
@@ -139,7 +139,10 @@ describe("a job is rescaled", () => {
     completes(driver);
     begins(driver);
     // The savepoint is taken in the new size.
-    expect(driver.all("trigger").at(-1)).toMatchObject({ checkpoint: 3, savepoint: {} });
+    expect(driver.all("trigger").at(-1)).toMatchObject({
+      checkpoint: 3,
+      purpose: { stops: false },
+    });
     completes(driver);
     expect(driver.job.savepointStatus("1".repeat(32))).toMatchObject({ kind: "completed" });
   });

@@ -182,7 +182,7 @@ export class Witness {
           this.#must(checkpoints.open.length === 1, "P2: a savepoint is taken alone");
           return;
         }
-        if (effect.isAligned) {
+        if (effect.purpose === "aligned") {
           this.#must(
             checkpoints.open.length === 1,
             "X2: the checkpoint of a rescale is taken alone",
