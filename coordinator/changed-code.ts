@@ -49,8 +49,9 @@ export function ownCodeOf(
 }
 
 /** Without what is set for vertices that this program does not have. */
-function stillThere(graph: JobGraph, config: JobConfig): JobConfig {
-  const { parallelismOverrides = {}, ...rest } = config;
+export function stillThere(graph: JobGraph, config: JobConfig): JobConfig {
+  const { parallelismOverrides, ...rest } = config;
+  if (parallelismOverrides === undefined) return config;
   const ids = new Set(planOf(graph, rest).vertices.map(({ id }) => id));
   const own = Object.entries(parallelismOverrides).filter(([id]) => ids.has(id));
   return { ...rest, parallelismOverrides: Object.fromEntries(own) };

@@ -25,6 +25,7 @@ import { forkRoutes } from "./routes/fork.ts";
 import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { manualCheckpointRoutes } from "./routes/manual-checkpoints.ts";
+import { rescalingRoutes } from "./routes/rescaling.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
 import { snapshotRoutes } from "./routes/snapshots.ts";
 import { stateRoutes } from "./routes/state.ts";
@@ -78,6 +79,7 @@ export function httpApp(catalog: Catalog): Routes {
     forkRoutes(catalog),
     snapshotRoutes(),
     stateRoutes(),
+    rescalingRoutes(),
     vertexRoutes(),
     tableRoutes(catalog),
     applicationRoutes(),

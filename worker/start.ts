@@ -4,6 +4,7 @@
 //   T3. What keeps it from being started is found before anything is listed, and what was kept for it
 //       is withdrawn then (kept.ts).
 
+import { stillThere } from "../coordinator/changed-code.ts";
 import { planOf } from "../coordinator/plan.ts";
 import type { JobConfig } from "../format/config.ts";
 import { type JobId, millis } from "../format/ids.ts";
@@ -68,8 +69,21 @@ function planned(
   catalog: Catalog,
   { graph, base, request }: Pick<Start, "graph" | "base" | "request">,
 ): Pick<JobSubmission, "plan" | "config"> {
-  const config = configOf(graph, request, { base, catalog });
-  return { config, plan: planOf(graph, config) };
+  const config = configOf(graph, request, { base: ownSizes(base, graph, request), catalog });
+  try {
+    return { config, plan: planOf(graph, config) };
+  } catch (error) {
+    if (error instanceof ConfigError) throw new HttpError(400, error.message);
+    throw error;
+  }
+}
+
+/** What is set for single vertices of another job counts for those that are here, in its size. */
+function ownSizes(base: JobConfig, graph: JobGraph, { parallelism }: Start["request"]): JobConfig {
+  if (base === graph.config) return base;
+  if (parallelism === undefined) return stillThere(graph, base);
+  const { parallelismOverrides: _, ...rest } = base;
+  return rest;
 }
 
 /** The same of a job that goes on from that manifest. */

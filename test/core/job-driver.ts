@@ -594,9 +594,9 @@ export class JobDriver {
 
   decline(
     checkpoint: CheckpointId = this.last,
-    attempt: Attempt = this.attemptOf(this.tasks.at(-1)!),
+    attempt: Attempt = this.attemptOf(this.tasks[2] ?? this.tasks.at(-1)!),
   ): void {
-    const task = this.tasks.at(-1)!;
+    const task = this.tasks[2] ?? this.tasks.at(-1)!;
     this.event((job, now) => job.declined({ attempt, checkpoint, task, reason: "no room" }, now));
   }
 

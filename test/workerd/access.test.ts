@@ -148,6 +148,7 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "GET /jobs/:jobid/accumulators": ["admin", "read"],
   "GET /jobs/:jobid/metrics": ["admin", "read"],
   "GET /jobs/:jobid/resource-requirements": ["admin", "read"],
+  "PUT /jobs/:jobid/resource-requirements": ["admin"],
   "GET /jobs/:jobid/jobmanager/config": ["admin", "read"],
   "GET /jobs/:jobid/jobmanager/environment": ["admin", "read"],
   "GET /jobs/:jobid/jobmanager/log-url": ["admin", "read"],

@@ -36,7 +36,6 @@ const absent: readonly string[] = [
   "GET /jobs/:jobid/taskmanagers/:taskmanagerid/log-url",
   "GET /jobs/:jobid/rescales/config",
   "GET /jobs/:jobid/rescales/details/:rescaleuuid",
-  "GET /jobs/:jobid/rescales/history",
   "GET /jobs/:jobid/rescales/overview",
   "GET /jobs/:jobid/rescales/summary",
   "PATCH /jobs/:jobid/rescaling",
@@ -44,7 +43,7 @@ const absent: readonly string[] = [
 ];
 
 /** Routes that are not served yet. */
-const missing: readonly string[] = ["PUT /jobs/:jobid/resource-requirements"];
+const missing: readonly string[] = [];
 
 /** Those that end the job they are asked of: they come last. */
 const ending: readonly string[] = [

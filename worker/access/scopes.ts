@@ -78,6 +78,7 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
   ["GET /jobs/:jobid/accumulators", "read"],
   ["GET /jobs/:jobid/metrics", "read"],
   ["GET /jobs/:jobid/resource-requirements", "read"],
+  ["PUT /jobs/:jobid/resource-requirements", "admin"],
   ["GET /jobs/:jobid/jobmanager/config", "read"],
   ["GET /jobs/:jobid/jobmanager/environment", "read"],
   ["GET /jobs/:jobid/jobmanager/log-url", "read"],

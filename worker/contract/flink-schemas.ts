@@ -334,6 +334,33 @@ const resourceRequirements = named(
   z.record(hex32, z.object({ parallelism: z.object({ lowerBound: int, upperBound: int }) })),
 );
 
+const rescaleHistory = z.array(
+  named(
+    "JobRescaleDetails",
+    z.object({
+      startTimestampInMillis: int,
+      /** Absent while it is under way, as are the next two. */
+      endTimestampInMillis: int.optional(),
+      terminalState: z.enum(["COMPLETED", "FAILED"]).optional(),
+      terminatedReason: z.enum(["SUCCEEDED", "EXCEPTION_OCCURRED"]).optional(),
+      triggerCause: z.literal("UPDATE_REQUIREMENT"),
+      vertices: z.record(
+        hex32,
+        z.object({
+          jobVertexId: hex32,
+          jobVertexName: z.string(),
+          desiredParallelism: int,
+          sufficientParallelism: int,
+          preRescaleParallelism: int,
+          postRescaleParallelism: int.optional(),
+        }),
+      ),
+      /** Why it failed; not in Flink. */
+      message: z.string().optional(),
+    }),
+  ),
+);
+
 // ---- Vertices
 
 const attemptDetails = named(
@@ -793,6 +820,7 @@ export const answers = {
   executionResult,
   jobAccumulators,
   resourceRequirements,
+  rescaleHistory,
   vertexDetails,
   attemptDetails,
   subtaskTimes,

@@ -70,12 +70,3 @@ export function executionResult(summary: JobSummary): ExecutionResult {
     },
   };
 }
-
-/** `GET /jobs/:jobid/resource-requirements`: as many subtasks as there are, no more and no fewer. */
-export const resourceRequirements = ({ plan }: JobDetails) =>
-  Object.fromEntries(
-    plan.vertices.map(({ id, parallelism }) => [
-      id,
-      { parallelism: { lowerBound: parallelism, upperBound: parallelism } },
-    ]),
-  );

@@ -11,8 +11,7 @@ const noJars =
   'Programs come with the deployment: list them in tidemark({ jobs }) and run "wrangler deploy".';
 const noJava =
   "What is submitted is a program of this deployment, by POST /jars/:id/run; a serialised Java graph cannot run here.";
-const noRescales =
-  "Rescales are recorded by Flink's adaptive scheduler; this job is scheduled by the default one.";
+const noRescales = "All that is recorded of rescales is in GET /jobs/:jobid/rescales/history.";
 /** Word for word: Flink's dashboard is silent about this one. */
 const noFile = "File not found.";
 
@@ -41,7 +40,6 @@ const absent: readonly [route: string, status: 404 | 501, reason: string][] = [
   ],
   ["get /jobs/:jobid/rescales/config", 404, noRescales],
   ["get /jobs/:jobid/rescales/details/:rescaleuuid", 404, noRescales],
-  ["get /jobs/:jobid/rescales/history", 404, noRescales],
   ["get /jobs/:jobid/rescales/overview", 404, noRescales],
   ["get /jobs/:jobid/rescales/summary", 404, noRescales],
   [

@@ -19,7 +19,7 @@ import {
   planInfo,
 } from "../flink-json.ts";
 import { entriesOf, noEnvironment } from "../flink/deployment.ts";
-import { executionResult, jobConfigInfo, resourceRequirements } from "../flink/jobs.ts";
+import { executionResult, jobConfigInfo } from "../flink/jobs.ts";
 import { aggregated, collected, jobMetrics, type Metrics } from "../flink/metrics.ts";
 
 export function jobRoutes(): Hono<{ Bindings: Env }> {
@@ -241,18 +241,6 @@ export function jobRoutes(): Hono<{ Bindings: Env }> {
       const { job } = await summaryOf(env, jobid);
       return collected(await metricsOf(env, job), query.get);
     },
-  );
-
-  serve(
-    routes,
-    {
-      method: "get",
-      path: "/jobs/:jobid/resource-requirements",
-      summary: "The parallelism of each vertex.",
-      params: params.job,
-      answer: answers.resourceRequirements,
-    },
-    async ({ env, params: { jobid } }) => resourceRequirements(await detailsOf(env, jobid)),
   );
 
   return routes;
