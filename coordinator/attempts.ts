@@ -400,12 +400,11 @@ export class Attempts {
     const deployments = this.#tasksOf(indices).map((task): TaskDeployment => {
       const deployment = { job, attempt, task, plan, config };
       if (manifest === undefined) return deployment;
-      const states = statesFor(manifest, vertexOf(plan, task.vertex), plan);
       const isOtherCode = manifest.fingerprint !== plan.fingerprint;
       const { checkpoint } = manifest;
       const restore = {
         checkpoint,
-        states,
+        ...statesFor(manifest, vertexOf(plan, task.vertex), plan),
         ...(isOtherCode && { isOtherCode }),
         ...(isBorrowed && { isBorrowed }),
         ...(stopping?.savepoint.id === checkpoint && { isStopped: true as const }),

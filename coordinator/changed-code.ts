@@ -5,18 +5,20 @@
 //   U2. No state is left behind and none is misread: an operator that has some must still be there,
 //       and be what it was as far as its state depends on it (`shapes` of the plan). What a process
 //       function declares is its own business: schemas are compared where the state is restored.
+//       Rows that were on their way are no other than state (former-layout.ts).
 //   U3. Functions are no part of a version: a program whose functions alone differ is the same, and
 //       runs as soon as its objects are restarted.
 //   U4. What is set for single vertices stays with those that are still there.
 
 import type { JobConfig } from "../format/config.ts";
 import { type Manifest, statesOf } from "../format/manifest.ts";
-import { parseTaskKey } from "../format/ids.ts";
-import { type ExecutionPlan, taskKeysOf, type VertexPlan } from "../format/plan.ts";
+import type { TaskDeployment } from "../format/messages.ts";
+import type { ExecutionPlan, VertexPlan } from "../format/plan.ts";
 import type { TaskStateHandle } from "../format/state-handle.ts";
 import { fingerprintOf } from "../stream/fingerprint.ts";
 import type { JobGraph } from "../stream/graph.ts";
 import type { JobDefinition } from "../stream/job.ts";
+import { formerLayoutOf, isSameLayout, movedStates, strandedRows } from "./former-layout.ts";
 import { planOf } from "./plan.ts";
 
 /** The programs of this deployment, by name. */
@@ -80,14 +82,7 @@ export function misfits(
     ];
   }
   const states = manifest.tasks.map(({ state }) => state);
-  const hasRows = states.some(({ channels = [] }) => channels.length > 0);
-  const found: string[] = [];
-  if (hasRows && !isSameLayout(manifest, plan)) {
-    found.push(
-      `${capital(checkpoint)} is unaligned: it holds rows that were on their way between operators, ` +
-        `and they fit the version and the parallelism that it was taken in only.`,
-    );
-  }
+  const found = strandedRows(manifest, plan, from);
   const shapes = manifest.shapes ?? from.shapes;
   const operators = new Set(plan.vertices.flatMap((vertex) => vertex.operators));
   for (const uid of new Set(states.flatMap(uidsOf))) {
@@ -103,29 +98,18 @@ export function misfits(
   return found;
 }
 
-/** Whether each subtask of the plan is one of those that the checkpoint was taken of. */
-function isSameLayout({ fingerprint, tasks }: Manifest, plan: ExecutionPlan): boolean {
-  if (fingerprint !== plan.fingerprint) return false;
-  const taken = new Set(tasks.map(({ task }) => task));
-  const own = taskKeysOf(plan);
-  return own.length === taken.size && own.every((task) => taken.has(task));
-}
-
 /** The part of a checkpoint that the subtasks of a vertex start from. */
-export function statesFor(
+export const statesFor = (
   manifest: Manifest,
-  { id, operators }: VertexPlan,
+  vertex: VertexPlan,
   plan: ExecutionPlan,
-): TaskStateHandle[] {
-  if (isSameLayout(manifest, plan)) return statesOf(manifest, id);
-  const isOwn = ({ uid }: { readonly uid: string }): boolean => operators.includes(uid);
-  return manifest.tasks
-    .toSorted((left, right) => parseTaskKey(left.task).index - parseTaskKey(right.task).index)
-    .map(({ state: { keyed, operator } }) => {
-      return { keyed: keyed.filter(isOwn), operator: operator.filter(isOwn) };
-    })
-    .filter((state) => uidsOf(state).length > 0);
-}
+): Pick<NonNullable<TaskDeployment["restore"]>, "states" | "former"> =>
+  isSameLayout(manifest, plan)
+    ? { states: statesOf(manifest, vertex.id) }
+    : {
+        states: movedStates(manifest, vertex),
+        former: formerLayoutOf(manifest, vertex, plan),
+      };
 
 const capital = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 

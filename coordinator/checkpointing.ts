@@ -8,11 +8,16 @@
 
 import { type CheckpointId, checkpointId, type Millis, taskKey } from "../format/ids.ts";
 import { inlineManifestBytesMax, manifestBytesMax } from "../format/limits.ts";
-import { encodeManifest, type Manifest, manifestFiles } from "../format/manifest.ts";
+import {
+  encodeManifest,
+  hasRowsOnTheirWay,
+  type Manifest,
+  manifestFiles,
+} from "../format/manifest.ts";
 import type { CheckpointAck, CheckpointDecline } from "../format/messages.ts";
 import { type Purpose, savepointOf } from "../format/frame.ts";
 import { isInSavepoint, manifestPath, savepointManifestPath } from "../format/paths.ts";
-import { sourceTasksOf } from "../format/plan.ts";
+import { allEdges, sourceTasksOf } from "../format/plan.ts";
 import type { RetainedCheckpoint } from "./checkpoints.ts";
 import { isTerminal } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
@@ -207,6 +212,7 @@ export class Checkpointing {
         `takes ${inlineManifestBytesMax}. Set it to "r2".`;
       return this.abort(checkpoint, reason, now);
     }
+    const tasks = acks.map(({ task, state }) => ({ task: taskKey(task), state }));
     const manifest: Manifest = {
       job,
       program: plan.program,
@@ -217,7 +223,8 @@ export class Checkpointing {
       maxParallelism: plan.maxParallelism,
       ...(isSavepoint && { isSavepoint }),
       ...(plan.shapes && { shapes: plan.shapes }),
-      tasks: acks.map((ack) => ({ task: taskKey(ack.task), state: ack.state })),
+      ...(hasRowsOnTheirWay({ tasks }) && { edges: allEdges(plan) }),
+      tasks,
     };
     const path = isSavepoint ? savepointManifestPath(this.#folder) : manifestPath(job, checkpoint);
     const encoded = encodeManifest(manifest, path);

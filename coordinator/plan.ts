@@ -107,21 +107,19 @@ function chainsOf(graph: JobGraph, config: JobConfig): ExecutionPlan {
 
   const vertices = [...chains.entries()].map(([head, chain]) => vertexPlan(head, chain));
   const vertexIdOf = (uid: string): string => hex128(headOf.get(uid) ?? uid);
-  const edges = graph.edges
-    .filter((edge) => !isFused(edge))
-    .map((edge, id): EdgePlan => {
-      const otherwise = apart(edge);
-      return {
-        id,
-        from: vertexIdOf(edge.from),
-        fromUid: edge.from,
-        to: vertexIdOf(edge.to),
-        toUid: edge.to,
-        input: edge.input,
-        partitioning: effective(edge),
-        ...(otherwise !== undefined && { apart: otherwise }),
-      };
-    });
+  const edges = graph.edges.map((edge, id): EdgePlan => {
+    const otherwise = apart(edge);
+    return {
+      id,
+      from: vertexIdOf(edge.from),
+      fromUid: edge.from,
+      to: vertexIdOf(edge.to),
+      toUid: edge.to,
+      input: edge.input,
+      partitioning: effective(edge),
+      ...(otherwise !== undefined && { apart: otherwise }),
+    };
+  });
   return {
     program: graph.name,
     fingerprint: fingerprintOf(graph),
@@ -133,7 +131,8 @@ function chainsOf(graph: JobGraph, config: JobConfig): ExecutionPlan {
       }),
     ),
     vertices,
-    edges,
+    edges: edges.filter(({ id }) => !isFused(graph.edges[id]!)),
+    fused: edges.filter(({ id }) => isFused(graph.edges[id]!)),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   type TaskKey,
 } from "./ids.ts";
 import { folderOf } from "./paths.ts";
+import type { EdgePlan } from "./plan.ts";
 import { filesOf, renamed, type TaskStateHandle } from "./state-handle.ts";
 import { decodeValue, encodeValue } from "./value.ts";
 
@@ -31,6 +32,8 @@ export interface Manifest {
   readonly isSavepoint?: true;
   /** Of the plan that it was taken in (`plan.ts`). */
   readonly shapes?: Readonly<Record<string, string>>;
+  /** Of the same plan, those with channels and those without; present where rows were on their way. */
+  readonly edges?: readonly EdgePlan[];
   readonly tasks: readonly { readonly task: TaskKey; readonly state: TaskStateHandle }[];
 }
 
@@ -63,6 +66,10 @@ const withFiles = (manifest: Manifest, nameOf: (path: string) => string): Manife
 
 export const manifestFiles = (manifest: Manifest): string[] =>
   manifest.tasks.flatMap((entry) => filesOf(entry.state));
+
+/** Whether rows were on their way that its barriers overtook. */
+export const hasRowsOnTheirWay = ({ tasks }: Pick<Manifest, "tasks">): boolean =>
+  tasks.some(({ state: { channels = [] } }) => channels.length > 0);
 
 /** The states of a vertex's subtasks in the order of their indices. */
 export const statesOf = (manifest: Manifest, vertex: string): TaskStateHandle[] =>

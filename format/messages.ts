@@ -9,7 +9,7 @@ import type { HoldKey } from "./holds.ts";
 import type { Attempt, CheckpointId, JobId, Millis, Offset, Seq, TaskId } from "./ids.ts";
 import type { Channel, ExecutionPlan } from "./plan.ts";
 import type { StoredSchema } from "./segment.ts";
-import type { Redistribution, TaskStateHandle } from "./state-handle.ts";
+import type { ChannelStateHandle, Redistribution, TaskStateHandle } from "./state-handle.ts";
 
 /** Everything a subtask needs to run one attempt. */
 export interface TaskDeployment {
@@ -31,7 +31,26 @@ export interface TaskDeployment {
     readonly isBorrowed?: true;
     /** The job ends with it: what it prepared is committed, and nothing else is done. */
     readonly isStopped?: true;
+    /** Present where it was taken in another layout: at another parallelism or in other code. */
+    readonly former?: FormerLayout;
   };
+}
+
+/** What the subtasks of a vertex must know of the layout in which their state was taken. */
+export interface FormerLayout {
+  /** How many subtasks each operator with state had, by uid. */
+  readonly sizes: Readonly<Record<string, number>>;
+  /** The edges to operators of the vertex on which rows were on their way. */
+  readonly edges: readonly FormerEdge[];
+}
+
+export interface FormerEdge {
+  /** In the plan. */
+  readonly edge: number;
+  /** How many subtasks its receiver had. */
+  readonly receivers: number;
+  /** In the order in which their rows are to be processed. */
+  readonly channels: readonly ChannelStateHandle[];
 }
 
 /** Of a call that names an attempt. `unknown`: the object has lost its memory or never had it. */
@@ -103,8 +122,9 @@ export interface OpenChannel {
 /**
  * Why a receiver leaves frames unprocessed for now. `start`: it is deployed and not started. `barrier`:
  * its other inputs have not delivered theirs. `output`: rows that it made may not leave yet.
+ * `restored`: rows that it took over from others at a restore come first.
  */
-export type WaitReason = "start" | "barrier" | "output";
+export type WaitReason = "start" | "barrier" | "output" | "restored";
 
 /** Where the receiver of a channel stands. */
 export interface ReceiverPosition {

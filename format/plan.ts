@@ -22,7 +22,7 @@ export interface VertexPlan {
 }
 
 export interface EdgePlan {
-  /** Position in the plan; names the edge in channel keys. */
+  /** Position among the edges of the program; names the edge in channel keys. */
   readonly id: number;
   readonly from: string;
   readonly fromUid: string;
@@ -46,7 +46,10 @@ export interface ExecutionPlan {
   /** What each operator that may hold state is, as far as its state depends on it; by uid. */
   readonly shapes?: Readonly<Record<string, string>>;
   readonly vertices: readonly VertexPlan[];
+  /** Those whose rows go over channels. */
   readonly edges: readonly EdgePlan[];
+  /** Those inside a chain: rows of theirs are on their way only right after a restore. */
+  readonly fused?: readonly EdgePlan[];
 }
 
 /** One sender, one receiver, one order of frames. */
@@ -68,10 +71,12 @@ export function vertexOf(plan: ExecutionPlan, id: string): VertexPlan {
 }
 
 export function edgeOf(plan: ExecutionPlan, id: number): EdgePlan {
-  const edge = plan.edges.find((candidate) => candidate.id === id);
+  const edge = allEdges(plan).find((candidate) => candidate.id === id);
   if (edge === undefined) throw new Error(`The plan of "${plan.program}" has no edge ${id}.`);
   return edge;
 }
+
+export const allEdges = ({ edges, fused = [] }: ExecutionPlan): EdgePlan[] => [...edges, ...fused];
 
 export const tasksOf = (plan: ExecutionPlan): TaskId[] =>
   plan.vertices.flatMap((vertex) =>

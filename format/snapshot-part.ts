@@ -19,6 +19,6 @@ export function titleOf({ kind, handle, of }: SnapshotPart): string {
   const what =
     kind !== "frames"
       ? `operator "${of.uid}", state "${of.state}"`
-      : `rows on channel ${of.edge}:${of.from}>${of.to}, kept by its ${of.end === "input" ? "receiver" : "sender"}`;
+      : `rows on channel ${of.edge}:${of.from ?? "any"}>${of.to}, kept by its ${of.end === "output" ? "sender" : "receiver"}`;
   return `${place} (${what})`;
 }

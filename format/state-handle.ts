@@ -42,11 +42,15 @@ export interface OperatorStateHandle {
 
 /** Rows on their way over one channel at the moment of the snapshot (channel-state.ts). */
 export interface ChannelStateHandle {
-  /** `input`: its receiver had not processed them yet. `output`: its sender had not sent them. */
-  readonly end: "input" | "output";
+  /**
+   * `input`: its receiver had not processed them yet. `output`: its sender had not sent them.
+   * `restored`: its receiver took them over from others at a restore (former-rows.ts) and had not
+   * processed them yet; they are older than anything that the edge's channels have brought.
+   */
+  readonly end: "input" | "output" | "restored";
   readonly edge: number;
-  /** Indices of the subtasks at its two ends. */
-  readonly from: number;
+  /** Indices of the subtasks at its two ends; what was `restored` comes from any sender. */
+  readonly from?: number;
   readonly to: number;
   readonly frames: BytesHandle;
 }

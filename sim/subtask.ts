@@ -27,11 +27,12 @@ import type {
   TaskFailure,
   TaskMetrics,
 } from "../format/messages.ts";
+import { decodeFrames } from "../format/channel-state.ts";
 import { type Channel, channelKey } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { type SnapshotPart, titleOf } from "../format/snapshot-part.ts";
 import type { TableOperator } from "../operators/table.ts";
-import { channelsOf } from "../task/channel-state.ts";
+import { channelsOf, restoredChannel } from "../task/former-rows.ts";
 import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "../task/local-segments.ts";
@@ -425,6 +426,7 @@ export class SubtaskInstance extends Instance<State> {
     },
   ): void {
     const { restore, attempt } = deployment;
+    const { definition } = this.#deployment;
     if (restore === undefined) return on.loaded(undefined);
     const keyed = ownKeyedState(deployment);
     const shares = sharesOf(deployment);
@@ -466,7 +468,9 @@ export class SubtaskInstance extends Instance<State> {
           return { handle, segments: read.slice(from, at) };
         }),
         operator: shares.map((share) => ({ ...share, bytes: read[at++]! })),
-        channels: channels.map((handle) => ({ handle, bytes: read[at++]! })),
+        channels: channels.map((handle) =>
+          restoredChannel(deployment, definition.graph, handle, decodeFrames(read[at++]!)),
+        ),
       });
     };
     next();

@@ -4,7 +4,7 @@
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 
 import type { CheckpointId } from "../format/ids.ts";
-import type { ExecutionPlan, VertexPlan } from "../format/plan.ts";
+import type { EdgePlan, ExecutionPlan, VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
 import {
   isSink,
@@ -17,7 +17,7 @@ import {
   type TimedOperator,
 } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
-import { isSource, type GraphNode, type JobGraph } from "../stream/graph.ts";
+import { isSource, type GraphNode, type JobGraph, type KeySelector } from "../stream/graph.ts";
 
 export interface ChainOptions {
   readonly graph: JobGraph;
@@ -37,6 +37,7 @@ export class Chain {
   readonly tables: ReadonlyMap<string, TableOperator>;
   /** Operators that act by the time, in the order of the chain. */
   readonly #timed: readonly { readonly operator: TimedOperator; readonly output: Output }[];
+  readonly #entries: ReadonlyMap<string, Entry>;
   readonly #head: Entry;
 
   constructor(options: ChainOptions) {
@@ -63,12 +64,18 @@ export class Chain {
     this.sinks = [...operators.values()].filter(isSink);
     this.#timed = timed;
     this.tables = tables;
+    this.#entries = entries;
     this.#head = entries.get(nodes[0]!.uid)!;
   }
 
   /** `input`: the one of the first operator that the rows came by. */
   process(batch: RecordBatch, input: number): void {
     this.#head(batch, input);
+  }
+
+  /** The same for rows that were on their way to any operator of the chain. */
+  processAt(uid: string, batch: RecordBatch, input: number): void {
+    this.#entries.get(uid)!(batch, input);
   }
 
   /** When the next timer of any operator is due; undefined where there is none. */
@@ -114,6 +121,12 @@ function outputOf(
     },
   };
 }
+
+/** By which the rows of an edge are given to subtasks; undefined where they have no key. */
+export const selectorOf = (graph: JobGraph, edge: EdgePlan): KeySelector | undefined =>
+  graph.edges.find(
+    (one) => one.from === edge.fromUid && one.to === edge.toUid && one.input === edge.input,
+  )?.key ?? nodeOf(graph, edge.toUid).key;
 
 export function nodeOf(graph: JobGraph, uid: string): GraphNode {
   const node = graph.nodes.find((candidate) => candidate.uid === uid);

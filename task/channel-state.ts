@@ -12,28 +12,33 @@
 //   Y5. The snapshot is whole once the barrier of every channel has come, and has left every output.
 //   Y6. After a restore the receiver's frames are processed before any other of their channel, and
 //       the sender's leave before any other: the order of a channel is what it was.
-//   Y7. This holds for each channel by itself, and so for broadcast ones: a receiver takes its own copy
-//       of broadcast state back (Q4), and with it the rows that this copy lacks. Flink restores one copy
-//       everywhere, and therefore lets no barrier overtake there. For the same reason channel state is
-//       not dealt out to other subtasks than those it was taken of.
+//   Y7. This holds for each channel by itself, and so for broadcast ones: a receiver takes a copy of
+//       broadcast state (Q4), and with it the rows that this copy lacks. Flink restores one copy
+//       everywhere, and therefore lets no barrier overtake there.
+//   Y8. In another layout the receivers take over the rows of both ends (former-rows.ts). What they
+//       have not processed at the next cut is in their channel state again, as restored.
 
 import { encodeFrames } from "../format/channel-state.ts";
-import type { TaskDeployment } from "../format/messages.ts";
-import { type Channel, vertexOf } from "../format/plan.ts";
+import type { Channel } from "../format/plan.ts";
 import type { ChannelStateHandle } from "../format/state-handle.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 
-export interface CapturedChannel {
-  readonly end: ChannelStateHandle["end"];
-  /** Position among the task's inputs or outputs. */
-  readonly channel: number;
+export type CapturedChannel = {
   readonly frames: readonly Uint8Array[];
-}
+} & (
+  | {
+      readonly end: "input" | "output";
+      /** Position among the task's inputs or outputs. */
+      readonly channel: number;
+    }
+  | { readonly end: "restored"; readonly edge: number }
+);
 
 /** The channel state of one snapshot, while it is gathered. */
 export class ChannelCapture {
   readonly #inputs = new Map<number, Uint8Array[]>();
   readonly #outputs = new Map<number, readonly Uint8Array[]>();
+  readonly #restored = new Map<number, readonly Uint8Array[]>();
   /** Inputs whose barrier has not come. */
   readonly #missing: Set<number>;
 
@@ -58,12 +63,22 @@ export class ChannelCapture {
         channel,
         frames,
       })),
+      ...Array.from(this.#restored, ([edge, frames]) => ({
+        end: "restored" as const,
+        edge,
+        frames,
+      })),
     ];
   }
 
   /** These wait in the inbox at the cut (Y2). */
   waiting(input: number, frames: readonly Uint8Array[]): void {
     if (frames.length > 0) this.#inputs.set(input, [...frames]);
+  }
+
+  /** These were taken over from others and wait at the cut (Y8). */
+  restored(edge: number, frames: readonly Uint8Array[]): void {
+    if (frames.length > 0) this.#restored.set(edge, frames);
   }
 
   /** A data frame came after the cut. */
@@ -90,6 +105,8 @@ export function placeChannels(
   options: {
     readonly inputs: readonly Channel[];
     readonly outputs: readonly Channel[];
+    /** Of the subtask. */
+    readonly index: number;
     /** The file of the state, where it has one. */
     readonly file: SnapshotFile | undefined;
     /** The file to write where there is none yet. */
@@ -101,40 +118,26 @@ export function placeChannels(
   readonly file: SnapshotFile | undefined;
   readonly bytes: number;
 } {
-  const { inputs, outputs, path, inlineThreshold } = options;
+  const { inputs, outputs, index, path, inlineThreshold } = options;
   const parts = captured.map(({ frames }) => encodeFrames(frames));
   const bytes = bytesOf(parts);
   const isInline = options.file === undefined && bytes <= inlineThreshold;
   const { handles, file } = place(parts, { isInline, file: options.file, path });
-  const placed = captured.map(({ end, channel }, at) => {
-    const { edge, from, to } = (end === "input" ? inputs : outputs)[channel]!;
-    return { end, edge, from: from.index, to: to.index, frames: handles[at]! };
+  const placed = captured.map((one, at): ChannelStateHandle => {
+    const { end } = one;
+    const frames = handles[at]!;
+    if (end === "restored") return { end, edge: one.edge, to: index, frames };
+    const { edge, from, to } = (end === "input" ? inputs : outputs)[one.channel]!;
+    return { end, edge, from: from.index, to: to.index, frames };
   });
   return { handles: placed, file, bytes };
 }
 
-/**
- * The channel state that a subtask takes over from the checkpoint it starts from. Throws where the
- * vertex has another parallelism now: the frames of one channel cannot be dealt out to others yet.
- */
-export function channelsOf({ restore, plan, task }: TaskDeployment): ChannelStateHandle[] {
-  if (restore === undefined) return [];
-  const { states, checkpoint } = restore;
-  const all = states.flatMap((state) => state.channels ?? []);
-  const { parallelism, name } = vertexOf(plan, task.vertex);
-  if (all.length > 0 && states.length !== parallelism) {
-    throw new Error(
-      `Checkpoint ${checkpoint} is unaligned: it holds rows that were on their way between ` +
-        `subtasks, and "${name}" had ${states.length} of them, not ${parallelism}. ` +
-        `Start from it with the parallelism it was taken with.`,
-    );
-  }
-  return all.filter(({ end, from, to }) => (end === "input" ? to : from) === task.index);
-}
-
 /** The position of a handle's channel among the task's own. */
-export function positionOf(handle: ChannelStateHandle, channels: readonly Channel[]): number {
-  const { edge, from, to } = handle;
+export function positionOf(
+  { edge, from, to }: Pick<ChannelStateHandle, "edge" | "from" | "to">,
+  channels: readonly Channel[],
+): number {
   const at = channels.findIndex(
     (one) => one.edge === edge && one.from.index === from && one.to.index === to,
   );

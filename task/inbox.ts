@@ -4,6 +4,9 @@
 //   N3. A blocked channel keeps its frames; the others are served in turn.
 //   N4. Restored frames stand before frame 0 of their channel. They have no number: their sender
 //       is gone, and nobody waits for their credit.
+//   N5. Rows that were taken over from other subtasks at a restore are handed out before any frame of
+//       any channel, edge by edge in the order in which they were put here: whoever sent them may be
+//       anybody now, so it is known of no frame that it does not belong behind them.
 
 import { decodeFrame, needsCredit } from "../format/frame.ts";
 import { type CheckpointId, type Seq, seq } from "../format/ids.ts";
@@ -28,6 +31,8 @@ interface InputChannel {
 
 export class Inbox {
   readonly #channels: InputChannel[];
+  /** Under numbers that come after those of the channels (N5). */
+  readonly #taken: InboxItem[] = [];
   #turn = 0;
 
   constructor(channels: number) {
@@ -63,9 +68,23 @@ export class Inbox {
     this.#at(channel).queue.unshift(...frames.map((frame) => ({ channel, frame })));
   }
 
+  takeOver(channel: number, frames: readonly Uint8Array[]): void {
+    for (const frame of frames) this.#taken.push({ channel, frame });
+  }
+
+  /** Whether rows that were taken over wait. */
+  get hasTaken(): boolean {
+    return this.#taken.length > 0;
+  }
+
+  /** Frames that were taken over under that number and wait. */
+  taken(channel: number): Uint8Array[] {
+    return this.#taken.flatMap((item) => (item.channel === channel ? [item.frame] : []));
+  }
+
   /** Whether no frame waits. */
   get isEmpty(): boolean {
-    return this.#channels.every(({ queue }) => queue.length === 0);
+    return !this.hasTaken && this.#channels.every(({ queue }) => queue.length === 0);
   }
 
   /** Goes on where another inbox stood that was empty. */
@@ -85,6 +104,8 @@ export class Inbox {
 
   /** The next frame of a channel that is not blocked; the channels take turns. */
   next(isBlocked: (channel: number) => boolean): InboxItem | undefined {
+    const taken = this.#taken.shift();
+    if (taken !== undefined) return taken;
     const count = this.#channels.length;
     for (let step = 0; step < count; step++) {
       const channel = (this.#turn + step) % count;

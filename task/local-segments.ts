@@ -15,7 +15,7 @@ import { localPartBytesMax } from "../format/limits.ts";
 import type { TaskDeployment } from "../format/messages.ts";
 import type { BytesHandle, TaskStateHandle } from "../format/state-handle.ts";
 import { blobOf, type SqlDatabase, textOf } from "../format/sql.ts";
-import { channelsOf } from "./channel-state.ts";
+import { channelsOf } from "./former-rows.ts";
 import { sharesOf } from "./operator-state.ts";
 import { ownKeyedState } from "./snapshot-parts.ts";
 

@@ -48,30 +48,30 @@ export const restoredWhole = ({ handle, bytes }: FrozenOperatorState): RestoredO
 /** What the subtask takes over of the checkpoint it starts from: the handles whose bytes it needs. */
 export function sharesOf({ restore, plan, task }: TaskDeployment): OperatorStateShare[] {
   if (restore === undefined) return [];
-  const { states } = restore;
+  const { states, former } = restore;
   const { parallelism } = vertexOf(plan, task.vertex);
+  const sizeOf = ({ uid }: OperatorStateHandle): number => former?.sizes[uid] ?? states.length;
   const stored = states.flatMap(({ operator }, from) =>
     operator.map((handle) => ({ handle, from })),
   );
-  const own = (index: number): OperatorStateShare[] =>
-    stored.flatMap(({ handle, from }) => (from === index ? [whole(handle)] : []));
+  const is = (redistribution: OperatorStateHandle["redistribution"]) =>
+    stored.filter(({ handle }) => handle.redistribution === redistribution);
+  const isDealt = ({ handle }: (typeof stored)[number]): boolean => sizeOf(handle) !== parallelism;
+  const split = is("split");
   return [
-    ...own(task.index % states.length).filter(is("broadcast")),
-    ...stored.map(({ handle }) => whole(handle)).filter(is("union")),
-    ...(states.length === parallelism
-      ? own(task.index).filter(is("split"))
-      : dealt(
-          stored.map(({ handle }) => whole(handle)).filter(is("split")),
-          task.index,
-          parallelism,
-        )),
-  ];
+    ...is("broadcast").filter(({ handle, from }) => from === task.index % sizeOf(handle)),
+    ...is("union"),
+    ...split.filter((one) => !isDealt(one) && one.from === task.index),
+  ]
+    .map(({ handle }) => whole(handle))
+    .concat(
+      dealt(
+        split.filter(isDealt).map(({ handle }) => whole(handle)),
+        task.index,
+        parallelism,
+      ),
+    );
 }
-
-const is =
-  (redistribution: OperatorStateHandle["redistribution"]) =>
-  ({ handle }: OperatorStateShare): boolean =>
-    handle.redistribution === redistribution;
 
 const whole = (handle: OperatorStateHandle): OperatorStateShare => ({
   handle,

@@ -124,7 +124,11 @@ export function subtaskClass(
       const database = this.#database();
       const local = localSegmentsOf(deployment, database);
       const isHeld = holdsState(deployment, database);
-      const loaded = await loadState({ bucket: this.env.BUCKET, local, isHeld }, deployment);
+      const loaded = await loadState(
+        { bucket: this.env.BUCKET, local, isHeld },
+        deployment,
+        own.graph,
+      );
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
       if (this.#stored?.attempt !== attempt || this.#stored.active === undefined) {
         return { kind: "stale", current: this.#stored?.attempt ?? attempt };

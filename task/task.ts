@@ -20,9 +20,11 @@
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A10. A generator never waits for input, so after a number of rows its subtask does: what else has
 //       come has its turn before `tick`.
+//   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
+//       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
+//       for them, too; to that of a subtask with inputs its turn comes only after them.
 
 import { decodeBatch } from "../format/batch.ts";
-import { decodeFrames } from "../format/channel-state.ts";
 import { FormatError } from "../format/format-error.ts";
 import {
   atOnce,
@@ -55,8 +57,15 @@ import type {
   WaitReason,
 } from "../format/messages.ts";
 import { savepointFilePath, snapshotPath } from "../format/paths.ts";
-import { type Channel, edgeOf, inputChannels, outputChannels, vertexOf } from "../format/plan.ts";
-import type { ChannelStateHandle } from "../format/state-handle.ts";
+import {
+  allEdges,
+  type Channel,
+  type EdgePlan,
+  edgeOf,
+  inputChannels,
+  outputChannels,
+  vertexOf,
+} from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { type GeneratorProgress, GeneratorReader } from "../connectors/generator-source.ts";
 import {
@@ -73,10 +82,11 @@ import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { GraphNode, JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
-import { Chain, nodeOf } from "./chain.ts";
+import { Chain, nodeOf, selectorOf } from "./chain.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { type Commit, Commits } from "./commits.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import type { RestoredChannel } from "./former-rows.ts";
 import { Inbox, type ReceiveOutcome } from "./inbox.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import {
@@ -132,10 +142,7 @@ export interface RestoredState {
   /** Of `sharesOf` the deployment. */
   readonly operator: readonly RestoredOperatorState[];
   /** Of `channelsOf` the deployment. */
-  readonly channels: readonly {
-    readonly handle: ChannelStateHandle;
-    readonly bytes: Uint8Array;
-  }[];
+  readonly channels: readonly RestoredChannel[];
 }
 
 /** A snapshot that is frozen and not acknowledged. */
@@ -154,6 +161,8 @@ export class Task {
   readonly #inputs: readonly Channel[];
   /** By channel, the input of the chain's first operator that it feeds. */
   readonly #inputOf: readonly number[];
+  /** Edges with rows that were taken over from other subtasks; the inbox numbers them after the inputs. */
+  readonly #takenOver: readonly EdgePlan[];
   readonly #outputs: readonly Channel[];
   readonly #aligner: Aligner;
   readonly #inbox: Inbox;
@@ -176,6 +185,8 @@ export class Task {
   #snapshot: OpenSnapshot | undefined;
   /** The savepoint that stops this task (A9), and whether it is known to be complete. */
   #stopped: { readonly checkpoint: CheckpointId; readonly isComplete: boolean } | undefined;
+  /** A barrier that a source was told to put in and that waits for rows it took over (A11). */
+  #held: Barrier | undefined;
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
@@ -257,14 +268,27 @@ export class Task {
     if (restored !== undefined) {
       for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);
     }
-    for (const { handle, bytes } of restored?.channels ?? []) {
-      const isInput = handle.end === "input";
-      const at = positionOf(handle, isInput ? this.#inputs : this.#outputs);
-      (isInput ? this.#inbox : this.#outbox).restore(at, decodeFrames(bytes));
-    }
-    if (restored?.channels.length === 0 && !this.#snapshots.isUpgraded) {
+    const channels = restored?.channels ?? [];
+    for (const channel of channels) this.#restore(channel);
+    const depthOf = ({ toUid }: EdgePlan): number => vertex.operators.indexOf(toUid);
+    this.#takenOver = allEdges(plan)
+      .filter(({ id }) => channels.some(({ end, edge }) => end === "restored" && edge === id))
+      .sort((left, right) => depthOf(right) - depthOf(left)); // X5
+    this.#takenOver.forEach(({ id }, at) => {
+      const own = channels.filter(({ end, edge }) => end === "restored" && edge === id);
+      const frames = own.flatMap((channel) => channel.frames);
+      this.#inbox.takeOver(this.#inputs.length + at, frames);
+    });
+    const isQuiet = channels.every(({ frames }) => frames.length === 0);
+    if (restored !== undefined && isQuiet && !this.#snapshots.isUpgraded) {
       this.#clean = { from: restored.checkpoint, upTo: restored.checkpoint };
     }
+  }
+
+  #restore(channel: RestoredChannel): void {
+    const { end, frames } = channel;
+    if (end === "input") this.#inbox.restore(positionOf(channel, this.#inputs), frames);
+    if (end === "output") this.#outbox.restore(positionOf(channel, this.#outputs), frames);
   }
 
   /** The task that an image was made of, running. @throws FormatError for a damaged image */
@@ -336,7 +360,7 @@ export class Task {
     const { flushAt = never, holdsBarrier, hasBacklog } = this.#outbox;
     const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
     // Without room a timer waits for credit, not for the clock (A8).
-    const mayFire = !hasBacklog && this.#stopped === undefined;
+    const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
     const mayGenerate = mayFire && !this.#isHeldBack;
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
@@ -491,7 +515,11 @@ export class Task {
         const isAligned = savepointOf(purpose) !== undefined || purpose === "aligned";
         const mayOvertake = this.#mayOvertake && !isAligned;
         const overtakesAt = mayOvertake ? this.#now + alignedTimeout : never;
-        this.#checkpoint({ checkpoint, overtakesAt, ...(purpose && { purpose }) }, this.#now);
+        const barrier = { checkpoint, overtakesAt, ...(purpose && { purpose }) };
+        if (this.#held !== undefined) this.#decline(this.#held.checkpoint, checkpoint);
+        const waits = !mayOvertake && this.#inbox.hasTaken;
+        this.#held = waits ? barrier : undefined;
+        if (!waits) this.#checkpoint(barrier, this.#now);
       }
       this.#lastTriggered = Math.max(this.#lastTriggered, checkpoint);
     });
@@ -517,6 +545,7 @@ export class Task {
   notifyAborted(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#aligner.onAborted(checkpoint);
+      if (this.#held !== undefined && this.#held.checkpoint <= checkpoint) this.#held = undefined;
       if (this.#stopped?.checkpoint === checkpoint) this.#stopped = undefined;
       if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
         this.#abandonSnapshot();
@@ -583,15 +612,24 @@ export class Task {
 
   #fireTimers(): void {
     if (this.#stopped !== undefined || (this.nextTimerAt ?? never) > this.#now) return;
+    if (this.#inbox.hasTaken) return;
     this.#clean = undefined;
     this.#chain.fireTimers(this.#now);
     this.#push();
   }
 
   #step(): boolean {
+    if (this.#inbox.hasTaken) return this.#stepInbox();
+    if (this.#held !== undefined) return this.#stepBarrier(this.#held);
     if (this.#source !== undefined) return this.#stepSource(this.#source);
     if (this.#generator !== undefined) return this.#stepGenerator(this.#generator);
     return this.#stepInbox();
+  }
+
+  #stepBarrier(held: Barrier): boolean {
+    this.#held = undefined;
+    this.#checkpoint(held, this.#now);
+    return true;
   }
 
   #stepInbox(): boolean {
@@ -604,7 +642,7 @@ export class Task {
         const batch = decodeBatch(frame.rows);
         this.#recordsIn += batch.length;
         this.#bytesIn += frame.rows.length;
-        this.#process(batch, this.#inputOf[channel]!);
+        this.#processOf(channel, batch);
         this.#hasProcessed = true;
         if (this.#mayOvertake) this.#turn ??= this.#now;
         break;
@@ -631,6 +669,13 @@ export class Task {
     const rows = isAsRead ? batch : new RowBatch(batch.rows().slice(stored.skip), lineage);
     this.#process(rows, 0);
     return true;
+  }
+
+  #processOf(channel: number, batch: RecordBatch): void {
+    const edge = this.#takenOver[channel - this.#inputs.length];
+    if (edge === undefined) return this.#process(batch, this.#inputOf[channel]!);
+    this.#clean = undefined;
+    this.#chain.processAt(edge.toUid, batch, edge.input);
   }
 
   #stepGenerator(generator: GeneratorReader): boolean {
@@ -729,6 +774,9 @@ export class Task {
     const { checkpoint, purpose } = barrier;
     const savepoint = savepointOf(purpose);
     this.#abandonSnapshot();
+    this.#takenOver.forEach(({ id }, at) => {
+      channels.restored(id, this.#inbox.taken(this.#inputs.length + at));
+    });
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(checkpoint);
     this.#commits.prepare(this.#deadLetters.prepare(checkpoint));
@@ -788,6 +836,7 @@ export class Task {
     const placed = placeChannels(channels.channels, {
       inputs: this.#inputs,
       outputs: this.#outputs,
+      index: task.index,
       file: states.file,
       path,
       inlineThreshold: inlineMax,
@@ -891,7 +940,8 @@ export class Task {
   #waitsFor(channel: number): WaitReason | undefined {
     if (this.#phase === "deployed") return "start";
     if (this.#aligner.isBlocked(channel)) return "barrier";
-    return this.#outbox.hasBacklog ? "output" : undefined;
+    if (this.#outbox.hasBacklog) return "output";
+    return this.#inbox.hasTaken ? "restored" : undefined;
   }
 
   get #isIdle(): boolean {
@@ -945,10 +995,7 @@ function outgoingEdges(
         return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
       }
       const target = nodeOf(graph, edge.toUid);
-      const drawn = graph.edges.find(
-        (one) => one.from === edge.fromUid && one.to === edge.toUid && one.input === edge.input,
-      );
-      const selector = drawn?.key ?? target.key;
+      const selector = selectorOf(graph, edge);
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;
       const reject = rejectOf(target);

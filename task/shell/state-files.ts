@@ -4,10 +4,12 @@
 //       as damaged. An operation of R2 that fails says nothing of the file: it is tried again, and
 //       in the end whoever deploys decides whether to try later.
 
+import { decodeFrames } from "../../format/channel-state.ts";
 import { taskKey } from "../../format/ids.ts";
 import type { RestoredBytes, TaskDeployment } from "../../format/messages.ts";
 import { type SnapshotPart, titleOf } from "../../format/snapshot-part.ts";
-import { channelsOf } from "../channel-state.ts";
+import type { JobGraph } from "../../stream/graph.ts";
+import { channelsOf, restoredChannel } from "../former-rows.ts";
 import { type FileHandle, isFile, type LocalSegments } from "../local-segments.ts";
 import { sharesOf } from "../operator-state.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
@@ -48,10 +50,11 @@ export interface StateSource {
 export async function loadState(
   source: StateSource,
   deployment: TaskDeployment,
+  graph: JobGraph,
 ): Promise<LoadOutcome> {
   const reading = new Reading(source);
   try {
-    const state = await reading.state(deployment);
+    const state = await reading.state(deployment, graph);
     const { bytes, missed } = reading;
     if (state !== undefined && source.local !== undefined && bytes.local + bytes.remote > 0) {
       const what = `Subtask ${taskKey(deployment.task)} restored checkpoint ${state.checkpoint}`;
@@ -89,7 +92,7 @@ class Reading {
     return this.#missed;
   }
 
-  async state(deployment: TaskDeployment): Promise<RestoredState | undefined> {
+  async state(deployment: TaskDeployment, graph: JobGraph): Promise<RestoredState | undefined> {
     const { restore } = deployment;
     if (restore === undefined) return undefined;
     const keyed: RestoredKeyedState[] = [];
@@ -114,7 +117,7 @@ class Reading {
     const channels = [];
     for (const handle of channelsOf(deployment)) {
       const bytes = await this.#part({ kind: "frames", handle: handle.frames, of: handle });
-      channels.push({ handle, bytes });
+      channels.push(restoredChannel(deployment, graph, handle, decodeFrames(bytes)));
     }
     return { checkpoint: restore.checkpoint, keyed, operator, channels };
   }
