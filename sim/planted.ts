@@ -198,8 +198,8 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "task/operator-state.ts",
-        from: `      ? own(task.index).filter(is("split"))`,
-        to: `      ? stored.map(({ handle }) => whole(handle)).filter(is("split"))`,
+        from: `    ...split.filter((one) => !isDealt(one) && one.from === task.index),`,
+        to: `    ...split.filter((one) => !isDealt(one)),`,
       },
     ],
   },

@@ -1,0 +1,392 @@
+// All subtasks of a job in one process, with nobody but the test to coordinate them: frames, credits,
+// reads and time move as a seed draws them. A checkpoint becomes a manifest as it does in production,
+// and another cluster begins with it, at any parallelism and in any code that it fits.
+
+import { misfits, statesFor } from "../../coordinator/changed-code.ts";
+import { planOf } from "../../coordinator/plan.ts";
+import { encodeRows } from "../../format/batch.ts";
+import { decodeFrames } from "../../format/channel-state.ts";
+import type { CheckpointConfig, StateConfig } from "../../format/config.ts";
+import type { SavepointMark } from "../../format/frame.ts";
+import {
+  attempt as attemptOf,
+  checkpointId,
+  type JobId,
+  jobIdFrom,
+  millis,
+  offset,
+  type Seq,
+  type TaskKey,
+  taskKey,
+} from "../../format/ids.ts";
+import {
+  decodeManifest,
+  encodeManifest,
+  hasRowsOnTheirWay,
+  type Manifest,
+} from "../../format/manifest.ts";
+import type { StoredBatch, TaskDeployment } from "../../format/messages.ts";
+import {
+  allEdges,
+  channelKey,
+  type ChannelKey,
+  edgeOf,
+  type ExecutionPlan,
+  sourceTasksOf,
+  tasksOf,
+  vertexOf,
+} from "../../format/plan.ts";
+import type { BytesHandle, TaskStateHandle } from "../../format/state-handle.ts";
+import { Prng } from "../../sim/prng.ts";
+import type { JobDefinition } from "../../stream/index.ts";
+import { channelsOf, restoredChannel } from "../../task/former-rows.ts";
+import { sharesOf } from "../../task/operator-state.ts";
+import { ownKeyedState } from "../../task/snapshot-parts.ts";
+import { type RestoredState, Task, type TaskEffect } from "../../task/task.ts";
+import { testDatabase } from "./state-backends.ts";
+
+/** What outlives a cluster: topics and files. */
+export class World {
+  readonly job: JobId = jobIdFrom(new Uint8Array(16).fill(3));
+  readonly files = new Map<string, Uint8Array>();
+  readonly #topics = new Map<string, StoredBatch[][]>();
+  readonly #commits = new Set<string>();
+  now = 1_000;
+  attempts = 0;
+  checkpoints = 0;
+
+  append(topic: string, partition: number, rows: readonly unknown[]): void {
+    this.#store(topic, partition, rows.length, encodeRows(rows));
+  }
+
+  /** Once per id. */
+  commit(
+    id: string,
+    topic: string,
+    partition: number,
+    batches: readonly { readonly rows: number; readonly bytes: Uint8Array }[],
+  ): void {
+    if (this.#commits.has(id)) return;
+    this.#commits.add(id);
+    for (const { rows, bytes } of batches) this.#store(topic, partition, rows, bytes);
+  }
+
+  batches(topic: string, partition: number): readonly StoredBatch[] {
+    return this.#topics.get(topic)?.[partition] ?? [];
+  }
+
+  #store(topic: string, partition: number, count: number, bytes: Uint8Array): void {
+    const partitions = this.#topics.get(topic) ?? [];
+    this.#topics.set(topic, partitions);
+    const batches = (partitions[partition] ??= []);
+    const last = batches.at(-1);
+    const first = offset(last === undefined ? 0 : last.first + last.count);
+    batches.push({ first, count, bytes });
+  }
+}
+
+export interface ClusterOptions {
+  readonly definition: JobDefinition;
+  readonly parallelism: number;
+  readonly checkpointing?: Partial<CheckpointConfig>;
+  readonly state?: Partial<StateConfig>;
+  readonly seed?: number;
+  readonly restore?: Manifest;
+  readonly allowNonRestoredState?: boolean;
+}
+
+interface Read {
+  readonly key: TaskKey;
+  readonly topic: string;
+  readonly partition: number;
+  readonly from: number;
+}
+
+type Action = () => void;
+
+export class Cluster {
+  readonly world: World;
+  readonly plan: ExecutionPlan;
+  readonly tasks = new Map<TaskKey, Task>();
+  readonly #prng: Prng;
+  readonly #wires = new Map<ChannelKey, { readonly seq: Seq; readonly frame: Uint8Array }[]>();
+  readonly #credits: { readonly key: ChannelKey; readonly seq: Seq }[] = [];
+  #reads: Read[] = [];
+  readonly #acks = new Map<number, Map<TaskKey, TaskStateHandle>>();
+  /** By channel, the sender and its output, the receiver and its input. */
+  readonly #ends = new Map<
+    ChannelKey,
+    { readonly from: TaskKey; readonly output: number; readonly to: TaskKey; readonly input: number }
+  >();
+
+  /** @throws where the checkpoint does not fit: all that is wrong */
+  constructor(world: World, options: ClusterOptions) {
+    this.world = world;
+    this.#prng = new Prng(options.seed ?? 1);
+    const { graph } = options.definition;
+    const config = {
+      ...graph.config,
+      parallelism: options.parallelism,
+      checkpointing: { ...graph.config.checkpointing, ...options.checkpointing },
+      state: { ...graph.config.state, ...options.state },
+    };
+    this.plan = planOf(graph, config);
+    const { restore: manifest } = options;
+    if (manifest !== undefined) {
+      const reasons = misfits(manifest, this.plan, {
+        checkpoint: `checkpoint ${manifest.checkpoint}`,
+        program: "the program",
+        allowNonRestoredState: options.allowNonRestoredState ?? false,
+      });
+      if (reasons.length > 0) throw new Error(reasons.join(" "));
+    }
+    const attempt = attemptOf(++world.attempts);
+    for (const task of tasksOf(this.plan)) {
+      const isOtherCode = manifest !== undefined && manifest.fingerprint !== this.plan.fingerprint;
+      const deployment: TaskDeployment = {
+        job: world.job,
+        attempt,
+        task,
+        plan: this.plan,
+        config,
+        ...(manifest !== undefined && {
+          restore: {
+            checkpoint: manifest.checkpoint,
+            ...statesFor(manifest, vertexOf(this.plan, task.vertex), this.plan),
+            ...(isOtherCode && { isOtherCode }),
+          },
+        }),
+      };
+      const restored = this.#restored(deployment, options.definition);
+      const made = new Task(deployment, graph, restored, millis(world.now), testDatabase());
+      this.tasks.set(taskKey(task), made);
+    }
+    this.#connect();
+    for (const [key, task] of this.tasks) this.#did(key, task.start(millis(world.now)));
+  }
+
+  /** Lets so many things happen, or as many as there are. Without ticks backlogs grow. */
+  run(steps: number, ticks = true): this {
+    for (let step = 0; step < steps; step++) {
+      if (this.#prng.chance(0.3)) this.world.now += this.#prng.below(30);
+      const actions = this.#actions(ticks);
+      if (actions.length === 0) break;
+      this.#prng.pick(actions)();
+    }
+    return this;
+  }
+
+  /** Until nothing is left to do before that much time has passed. */
+  settle(patience = 1_000): this {
+    for (let until = this.world.now + patience, steps = 0; ; steps++) {
+      if (steps > 100_000) throw new Error("The job never comes to rest.");
+      const actions = this.#actions(true);
+      if (actions.length > 0) {
+        this.#prng.pick(actions)();
+        continue;
+      }
+      const next = Math.min(...Array.from(this.tasks.values(), (task) => task.wakeAt ?? Infinity));
+      if (next > until) return this;
+      this.world.now = Math.max(this.world.now, next);
+      until = Math.max(until, this.world.now);
+    }
+  }
+
+  /** A checkpoint, once all have acknowledged it. `ticks`: whether anybody goes on meanwhile. */
+  checkpoint(options: { readonly ticks?: boolean; readonly savepoint?: SavepointMark } = {}): Manifest {
+    const id = checkpointId(++this.world.checkpoints);
+    for (const source of sourceTasksOf(this.plan)) {
+      const key = taskKey(source);
+      this.#did(key, this.#task(key).trigger(id, millis(this.world.now), options.savepoint));
+    }
+    for (let steps = 0; (this.#acks.get(id)?.size ?? 0) < this.tasks.size; steps++) {
+      if (steps > 100_000) throw new Error(`Checkpoint ${id} never ends.`);
+      let actions = this.#actions(options.ticks ?? true);
+      // Not all barriers may come to their turn like this.
+      if (actions.length === 0) actions = this.#actions(true);
+      if (actions.length > 0) this.#prng.pick(actions)();
+      else this.world.now += 10;
+    }
+    return this.#manifest(id);
+  }
+
+  #manifest(id: number): Manifest {
+    const { plan, world } = this;
+    const tasks = Array.from(this.#acks.get(id)!, ([task, state]) => ({ task, state }));
+    const manifest: Manifest = {
+      job: world.job,
+      program: plan.program,
+      fingerprint: plan.fingerprint,
+      checkpoint: checkpointId(id),
+      attempt: attemptOf(world.attempts),
+      completedAt: millis(world.now),
+      maxParallelism: plan.maxParallelism,
+      shapes: plan.shapes ?? {},
+      ...(hasRowsOnTheirWay({ tasks }) && { edges: allEdges(plan) }),
+      tasks,
+    };
+    return decodeManifest(encodeManifest(manifest));
+  }
+
+  /** It is durable. */
+  complete({ checkpoint }: Manifest): this {
+    for (const [key, task] of this.tasks) {
+      this.#did(key, task.notifyComplete(checkpoint, millis(this.world.now)));
+    }
+    return this;
+  }
+
+  /** All rows of a table as they are now. */
+  table(name: string, read: "committed" | "latest" = "latest"): unknown[] {
+    return [...this.tasks.values()].flatMap((task) =>
+      Array.from(task.table(name)?.entries(read) ?? [], ([, row]) => row),
+    );
+  }
+
+  subtasksOf(uid: string): Task[] {
+    return [...this.tasks.values()].filter(({ deployment: { plan, task } }) =>
+      vertexOf(plan, task.vertex).operators.includes(uid),
+    );
+  }
+
+  #task(key: TaskKey): Task {
+    return this.tasks.get(key)!;
+  }
+
+  #connect(): void {
+    for (const [from, sender] of this.tasks) {
+      sender.outputs.forEach((channel, output) => {
+        const key = channelKey(channel);
+        const to = taskKey(channel.to);
+        const input = this.#task(to).inputs.findIndex((one) => channelKey(one) === key);
+        this.#ends.set(key, { from, output, to, input });
+        this.#wires.set(key, []);
+      });
+    }
+  }
+
+  #restored(deployment: TaskDeployment, { graph }: JobDefinition): RestoredState | undefined {
+    const { restore } = deployment;
+    if (restore === undefined) return undefined;
+    const bytesOf = (handle: BytesHandle): Uint8Array => {
+      if (handle.kind === "inline") return handle.bytes;
+      const { path, offset: at, length } = handle;
+      const file = this.world.files.get(path);
+      if (file === undefined) throw new Error(`${path} is not there.`);
+      return file.subarray(at, at + length);
+    };
+    return {
+      checkpoint: restore.checkpoint,
+      keyed: ownKeyedState(deployment).map((handle) => ({
+        handle,
+        segments: handle.segments.map(bytesOf),
+      })),
+      operator: sharesOf(deployment).map((share) => ({
+        ...share,
+        bytes: bytesOf(share.handle.bytes),
+      })),
+      channels: channelsOf(deployment).map((handle) =>
+        restoredChannel(deployment, graph, handle, decodeFrames(bytesOf(handle.frames))),
+      ),
+    };
+  }
+
+  #actions(ticks: boolean): Action[] {
+    const { now } = this.world;
+    const actions: Action[] = [];
+    for (const [key, wire] of this.#wires) {
+      if (wire.length === 0) continue;
+      const { to, input } = this.#ends.get(key)!;
+      actions.push(() => {
+        const { seq, frame } = wire.shift()!;
+        this.#did(to, this.#task(to).receive(input, seq, frame, millis(this.world.now)).effects);
+      });
+    }
+    this.#credits.forEach(({ key, seq }, at) => {
+      const { from, output } = this.#ends.get(key)!;
+      actions.push(() => {
+        this.#credits.splice(at, 1);
+        this.#did(from, this.#task(from).settled(output, seq, millis(this.world.now)));
+      });
+    });
+    for (const read of this.#reads) {
+      const { topic, partition, from, key } = read;
+      const found = this.world.batches(topic, partition).filter(
+        ({ first, count }) => first + count > from,
+      );
+      if (found.length === 0) continue;
+      actions.push(() => {
+        this.#reads = this.#reads.filter((one) => one !== read);
+        const some = found.slice(0, 1 + this.#prng.below(3));
+        const { tasks } = this;
+        this.#did(key, tasks.get(key)!.sourceBatches(partition, some, millis(this.world.now)));
+      });
+    }
+    if (!ticks) return actions;
+    for (const [key, task] of this.tasks) {
+      if ((task.wakeAt ?? Infinity) > now) continue;
+      actions.push(() => this.#did(key, task.tick(millis(this.world.now))));
+    }
+    return actions;
+  }
+
+  #did(key: TaskKey, effects: readonly TaskEffect[]): void {
+    for (const effect of effects) this.#effect(key, this.#task(key), effect);
+  }
+
+  #effect(key: TaskKey, task: Task, effect: TaskEffect): void {
+    const now = millis(this.world.now);
+    switch (effect.kind) {
+      case "open": {
+        const { to, input } = this.#ends.get(channelKey(task.outputs[effect.channel]!))!;
+        const { expected } = this.#task(to).position(input);
+        return this.#did(key, task.reopened(effect.channel, expected, now));
+      }
+      case "push": {
+        const { seq, frame } = effect;
+        this.#wires.get(channelKey(task.outputs[effect.channel]!))!.push({ seq, frame });
+        return;
+      }
+      case "release":
+        this.#credits.push({
+          key: channelKey(task.inputs[effect.channel]!),
+          seq: effect.seq,
+        });
+        return;
+      case "read": {
+        const { plan, task: id } = task.deployment;
+        const { topic } = vertexOf(plan, id.vertex).source!;
+        this.#reads.push({ key, topic, partition: effect.partition, from: effect.from });
+        return;
+      }
+      case "snapshot": {
+        const { file, ack } = effect;
+        if (file !== undefined) this.world.files.set(file.path, file.bytes);
+        const acks = this.#acks.get(ack.checkpoint) ?? new Map<TaskKey, TaskStateHandle>();
+        this.#acks.set(ack.checkpoint, acks.set(key, ack.state));
+        return;
+      }
+      case "append": {
+        const { id, topic, partition, batches } = effect.commit;
+        this.world.commit(id, topic, partition, batches);
+        return this.#did(key, task.committed(id, now));
+      }
+      case "awaitSettled":
+      case "decline":
+        throw new Error(`Nothing breaks here, and yet: ${effect.kind}.`);
+      case "fail":
+        throw new Error(`${effect.failure.name}: ${effect.failure.message}`);
+    }
+  }
+}
+
+/** The rows on their way in a checkpoint: how many channels there are of each end, by edge. */
+export function onTheirWay({ tasks, edges = [] }: Manifest): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const { end, edge: id } of tasks.flatMap(({ state: { channels = [] } }) => channels)) {
+    const { fromUid, toUid } = edgeOf({ edges } as ExecutionPlan, id);
+    const name = `${fromUid}>${toUid} ${end}`;
+    found[name] = (found[name] ?? 0) + 1;
+  }
+  return found;
+}
