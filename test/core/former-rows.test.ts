@@ -44,7 +44,11 @@ const options: JobOptions = {
 const users = 13;
 const partitions = 3;
 const ticks = topic<Tick>("ticks", { partitions });
-const tally = { n: count(), sum: sum((tick: Tick) => tick.n), squares: sum((tick) => tick.n ** 2) };
+const tally = {
+  n: count(),
+  sum: sum((tick: Tick) => tick.n),
+  squares: sum((tick: Tick) => tick.n ** 2),
+};
 
 const follow = (before: Run, { user, n, inOrder }: Run): Run => ({
   user,
@@ -195,9 +199,12 @@ function straight(definition: JobDefinition, { world }: Feed): unknown[] {
   for (const name of ["ticks", "rules"]) {
     for (let partition = 0; partition < partitions; partition++) {
       for (const { count: n, bytes } of world.batches(name, partition)) {
-        alone.commit(`${name} ${partition} ${alone.batches(name, partition).length}`, name, partition, [
-          { rows: n, bytes },
-        ]);
+        alone.commit(
+          `${name} ${partition} ${alone.batches(name, partition).length}`,
+          name,
+          partition,
+          [{ rows: n, bytes }],
+        );
       }
     }
   }
@@ -225,9 +232,15 @@ function through(definition: JobDefinition, sizes: readonly number[], seed: numb
   let cluster = new Cluster(feed.world, { definition, parallelism: sizes[0]!, seed });
   for (const parallelism of sizes.slice(1)) {
     const restore = pressed(cluster, feed, 25);
-    cluster = new Cluster(feed.world, { definition, parallelism, seed: seed + parallelism, restore });
+    cluster = new Cluster(feed.world, {
+      definition,
+      parallelism,
+      seed: seed + parallelism,
+      restore,
+    });
   }
-  feed.some(10);
+  // What comes later may hide what came in the wrong order.
+  if (seed % 2 === 0) feed.some(10);
   cluster.settle();
   expect(sorted(cluster.table("result"))).toEqual(straight(definition, feed));
   if (definition === byKey) {
@@ -243,13 +256,13 @@ const copiesOf = (cluster: Cluster): unknown[] => {
   return tasks.flatMap(({ state: { operator } }) =>
     operator.flatMap(({ state, bytes }) => {
       if (state !== "weights" || bytes.kind !== "inline") return [];
-      return [(decodeElements(bytes.bytes) as [string, number][]).toSorted()];
+      return [Object.fromEntries(decodeElements(bytes.bytes) as [string, number][])];
     }),
   );
 };
 
 const wantedCopies = (cluster: Cluster, feed: Feed): unknown[] =>
-  cluster.subtasksOf("both").map(() => [...feed.ruleWeights].toSorted());
+  cluster.subtasksOf("both").map(() => Object.fromEntries(feed.ruleWeights));
 
 const changes = [
   [1, 3],
@@ -273,6 +286,20 @@ describe("rows on their way follow their keys to another parallelism", () => {
     });
   }
 
+  test("what is further down a chain comes first", () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new World();
+      for (let n = 0; n < 40; n++) world.append("ticks", 0, [{ user: "u0", n }]);
+      const before = new Cluster(world, { definition: chained, parallelism: 3, seed });
+      const restore = before
+        .run(20 * seed, true)
+        .run(30, false)
+        .checkpoint({ ticks: false });
+      const after = new Cluster(world, { definition: chained, parallelism: 2, seed, restore });
+      expect(after.settle().table("result")).toMatchObject([{ key: "u0", n: 40 }]);
+    }
+  });
+
   test("there were such rows on every edge, of every end", () => {
     for (const edge of ["begin>follow", "follow>by-user", "ticks>step", "step>again"]) {
       for (const end of ["input", "output", "restored"]) {
@@ -290,20 +317,27 @@ describe("rows on their way follow their keys to another parallelism", () => {
 describe("right after such a restore", () => {
   const savepoint = { folder: "savepoints/s", stops: false };
 
-  test.each(changes)("a savepoint holds what was restored, and no rows: %i to %i", (before, after) => {
-    for (const definition of [byKey, chained]) {
-      for (let seed = 1; seed <= 3; seed++) {
-        const feed = new Feed(seed);
-        const first = new Cluster(feed.world, { definition, parallelism: before, seed });
-        const restore = pressed(first, feed, 25);
-        const second = new Cluster(feed.world, { definition, parallelism: after, seed, restore });
-        const taken = second.checkpoint({ savepoint });
-        expect(onTheirWay(taken)).toEqual({});
-        const third = new Cluster(feed.world, { definition, parallelism: before, restore: taken });
-        expect(sorted(third.settle().table("result"))).toEqual(straight(definition, feed));
+  test.each(changes)(
+    "a savepoint holds what was restored, and no rows: %i to %i",
+    (before, after) => {
+      for (const definition of [byKey, chained]) {
+        for (let seed = 1; seed <= 3; seed++) {
+          const feed = new Feed(seed);
+          const first = new Cluster(feed.world, { definition, parallelism: before, seed });
+          const restore = pressed(first, feed, 25);
+          const second = new Cluster(feed.world, { definition, parallelism: after, seed, restore });
+          const taken = second.checkpoint({ savepoint });
+          expect(onTheirWay(taken)).toEqual({});
+          const third = new Cluster(feed.world, {
+            definition,
+            parallelism: before,
+            restore: taken,
+          });
+          expect(sorted(third.settle().table("result"))).toEqual(straight(definition, feed));
+        }
       }
-    }
-  });
+    },
+  );
 
   test("a job of aligned checkpoints goes on from it as well", () => {
     const feed = new Feed(5);
@@ -353,7 +387,11 @@ function taken(seed: number): { feed: Feed; restore: Manifest } {
   const feed = new Feed(seed);
   return {
     feed,
-    restore: pressed(new Cluster(feed.world, { definition: first, parallelism: 3, seed }), feed, 25),
+    restore: pressed(
+      new Cluster(feed.world, { definition: first, parallelism: 3, seed }),
+      feed,
+      25,
+    ),
   };
 }
 
@@ -407,12 +445,18 @@ describe("in another version of the program", () => {
 
   test("is refused where what was dealt out is broadcast now, or the other way round", () => {
     const feed = new Feed(3);
-    const from = pressed(new Cluster(feed.world, { definition: broadcast, parallelism: 2 }), feed, 25);
+    const from = pressed(
+      new Cluster(feed.world, { definition: broadcast, parallelism: 2 }),
+      feed,
+      25,
+    );
     const edges = from.edges!.map((edge) =>
       edge.partitioning === "broadcast" ? { ...edge, partitioning: "hash" as const } : edge,
     );
     const restore = { ...from, edges };
-    expect(() => new Cluster(feed.world, { definition: broadcast, parallelism: 3, restore })).toThrow(
+    expect(
+      () => new Cluster(feed.world, { definition: broadcast, parallelism: 3, restore }),
+    ).toThrow(
       'Rows were on their way from "rules" to "both" in checkpoint 1, which was no broadcast, and is one in the program.',
     );
   });
@@ -424,7 +468,10 @@ describe("a subtask that takes over rows", () => {
     const world = new World();
     const long = "x".repeat(3_000_000);
     for (let n = 0; n < 12; n++) {
-      world.append("ticks", 0, [{ user: `u${n % 3}`, n }, { user: `${long}${n % 3}`, n }]);
+      world.append("ticks", 0, [
+        { user: `u${n % 3}`, n },
+        { user: `${long}${n % 3}`, n },
+      ]);
     }
     const cluster = new Cluster(world, { definition: inTurn, parallelism: 1 }).run(60, false);
     const restore = cluster.checkpoint({ ticks: false });

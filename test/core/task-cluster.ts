@@ -116,7 +116,12 @@ export class Cluster {
   /** By channel, the sender and its output, the receiver and its input. */
   readonly #ends = new Map<
     ChannelKey,
-    { readonly from: TaskKey; readonly output: number; readonly to: TaskKey; readonly input: number }
+    {
+      readonly from: TaskKey;
+      readonly output: number;
+      readonly to: TaskKey;
+      readonly input: number;
+    }
   >();
 
   /** @throws where the checkpoint does not fit: all that is wrong */
@@ -193,7 +198,9 @@ export class Cluster {
   }
 
   /** A checkpoint, once all have acknowledged it. `ticks`: whether anybody goes on meanwhile. */
-  checkpoint(options: { readonly ticks?: boolean; readonly savepoint?: SavepointMark } = {}): Manifest {
+  checkpoint(
+    options: { readonly ticks?: boolean; readonly savepoint?: SavepointMark } = {},
+  ): Manifest {
     const id = checkpointId(++this.world.checkpoints);
     for (const source of sourceTasksOf(this.plan)) {
       const key = taskKey(source);
@@ -311,9 +318,9 @@ export class Cluster {
     });
     for (const read of this.#reads) {
       const { topic, partition, from, key } = read;
-      const found = this.world.batches(topic, partition).filter(
-        ({ first, count }) => first + count > from,
-      );
+      const found = this.world
+        .batches(topic, partition)
+        .filter(({ first, count }) => first + count > from);
       if (found.length === 0) continue;
       actions.push(() => {
         this.#reads = this.#reads.filter((one) => one !== read);
