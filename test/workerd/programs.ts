@@ -20,6 +20,7 @@ import {
   topic,
   valueState,
 } from "tidemark";
+import { goldenJob } from "../golden/pipelines.ts";
 
 /** What most of them count. */
 export interface Event {
@@ -478,8 +479,18 @@ const remembering = defineJob(
   },
   quick,
 );
+/** Each with topics of its own, and with its next version. */
+const golden = ["golden-0", "golden-1", "golden-2"].flatMap((name) => [
+  goldenJob(name, name),
+  goldenJob(`${name}-next`, name, 2),
+]);
+
+/** What the savepoints of test/fixtures are of. */
+const kept = goldenJob("golden", "golden");
 
 export const programs: readonly JobDefinition[] = [
+  ...golden,
+  kept,
   ...copies,
   evenOdd,
   exotic,
