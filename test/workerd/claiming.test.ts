@@ -38,7 +38,7 @@ const pathOfLatest = async (job: TestJob): Promise<string> =>
   (await job.checkpoints()).latest.completed!.external_path!;
 
 describe("SavepointITCase, CLAIM: a savepoint that is claimed", () => {
-  test("is what a restart goes back to, and deleted when a checkpoint has replaced it", async () => {
+  test("ResumeCheckpointAfterClaimedNativeSavepointITCase: is what a restart goes back to, and deleted when a checkpoint has replaced it, which is the next to go back to", async () => {
     const { job, producer, stop } = await streaming(stateInFiles);
     const location = await savepoint(job);
     const program = await programOf(job);
@@ -63,6 +63,8 @@ describe("SavepointITCase, CLAIM: a savepoint that is claimed", () => {
     await next.completes(1);
     await reader.completes(1);
     await isGone(location);
+    await killSubtask(next.id, await next.task("tally/1"));
+    await next.running(3);
     await stop();
     for (const each of [next, reader]) await each.settlesAt("tallies", producer.expected);
   });
