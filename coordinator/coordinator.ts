@@ -395,6 +395,11 @@ export function coordinatorClass(programs: Programs) {
             await this.#peer(effect.hold.owner).letGo(effect.hold.nth);
             this.#handle((job, at) => job.letGone(at));
           });
+        case "discard":
+          return this.#later(async () => {
+            await new BucketStore(this.env.BUCKET).delete(effect.paths);
+            this.#handle((job, at) => job.letGone(at));
+          });
         case "announce":
           return this.#later(async () => {
             await this.env.DISPATCHER.getByName(objectName.dispatcher()).update(effect.summary);

@@ -80,6 +80,8 @@ export type Effect =
   | { readonly kind: "askHolder"; readonly by: JobId; readonly hold: HoldKey }
   /** Tell the job that keeps it that it is not needed any more, then `letGone`. */
   | { readonly kind: "letGo"; readonly hold: HoldKey }
+  /** Delete the files of a savepoint that was claimed, then `letGone`. */
+  | { readonly kind: "discard"; readonly paths: readonly string[] }
   /** Tell the dispatcher, then `announced`. */
   | { readonly kind: "announce"; readonly summary: JobSummary };
 

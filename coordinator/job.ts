@@ -366,7 +366,7 @@ export class Job {
     return this.#restorePoint.isHeldUnder(hold);
   }
 
-  /** The answer to `letGo`. */
+  /** The answer to `letGo` and to `discard`. */
   letGone(now: Millis): Effect[] {
     this.#restorePoint.letGone();
     return this.#flush(now);

@@ -6,15 +6,17 @@
 //       longer; at the end of the job, as its retention says.
 //   L3. It stays as long as it is held here for a third job (holds.ts).
 //   L4. The job that keeps it is told again until it has answered, also after this one has ended. A
-//       savepoint is nobody's but the claimant's, who deletes its folder.
+//       savepoint is nobody's but the claimant's, which deletes it: the files that its manifest names and
+//       that are in its folder. What else is below, another savepoint perhaps, is the user's.
 
 import type { HoldKey } from "../format/holds.ts";
 import type { Millis } from "../format/ids.ts";
-import { folderOf, isInSavepoint, jobPrefix } from "../format/paths.ts";
+import { folderOf, jobPrefix } from "../format/paths.ts";
+import type { Effect } from "./effects.ts";
 import { isTerminal } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
 
-/** Milliseconds after which the job that keeps it is told again. */
+/** Milliseconds after which what was not answered is done again. */
 export const tellAgain = 5_000;
 
 export class RestorePoint {
@@ -32,28 +34,35 @@ export class RestorePoint {
   }
 
   wakeTimes(): number[] {
-    const { restore, isLetGo } = this.#state.record;
-    const isDue = restore?.hold !== undefined && isLetGo !== true && !this.#isNeeded();
-    return isDue && this.#toldAt !== undefined ? [this.#toldAt + tellAgain] : [];
+    return this.#toldAt === undefined || this.#farewell() === undefined ? [] : [this.#again];
   }
 
   /** After every event. Repeated, it does nothing. */
   settle(now: Millis): void {
-    const { restore, isLetGo, leftovers = [] } = this.#state.record;
-    if (restore === undefined || isLetGo || this.#isNeeded()) return;
-    if (restore.hold !== undefined) {
-      if (this.#toldAt !== undefined && now < this.#toldAt + tellAgain) return;
-      this.#toldAt = now;
-      this.#state.push({ kind: "letGo", hold: restore.hold });
-    } else if (restore.claimed !== undefined && isInSavepoint(restore.path)) {
-      const folder = { folder: folderOf(restore.path), since: now };
-      this.#state.update({ isLetGo: true, leftovers: [...leftovers, folder] });
-    }
+    const farewell = this.#farewell();
+    if (farewell === undefined || now < this.#again) return;
+    this.#toldAt = now;
+    this.#state.push(farewell);
   }
 
-  /** The job that keeps it knows. */
+  /** The job that keeps it knows, or it is deleted. */
   letGone(): void {
     this.#state.update({ isLetGo: true });
+  }
+
+  /** How it lets go; undefined as long as it does not, and once it has. */
+  #farewell(): Effect | undefined {
+    const { restore, isLetGo } = this.#state.record;
+    if (restore === undefined || isLetGo || this.#isNeeded()) return undefined;
+    const { hold, claimed, path } = restore;
+    if (hold !== undefined) return { kind: "letGo", hold };
+    if (claimed === undefined) return undefined;
+    const folder = folderOf(path);
+    return { kind: "discard", paths: claimed.files.filter((file) => file.startsWith(folder)) };
+  }
+
+  get #again(): number {
+    return this.#toldAt === undefined ? 0 : this.#toldAt + tellAgain;
   }
 
   #isNeeded(): boolean {

@@ -289,6 +289,7 @@ export class CoordinatorInstance extends Instance<State> {
       }
       case "askHolder":
       case "letGo":
+      case "discard":
         throw new Error(`There is one job in a world, and it does ${effect.kind}.`);
       case "announce": {
         const { clock, faults } = this.host.scene;

@@ -377,15 +377,16 @@ for (const [retention, keeps] of [
     expect(job.retained).toEqual([1]);
     job.cancel();
     expect(job.record.phase).toBe("CANCELED");
-    job.answerAll("deleteFolder");
+    job.answerAll("discard");
     expect(bucket.has(path)).toBe(keeps);
   });
 }
 
 test("SavepointITCase, CLAIM: a savepoint is deleted when a later checkpoint has replaced it", () => {
   const path = "savepoints/mine/_metadata";
+  const nested = "savepoints/mine/other/_metadata";
   const from = origin();
-  const bucket = new Map(from.bucket);
+  const bucket = new Map([...from.bucket, [nested, new Uint8Array()] as const]);
   bucket.set(path, from.bucket.get(from.record.checkpoints.retained[0]!.path)!);
   const claimed = { attempt: attempt(1), completedAt: millis(1), files: [path] };
   const restore = { path, checkpoint: checkpointId(1), allowNonRestoredState: false, claimed };
@@ -394,8 +395,14 @@ test("SavepointITCase, CLAIM: a savepoint is deleted when a later checkpoint has
   const third = held(job, { by: other });
   expect(third.path).toBe(path);
   job.complete({ full: true });
-  expect(job.requests("deleteFolder")).toEqual([]);
+  expect(job.requests("discard")).toEqual([]);
   job.event((at, now) => at.released(third.hold.nth, now));
-  job.answerAll("deleteFolder");
+  expect(job.requests("discard")).toHaveLength(1);
+  job.reload();
+  job.answerAll("discard");
   expect(bucket.has(path)).toBe(false);
+  expect(bucket.has(nested)).toBe(true);
+  job.take();
+  job.advance(10 * tellAgain);
+  expect(job.kinds()).not.toContain("discard");
 });

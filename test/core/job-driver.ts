@@ -161,7 +161,7 @@ interface TaskRequest<Kind> {
 
 export type Request =
   | EffectOf<"loadManifest" | "publish" | "probeManifest" | "sweep" | "deleteFolder" | "announce">
-  | EffectOf<"askHolder" | "letGo">
+  | EffectOf<"askHolder" | "letGo" | "discard">
   | { readonly kind: "deploy"; readonly deployment: EffectOf<"deploy">["deployments"][number] }
   | TaskRequest<"start">
   | TaskRequest<"trigger">
@@ -463,6 +463,9 @@ export class JobDriver {
         const { nth } = request.hold;
         return this.event((job, now) => job.holderAnswered(nth, true, now));
       }
+      case "discard":
+        for (const path of request.paths) this.bucket.delete(path);
+        return this.event((job, now) => job.letGone(now));
       case "letGo":
         return this.event((job, now) => job.letGone(now));
       case "announce": {

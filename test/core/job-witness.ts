@@ -35,6 +35,7 @@ const aside: ReadonlySet<Effect["kind"]> = new Set([
   "deleteFiles",
   "askHolder",
   "letGo",
+  "discard",
 ]);
 
 export class Witness {
@@ -290,7 +291,8 @@ export class Witness {
         const hold = holds.find(({ nth }) => nth === effect.hold.nth);
         return this.#must(hold !== undefined && !hold.isFirm, "H3: asks of what is firm");
       }
-      case "letGo": {
+      case "letGo":
+      case "discard": {
         const { restore, job } = this.#stored;
         const isOwn = (path: string): boolean => path.startsWith(jobPrefix(job));
         const latest = checkpoints.retained[0];
