@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { askAfter } from "../../coordinator/holds.ts";
 import { isTerminal } from "../../coordinator/job-record.ts";
 import { jobIdFrom } from "../../format/ids.ts";
 import { JobDriver } from "./job-driver.ts";
@@ -69,7 +70,7 @@ const steps: Readonly<Record<string, (pair: Pair) => void>> = {
   "the origin fails": ({ origin }) => failing(origin),
   "the origin's coordinator is lost": ({ origin }) => origin.reload({ landed: true }),
   "the origin is cancelled": ({ origin }) => void origin.cancel(),
-  "the origin's time passes": ({ origin }) => origin.advance(20_000),
+  "the origin's time passes": ({ origin }) => origin.advance(askAfter),
   "the fork is deployed": ({ fork }) => fork.deployAll(),
   "the fork completes a checkpoint": ({ fork }) => complete(fork),
   "the fork completes a delta": ({ fork }) => deltaOf(fork),
