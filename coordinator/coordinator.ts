@@ -124,7 +124,7 @@ export function coordinatorClass(programs: Programs) {
 
     async hold(request: HoldRequest): Promise<HoldAnswer> {
       const job = this.#job;
-      if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+      if (job === undefined) return { kind: "absent" };
       const answer = this.#wholly(() => {
         const { answer: given, effects } = job.hold(request, now());
         this.#perform(effects);

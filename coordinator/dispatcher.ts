@@ -60,6 +60,10 @@ export class Dispatcher extends DurableObject<DispatcherEnv> implements Dispatch
     if (isNew && begins !== undefined && this.#isGoing(folderOf(begins))) {
       return { kind: "disposed", savepoint: shown(folderOf(begins)) };
     }
+    const outcome = this.#jobs.register(summary, claims);
+    if (claims === undefined || outcome.kind !== "claimed") return outcome;
+    if ((await this.#needOf(outcome.by, claims)) !== undefined) return outcome;
+    this.#jobs.unclaim(outcome.by);
     return this.#jobs.register(summary, claims);
   }
 
@@ -148,16 +152,21 @@ export class Dispatcher extends DurableObject<DispatcherEnv> implements Dispatch
     const candidates = this.#jobs
       .list()
       .filter(({ job, begins }) => job === taker || begins === path);
-    for (const { job, phase, startTime } of candidates) {
-      const coordinator = this.env.COORDINATOR.getByName(objectName.coordinator(job));
-      const mayCome = phase === "INITIALIZING" && Date.now() < startTime + submissionMax;
-      const need =
-        (await coordinator.needOf(path)) ?? (mayCome ? "is about to begin with it" : undefined);
+    for (const { job } of candidates) {
+      const need = await this.#needOf(job, path);
       if (need !== undefined) {
         return { kind: "refused", reason: `${shown(folder)} is needed: job ${job} ${need}.` };
       }
     }
     return undefined;
+  }
+
+  /** What a job that is listed needs the savepoint for, also one that may yet be submitted. */
+  async #needOf(job: JobId, path: string): Promise<string | undefined> {
+    const { phase, startTime } = this.#jobs.get(job) ?? {};
+    const coordinator = this.env.COORDINATOR.getByName(objectName.coordinator(job));
+    const mayCome = phase === "INITIALIZING" && Date.now() < (startTime ?? 0) + submissionMax;
+    return (await coordinator.needOf(path)) ?? (mayCome ? "is about to begin with it" : undefined);
   }
 
   /** Takes up what is due and nobody works on, and sets the alarm for what is not. */

@@ -10,7 +10,7 @@
 //   H5. A checkpoint that is claimed stays this job's own until the claim is firm; then the hold is all
 //       that keeps it. Only of a job that has ended, as a running one restarts from it.
 
-import type { HoldAnswer, HoldRequest } from "../format/holds.ts";
+import type { HoldOutcome, HoldRequest } from "../format/holds.ts";
 import type { Millis } from "../format/ids.ts";
 import { folderOf, sharedManifestPath } from "../format/paths.ts";
 import type { Checkpointing } from "./checkpointing.ts";
@@ -34,7 +34,7 @@ export class Holds {
     this.#checkpointing = checkpointing;
   }
 
-  request({ by, path, claims }: HoldRequest, now: Millis): HoldAnswer {
+  request({ by, path, claims }: HoldRequest, now: Millis): HoldOutcome {
     const { record } = this.#state;
     const { job, holdsPlaced = 0 } = record;
     const checkpoint = this.#find(path);

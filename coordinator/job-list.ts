@@ -4,7 +4,7 @@
 //   J2. What is told of a job never goes back in time: an update older than the last is ignored.
 //   J3. A registration is older than every update, whatever the clocks of two machines say.
 //   J4. A savepoint is claimed by one job at a time: from its registration, in the same step, until it
-//       has ended.
+//       has ended, or turns out never to have been submitted.
 
 import type { RegisterOutcome } from "../format/job-status.ts";
 import type { JobId } from "../format/ids.ts";
@@ -50,8 +50,12 @@ export class JobList {
 
   update(summary: JobSummary): void {
     this.#put(summary, summary.lastModification);
-    if (summary.endTime < 0) return;
-    this.#storage.exec("DELETE FROM claims WHERE job = ?", summary.job);
+    if (summary.endTime >= 0) this.unclaim(summary.job);
+  }
+
+  /** What it has claimed is its own no longer. */
+  unclaim(job: JobId): void {
+    this.#storage.exec("DELETE FROM claims WHERE job = ?", job);
   }
 
   /** The job that has claimed that savepoint and has not ended. */

@@ -7,7 +7,7 @@
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
 import type { JobConfig } from "../format/config.ts";
-import type { HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
+import type { HoldOutcome, HoldKey, HoldRequest } from "../format/holds.ts";
 import {
   type Attempt,
   attempt as attemptOf,
@@ -333,7 +333,7 @@ export class Job {
   // What other jobs need, and what this one needs of them.
 
   /** Durable before it is answered. A job that rests goes on resting. */
-  hold(request: HoldRequest, now: Millis): { answer: HoldAnswer; effects: Effect[] } {
+  hold(request: HoldRequest, now: Millis): { answer: HoldOutcome; effects: Effect[] } {
     const answer = this.#holds.request(request, now);
     return { answer, effects: this.#flush(now) };
   }

@@ -92,7 +92,9 @@ export class Savepoints {
   needOf(path: string): string | undefined {
     const { record, checkpoints } = this.#state;
     const isOwn = record.restore?.path === path;
-    if (isOwn && record.restore?.claimed !== undefined && record.isLetGo !== true) {
+    const isIt = (checkpoint: { readonly path: string }): boolean => checkpoint.path === path;
+    const isLeft = isTerminal(record.phase) && checkpoints.ledger.retained.some(isIt);
+    if (isOwn && record.restore?.claimed !== undefined && record.isLetGo !== true && !isLeft) {
       return "has claimed it, and deletes it itself";
     }
     if (isTerminal(record.phase)) return undefined;

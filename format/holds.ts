@@ -22,8 +22,13 @@ export interface HoldRequest {
 export type HoldAnswer =
   /** `path`: where its manifest can be read from by others. */
   | { readonly kind: "held"; readonly hold: HoldKey; readonly path: string }
+  /** There is no such job: nobody who would delete the files. */
+  | { readonly kind: "absent" }
   /** `unavailable`: at the moment. */
   | { readonly kind: "refused" | "unavailable"; readonly reason: string };
+
+/** What a job that is there says. */
+export type HoldOutcome = Exclude<HoldAnswer, { readonly kind: "absent" }>;
 
 /** The calls that a `Coordinator` answers to those of other jobs. */
 export interface CoordinatorPeerApi {

@@ -86,5 +86,10 @@ async function heldBy(
 ): Promise<{ readonly hold: HoldKey; readonly path: string } | undefined> {
   const answer = await coordinator(env, keeper).hold(request);
   if (answer.kind === "held") return answer;
+  if (answer.kind === "absent") {
+    // Registered, and never submitted: it has taken no checkpoint, and deletes no savepoint.
+    if (request.path !== undefined && !request.claims) return undefined;
+    throw new HttpError(409, `Job ${keeper} was never submitted, and has no checkpoint.`);
+  }
   throw new HttpError(answer.kind === "unavailable" ? 503 : 409, answer.reason);
 }

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 
 import { askAfter, holdsMax } from "../../coordinator/holds.ts";
 import { tellAgain } from "../../coordinator/restore-point.ts";
-import type { HoldAnswer, HoldRequest } from "../../format/holds.ts";
+import type { HoldOutcome, HoldRequest } from "../../format/holds.ts";
 import { attempt, checkpointId, jobIdFrom, millis } from "../../format/ids.ts";
 import { heartbeatInterval } from "../../format/limits.ts";
 import type { JobSubmission } from "../../format/messages.ts";
@@ -15,7 +15,7 @@ import { type DriverOptions, JobDriver } from "./job-driver.ts";
 const other = jobIdFrom(new Uint8Array(16).fill(9));
 const third = jobIdFrom(new Uint8Array(16).fill(10));
 
-type Held = Extract<HoldAnswer, { kind: "held" }>;
+type Held = Extract<HoldOutcome, { kind: "held" }>;
 type Restore = NonNullable<JobSubmission["restore"]>;
 
 /** A job with one completed checkpoint. */

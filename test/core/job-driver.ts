@@ -13,7 +13,7 @@ import { Regions } from "../../coordinator/regions.ts";
 import { sizesOf } from "../../coordinator/plan.ts";
 import { collectable } from "../../coordinator/retention.ts";
 import type { CheckpointConfig, JobConfig, RestartConfig } from "../../format/config.ts";
-import type { HoldAnswer, HoldRequest } from "../../format/holds.ts";
+import type { HoldOutcome, HoldRequest } from "../../format/holds.ts";
 import {
   type Attempt,
   type CheckpointId,
@@ -368,7 +368,7 @@ export class JobDriver {
     return answer;
   }
 
-  hold(request: HoldRequest): HoldAnswer {
+  hold(request: HoldRequest): HoldOutcome {
     const { answer, effects } = this.#job.hold(request, this.now);
     this.perform(effects);
     return answer;

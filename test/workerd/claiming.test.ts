@@ -3,8 +3,12 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
 
+import { jobIdFrom, millis, objectName } from "../../format/ids.ts";
+import type { DispatcherApi } from "../../format/job-status.ts";
+import type { JobSummary } from "../../format/messages.ts";
 import { faults, Gate, heal } from "./faults.ts";
 import {
+  json,
   killCoordinator,
   killSubtask,
   stateInFiles,
@@ -132,4 +136,55 @@ test("what cannot be claimed is refused, and nothing was started", async () => {
     expect(await refusal(program, body)).toEqual([status, expect.stringMatching(reason)]);
   }
   expect(await filesAt(`${location}/_metadata`)).toHaveLength(1);
+});
+
+test("what was claimed by a job that was never submitted can be claimed after a while, and read at once", async () => {
+  const { job, stop } = await streaming(stateInFiles);
+  const program = await programOf(job);
+  await stop();
+  const location = await stopped(job);
+  const ghost = jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
+  const registered = async (startTime: number): Promise<void> => {
+    const dispatcher = env.DISPATCHER.getByName(objectName.dispatcher());
+    const summary: JobSummary = {
+      job: ghost,
+      program,
+      phase: "INITIALIZING",
+      startTime: millis(startTime),
+      endTime: -1,
+      lastModification: millis(0),
+      tasks: { total: 0, running: 0 },
+    };
+    await (dispatcher as unknown as DispatcherApi).update(summary);
+    await (dispatcher as unknown as DispatcherApi).register(summary, `${location}/_metadata`);
+  };
+  await registered(Date.now());
+  expect(await refusal(program, { savepointPath: location, ...claim })).toEqual([
+    409,
+    expect.stringContaining(`is claimed by job ${ghost}`),
+  ]);
+  await runFrom(program, location);
+  await registered(Date.now() - 3_600_000);
+  const next = await runFrom(program, location, claim);
+  await next.completes(1);
+  await isGone(location);
+});
+
+test("what a claimant has left behind can be deleted by hand", async () => {
+  const { job, stop } = await streaming(stateInFiles);
+  const program = await programOf(job);
+  await stop();
+  const location = await stopped(job);
+  faults.onPut = () => new Promise(() => {});
+  const next = await runFrom(program, location, { ...claim, flinkConfiguration: retained });
+  const disposed = (): Promise<Response> =>
+    post("/savepoint-disposal", { "savepoint-path": location });
+  const early = await disposed();
+  expect([early.status, await early.text()]).toEqual([
+    409,
+    expect.stringContaining("has claimed it"),
+  ]);
+  await next.cancel();
+  await json(await disposed());
+  await isGone(location);
 });

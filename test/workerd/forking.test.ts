@@ -182,7 +182,7 @@ describe("a fork", () => {
     const { job } = await streaming(incremental);
     const by = jobIdFrom(crypto.getRandomValues(new Uint8Array(16)));
     const answer = await coordinatorOf(job.id).hold({ by });
-    if (answer.kind !== "held") throw new Error(answer.reason);
+    if (answer.kind !== "held") throw new Error(answer.kind);
     const { hold, path } = answer;
     // What the origin asks after a minute.
     expect(await peerOf(by).needs(hold)).toBe(false);
