@@ -62,6 +62,11 @@ describe("a fork", () => {
       },
     ],
     ["unaligned", { ...incremental, "execution.checkpointing.unaligned.enabled": "true" }, {}],
+    [
+      "unaligned, at another size",
+      { ...incremental, "execution.checkpointing.unaligned.enabled": "true" },
+      { parallelism: 3 },
+    ],
     ["with its state in its coordinator", { "execution.checkpointing.storage": "jobmanager" }, {}],
   ] as const) {
     test(
