@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { exitCodes, Problem, reasonOf } from "./problem.ts";
+import { dataOf } from "./server-events.ts";
 
 // ---- Answers, as far as they are read here
 
@@ -327,6 +328,27 @@ export class Api {
       case "unavailable":
         throw this.unavailable(outcome);
     }
+  }
+
+  /** What a stream of server-sent events says, until it ends or `within` milliseconds have passed. */
+  async *events(path: readonly string[], within: number): AsyncGenerator<string> {
+    const { token, signal } = this.#options;
+    const response = await fetch(this.#urlOf(path, {}), {
+      headers: {
+        Accept: "text/event-stream",
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      },
+      redirect: "manual",
+      signal: AbortSignal.any([signal, AbortSignal.timeout(within)]),
+    });
+    if (response.body === null) return;
+    if (!response.ok) return response.body.cancel();
+    yield* dataOf(response.body.pipeThrough(new TextDecoderStream()));
+  }
+
+  /** @throws the reason of the signal, once there is one */
+  throwIfInterrupted(): void {
+    this.#options.signal.throwIfAborted();
   }
 
   unavailable({ reason, status }: Extract<Outcome<unknown>, { kind: "unavailable" }>): Problem {

@@ -6,7 +6,6 @@ import { randomUUID } from "node:crypto";
 import { InvalidArgumentError } from "commander";
 
 import type { Api, OperationStatus } from "./api.ts";
-import { durationText } from "./output.ts";
 import { exitCodes, Problem } from "./problem.ts";
 
 /** Milliseconds between two looks at what is waited for. */
@@ -41,15 +40,16 @@ export async function outcomeOf<T extends NonNullable<OperationStatus["operation
   api: Api,
   { what, path, within }: Waiting,
 ): Promise<T> {
-  for (const deadline = Date.now() + within; Date.now() < deadline; await api.pause(lookEvery)) {
+  for (const deadline = Date.now() + within; ; await api.pause(lookEvery)) {
     const { operation } = await api.operation<T>(path);
     const cause = operation?.["failure-cause"] ?? operation?.failureCause;
     if (cause !== undefined) throw new Problem(`${what} failed: ${cause["stack-trace"]}`);
     if (operation !== null) return operation;
+    if (Date.now() < deadline) continue;
+    throw new Problem(
+      `${what} is not complete within --wait-timeout; GET /${path.join("/")} tells when it is.`,
+    );
   }
-  throw new Problem(
-    `${what} is not complete after ${durationText(within)}; GET /${path.join("/")} tells when it is.`,
-  );
 }
 
 export function triggerFrom(text: string): string {

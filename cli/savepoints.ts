@@ -2,6 +2,7 @@
 
 import type { Api } from "./api.ts";
 import { outcomeOf, triggered } from "./operations.ts";
+import { showProgress } from "./savepoint-progress.ts";
 
 export interface SavepointOptions {
   readonly directory?: string;
@@ -30,13 +31,22 @@ export async function locationOf(
     job,
     trigger,
     within,
-  }: { readonly job: string; readonly trigger: string; readonly within: number },
+    isShown,
+  }: {
+    readonly job: string;
+    readonly trigger: string;
+    readonly within: number;
+    /** People are told how far it is. */
+    readonly isShown: boolean;
+  },
 ): Promise<string> {
   const path = ["jobs", job, "savepoints", trigger];
+  const begun = Date.now();
+  if (isShown) await showProgress(api, path, within);
   const { location } = await outcomeOf<{ readonly location: string }>(api, {
     what: "The savepoint",
     path,
-    within,
+    within: begun + within - Date.now(),
   });
   return location;
 }

@@ -30,6 +30,7 @@ import type {
   RescaleAnswer,
   RescaleRequest,
   SavepointAnswer,
+  SavepointProgress,
   SavepointRequest,
   SavepointStatus,
   SubmitOutcome,
@@ -186,6 +187,10 @@ export function coordinatorClass(programs: Programs) {
 
     async savepointStatus(trigger: string): Promise<SavepointStatus | undefined> {
       return this.#job?.savepointStatus(trigger);
+    }
+
+    async savepointProgress(trigger: string): Promise<SavepointProgress | undefined> {
+      return this.#job?.savepointProgress(trigger);
     }
 
     async checkpoint(request: CheckpointRequest): Promise<CheckpointAnswer> {

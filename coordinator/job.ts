@@ -29,6 +29,7 @@ import type {
   RescaleAnswer,
   RescaleRequest,
   SavepointAnswer,
+  SavepointProgress,
   SavepointRequest,
   SavepointStatus,
 } from "../format/job-status.ts";
@@ -304,6 +305,10 @@ export class Job {
 
   savepointStatus(trigger: string): SavepointStatus | undefined {
     return this.#savepoints.status(trigger);
+  }
+
+  savepointProgress(trigger: string): SavepointProgress | undefined {
+    return this.#savepoints.progress(trigger);
   }
 
   /** Wakes what rests where the latest checkpoint will not do. */

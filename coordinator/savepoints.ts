@@ -14,7 +14,12 @@
 //       does nothing but commit. Then the job ends.
 
 import type { Millis } from "../format/ids.ts";
-import type { SavepointAnswer, SavepointRequest, SavepointStatus } from "../format/job-status.ts";
+import type {
+  SavepointAnswer,
+  SavepointProgress,
+  SavepointRequest,
+  SavepointStatus,
+} from "../format/job-status.ts";
 import { savepointFolder, savepointManifestPath } from "../format/paths.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { isEnding, isTerminal, type JobRecord, type SavepointRecord } from "./job-record.ts";
@@ -86,6 +91,21 @@ export class Savepoints {
     if (progress === undefined) return undefined;
     if (progress.kind === "completed" || progress.kind === "failed") return progress;
     return { kind: "inProgress" };
+  }
+
+  progress(trigger: string): SavepointProgress | undefined {
+    const progress = this.#all.find((each) => each.trigger === trigger)?.progress;
+    if (progress?.kind !== "taking") return progress;
+    const { checkpoint } = progress;
+    const { checkpoints, tasks } = this.#state;
+    const acks = checkpoints.history.find(({ id }) => id === checkpoint)?.acks ?? [];
+    return {
+      kind: "taking",
+      checkpoint,
+      acknowledged: acks.length,
+      total: tasks.all.length,
+      bytes: acks.reduce((total, { metrics }) => total + metrics.bytes, 0),
+    };
   }
 
   /** What the job needs the savepoint with that manifest for; undefined where it does not. */

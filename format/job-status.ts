@@ -134,6 +134,19 @@ export type SavepointStatus =
   | { readonly kind: "completed"; readonly path: string }
   | { readonly kind: "failed"; readonly message: string };
 
+/** The same, and how far it is. */
+export type SavepointProgress =
+  | Exclude<SavepointStatus, { kind: "inProgress" }>
+  | { readonly kind: "waiting" }
+  | {
+      readonly kind: "taking";
+      readonly checkpoint: CheckpointId;
+      /** Subtasks that have acknowledged it, of how many, and the bytes of what they wrote. */
+      readonly acknowledged: number;
+      readonly total: number;
+      readonly bytes: number;
+    };
+
 /**
  * Flink's types of a checkpoint that is asked for. `CONFIGURED`: as periodic ones are. `FULL`: it refers
  * to no file of an earlier one.
@@ -300,6 +313,7 @@ export interface CoordinatorJobApi {
   savepoint(request: SavepointRequest): Promise<SavepointAnswer>;
   /** Absent for a trigger id that is not known, or no longer. */
   savepointStatus(trigger: string): Promise<SavepointStatus | undefined>;
+  savepointProgress(trigger: string): Promise<SavepointProgress | undefined>;
   /** Repeating it under its trigger id changes nothing. */
   checkpoint(request: CheckpointRequest): Promise<CheckpointAnswer>;
   /** Absent for a trigger id that is not known, or no longer. */

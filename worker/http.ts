@@ -26,6 +26,7 @@ import { jarRoutes } from "./routes/jars.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { manualCheckpointRoutes } from "./routes/manual-checkpoints.ts";
 import { rescalingRoutes } from "./routes/rescaling.ts";
+import { savepointEventRoutes } from "./routes/savepoint-events.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
 import { snapshotRoutes } from "./routes/snapshots.ts";
 import { stateRoutes } from "./routes/state.ts";
@@ -75,6 +76,7 @@ export function httpApp(catalog: Catalog): Routes {
     checkpointRoutes(),
     manualCheckpointRoutes(),
     savepointRoutes(),
+    savepointEventRoutes(),
     disposalRoutes(),
     forkRoutes(catalog),
     snapshotRoutes(),

@@ -27,8 +27,8 @@ export const savepointCommand = (interrupted: AbortSignal): Command =>
       const { api, isJson } = sessionOf(command, interrupted);
       const job = await findJob(api, text);
       const trigger = await requested(api, job, options, "savepoint");
-      const location =
-        options.wait && (await locationOf(api, { job, trigger, within: options.waitTimeout }));
+      const waiting = { job, trigger, within: options.waitTimeout, isShown: !isJson };
+      const location = options.wait && (await locationOf(api, waiting));
       if (isJson) {
         printJson({
           jobid: job,

@@ -33,7 +33,7 @@ Examples:
       const { waitTimeout: within } = options;
       const id = await findJob(api, text);
       const trigger = await requested(api, id, options, "stop");
-      const location = await locationOf(api, { job: id, trigger, within });
+      const location = await locationOf(api, { job: id, trigger, within, isShown: !isJson });
       const job = await waitForJob(api, id, { isOver: hasEnded, within });
       if (job?.state !== "FINISHED") {
         const state = job?.state ?? `not FINISHED after ${durationText(within)}`;

@@ -4,7 +4,32 @@ import { expect, test } from "vitest";
 
 import type { JobOverview } from "../../cli/api.ts";
 import { jobByPrefix } from "../../cli/jobs.ts";
+import { textOf } from "../../cli/savepoint-progress.ts";
+import { dataOf } from "../../cli/server-events.ts";
 import { bytesText, durationText, printable, tableOf } from "../../cli/output.ts";
+
+test("the data of server-sent events, however they are cut", async () => {
+  const text =
+    ': hello\n\nevent: a\ndata: {"n":1}\nid: 0\n\n: still\n\ndata: 2\ndata: 3\n\ndata: cut';
+  for (const size of [1, 7, text.length]) {
+    const chunks = async function* () {
+      for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size);
+    };
+    expect(await Array.fromAsync(dataOf(chunks()))).toEqual(['{"n":1}', "2\n3"]);
+  }
+});
+
+test("how far a savepoint is", () => {
+  expect([
+    textOf({ status: "WAITING" }),
+    textOf({ status: "IN_PROGRESS", acknowledged: 3, total: 8, bytes: 1_200_000 }),
+    textOf({ status: "COMPLETED" }),
+  ]).toEqual([
+    "The savepoint waits for its turn.",
+    "Savepoint: 3 of 8 subtasks, 1.2 MB",
+    undefined,
+  ]);
+});
 
 test("columns are as wide as their widest cell, and text cannot steer the terminal", () => {
   const columns = [{ title: "KEY" }, { title: "N", align: "right" }] as const;

@@ -167,6 +167,7 @@ const who: Readonly<Record<string, readonly string[] | "everyone">> = {
   "GET /jobs/:jobid/savepoints/:triggerid": ["admin", "read"],
   "POST /jobs/:jobid/checkpoints": ["admin"],
   "GET /jobs/:jobid/checkpoints/:triggerid": ["admin", "read"],
+  "GET /jobs/:jobid/savepoints/:triggerid/events": ["admin", "read"],
   "POST /jobs/:jobid/stop": ["admin"],
   "POST /jobs/:jobid/fork": ["admin"],
   "POST /savepoint-disposal": ["admin"],

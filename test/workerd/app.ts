@@ -6,6 +6,7 @@ import { type CoordinatorEnv } from "../../coordinator/coordinator.ts";
 import type { DispatcherEnv } from "../../coordinator/dispatcher.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
 import { type Attempt, type JobId, objectName, type TaskId } from "../../format/ids.ts";
+import type { SavepointProgress } from "../../format/job-status.ts";
 import type {
   AppendOutcome,
   AttemptOutcome,
@@ -42,6 +43,11 @@ export class Coordinator extends app.Coordinator {
     seen.acks.push(ack);
     const forward = (): Promise<void> => super.acknowledge(ack);
     return faults.onAcknowledge === undefined ? forward() : faults.onAcknowledge(ack, forward);
+  }
+
+  override async savepointProgress(trigger: string): Promise<SavepointProgress | undefined> {
+    seen.progressReads++;
+    return super.savepointProgress(trigger);
   }
 
   override async decline(decline: CheckpointDecline): Promise<void> {

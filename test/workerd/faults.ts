@@ -92,6 +92,8 @@ export const seen = {
   puts: [] as string[],
   /** Paths that were read. */
   gets: [] as string[],
+  /** How often anybody asked how far a savepoint is. */
+  progressReads: 0,
 };
 
 /** The timeouts of the subtasks under test. */

@@ -99,6 +99,7 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
 
   ["POST /jobs/:jobid/savepoints", "admin"],
   ["GET /jobs/:jobid/savepoints/:triggerid", "read"],
+  ["GET /jobs/:jobid/savepoints/:triggerid/events", "read"],
   ["POST /jobs/:jobid/stop", "admin"],
   ["POST /jobs/:jobid/fork", "admin"],
   ["POST /savepoint-disposal", "admin"],

@@ -47,7 +47,17 @@ export function serve<const E extends Endpoint>(
   endpoint: E,
   answer: (request: Request<E>) => Told<E["answer"]> | Promise<Told<E["answer"]>>,
 ): void {
-  const { params, query, status = 200 } = endpoint;
+  const { status = 200 } = endpoint;
+  respond(routes, endpoint, async (request) => request.c.json(await answer(request), status));
+}
+
+/** Adds a route that writes its answer itself, behind the check of its path and query. */
+export function respond<const E extends Endpoint>(
+  routes: Hono<{ Bindings: Env }>,
+  endpoint: E,
+  answer: (request: Request<E>) => Response | Promise<Response>,
+): void {
+  const { params, query } = endpoint;
   add(routes, endpoint, async (c) => {
     const request = {
       params: checked("path", params, c.req.param()),
@@ -55,7 +65,7 @@ export function serve<const E extends Endpoint>(
       env: c.env,
       c,
     };
-    return c.json(await answer(request as Request<E>), status);
+    return answer(request as Request<E>);
   });
 }
 

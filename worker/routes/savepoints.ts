@@ -136,7 +136,7 @@ function directoryOf(field: string, text = ""): string {
 }
 
 /** Flink's `AsynchronousOperationResult` of a `SavepointInfo`. */
-function operationResult(status: SavepointStatus): z.input<typeof resultAnswer> {
+export function operationResult(status: SavepointStatus): z.input<typeof resultAnswer> {
   switch (status.kind) {
     case "inProgress":
       return inProgress;
