@@ -3,8 +3,9 @@
 
 import { GraphError } from "./errors.ts";
 
-const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
-const nameRule = "1 to 64 letters, digits, underscores, dots and hyphens";
+// A URL or a path with "." or ".." in it is another one.
+const namePattern = /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/;
+const nameRule = '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
 
 /** The name as it is, or a `GraphError` where it may not be one. */
 export function checkedName(of: "job" | "topic" | "table", name: unknown): string {

@@ -262,7 +262,13 @@ const aggregating = (aggregates: unknown) =>
     untyped(stream.keyBy((row) => row.key)).aggregate?.(aggregates, { uid: "a" }),
   );
 
-const name = "1 to 64 letters, digits, underscores, dots and hyphens";
+const name = '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
+
+test.each([".", "..", "", "a/b"])("nothing may have the name %j", (given) => {
+  expect(() => topic(given)).toThrow(name);
+  expect(() => table(given)).toThrow(name);
+  expect(() => defineJob(given, (env) => env.from(input, { uid: "in" }))).toThrow(name);
+});
 
 const refusals: readonly {
   readonly when: string;
