@@ -152,7 +152,7 @@ describe("a fork", () => {
     await fork.completes(1);
     await job.cancel();
     const again = await post(`/jobs/${job.id}/fork`, { jobId: fork.id });
-    expect(await json(again)).toEqual({ jobid: fork.id });
+    expect(await json(again)).toMatchObject({ jobid: fork.id });
     const other = await post(`/jobs/${job.id}/fork`);
     expect(other.status).toBe(409);
     expect(await other.text()).toMatch(/is CANCELED and has left no checkpoint/);

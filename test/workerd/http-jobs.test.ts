@@ -58,8 +58,8 @@ describe("jobs", () => {
     const job = jobIdOf("a1");
     const body = flights.map((flight) => JSON.stringify(flight)).join("\n");
     await call("/topics/flights/records", { method: "POST", body });
-    expect(await json(await run({ jobId: job }))).toEqual({ jobid: job });
-    expect(await json(await run({ jobId: job }))).toEqual({ jobid: job });
+    expect(await json(await run({ jobId: job }))).toEqual({ jobid: job, applicationId: job });
+    expect(await json(await run({ jobId: job }))).toEqual({ jobid: job, applicationId: job });
     await vi.waitUntil(async () => (await stateOf(job)) === "RUNNING", 10_000);
 
     const { jobs } = (await json(await call("/jobs"))) as { jobs: { id: string }[] };

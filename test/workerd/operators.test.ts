@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { decodeRows } from "../../format/batch.ts";
+import { causeOf } from "../../worker/flink/serialized-throwable.ts";
 import { call, json, killSubtask, run, subtaskOf, until } from "./harness.ts";
 import { type Extremes, exoticOf, type Position } from "./programs.ts";
 
@@ -123,6 +124,12 @@ describe("every operator", () => {
       attempt: 3,
       name: "UserCodeError",
       message: expect.stringMatching(/"fury" \(map\) .*I am furious/) as string,
+    });
+    expect(await json(await call(`/jobs/${job.id}/execution-result`))).toMatchObject({
+      "job-execution-result": {
+        "application-status": "FAILED",
+        "failure-cause": causeOf(failures[0]!.name, failures[0]!.message),
+      },
     });
     expect((await call(`/jobs/${job.id}`, { method: "PATCH" })).status).toBe(409);
   });

@@ -300,6 +300,13 @@ const jobConfig = named(
 );
 export type JobConfigInfo = z.infer<typeof jobConfig>;
 
+/** Flink's `SerializedThrowable`. */
+export const failureCause = z.object({
+  class: z.string(),
+  "stack-trace": z.string(),
+  "serialized-throwable": z.string(),
+});
+
 const executionResult = named(
   "JobExecutionResultResponseBody",
   z.object({
@@ -314,6 +321,7 @@ const executionResult = named(
         "net-runtime": int,
         "start-time": int,
         "end-time": int,
+        "failure-cause": failureCause.optional(),
       })
       .optional(),
   }),
@@ -806,7 +814,7 @@ export const answers = {
       ),
     }),
   ),
-  run: named("JarRunResponseBody", z.object({ jobid: hex32 })),
+  run: named("JarRunResponseBody", z.object({ jobid: hex32, applicationId: hex32 })),
   jobs: named(
     "JobIdsWithStatusOverview",
     z.object({ jobs: z.array(z.object({ id: hex32, status: jobStatus })) }),

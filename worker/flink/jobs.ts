@@ -3,11 +3,12 @@
 
 import type { RestartConfig } from "../../format/config.ts";
 import type { JobDetails } from "../../format/job-status.ts";
-import type { JobPhase, JobSummary } from "../../format/messages.ts";
+import type { JobPhase } from "../../format/messages.ts";
 import { flinkConfigurationOf } from "../../stream/config.ts";
 import { shownParameters } from "../../stream/parameters.ts";
 import type { ExecutionResult, JobConfigInfo } from "../contract/flink-schemas.ts";
 import { durationOf } from "../flink-json.ts";
+import { causeOf } from "./serialized-throwable.ts";
 
 /** `GET /jobs/:jobid/config`. What Flink shows of user code's own settings, is here all there are. */
 export const jobConfigInfo = ({ summary, config }: JobDetails): JobConfigInfo => ({
@@ -48,11 +49,11 @@ const outcomes: Partial<
   Record<JobPhase, NonNullable<ExecutionResult["job-execution-result"]>["application-status"]>
 > = { FINISHED: "SUCCEEDED", FAILED: "FAILED", CANCELED: "CANCELED" };
 
-/**
- * `GET /jobs/:jobid/execution-result`. Without `failure-cause`, of which Flink's clients read only a
- * serialised Java object; why a job failed is among its exceptions.
- */
-export function executionResult(summary: JobSummary): ExecutionResult {
+/** `GET /jobs/:jobid/execution-result`. */
+export function executionResult({
+  summary,
+  failures: [failure],
+}: Pick<JobDetails, "summary" | "failures">): ExecutionResult {
   const { job, program, phase, startTime, endTime } = summary;
   const outcome = outcomes[phase];
   if (outcome === undefined) return { status: { id: "IN_PROGRESS" } };
@@ -67,6 +68,8 @@ export function executionResult(summary: JobSummary): ExecutionResult {
       "net-runtime": durationOf(startTime, endTime, endTime),
       "start-time": startTime,
       "end-time": endTime,
+      ...(outcome === "FAILED" &&
+        failure !== undefined && { "failure-cause": causeOf(failure.name, failure.message) }),
     },
   };
 }

@@ -8,14 +8,13 @@ import * as z from "zod";
 import type { DisposalStatus } from "../../format/job-status.ts";
 import { disposableFolder } from "../../format/paths.ts";
 import { serve } from "../contract/endpoint.ts";
-import { params } from "../contract/flink-schemas.ts";
+import { failureCause, params } from "../contract/flink-schemas.ts";
 import { named } from "../contract/named.ts";
 import { dispatcher, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { causeOf } from "../flink/serialized-throwable.ts";
 import {
-  causeOf,
   ended,
-  failureCause,
   inProgress,
   newTrigger,
   parsed,

@@ -45,7 +45,7 @@ export function forkRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
     const origin = { job: summary.job, claims: false, allowNonRestoredState };
     const asked = { ...request, programArgs };
     await started(env, catalog, { job, graph, base, request: asked, origin });
-    return { jobid: job };
+    return { jobid: job, applicationId: job };
   });
   return routes;
 }

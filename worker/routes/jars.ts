@@ -80,7 +80,7 @@ export function jarRoutes(catalog: Catalog): Hono<{ Bindings: Env }> {
   serve(routes, run, async ({ c, params: { id } }) => {
     const start = await requestOf(c, id);
     await started(c.env, catalog, start);
-    return { jobid: start.job };
+    return { jobid: start.job, applicationId: start.job };
   });
 
   return routes;

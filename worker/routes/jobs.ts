@@ -137,7 +137,7 @@ export function jobRoutes(): Hono<{ Bindings: Env }> {
       params: params.job,
       answer: answers.executionResult,
     },
-    async ({ env, params: { jobid } }) => executionResult(await summaryOf(env, jobid)),
+    async ({ env, params: { jobid } }) => executionResult(await detailsOf(env, jobid)),
   );
 
   serve(

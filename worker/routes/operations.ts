@@ -21,12 +21,6 @@ export const triggerId = optional(
 );
 export const triggerResponse = named("TriggerResponse", z.object({ "request-id": z.string() }));
 
-export const failureCause = z.object({
-  class: z.string(),
-  "stack-trace": z.string(),
-  "serialized-throwable": z.string(),
-});
-
 /** Flink's `AsynchronousOperationResult` of such an operation. */
 export const resultOf = <T extends z.ZodType>(operation: T) =>
   z.object({
@@ -56,10 +50,3 @@ export async function parsed<T extends z.ZodType>(
 }
 
 export const newTrigger = (): string => crypto.randomUUID().replaceAll("-", "");
-
-/** Flink sends a serialised Java exception beside what people read; there is none here. */
-export const causeOf = (name: string, message: string) => ({
-  class: name,
-  "stack-trace": message,
-  "serialized-throwable": "",
-});

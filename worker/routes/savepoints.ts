@@ -7,15 +7,14 @@ import * as z from "zod";
 import type { SavepointRequest, SavepointStatus } from "../../format/job-status.ts";
 import { folderOf, savepointDirectory } from "../../format/paths.ts";
 import { serve } from "../contract/endpoint.ts";
-import { params } from "../contract/flink-schemas.ts";
+import { failureCause, params } from "../contract/flink-schemas.ts";
 import { named } from "../contract/named.ts";
 import { coordinator, type Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { causeOf } from "../flink/serialized-throwable.ts";
 import { detailsOf } from "./jobs.ts";
 import {
-  causeOf,
   ended,
-  failureCause,
   inProgress,
   newTrigger,
   optional,
