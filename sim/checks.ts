@@ -8,7 +8,7 @@
 //       retained any more. No key is ever written twice.
 //   X5. Ids of checkpoints and attempts, as recorded durably, only grow.
 
-import type { JobRecord } from "../coordinator/job-record.ts";
+import { isTerminal, type JobRecord } from "../coordinator/job-record.ts";
 import {
   type Attempt,
   type CheckpointId,
@@ -16,9 +16,10 @@ import {
   parseTaskKey,
   type TaskKey,
 } from "../format/ids.ts";
+import type { HoldKey } from "../format/holds.ts";
 import { keyGroupOf } from "../format/key-groups.ts";
 import { decodeManifest } from "../format/manifest.ts";
-import type { CheckpointAck } from "../format/messages.ts";
+import type { CheckpointAck, JobSubmission } from "../format/messages.ts";
 import { checkpointOfPath, jobPrefix } from "../format/paths.ts";
 import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
 import { type Cut, Cuts, ownerOf } from "./cut.ts";
@@ -30,6 +31,12 @@ import { type Item, type TableShape, tableName, tableUid } from "./topology.ts";
 import { difference, type StateView, type View, viewOf } from "./views.ts";
 import { must, Violation } from "./violation.ts";
 
+/** What a job began with. */
+export interface Begin {
+  readonly cut: Cut;
+  readonly restore: NonNullable<JobSubmission["restore"]>;
+}
+
 export class Checks implements Observer {
   readonly #job: JobId;
   readonly #lineage: Lineage;
@@ -37,8 +44,7 @@ export class Checks implements Observer {
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #atLeast: boolean;
   readonly #isInline: boolean;
-  /** What the job began with. */
-  readonly #begin: Cut | undefined;
+  readonly #begin: Begin | undefined;
   readonly #cuts: Cuts;
   readonly savepoints: SavepointChecks;
   readonly #complete = new Set<CheckpointId>();
@@ -53,7 +59,7 @@ export class Checks implements Observer {
 
   constructor(of: {
     readonly lineage: Lineage;
-    readonly begin?: Cut | undefined;
+    readonly begin?: Begin | undefined;
     readonly seen: Seen;
     readonly checkpointing: {
       readonly mode: "EXACTLY_ONCE" | "AT_LEAST_ONCE";
@@ -115,6 +121,8 @@ export class Checks implements Observer {
     if (!isSavepoints && !path.startsWith(jobPrefix(this.#job))) return;
     must(!this.#written.has(path), () => `X4: ${path} is written a second time`);
     this.#written.add(path);
+    // A copy for another job, of one that is known.
+    if (path.includes("/shared-")) return;
     if (path.endsWith("_metadata")) this.#cuts.add(path, decodeManifest(bytes, path));
     else if (this.#isInline && !isSavepoints) {
       throw new Violation(`X4: ${path} is written, and all is to be in manifests`);
@@ -123,10 +131,40 @@ export class Checks implements Observer {
 
   deleted(path: string): void {
     for (const { id } of this.#record?.checkpoints.retained ?? []) {
-      const needed = this.#cuts.get(id)?.files.has(path) === true;
+      const needed = this.cut(id)?.files.has(path) === true;
       must(!needed, () => `X4: ${path} is deleted, and retained checkpoint ${id} needs it`);
     }
+    const isBegun = this.#needsBegin && this.#begin?.cut.files.has(path) === true;
+    must(!isBegun, () => `X4: ${path} is deleted, and job ${this.#job} begins with it`);
     this.savepoints.deleted(path);
+  }
+
+  /** It has no checkpoint of its own to go back to, and was promised what it began with. */
+  get #needsBegin(): boolean {
+    const { restore } = this.#begin ?? {};
+    const { phase, checkpoints } = this.#record ?? {};
+    if (restore?.hold === undefined && restore?.claimed === undefined) return false;
+    return phase !== undefined && !isTerminal(phase) && checkpoints?.retained.length === 0;
+  }
+
+  /** Whether what it began with is held for it under that key, and may still be gone back to. */
+  needsHold({ owner, nth }: HoldKey): boolean {
+    const { cut, restore } = this.#begin ?? {};
+    if (restore?.hold?.owner !== owner || restore.hold.nth !== nth) return false;
+    const { checkpoints, holds = [] } = this.#record ?? {};
+    const ids = [...(checkpoints?.retained ?? []), ...holds.map(({ checkpoint }) => checkpoint)];
+    return this.#needsBegin || ids.some(({ id }) => id === cut?.checkpoint);
+  }
+
+  /** Whether the job may still restore that file. */
+  needs(path: string): boolean {
+    const { checkpoints, holds = [] } = this.#record ?? {};
+    const ids = [...(checkpoints?.retained ?? []), ...holds.map(({ checkpoint }) => checkpoint)];
+    return (
+      (this.#needsBegin && this.#begin?.cut.files.has(path) === true) ||
+      holds.some((hold) => hold.path === path) ||
+      ids.some(({ id }) => this.cut(id)?.files.has(path) === true)
+    );
   }
 
   /** A reader found nothing under a name that the running attempt's checkpoint holds. */
@@ -162,7 +200,7 @@ export class Checks implements Observer {
     const latest = before?.checkpoints.retained[0]?.id ?? 0;
     if (checkpoints.retained.length > 0 && checkpoints.retained[0]!.id < latest) this.#fallbacks++;
     for (const { id } of checkpoints.retained) {
-      if (this.#complete.has(id)) continue;
+      if (this.#complete.has(id) || id === this.#begin?.cut.checkpoint) continue;
       this.#complete.add(id);
       const cut = this.#cuts.get(id);
       if (cut === undefined) {
@@ -203,14 +241,14 @@ export class Checks implements Observer {
       must(last === 0, () => `X3: ${name} shows nothing after checkpoint ${last}`);
       return;
     }
-    const isBegin = checkpoint === this.#begin?.checkpoint;
+    const isBegin = checkpoint === this.#begin?.cut.checkpoint;
     const isComplete = isBegin || this.#complete.has(checkpoint);
     must(isComplete, () => `X3: ${name} shows checkpoint ${checkpoint}`);
     const isOlder = checkpoint < last && this.#fallbacks === 0;
     must(!isOlder, () => `X3: ${name} shows checkpoint ${checkpoint} after ${last}`);
     this.#shown.set(place, checkpoint);
     const expected = isBegin
-      ? this.#dealt(this.#begin, table, reader)
+      ? this.#dealt(this.#begin!.cut, table, reader)
       : (this.#cuts.get(checkpoint)!.tables.get(place) ?? new Map<string, View>());
     const wrong = difference(rows, expected, false);
     must(wrong === undefined, () => `X3: ${name} as of checkpoint ${checkpoint}: ${wrong}`);
@@ -241,9 +279,10 @@ export class Checks implements Observer {
     return view;
   }
 
-  /** That of a checkpoint or savepoint of this job whose files were all there. */
+  /** That of a checkpoint or savepoint of this job whose files were all there, or of what it began with. */
   cut(checkpoint: CheckpointId): Cut | undefined {
-    return this.#cuts.get(checkpoint);
+    const { cut } = this.#begin ?? {};
+    return cut?.checkpoint === checkpoint ? cut : this.#cuts.get(checkpoint);
   }
 
   /** Files of this job that neither a retained checkpoint nor a savepoint reaches. */

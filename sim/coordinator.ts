@@ -5,11 +5,17 @@
 //       messages back until then.
 //   D3. The alarm is set again before its work begins.
 
-import { type Attempt, type Millis, millis, type TaskId } from "../format/ids.ts";
-import type { CheckpointRecord, SavepointAnswer, SavepointRequest } from "../format/job-status.ts";
+import type { HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
+import { type Attempt, type JobId, type Millis, millis, type TaskId } from "../format/ids.ts";
+import type {
+  CheckpointRecord,
+  SavepointAnswer,
+  SavepointRequest,
+  SubmitOutcome,
+} from "../format/job-status.ts";
 import { heartbeatInterval } from "../format/limits.ts";
 import { FormatError } from "../format/format-error.ts";
-import { decodeManifest, type Manifest } from "../format/manifest.ts";
+import { decodeManifest, encodeManifest, type Manifest } from "../format/manifest.ts";
 import type {
   AttemptOutcome,
   DeployOutcome,
@@ -100,11 +106,17 @@ export class CoordinatorInstance extends Instance<State> {
     return this.#stored?.record.restingSince !== undefined;
   }
 
-  submit(submission: JobSubmission): void {
-    if (this.#job !== undefined) return;
+  submit(submission: JobSubmission): SubmitOutcome {
+    if (this.#job !== undefined) return { kind: "known" };
+    const { hold, path } = submission.restore ?? {};
+    const { platform, id } = this.#deployment;
+    if (hold !== undefined && platform.hasRenounced(id, hold)) {
+      return { kind: "refused", reason: `${path} is not held for it any more.` };
+    }
     const { job, effects } = Job.submitted(submission, this.#now());
     this.#job = job;
     this.#perform(effects);
+    return { kind: "submitted" };
   }
 
   cancel(): void {
@@ -117,6 +129,40 @@ export class CoordinatorInstance extends Instance<State> {
     const { answer, effects } = job.savepoint(request, this.#now());
     this.#perform(effects);
     return answer;
+  }
+
+  /** Where manifests are in here, the held one is put into the bucket before it is answered. */
+  hold(request: HoldRequest, reply: (answer: HoldAnswer) => void): void {
+    const job = this.#job;
+    if (job === undefined) {
+      return reply({ kind: "refused", reason: "The job is not submitted yet." });
+    }
+    const { answer, effects } = job.hold(request, this.#now());
+    this.#perform(effects);
+    const copy = answer.kind === "held" ? job.copyFor(answer.hold.nth) : undefined;
+    if (answer.kind !== "held" || copy === undefined) return reply(answer);
+    const { from, to } = copy;
+    const failed = (reason: string): void => {
+      this.handle((current, now) => current.withdrawn(answer.hold.nth, now));
+      reply({ kind: "unavailable", reason });
+    };
+    this.#storeOf(from).get(this, from, {
+      done: (bytes) => {
+        if (bytes === undefined) return failed(`${from} is not there`);
+        const copied = encodeManifest(decodeManifest(bytes, from), to);
+        this.#publish(this.#deployment.bucket, to, copied, (outcome) =>
+          outcome.kind === "created" ? reply(answer) : failed(outcome.message),
+        );
+      },
+      failed: () => failed("R2 error"),
+    });
+  }
+
+  needs(hold: HoldKey): boolean {
+    if (this.#job !== undefined) return this.#job.needs(hold);
+    const { platform, id } = this.#deployment;
+    platform.renounce(id, hold);
+    return false;
   }
 
   alarm(): void {
@@ -197,7 +243,7 @@ export class CoordinatorInstance extends Instance<State> {
       case "publish": {
         const { attempt, candidate, bytes } = effect;
         return this.send(() =>
-          this.#publish(candidate.path, bytes, (outcome) =>
+          this.#publish(this.#storeOf(candidate.path), candidate.path, bytes, (outcome) =>
             this.handle((job, now) => job.published(attempt, candidate, outcome, now)),
           ),
         );
@@ -273,6 +319,13 @@ export class CoordinatorInstance extends Instance<State> {
           }),
         );
       }
+      case "discard":
+        return this.send(() =>
+          this.#delete(this.#deployment.bucket, effect.paths, {
+            done: () => this.handle((job, now) => job.letGone(now)),
+            failed: () => {},
+          }),
+        );
       case "sweep": {
         const { job } = this.#stored!.record;
         const reachable = new Set(effect.reachable);
@@ -287,10 +340,29 @@ export class CoordinatorInstance extends Instance<State> {
           }),
         );
       }
-      case "askHolder":
-      case "letGo":
-      case "discard":
-        throw new Error(`There is one job in a world, and it does ${effect.kind}.`);
+      case "askHolder": {
+        const { by, hold } = effect;
+        return this.#peer(by, {
+          work: (peer) => peer.needs(hold),
+          absent: () => {
+            this.#deployment.platform.renounce(by, hold);
+            return false;
+          },
+          answered: (isNeeded) =>
+            this.handle((job, now) => job.holderAnswered(hold.nth, isNeeded, now)),
+        });
+      }
+      case "letGo": {
+        const { owner, nth } = effect.hold;
+        return this.#peer(owner, {
+          work: (peer) => {
+            peer.handle((job, now) => job.released(nth, now));
+            return true;
+          },
+          absent: () => true,
+          answered: () => this.handle((job, now) => job.letGone(now)),
+        });
+      }
       case "announce": {
         const { clock, faults } = this.host.scene;
         const { lastModification } = effect.summary;
@@ -307,8 +379,12 @@ export class CoordinatorInstance extends Instance<State> {
   }
 
   /** As `coordinator/manifest-store.ts` does it: what was answered is made unambiguous. */
-  #publish(path: string, bytes: Uint8Array, tell: (outcome: Published) => void): void {
-    const store = this.#storeOf(path);
+  #publish(
+    store: ManifestStore,
+    path: string,
+    bytes: Uint8Array,
+    tell: (outcome: Published) => void,
+  ): void {
     const look = (): void =>
       store.get(this, path, {
         done: (found) => {
@@ -376,6 +452,32 @@ export class CoordinatorInstance extends Instance<State> {
         (outcome) => this.handle((job, now) => on.answered(job, task, outcome, now)),
       );
     }
+  }
+
+  /** Calls another job's coordinator; where it does not answer, the core asks again. */
+  #peer<T>(
+    id: JobId,
+    on: {
+      readonly work: (peer: CoordinatorInstance) => T;
+      readonly absent: () => T;
+      readonly answered: (result: T) => void;
+    },
+  ): void {
+    const { scene } = this.host;
+    this.send(() => {
+      const peer = this.#deployment.platform.coordinatorOf(id);
+      if (peer === undefined) {
+        return scene.clock.later(scene.faults.latency(), () => on.answered(on.absent()));
+      }
+      call<unknown, Instance<unknown>, T>(
+        scene,
+        this,
+        peer,
+        "crashCoordinator",
+        (instance, reply) => reply(on.work(instance as CoordinatorInstance)),
+        { answered: on.answered, lost: () => {} },
+      );
+    });
   }
 
   #call<T>(

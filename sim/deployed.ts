@@ -2,7 +2,8 @@
 // it. What it is fed and what must hold is said elsewhere.
 
 import { planOf } from "../coordinator/plan.ts";
-import { jobIdFrom, type JobId, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import { type JobId, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
+import type { HoldAnswer, HoldRequest } from "../format/holds.ts";
 import type { SavepointAnswer, SavepointRequest } from "../format/job-status.ts";
 import type { JobSubmission } from "../format/messages.ts";
 import { type ExecutionPlan, tasksOf, vertexOf } from "../format/plan.ts";
@@ -44,11 +45,13 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   readonly coordinator: CoordinatorHost;
   readonly #subtasks = new Map<TaskKey, SubtaskHost>();
   #isSubmitted = false;
+  /** It never began. */
+  isRefused = false;
 
   constructor(platform: Platform, options: DeployedOptions<O>) {
     const { definition, rowCost, memoryBudget, restore, observe } = options;
     const { scene, topics, bucket, jobs } = platform;
-    this.id = jobIdFrom(new Uint8Array(16).fill(7 + jobs));
+    this.id = platform.nextId;
     this.platform = platform;
     this.definition = definition;
     this.plan = planOf(definition.graph);
@@ -68,7 +71,10 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
     const config = { ...asked, state };
     const submission = { job: this.id, plan: this.plan, config, ...(restore && { restore }) };
     this.#asClient((instance) => instance.submit(submission), {
-      done: () => (this.#isSubmitted = true),
+      done: ({ kind }) => {
+        if (kind === "refused") this.isRefused = true;
+        else this.#isSubmitted = true;
+      },
     });
     platform.add(this);
   }
@@ -93,6 +99,36 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   cancel(): void {
     this.platform.scene.log?.("client: cancels");
     this.#asClient((instance) => instance.cancel(), { onlyIf: () => this.#isSubmitted });
+  }
+
+  /** Has a checkpoint of it kept for another job. */
+  hold(request: HoldRequest, answered: (answer: HoldAnswer) => void): void {
+    const { scene } = this.platform;
+    call(
+      scene,
+      undefined,
+      this.coordinator,
+      "crashCoordinator",
+      (instance, reply: (answer: HoldAnswer) => void) => instance.hold(request, reply),
+      // What was placed and not heard of, nobody needs: its keeper finds that out by itself.
+      { answered, lost: (reason) => answered({ kind: "unavailable", reason }) },
+    );
+  }
+
+  /** Asks once; where that is lost, the keeper finds out by itself. */
+  withdraw(nth: number): void {
+    const done = (): void => {};
+    call(
+      this.platform.scene,
+      undefined,
+      this.coordinator,
+      "crashCoordinator",
+      (instance, reply) => {
+        instance.handle((job, now) => job.withdrawn(nth, now));
+        reply(true);
+      },
+      { answered: done, lost: done },
+    );
   }
 
   savepoint(request: SavepointRequest, answered: (answer: SavepointAnswer) => void): void {

@@ -1,11 +1,12 @@
 // What the parts of one simulated deployment know of each other, and what is seen of them from outside.
 
 import type { JobRecord } from "../coordinator/job-record.ts";
-import type { Attempt, TaskId } from "../format/ids.ts";
+import type { Attempt, JobId, TaskId } from "../format/ids.ts";
 import type { CheckpointAck } from "../format/messages.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import type { Bucket, BucketWatch } from "./bucket.ts";
 import type { CoordinatorHost } from "./coordinator.ts";
+import type { Platform } from "./platform.ts";
 import type { SubtaskHost } from "./subtask.ts";
 import type { Topics } from "./topics.ts";
 
@@ -20,6 +21,8 @@ export interface Observer extends BucketWatch {
 }
 
 export interface Deployment {
+  readonly id: JobId;
+  readonly platform: Platform;
   readonly definition: JobDefinition;
   /** Milliseconds for which a subtask does nothing else, per row, by an operator of its chain. */
   readonly rowCost: Readonly<Record<string, number>>;

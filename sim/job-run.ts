@@ -1,11 +1,11 @@
 // One job of a world, with what it is compared with: its readers, and what must come true of it.
 
-import { type TaskId, taskKey } from "../format/ids.ts";
-import type { JobPhase, JobSubmission } from "../format/messages.ts";
+import type { HoldKey } from "../format/holds.ts";
+import { type JobId, type TaskId, taskKey } from "../format/ids.ts";
+import type { JobPhase } from "../format/messages.ts";
 import type { RestartOptions } from "../stream/config.ts";
 import { isEnding, isTerminal } from "../coordinator/job-record.ts";
-import { Checks } from "./checks.ts";
-import type { Cut } from "./cut.ts";
+import { type Begin, Checks } from "./checks.ts";
 import { Deployed } from "./deployed.ts";
 import { type Letters, letterProblem } from "./letters.ts";
 import { type Lineage, type Offsets, topologyOf } from "./lineage.ts";
@@ -28,7 +28,13 @@ export interface JobRunOptions extends Omit<JobShape<WorldOptions>, "topology"> 
   readonly lineage: Lineage;
   readonly letters: Letters;
   /** What it begins with. */
-  readonly begin?: { readonly cut: Cut; readonly restore: JobSubmission["restore"] } | undefined;
+  readonly begin?: Begin | undefined;
+}
+
+/** What the jobs of a world need of one another. */
+export interface Others {
+  readonly need: (path: string) => boolean;
+  readonly needHold: (by: JobId, hold: HoldKey) => boolean;
 }
 
 export class JobRun {
@@ -65,8 +71,8 @@ export class JobRun {
       definition: definitionOf(topology, options, { stumble, lettersTo: letters.topic }),
       rowCost: world.rowCost,
       memoryBudget,
-      ...(begin?.restore && { restore: begin.restore }),
-      observe: (seen) => new Checks({ lineage, begin: begin?.cut, seen, checkpointing }),
+      ...(begin && { restore: begin.restore }),
+      observe: (seen) => new Checks({ lineage, begin, seen, checkpointing }),
     });
     this.checks = this.deployed.checks;
     this.#readers = topology.tables.flatMap((table) =>
@@ -83,7 +89,7 @@ export class JobRun {
   }
 
   get isOver(): boolean {
-    return this.phase !== undefined && isTerminal(this.phase);
+    return this.deployed.isRefused || (this.phase !== undefined && isTerminal(this.phase));
   }
 
   /** It is over, or will be. */
@@ -115,11 +121,12 @@ export class JobRun {
   }
 
   /** What is not as it must be of a job that goes on; nothing of one that has failed for good. */
-  missing(wanted: number): string | undefined {
+  missing(wanted: number, others: Others): string | undefined {
     const { record, completed } = this.checks;
     if (this.isSpent()) return undefined;
     if (record?.phase !== "RUNNING") return `it is ${record?.phase}`;
     const isResting = record.restingSince !== undefined;
+    if (this.#isHeldInVain(others)) return "a checkpoint is held for nobody";
     if (completed < wanted && !isResting) return "checkpoints do not complete";
     if (this.#world.rests && !isResting) return "it does not come to rest";
     for (const table of this.topology.tables) {
@@ -135,14 +142,15 @@ export class JobRun {
     if (letter !== undefined) return `dead letters: ${letter}`;
     // A stray goes with the next sweep, which a job that runs well does not need.
     const { strays } = this.#platform.bucket;
-    const orphan = this.checks.orphans().find((path) => !strays.has(path));
+    const orphan = this.checks.orphans().find((path) => !strays.has(path) && !others.need(path));
     return orphan === undefined ? undefined : `${orphan} is an orphan`;
   }
 
   /** What is not as it must be of a job that has been told to end. */
-  remaining(): string | undefined {
+  remaining(others: Others): string | undefined {
     const { record } = this.checks;
     const isOver = this.phase === "FAILED" ? this.isSpent() : this.isOver;
+    if (this.#isHeldInVain(others)) return "a checkpoint is held for nobody";
     if (record !== undefined && !isOver) return `it is ${record.phase}`;
     for (const host of this.deployed.subtasks) {
       if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
@@ -153,18 +161,21 @@ export class JobRun {
     if (!isKept && record?.isBeyondRestart !== true && record?.checkpoints.retained.length !== 0) {
       return "checkpoints are still retained";
     }
-    const [file] = this.checks.unreachable();
+    const file = this.checks.unreachable().find((path) => !others.need(path));
     return file === undefined ? undefined : `${file} is left behind`;
+  }
+
+  #isHeldInVain({ needHold }: Others): boolean {
+    const { holds = [] } = this.checks.record ?? {};
+    return holds.some(({ by, nth }) => !needHold(by, { owner: this.deployed.id, nth }));
   }
 
   /** @param below exactly these have been processed; not known where absent */
   letterProblem(below?: Offsets): string | undefined {
-    const { mode, interval } = this.options.checkpointing;
-    // Without checkpoints they leave at once; and what a checkpoint that was given up has committed
-    // comes again.
-    const atLeast = mode === "AT_LEAST_ONCE" || interval === undefined || this.checks.fallbacks > 0;
+    // What a checkpoint that was given up has committed comes again.
+    const isLoose = this.checks.fallbacks > 0;
     const { topics } = this.#platform;
-    return letterProblem(this.letters, topics, { atLeast, below, branches: this.branches });
+    return letterProblem(this.letters, topics, { isLoose, below, branches: this.branches });
   }
 
   get #allRecords(): Offsets {
@@ -205,6 +216,10 @@ export class JobRun {
     if (restarts > most) throw new Violation(`P4: ${restarts} restarts, and ${most} are allowed`);
   }
 }
+
+/** Without checkpoints letters leave at once, and come again after a failure. */
+export const repeatsLetters = ({ checkpointing }: WorldOptions): boolean =>
+  checkpointing.mode === "AT_LEAST_ONCE" || checkpointing.interval === undefined;
 
 /** Whoever answers to the name: one that rests is woken to be read, one that died is left alone. */
 const readerOf = (host: SubtaskHost): SubtaskInstance | undefined =>

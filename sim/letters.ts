@@ -23,20 +23,26 @@ export interface Letters {
   readonly lineage: Lineage;
   /** Where the first of these jobs began; at the beginning of everything where absent. */
   readonly from?: Offsets;
+  /** Some of these jobs promise no more than that none is missing. */
+  readonly atLeast: boolean;
+  /** Rows of earlier records were on their way when the first of these jobs began. */
+  readonly hadRows?: boolean;
 }
 
 /** What is wrong with the letters so far. `below`: exactly these records have been processed. */
 export function letterProblem(
-  { topic, lineage, from }: Letters,
+  { topic, lineage, from, atLeast: mayRepeat, hadRows = false }: Letters,
   topics: Topics,
   how: {
-    readonly atLeast: boolean;
+    /** Something went wrong after which more may be there. */
+    readonly isLoose: boolean;
     readonly below: Offsets | undefined;
     /** Jobs that have gone on elsewhere from a savepoint of one that goes on here. */
     readonly branches: number;
   },
 ): string | undefined {
-  const { atLeast, below, branches } = how;
+  const { below, branches } = how;
+  const atLeast = mayRepeat || how.isLoose;
   const found = new Map<string, number>();
   for (const letter of written(topic, topics)) {
     const { operator, value, source } = letter;
@@ -49,13 +55,14 @@ export function letterProblem(
     if (record?.id !== value.id % 1_000_000) return `${key} says it is of ${record?.id}`;
   }
   const expected = below && expectedLetters(lineage, topics, { from, below });
+  const allowed = below && hadRows ? expectedLetters(lineage, topics, { below }) : expected;
   // What is there too often may have been written by other code, or of records that come again.
   const isClosed =
     !atLeast || (lineage.length === 1 && below !== undefined && isAll(below, topics));
   for (const [key, times] of found) {
     // What was prepared in the savepoint, a branch commits as well; it is the same unless prepared anew.
     if (times > 1 + branches && !atLeast) return `${key} is there ${times} times`;
-    if (expected?.has(key) === false && isClosed) return `${key} was not rejected`;
+    if (allowed?.has(key) === false && isClosed) return `${key} was not rejected`;
   }
   const missing = expected && [...expected].find((key) => !found.has(key));
   return missing === undefined ? undefined : `${missing} is missing`;
@@ -75,7 +82,7 @@ const written = (topic: string, topics: Topics): DeadLetter<Item>[] =>
 function expectedLetters(
   lineage: Lineage,
   topics: Topics,
-  { from, below }: { readonly from: Offsets | undefined; readonly below: Offsets },
+  { from, below }: { readonly from?: Offsets | undefined; readonly below: Offsets },
 ): ReadonlySet<string> {
   const letters = new Set<string>();
   const through = (steps: readonly StepShape[], place: string, items: readonly Item[]) =>

@@ -4,15 +4,19 @@
 //       changed nothing: the job goes on, or is asked again.
 //   X10. A job that a savepoint has stopped is FINISHED, or CANCELED where it was to be; every letter of
 //        the records below the savepoint is in its topic then, and no other.
+//   X12. What a job is to begin with is kept for it from the moment it was said to be, until it has a
+//        checkpoint of its own or never comes (checks.ts, X4).
 //   X11. A program that fits a savepoint is started from it. One that leaves state behind is told so, and
 //        is started where it may.
 
 import { misfits } from "../coordinator/changed-code.ts";
-import { decodeManifest } from "../format/manifest.ts";
+import type { HoldKey } from "../format/holds.ts";
+import { decodeManifest, manifestFiles } from "../format/manifest.ts";
 import type { JobSubmission } from "../format/messages.ts";
+import { jobPrefix } from "../format/paths.ts";
 import { planOf } from "../coordinator/plan.ts";
 import type { Cut } from "./cut.ts";
-import { JobRun } from "./job-run.ts";
+import { JobRun, repeatsLetters } from "./job-run.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Hop, JobShape, Move } from "./moves.ts";
 import type { Platform } from "./platform.ts";
@@ -28,6 +32,8 @@ interface Start {
   readonly cut: Cut;
   /** Of what the states in it have met. */
   readonly lineage: Lineage;
+  /** Under which it is kept. */
+  readonly hold?: HoldKey;
 }
 
 /** Of a job that was cancelled and keeps what it has: its last checkpoint, or what it began with. */
@@ -45,6 +51,7 @@ export class Mover {
   readonly #started: number;
   readonly #begun: (job: JobRun) => void;
   readonly #left: Move<WorldOptions>[];
+  readonly #jobs: JobRun[];
   #head: JobRun;
   #triggers = 0;
   #doing: string | undefined;
@@ -55,6 +62,7 @@ export class Mover {
     this.#world = world;
     this.#started = platform.clock.now;
     this.#head = head;
+    this.#jobs = [head];
     this.#begun = begun;
     this.#left = [...world.moves];
     this.#next();
@@ -101,6 +109,11 @@ export class Mover {
       else this.#begin(from, move as Hop<WorldOptions>, { cut, lineage: from.lineage });
       done();
     };
+    const held = (start: Start | undefined, claims: boolean): void => {
+      if (start === undefined) this.#left.length = 0;
+      else this.#begin(from, { ...(move as Hop<WorldOptions>), claims }, start);
+      done();
+    };
     switch (move.kind) {
       case "savepoint":
         return this.#savepoint(from, {}, done);
@@ -114,16 +127,70 @@ export class Mover {
         return this.#until(
           () => from.isOver,
           () => {
-            this.#begin(from, move, retainedOf(from));
-            done();
+            const start = retainedOf(from);
+            const path = start?.cut.path;
+            const keeper = this.#jobs.find(({ deployed }) =>
+              path?.startsWith(jobPrefix(deployed.id)),
+            );
+            // A savepoint is its user's, who keeps it.
+            if (start === undefined || keeper === undefined) {
+              this.#begin(from, { ...move, claims: false }, start);
+              return done();
+            }
+            const claims = move.claims && keeper === from;
+            this.#held(keeper, { start, claims }, held);
           },
         );
+      case "fork":
+        return this.#held(from, {}, held);
       case "stop":
       case "cancel":
         return this.#ended(move.kind, from, goOn);
       default:
         move satisfies never;
     }
+  }
+
+  /**
+   * The latest checkpoint of a job, kept for another that is to begin with it: as the Worker does it,
+   * which may be given up by its client at any time.
+   */
+  #held(
+    keeper: JobRun,
+    what: { readonly start?: Start; readonly claims?: boolean },
+    then: (start: Start | undefined, isClaimed: boolean) => void,
+    tries = 0,
+  ): void {
+    const { clock, faults, nextId } = this.#platform;
+    const { prng } = faults;
+    const { start, claims = false } = what;
+    const again = (): void => {
+      if (tries > 2 && prng.chance(0.3)) return then(undefined, false);
+      clock.later(prng.between(20, 300), () => this.#held(keeper, what, then, tries + 1));
+    };
+    const request = {
+      by: nextId,
+      ...(start && { path: start.cut.path }),
+      ...(claims && { claims: true as const }),
+    };
+    keeper.deployed.hold(request, (answer) => {
+      if (answer.kind !== "held") return again();
+      const { hold, path } = answer;
+      const record = keeper.checks.record?.holds?.find(({ nth }) => nth === hold.nth);
+      // By then the hold may have been given up already, where the answer took its time.
+      const cut = record && keeper.checks.cut(record.checkpoint.id);
+      if (cut === undefined) return again();
+      if (prng.chance(0.1)) {
+        if (prng.chance(0.5)) keeper.deployed.withdraw(hold.nth);
+        return again();
+      }
+      clock.later(prng.chance(0.1) ? prng.below(150_000) : 0, () => {
+        if (this.#platform.hasRenounced(nextId, hold)) return again();
+        const files = new Set([path, ...[...cut.files].filter((file) => file !== cut.path)]);
+        const { lineage } = start ?? keeper;
+        then({ cut: { ...cut, path, files }, lineage, hold }, claims);
+      });
+    });
   }
 
   /** Or goes on, where the savepoint has failed. */
@@ -188,32 +255,44 @@ export class Mover {
   }
 
   /** The job that a move leads to; it begins with nothing where there is nothing yet. */
-  #begin(from: JobRun, { kind, next }: Hop<WorldOptions>, start: Start | undefined): void {
-    const { cut, lineage: before = [] } = start ?? {};
-    const isBranch = kind === "branch";
+  #begin(from: JobRun, { kind, next, claims }: Hop<WorldOptions>, start: Start | undefined): void {
+    const { cut, lineage: before = [], hold } = start ?? {};
+    const isBranch = kind === "branch" || kind === "fork";
     const topic = isBranch ? `${from.letters.topic}-branch` : from.letters.topic;
     // Rows on their way fit the layout that they were on their way in.
     const topology = cut?.hasRows === true ? from.topology : next.topology;
     const lineage: Lineage = [...before, { topology, from: cut?.offsets ?? [] }];
     const first = isBranch ? cut?.offsets : from.letters.from;
-    const letters = { topic, lineage, ...(first && { from: first }) };
+    const letters = {
+      topic,
+      lineage,
+      ...(first && { from: first }),
+      atLeast: from.letters.atLeast || repeatsLetters(next.options),
+      hadRows: isBranch ? cut?.hasRows === true : from.letters.hadRows === true,
+    };
     const shape = { ...next, topology };
     this.#platform.scene.log?.(`client: starts another job from ${cut?.path ?? "nothing"}`);
     this.#head = new JobRun(this.#platform, this.#world, {
       ...shape,
       lineage,
       letters,
-      ...(cut && { begin: { cut, restore: this.#restoreOf(cut, shape, topic) } }),
+      ...(cut && {
+        begin: { cut, restore: this.#restoreOf({ cut, claims, hold }, shape, topic) },
+      }),
     });
+    if (cut !== undefined && claims) from.checks.savepoints.claimed(cut);
+    this.#jobs.push(this.#head);
     this.#begun(this.#head);
   }
 
   /** As the Worker finds it out, before anything is started. */
   #restoreOf(
-    { path, checkpoint }: Cut,
+    begin: { readonly cut: Cut; readonly claims: boolean; readonly hold: HoldKey | undefined },
     { topology, options }: JobShape<WorldOptions>,
     lettersTo: string,
-  ): JobSubmission["restore"] {
+  ): NonNullable<JobSubmission["restore"]> {
+    const { cut, claims, hold } = begin;
+    const { path, checkpoint } = cut;
     const manifest = decodeManifest(this.#platform.bucket.files.get(path)!, path);
     const { graph } = definitionOf(topology, options, { stumble: () => {}, lettersTo });
     const plan = planOf(graph);
@@ -233,7 +312,15 @@ export class Mover {
     const leavesState = gone.length > 0;
     const wrong = reasons(leavesState);
     must(wrong.length === 0, () => `X11: it is not started: ${wrong.join(" ")}`);
-    return { path, checkpoint, allowNonRestoredState: leavesState };
+    const { attempt, completedAt } = manifest;
+    const files = [...new Set([path, ...manifestFiles(manifest)])];
+    return {
+      path,
+      checkpoint,
+      allowNonRestoredState: leavesState,
+      ...(hold && { hold }),
+      ...(claims && { claimed: { attempt, completedAt, files } }),
+    };
   }
 
   #until(holds: () => boolean, then: () => void): void {

@@ -19,11 +19,13 @@ export type Move<O = JobOptions> =
 
 /**
  * The job ends and another goes on: with a savepoint that stops or cancels it, or from its last
- * checkpoint. `branch`: both go on from then.
+ * checkpoint. Both go on: from a savepoint (`branch`), or from the latest checkpoint (`fork`).
  */
 export interface Hop<O = JobOptions> {
-  readonly kind: "stop" | "cancel" | "retained" | "branch";
+  readonly kind: "stop" | "cancel" | "retained" | "branch" | "fork";
   readonly at: number;
+  /** What it begins with is the new job's own from then on. */
+  readonly claims: boolean;
   /** The job that goes on. */
   readonly next: JobShape<O>;
 }
@@ -50,10 +52,12 @@ export function drawMoves<O extends JobOptions & { readonly maxParallelism: numb
     const at = part * duration + prng.below(duration);
     const size = resized(prng, topology, most);
     // Rows on their way fit the code that they were on their way in.
-    const mayChange = kind !== "retained" && prng.chance(0.6);
+    const mayChange = kind !== "retained" && kind !== "fork" && prng.chance(0.6);
     topology = mayChange ? changed(draw, size) : size;
     const next = { topology, options: optionsOf(part + 1), memoryBudget: 2 ** 26 };
-    const hop: Move<O> = { kind, at, next };
+    // Of a job that goes on its own checkpoints are its own.
+    const claims = kind !== "branch" && kind !== "fork" && prng.chance(0.3);
+    const hop: Move<O> = { kind, at, claims, next };
     return prng.chance(0.2) ? [{ kind: "savepoint", at: at - prng.below(at + 1) }, hop] : [hop];
   });
   return moves.toSorted((one, other) => one.at - other.at);

@@ -1,9 +1,11 @@
 // What all jobs of a world share: time, luck, the topics and the bucket; and what befalls all of their
 // objects together.
 
-import type { JobId, TaskId } from "../format/ids.ts";
+import type { HoldKey } from "../format/holds.ts";
+import { jobIdFrom, type JobId, type TaskId } from "../format/ids.ts";
 import { Bucket, type BucketWatch } from "./bucket.ts";
 import { Clock } from "./clock.ts";
+import type { CoordinatorHost } from "./coordinator.ts";
 import { type FaultRates, Faults } from "./faults.ts";
 import type { Host, Instance, Scene } from "./host.ts";
 import { Prng } from "./prng.ts";
@@ -21,7 +23,7 @@ type AnyHost = Host<unknown, Instance<unknown>>;
 /** A job as the others see it. */
 export interface Neighbour {
   readonly id: JobId;
-  readonly coordinator: AnyHost;
+  readonly coordinator: CoordinatorHost;
   readonly subtasks: readonly AnyHost[];
   readonly watch: BucketWatch;
   subtask(task: TaskId): SubtaskHost;
@@ -33,6 +35,8 @@ export interface PlatformOptions {
   readonly log: ((line: string) => void) | undefined;
 }
 
+const renouncedKey = (job: JobId, { owner, nth }: HoldKey): string => `${job} ${owner} ${nth}`;
+
 export class Platform {
   readonly clock = new Clock(1_700_000_000_000);
   readonly faults: Faults;
@@ -40,6 +44,8 @@ export class Platform {
   readonly topics: Topics;
   readonly bucket: Bucket;
   readonly #jobs = new Map<JobId, Neighbour>();
+  /** Holds for jobs that were not there when they were asked: they will never begin under these. */
+  readonly #renounced = new Set<string>();
   /** What objects did last that costs something. */
   #stirred: { readonly at: number; readonly what: string } | undefined;
 
@@ -67,6 +73,25 @@ export class Platform {
   /** How many jobs there have been. */
   get jobs(): number {
     return this.#jobs.size;
+  }
+
+  /** That of the job which is the next one to be added. */
+  get nextId(): JobId {
+    return jobIdFrom(new Uint8Array(16).fill(7 + this.jobs));
+  }
+
+  /** Undefined where no such job was ever submitted. */
+  coordinatorOf(job: JobId): CoordinatorHost | undefined {
+    return this.#jobs.get(job)?.coordinator;
+  }
+
+  /** The answer of a job that is not there. */
+  renounce(job: JobId, hold: HoldKey): void {
+    this.#renounced.add(renouncedKey(job, hold));
+  }
+
+  hasRenounced(job: JobId, hold: HoldKey): boolean {
+    return this.#renounced.has(renouncedKey(job, hold));
   }
 
   add(job: Neighbour): void {

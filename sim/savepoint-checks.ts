@@ -56,6 +56,11 @@ export class SavepointChecks {
     must(of === undefined, () => `X6: ${path} is deleted, and savepoint ${of} needs it`);
   }
 
+  /** It is another job's from now on, which deletes it when it needs it no longer. */
+  claimed({ files }: Cut): void {
+    for (const file of files) this.#kept.delete(file);
+  }
+
   /** Whether the file is in a folder of savepoints of this job, and needed by none. */
   isLeftBehind(path: string): boolean {
     return this.isOwn(path) && !this.#kept.has(path);

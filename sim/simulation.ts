@@ -9,7 +9,7 @@
 //       in the same attempt and without a look into the bucket.
 
 import type { JobPhase } from "../format/messages.ts";
-import { JobRun } from "./job-run.ts";
+import { JobRun, type Others, repeatsLetters } from "./job-run.ts";
 import { Mover } from "./mover.ts";
 import { Platform } from "./platform.ts";
 import { Violation } from "./violation.ts";
@@ -83,7 +83,7 @@ class Simulation {
     const { topology, options, seed, faults, memoryBudget } = world;
     this.#platform = new Platform({ seed, faults, log });
     const lineage = [{ topology, from: [] }] as const;
-    const letters = { topic: "dead-letters", lineage };
+    const letters = { topic: "dead-letters", lineage, atLeast: repeatsLetters(options) };
     const first = new JobRun(this.#platform, world, { lineage, options, memoryBudget, letters });
     this.#jobs = [first];
     this.#mover = new Mover(this.#platform, world, first, (job) => this.#jobs.push(job));
@@ -128,7 +128,8 @@ class Simulation {
     for (const job of this.#jobs) job.checkRestarts();
     if (end === "running" && rests) this.#restsAndWakes();
     if (end === "running" && ending === "running") return;
-    if (end === "running" && ending === "stopped") this.#stops();
+    const mayStop = end === "running" && !this.#mover.head.isOver;
+    if (mayStop && ending === "stopped") this.#stops();
     if (end === "running") this.#cancelAll();
     this.#ends();
   }
@@ -208,7 +209,7 @@ class Simulation {
     if (missing !== undefined) return missing;
     for (const job of this.#jobs) {
       const wanted = this.#wanted.get(job) ?? this.#world.checkpointsAfter;
-      const reason = job.isOver ? undefined : job.missing(wanted);
+      const reason = job.isOver ? undefined : job.missing(wanted, this.#others);
       if (reason !== undefined) return reason;
     }
     return undefined;
@@ -248,19 +249,26 @@ class Simulation {
   #ends(): void {
     const reason = this.#waitFor(endMax, 1_000, () => {
       for (const job of this.#jobs) {
-        const remaining = job.remaining();
+        const remaining = job.remaining(this.#others);
         if (remaining !== undefined) return remaining;
       }
       return undefined;
     });
     if (reason !== undefined)
       throw new Violation(`P3: ${endMax} ms after it was to end, ${reason}`);
-    for (const job of this.#jobs) {
+    const lastOf = new Map(this.#jobs.map((job) => [job.letters.topic, job]));
+    for (const job of lastOf.values()) {
       // It has committed what it has, and nothing twice.
       const letter = job.letterProblem();
       if (letter !== undefined) throw new Violation(`P3: dead letters: ${letter}`);
     }
   }
+
+  readonly #others: Others = {
+    need: (path) => this.#jobs.some(({ checks }) => checks.needs(path)),
+    needHold: (by, hold) =>
+      this.#jobs.some(({ deployed, checks }) => deployed.id === by && checks.needsHold(hold)),
+  };
 
   /** Why it has not come true within that time; undefined where it has. */
   #waitFor(most: number, step: number, missing: () => string | undefined): string | undefined {

@@ -202,20 +202,24 @@ function withSavepoints(world: World, prng: Prng, share: number): World {
 function withMoves(world: World, prng: Prng): World {
   const kinds = Array.from({ length: prng.pick([1, 1, 2, 3]) }, () => prng.pick(hopKinds));
   const { mode } = world.options.checkpointing;
-  const optionsOf = (at: number, { checkpointing, ...drawn }: WorldOptions): WorldOptions => ({
-    ...drawn,
-    maxParallelism: world.options.maxParallelism,
-    // What ends before its time, or does not get on, goes nowhere.
-    restart: { strategy: "fixed-delay", attempts: 1_000_000, delay: prng.pick([0, 20, 100]) },
-    checkpointing: {
-      ...checkpointing,
-      mode,
-      tolerableFailures: tolerant,
-      timeout: prng.pick([1_000, 2_000, 10_000]),
-      ...(mode === "AT_LEAST_ONCE" && { unaligned: false }),
-      ...(kinds[at] === "retained" && { retention: "RETAIN_ON_CANCELLATION", storage: "r2" }),
-    },
-  });
+  const optionsOf = (at: number, { checkpointing: all, ...drawn }: WorldOptions): WorldOptions => {
+    const { interval, ...checkpointing } = all;
+    return {
+      ...drawn,
+      maxParallelism: world.options.maxParallelism,
+      // What ends before its time, or does not get on, goes nowhere.
+      restart: { strategy: "fixed-delay", attempts: 1_000_000, delay: prng.pick([0, 20, 100]) },
+      checkpointing: {
+        ...checkpointing,
+        ...(prng.chance(0.9) && { interval }),
+        mode,
+        tolerableFailures: tolerant,
+        timeout: prng.pick([1_000, 2_000, 10_000]),
+        ...(mode === "AT_LEAST_ONCE" && { unaligned: false }),
+        ...(kinds[at] === "retained" && { retention: "RETAIN_ON_CANCELLATION" }),
+      },
+    };
+  };
   const own = optionsOf(0, world.options);
   const moves = drawMoves(prng, { ...world, options: own }, kinds, (at) =>
     optionsOf(at, drawOptions(prng)),
@@ -239,7 +243,7 @@ function withMoves(world: World, prng: Prng): World {
 }
 
 /** Most stop with a savepoint. */
-const hopKinds = ["stop", "stop", "stop", "cancel", "branch", "retained"] as const;
+const hopKinds = ["stop", "stop", "stop", "cancel", "branch", "fork", "retained"] as const;
 
 /** How much there is of everything, from the least to the most. */
 const sizes = {
