@@ -6,6 +6,8 @@
 //       one than before, unless a damaged checkpoint was given up.
 //   X4. What a retained manifest needs is there, from the moment it is recorded until it is not
 //       retained any more. No key is ever written twice.
+//   X13. Of a rescale that is complete every vertex has the size that was asked for; of one that has
+//       failed, the size it had.
 //   X5. Ids of checkpoints and attempts, as recorded durably, only grow.
 
 import { isTerminal, type JobRecord } from "../coordinator/job-record.ts";
@@ -21,7 +23,6 @@ import { keyGroupOf } from "../format/key-groups.ts";
 import { decodeManifest } from "../format/manifest.ts";
 import type { CheckpointAck, JobSubmission } from "../format/messages.ts";
 import { checkpointOfPath, jobPrefix } from "../format/paths.ts";
-import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
 import { type Cut, Cuts, ownerOf } from "./cut.ts";
 import type { Seen } from "./deployed.ts";
 import type { Observer } from "./deployment.ts";
@@ -40,7 +41,6 @@ export interface Begin {
 export class Checks implements Observer {
   readonly #job: JobId;
   readonly #lineage: Lineage;
-  readonly #plan: ExecutionPlan;
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #atLeast: boolean;
   readonly #isInline: boolean;
@@ -67,17 +67,15 @@ export class Checks implements Observer {
     };
   }) {
     const { lineage, begin, seen, checkpointing } = of;
-    const { job, plan, topics, files } = seen;
+    const { job, topics, files } = seen;
     this.#job = job;
     this.#lineage = lineage;
     this.#begin = begin;
-    this.#plan = plan;
     this.#files = files;
     this.#atLeast = checkpointing.mode === "AT_LEAST_ONCE";
     this.#isInline = checkpointing.storage === "inline";
     this.#cuts = new Cuts({
       lineage,
-      plan,
       files,
       atLeast: this.#atLeast,
       records: (source, partition) => topics.rows(`topic-${source}`, partition) as readonly Item[],
@@ -183,6 +181,7 @@ export class Checks implements Observer {
     const { attempt, checkpoints, phase } = record;
     this.#cuts.runs(
       attempt,
+      record.plan,
       record.regions.map((region) => region.attempt),
     );
     if (phase === "RESTARTING" && before?.phase !== phase) this.#restarts++;
@@ -194,6 +193,7 @@ export class Checks implements Observer {
       () => `X5: checkpoint id ${checkpoints.nextId} after ${spent}`,
     );
     this.savepoints.recorded(record, before);
+    if (record.rescales !== before?.rescales) resized(record);
     // What the job ends with is committed, as a checkpoint is.
     if (record.stopping !== undefined) this.#complete.add(record.stopping.savepoint.id);
     if (before?.checkpoints.retained === checkpoints.retained) return;
@@ -230,9 +230,11 @@ export class Checks implements Observer {
     shown: {
       readonly checkpoint: CheckpointId | null;
       readonly rows: StateView;
+      /** How many there are of it. */
+      readonly parallelism: number;
     },
   ): void {
-    const { checkpoint, rows } = shown;
+    const { checkpoint, rows, parallelism } = shown;
     const name = tableName(table);
     const place = `${reader} ${tableUid(table)}`;
     const last = this.#shown.get(place) ?? 0;
@@ -247,23 +249,15 @@ export class Checks implements Observer {
     const isOlder = checkpoint < last && this.#fallbacks === 0;
     must(!isOlder, () => `X3: ${name} shows checkpoint ${checkpoint} after ${last}`);
     this.#shown.set(place, checkpoint);
-    const expected = isBegin
-      ? this.#dealt(this.#begin!.cut, table, reader)
-      : (this.#cuts.get(checkpoint)!.tables.get(place) ?? new Map<string, View>());
+    const cut = this.cut(checkpoint)!;
+    const { vertex, index } = parseTaskKey(reader);
+    const of = cut.plan.vertices.find(({ id }) => id === vertex);
+    const expected =
+      !isBegin && of?.parallelism === parallelism
+        ? (cut.tables.get(place) ?? new Map<string, View>())
+        : dealt(cut, table, { index, parallelism });
     const wrong = difference(rows, expected, false);
     must(wrong === undefined, () => `X3: ${name} as of checkpoint ${checkpoint}: ${wrong}`);
-  }
-
-  /** What a subtask takes over of a table. */
-  #dealt({ rows }: Cut, table: TableShape, reader: TaskKey): StateView {
-    const { vertex, index } = parseTaskKey(reader);
-    const { maxParallelism } = this.#plan;
-    const { parallelism } = vertexOf(this.#plan, vertex);
-    return new Map(
-      [...(rows.get(tableUid(table)) ?? [])].filter(([, { key }]) => {
-        return ownerOf(keyGroupOf(key, maxParallelism), parallelism, maxParallelism) === index;
-      }),
-    );
   }
 
   /** What tables show in the end, all subtasks together. */
@@ -310,5 +304,31 @@ export class Checks implements Observer {
       const id = checkpointOfPath(record!.job, path);
       return id === undefined || id <= latest.id;
     });
+  }
+}
+
+/** What a subtask takes over of a table, out of so many. */
+function dealt(
+  { rows, plan: { maxParallelism } }: Cut,
+  table: TableShape,
+  { index, parallelism }: { readonly index: number; readonly parallelism: number },
+): StateView {
+  return new Map(
+    [...(rows.get(tableUid(table)) ?? [])].filter(
+      ([, { key }]) =>
+        ownerOf(keyGroupOf(key, maxParallelism), parallelism, maxParallelism) === index,
+    ),
+  );
+}
+
+/** X13 */
+function resized({ rescales = [], plan, next }: JobRecord): void {
+  const [newest] = rescales;
+  const kind = newest?.progress.kind;
+  if (newest === undefined || (kind !== "completed" && kind !== "failed")) return;
+  const wanted = kind === "completed" ? newest.parallelism : newest.former;
+  for (const { id, parallelism } of (next?.plan ?? plan).vertices) {
+    const isRight = wanted[id] === undefined || wanted[id] === parallelism;
+    must(isRight, () => `X13: a rescale has ${kind}, and ${id} has ${parallelism} subtasks`);
   }
 }

@@ -32,6 +32,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   let checkpoints = 0;
   let attempts = 0;
   let savepoints = 0;
+  let rescales = 0;
   let jobs = 0;
   let rests = 0;
   let fallbacks = 0;
@@ -46,6 +47,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     attempts += result.attempts;
     savepoints += result.savepoints.completed;
     jobs += result.jobs;
+    rescales += result.rescales;
     rests += result.rests;
     fallbacks += result.fallbacks;
     for (const [fault, count] of result.faults) {
@@ -68,6 +70,7 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
     checkpoints,
     attempts,
     savepoints,
+    rescales,
     jobs,
     rests,
     fallbacks,
@@ -78,7 +81,8 @@ function run({ from, seeds, isFirstOnly, isTraced, isJson, isSmall }: Arguments)
   console.log(
     `${worlds} worlds, ${failed.length} failed, ${figures.worldsPerSecond} a second ` +
       `(${figures.worldsPerCpuSecond} a second of CPU), ${jobs} jobs, ` +
-      `${checkpoints} checkpoints, ${savepoints} savepoints, ${attempts} attempts; faults: ${met === "" ? "none" : met}`,
+      `${checkpoints} checkpoints, ${savepoints} savepoints, ` +
+      `${rescales} rescales, ${attempts} attempts; faults: ${met === "" ? "none" : met}`,
   );
   const [first] = failed;
   if (first !== undefined) {

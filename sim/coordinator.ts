@@ -9,6 +9,8 @@ import type { HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
 import { type Attempt, type JobId, type Millis, millis, type TaskId } from "../format/ids.ts";
 import type {
   CheckpointRecord,
+  RescaleAnswer,
+  RescaleRequest,
   SavepointAnswer,
   SavepointRequest,
   SubmitOutcome,
@@ -127,6 +129,14 @@ export class CoordinatorInstance extends Instance<State> {
     const job = this.#job;
     if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
     const { answer, effects } = job.savepoint(request, this.#now());
+    this.#perform(effects);
+    return answer;
+  }
+
+  rescale(request: RescaleRequest): RescaleAnswer {
+    const job = this.#job;
+    if (job === undefined) return { kind: "refused", reason: "The job is not submitted yet." };
+    const { answer, effects } = job.rescale(request, this.#now());
     this.#perform(effects);
     return answer;
   }

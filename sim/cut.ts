@@ -26,6 +26,8 @@ import { must, Violation } from "./violation.ts";
 export interface Cut {
   readonly path: string;
   readonly checkpoint: CheckpointId;
+  /** That it was taken in. */
+  readonly plan: ExecutionPlan;
   readonly files: ReadonlySet<string>;
   /** Of the sources of items. */
   readonly offsets: Offsets;
@@ -37,33 +39,35 @@ export interface Cut {
   readonly rows: ReadonlyMap<string, ReadonlyMap<string, Held>>;
 }
 
+/** What a job ran while an attempt was its last. */
+interface Ran {
+  readonly plan: ExecutionPlan;
+  readonly regions: Regions;
+  readonly attempts: readonly Attempt[];
+}
+
 export class Cuts {
   readonly #topology: Topology;
-  readonly #plan: ExecutionPlan;
-  readonly #regions: Regions;
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #atLeast: boolean;
   readonly #references: References;
   readonly #rules: (partition: number, next: number) => readonly Item[];
   readonly #snapshots: Snapshots;
   readonly #cuts = new Map<CheckpointId, Cut>();
-  /** By the job's attempt: the attempts of its regions. */
-  readonly #ran = new Map<Attempt, readonly Attempt[]>();
+  /** By the job's attempt. */
+  readonly #ran = new Map<Attempt, Ran>();
   readonly #acks = new Map<string, CheckpointAck[]>();
 
   constructor(of: {
     readonly lineage: Lineage;
-    readonly plan: ExecutionPlan;
     readonly files: ReadonlyMap<string, Uint8Array>;
     readonly atLeast: boolean;
     /** All records there are of a partition of a topic, in order. */
     readonly records: (source: number, partition: number) => readonly Item[];
     readonly view: (state: string) => (value: unknown) => View;
   }) {
-    const { lineage, plan, files, atLeast, records, view } = of;
+    const { lineage, files, atLeast, records, view } = of;
     this.#topology = topologyOf(lineage);
-    this.#plan = plan;
-    this.#regions = new Regions(plan);
     this.#files = files;
     this.#atLeast = atLeast;
     this.#rules = (partition, next) =>
@@ -82,9 +86,11 @@ export class Cuts {
     return this.#references.whole().tables.get(table)!;
   }
 
-  /** The attempts that the regions run while `attempt` is the job's last. */
-  runs(attempt: Attempt, regions: readonly Attempt[]): void {
-    this.#ran.set(attempt, regions);
+  /** The attempts that the regions of that plan run while `attempt` is the job's last. */
+  runs(attempt: Attempt, plan: ExecutionPlan, attempts: readonly Attempt[]): void {
+    const before = this.#ran.get(attempt);
+    const regions = before?.plan === plan ? before.regions : new Regions(plan);
+    this.#ran.set(attempt, { plan, regions, attempts });
   }
 
   acknowledging(ack: CheckpointAck): void {
@@ -102,16 +108,19 @@ export class Cuts {
     // A manifest that arrives after its attempt has ended is litter, and so are its files: nobody
     // may record it.
     for (const file of files) if (!this.#files.has(file)) return;
+    const ran = this.#ran.get(attempt);
+    if (ran === undefined) throw new Violation(`X2: ${path} is of attempt ${attempt}, never begun`);
+    const { plan } = ran;
     const offsets: TopicOffsets[] = this.#topology.sources.map(() => []);
     const found = new Map<string, ReadonlyMap<string, Held>>();
     const tables = new Map<string, StateView>();
     const underWay: UnderWay[] = [];
-    const side = new SideCut(this.#topology, this.#plan, this.#snapshots);
+    const side = new SideCut(this.#topology, plan, this.#snapshots);
     let hasRows = false;
     for (const { task, state: named } of tasks) {
       const state = this.#acknowledged(named, task, checkpoint, attempt);
       const { vertex, index } = parseTaskKey(task);
-      const { parallelism } = vertexOf(this.#plan, vertex);
+      const { parallelism } = vertexOf(plan, vertex);
       for (const handle of state.operator) {
         // What it becomes is seen in the topic (letters.ts).
         if (handle.state === "commits/topics") continue;
@@ -123,7 +132,7 @@ export class Cuts {
       for (const handle of state.keyed) {
         const what = `checkpoint ${checkpoint}: ${handle.uid}/${handle.state}`;
         const own = this.#snapshots.state(task, handle, (group) => {
-          const owner = ownerOf(group, parallelism, this.#plan.maxParallelism);
+          const owner = ownerOf(group, parallelism, plan.maxParallelism);
           must(owner === index, () => `X1: ${what} of ${task} has a key of subtask ${owner}`);
         });
         const name = `${handle.uid}/${handle.state}`;
@@ -133,7 +142,7 @@ export class Cuts {
       for (const handle of state.channels ?? []) {
         hasRows = true;
         if (side.tookRows(handle)) continue;
-        const { toUid } = edgeOf(this.#plan, handle.edge);
+        const { toUid } = edgeOf(plan, handle.edge);
         underWay.push({ uid: toUid, rows: this.#snapshots.rows(handle) });
       }
     }
@@ -157,7 +166,7 @@ export class Cuts {
         return state === "rows" ? [[uid!, held] as const] : [];
       }),
     );
-    this.#cuts.set(checkpoint, { path, checkpoint, files, offsets, hasRows, tables, rows });
+    this.#cuts.set(checkpoint, { path, checkpoint, plan, files, offsets, hasRows, tables, rows });
   }
 
   /** Splits that were dealt to two would count their records twice. */
@@ -171,9 +180,8 @@ export class Cuts {
 
   /** What the region of a subtask ran while `attempt` was the job's last. */
   #attemptOf(task: TaskKey, attempt: Attempt): Attempt | undefined {
-    const [vertex = "", index] = task.split("/");
-    const region = this.#regions.indexOf({ vertex, index: Number(index) }) ?? -1;
-    return this.#ran.get(attempt)?.[region];
+    const { regions, attempts } = this.#ran.get(attempt) ?? {};
+    return attempts?.[regions?.indexOf(parseTaskKey(task)) ?? -1];
   }
 
   /** As it was acknowledged, which is what the manifest must say. */

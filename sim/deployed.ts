@@ -4,8 +4,13 @@
 import { planOf } from "../coordinator/plan.ts";
 import { type JobId, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
 import type { HoldAnswer, HoldRequest } from "../format/holds.ts";
-import type { SavepointAnswer, SavepointRequest } from "../format/job-status.ts";
-import type { JobSubmission } from "../format/messages.ts";
+import type {
+  RescaleAnswer,
+  RescaleRequest,
+  SavepointAnswer,
+  SavepointRequest,
+} from "../format/job-status.ts";
+import type { JobSubmission, TaskDeployment } from "../format/messages.ts";
 import { type ExecutionPlan, tasksOf, vertexOf } from "../format/plan.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import type { Bucket } from "./bucket.ts";
@@ -37,6 +42,7 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   readonly id: JobId;
   readonly platform: Platform;
   readonly definition: JobDefinition;
+  /** As it was submitted. */
   readonly plan: ExecutionPlan;
   readonly rowCost: Deployment["rowCost"];
   readonly topics: Topics;
@@ -44,6 +50,9 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   readonly checks: O;
   readonly coordinator: CoordinatorHost;
   readonly #subtasks = new Map<TaskKey, SubtaskHost>();
+  readonly #prefix: string;
+  /** Why a deployment is refused, where it is. */
+  refusalOf: (deployment: TaskDeployment) => string | undefined = () => undefined;
   #isSubmitted = false;
   /** It never began. */
   isRefused = false;
@@ -60,12 +69,9 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
     this.bucket = bucket;
     this.checks = observe({ job: this.id, plan: this.plan, topics, files: bucket.files });
     // In a trace, the objects of the first job are known by their own names alone.
-    const of = jobs === 0 ? "" : `job ${jobs + 1}: `;
-    this.coordinator = new CoordinatorHost(`${of}coordinator`, scene, () => this);
-    for (const task of tasksOf(this.plan)) {
-      const title = `${of}${vertexOf(this.plan, task.vertex).operators[0]}/${task.index}`;
-      this.#subtasks.set(taskKey(task), new SubtaskHost(task, title, scene, () => this));
-    }
+    this.#prefix = jobs === 0 ? "" : `job ${jobs + 1}: `;
+    this.coordinator = new CoordinatorHost(`${this.#prefix}coordinator`, scene, () => this);
+    for (const task of tasksOf(this.plan)) this.subtask(task);
     const { config: asked } = definition.graph;
     const state = { ...asked.state, ...(memoryBudget !== undefined && { memoryBudget }) };
     const config = { ...asked, state };
@@ -83,13 +89,25 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
     return this.checks;
   }
 
+  /** Those of other sizes than the first come to be when they are called. */
   subtask(task: TaskId): SubtaskHost {
-    return this.#subtasks.get(taskKey(task))!;
+    const key = taskKey(task);
+    const known = this.#subtasks.get(key);
+    if (known !== undefined) return known;
+    const title = `${this.#prefix}${vertexOf(this.plan, task.vertex).operators[0]}/${task.index}`;
+    const host = new SubtaskHost(task, title, this.platform.scene, () => this);
+    this.#subtasks.set(key, host);
+    return host;
   }
 
   /** The subtasks that run an operator. */
   subtasksOf(uid: string): SubtaskHost[] {
     return this.subtasks.filter(({ id }) => vertexOf(this.plan, id.vertex).operators.includes(uid));
+  }
+
+  /** How many subtasks there have been. */
+  get size(): number {
+    return this.#subtasks.size;
   }
 
   get subtasks(): SubtaskHost[] {
@@ -129,6 +147,15 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
       },
       { answered: done, lost: done },
     );
+  }
+
+  rescale(request: RescaleRequest, answered: (answer: RescaleAnswer) => void): void {
+    const sizes = Object.values(request).map(({ upperBound }) => upperBound);
+    this.platform.scene.log?.(`client: asks for sizes ${sizes.join(", ")} of ${this.id}`);
+    this.#asClient((instance) => instance.rescale(request), {
+      onlyIf: () => this.#isSubmitted,
+      done: answered,
+    });
   }
 
   savepoint(request: SavepointRequest, answered: (answer: SavepointAnswer) => void): void {

@@ -2,7 +2,7 @@
 
 import type { JobRecord } from "../coordinator/job-record.ts";
 import type { Attempt, JobId, TaskId } from "../format/ids.ts";
-import type { CheckpointAck } from "../format/messages.ts";
+import type { CheckpointAck, TaskDeployment } from "../format/messages.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import type { Bucket, BucketWatch } from "./bucket.ts";
 import type { CoordinatorHost } from "./coordinator.ts";
@@ -31,4 +31,5 @@ export interface Deployment {
   readonly coordinator: CoordinatorHost;
   readonly checks: Observer;
   subtask(task: TaskId): SubtaskHost;
+  readonly refusalOf: (deployment: TaskDeployment) => string | undefined;
 }

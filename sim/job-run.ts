@@ -3,6 +3,7 @@
 import type { HoldKey } from "../format/holds.ts";
 import { type JobId, type TaskId, taskKey } from "../format/ids.ts";
 import type { JobPhase } from "../format/messages.ts";
+import { vertexOf } from "../format/plan.ts";
 import type { RestartOptions } from "../stream/config.ts";
 import { isEnding, isTerminal } from "../coordinator/job-record.ts";
 import { type Begin, Checks } from "./checks.ts";
@@ -47,7 +48,8 @@ export class JobRun {
   readonly #platform: Platform;
   readonly #world: World;
   /** The subtasks that hold a part of each table. */
-  readonly #readers: readonly Reader[];
+  #readers: readonly Reader[] = [];
+  #readersOf = 0;
   /** A checkpoint that it had to be restored from was damaged on purpose. */
   isDamaged = false;
   /** Jobs that began with a savepoint of this one while it went on. */
@@ -75,9 +77,17 @@ export class JobRun {
       observe: (seen) => new Checks({ lineage, begin, seen, checkpointing }),
     });
     this.checks = this.deployed.checks;
-    this.#readers = topology.tables.flatMap((table) =>
+  }
+
+  /** Anew where there are more subtasks than there were. */
+  get #allReaders(): readonly Reader[] {
+    const { size } = this.deployed;
+    if (size === this.#readersOf) return this.#readers;
+    this.#readersOf = size;
+    this.#readers = this.topology.tables.flatMap((table) =>
       this.deployed.subtasksOf(tableUid(table)).map((host) => ({ table, host, task: host.id })),
     );
+    return this.#readers;
   }
 
   get topology(): Topology {
@@ -98,7 +108,7 @@ export class JobRun {
   }
 
   readAll(): void {
-    for (const reader of this.#readers) this.#read(reader);
+    for (const reader of this.#allReaders) this.#read(reader);
   }
 
   /** As the production subtask answers `readTable`; the answer waits at the gate. */
@@ -108,7 +118,9 @@ export class JobRun {
     if (operator === undefined) return;
     const checkpoint = operator.committedCheckpoint;
     const rows = this.#rowsView(table, host);
-    reader?.send(() => this.checks.shown(table, taskKey(task), { checkpoint, rows }));
+    const { plan } = reader!.run!.task.deployment;
+    const { parallelism } = vertexOf(plan, task.vertex);
+    reader?.send(() => this.checks.shown(table, taskKey(task), { checkpoint, rows, parallelism }));
   }
 
   #rowsView(table: TableShape, host: SubtaskHost): StateView {
@@ -131,7 +143,7 @@ export class JobRun {
     if (this.#world.rests && !isResting) return "it does not come to rest";
     for (const table of this.topology.tables) {
       const rows = new Map<string, View>();
-      for (const reader of this.#readers) {
+      for (const reader of this.#allReaders) {
         if (reader.table !== table) continue;
         for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);
       }

@@ -12,13 +12,14 @@
 import { misfits } from "../coordinator/changed-code.ts";
 import type { HoldKey } from "../format/holds.ts";
 import { decodeManifest, manifestFiles } from "../format/manifest.ts";
-import type { JobSubmission } from "../format/messages.ts";
+import type { RescaleAnswer } from "../format/job-status.ts";
+import type { JobSubmission, TaskDeployment } from "../format/messages.ts";
 import { jobPrefix } from "../format/paths.ts";
 import { planOf } from "../coordinator/plan.ts";
 import type { Cut } from "./cut.ts";
 import { JobRun, repeatsLetters } from "./job-run.ts";
 import type { Lineage } from "./lineage.ts";
-import type { Hop, JobShape, Move } from "./moves.ts";
+import { drawnSizes, type Hop, type JobShape, type Move } from "./moves.ts";
 import type { Platform } from "./platform.ts";
 import { definitionOf } from "./topology.ts";
 import { must } from "./violation.ts";
@@ -117,6 +118,8 @@ export class Mover {
     switch (move.kind) {
       case "savepoint":
         return this.#savepoint(from, {}, done);
+      case "rescale":
+        return this.#rescaled(from, move, done);
       case "branch":
         return this.#savepoint(from, {}, (cut) => {
           if (cut !== undefined) from.branches++;
@@ -247,11 +250,53 @@ export class Mover {
     );
   }
 
+  /** Whatever comes of it: the job runs on, in the one size or the other. */
+  #rescaled(job: JobRun, { isRefused }: { readonly isRefused: boolean }, then: () => void): void {
+    const { clock, faults } = this.#platform;
+    const { prng } = faults;
+    const { deployed, checks } = job;
+    const { vertices, maxParallelism } = checks.record?.plan ?? deployed.plan;
+    const drawn = drawnSizes(prng, vertices.length, maxParallelism);
+    const sizes = vertices.map(({ id }, at) => [id, drawn[at]!] as const);
+    const request = Object.fromEntries(
+      sizes.map(([id, upperBound]) => [id, { lowerBound: 1, upperBound }]),
+    );
+    const before = checks.record?.rescales?.length ?? 0;
+    let answer: RescaleAnswer | undefined;
+    deployed.rescale(request, (heard) => (answer = heard));
+    if (prng.chance(0.5)) clock.later(prng.below(300), () => this.#strike(job));
+    if (isRefused) this.#refuse(job, new Map(sizes));
+    this.#until(
+      () => {
+        const { rescales = [] } = checks.record ?? {};
+        const kind = rescales[0]?.progress.kind;
+        const isOver = rescales.length === before || kind === "completed" || kind === "failed";
+        return job.isEnding || (answer !== undefined && isOver);
+      },
+      () => {
+        const isAccepted = answer?.kind === "accepted" || answer?.kind === "unchanged";
+        must(isAccepted || job.isEnding, () => `X9: a size is ${JSON.stringify(answer)}`);
+        deployed.refusalOf = () => undefined;
+        then();
+      },
+    );
+  }
+
+  /** Some subtask does not start in that size. */
+  #refuse({ deployed }: JobRun, sizes: ReadonlyMap<string, number>): void {
+    const { prng } = this.#platform.faults;
+    const isOf = ({ plan }: TaskDeployment): boolean =>
+      plan.vertices.every(({ id, parallelism }) => sizes.get(id) === parallelism);
+    deployed.refusalOf = (deployment) =>
+      isOf(deployment) && prng.chance(0.7) ? "It does not fit." : undefined;
+  }
+
   /** Somebody dies just when a savepoint is taken or has stopped the job. */
   #strike({ deployed }: JobRun): void {
     const { prng, areOn } = this.#platform.faults;
     if (!areOn) return;
-    prng.pick([deployed.coordinator, ...deployed.subtasks]).crash();
+    if (prng.chance(0.3)) deployed.coordinator.crash();
+    else prng.pick(deployed.subtasks).crash();
   }
 
   /** The job that a move leads to; it begins with nothing where there is nothing yet. */

@@ -15,7 +15,10 @@ export interface JobShape<O = JobOptions> {
 
 export type Move<O = JobOptions> =
   /** A savepoint, and nothing else. */
-  { readonly kind: "savepoint"; readonly at: number } | Hop<O>;
+  | { readonly kind: "savepoint"; readonly at: number }
+  /** Another size, while it runs: all vertices alike, or each for itself. */
+  | { readonly kind: "rescale"; readonly at: number; readonly isRefused: boolean }
+  | Hop<O>;
 
 /**
  * The job ends and another goes on: with a savepoint that stops or cancels it, or from its last
@@ -58,9 +61,25 @@ export function drawMoves<O extends JobOptions & { readonly maxParallelism: numb
     // Of a job that goes on its own checkpoints are its own.
     const claims = kind !== "branch" && kind !== "fork" && prng.chance(0.3);
     const hop: Move<O> = { kind, at, claims, next };
-    return prng.chance(0.2) ? [{ kind: "savepoint", at: at - prng.below(at + 1) }, hop] : [hop];
+    const before = (): number => at - prng.below(duration);
+    return [
+      ...(prng.chance(0.2) ? [{ kind: "savepoint" as const, at: before() }] : []),
+      ...(prng.chance(0.4)
+        ? [{ kind: "rescale" as const, at: before(), isRefused: prng.chance(0.3) }]
+        : []),
+      hop,
+    ];
   });
   return moves.toSorted((one, other) => one.at - other.at);
+}
+
+/** How many subtasks each of so many vertices gets. */
+export function drawnSizes(prng: Prng, vertices: number, most: number): number[] {
+  const all = Math.min(prng.pick(sizes), most);
+  const isEach = prng.chance(0.4);
+  return Array.from({ length: vertices }, () =>
+    isEach ? Math.min(prng.between(1, 3), most) : all,
+  );
 }
 
 /** Of all operators; most worlds have fewer subtasks than that. */

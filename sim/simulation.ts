@@ -35,6 +35,8 @@ export interface WorldResult {
   readonly checkpoints: number;
   /** Those that completed, and those that failed. */
   readonly savepoints: { readonly completed: number; readonly failed: number };
+  /** Those that completed. */
+  readonly rescales: number;
   readonly attempts: number;
   /** How often a job came to rest. */
   readonly rests: number;
@@ -100,6 +102,10 @@ class Simulation {
         completed: sum(({ checks }) => checks.savepoints.completed),
         failed: sum(({ checks }) => checks.savepoints.failed),
       },
+      rescales: sum(
+        ({ checks: { record } }) =>
+          (record?.rescales ?? []).filter(({ progress }) => progress.kind === "completed").length,
+      ),
       attempts: sum(({ checks }) => checks.record?.attempt ?? 0),
       rests: sum(({ checks }) => checks.rests),
       fallbacks: sum(({ checks }) => checks.fallbacks),

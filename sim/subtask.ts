@@ -174,6 +174,8 @@ export class SubtaskInstance extends Instance<State> {
             return reply({ kind: "stale", current: this.#stored?.attempt ?? attempt });
           }
           const { definition } = this.#deployment;
+          const refusal = this.#deployment.refusalOf(deployment);
+          if (refusal !== undefined) return reply({ kind: "refused", reason: refusal });
           const task = new Task(deployment, definition.graph, restored, this.#now(), database);
           this.#run = new TaskRun(this, task, this.#deployment, local);
           reply({ kind: "deployed" });

@@ -225,7 +225,7 @@ function withMoves(world: World, prng: Prng): World {
     optionsOf(at, drawOptions(prng)),
   );
   const isInRows = moves.some(
-    (move) => move.kind !== "savepoint" && move.next.options.state?.backend === "sqlite",
+    (move) => "next" in move && move.next.options.state?.backend === "sqlite",
   );
   const { arrivals, duration, faults } = world;
   return {
