@@ -28,6 +28,9 @@ import type { World, WorldOptions } from "./world.ts";
 /** Milliseconds between two looks at what has become of a request. */
 const lookEvery = 20;
 
+/** Milliseconds in which a job that is to be cancelled may have another checkpoint. */
+const cancelWithin = 500;
+
 /** What a job goes on from. */
 interface Start {
   readonly cut: Cut;
@@ -126,7 +129,7 @@ export class Mover {
           goOn(cut);
         });
       case "retained":
-        from.deployed.cancel();
+        this.#cancel(from);
         return this.#until(
           () => from.isOver,
           () => {
@@ -291,6 +294,18 @@ export class Mover {
       isOf(deployment) && prng.chance(0.7) ? "It does not fit." : undefined;
   }
 
+  /** Often just when a checkpoint is complete: who has heard of it then, and who has not? */
+  #cancel({ deployed, checks }: JobRun): void {
+    const { completed } = checks;
+    if (this.#platform.faults.prng.chance(0.4)) return deployed.cancel();
+    const at = this.#platform.clock.now + cancelWithin;
+    this.#until(
+      () => checks.completed > completed || this.#platform.clock.now >= at,
+      () => deployed.cancel(),
+      1,
+    );
+  }
+
   /** Somebody dies just when a savepoint is taken or has stopped the job. */
   #strike({ deployed }: JobRun): void {
     const { prng, areOn } = this.#platform.faults;
@@ -304,8 +319,7 @@ export class Mover {
     const { cut, lineage: before = [], hold } = start ?? {};
     const isBranch = kind === "branch" || kind === "fork";
     const topic = isBranch ? `${from.letters.topic}-branch` : from.letters.topic;
-    // Rows on their way fit the layout that they were on their way in.
-    const topology = cut?.hasRows === true ? from.topology : next.topology;
+    const { topology } = next;
     const lineage: Lineage = [...before, { topology, from: cut?.offsets ?? [] }];
     const first = isBranch ? cut?.offsets : from.letters.from;
     const letters = {
@@ -315,14 +329,13 @@ export class Mover {
       atLeast: from.letters.atLeast || repeatsLetters(next.options),
       hadRows: isBranch ? cut?.hasRows === true : from.letters.hadRows === true,
     };
-    const shape = { ...next, topology };
     this.#platform.scene.log?.(`client: starts another job from ${cut?.path ?? "nothing"}`);
     this.#head = new JobRun(this.#platform, this.#world, {
-      ...shape,
+      ...next,
       lineage,
       letters,
       ...(cut && {
-        begin: { cut, restore: this.#restoreOf({ cut, claims, hold }, shape, topic) },
+        begin: { cut, restore: this.#restoreOf({ cut, claims, hold }, next, topic) },
       }),
     });
     if (cut !== undefined && claims) from.checks.savepoints.claimed(cut);
@@ -368,8 +381,8 @@ export class Mover {
     };
   }
 
-  #until(holds: () => boolean, then: () => void): void {
+  #until(holds: () => boolean, then: () => void, every = lookEvery): void {
     if (holds()) return then();
-    this.#platform.clock.later(lookEvery, () => this.#until(holds, then));
+    this.#platform.clock.later(every, () => this.#until(holds, then, every));
   }
 }

@@ -178,12 +178,97 @@ export const plantedMoves: readonly Mutation[] = [
     ],
   },
   {
-    name: "ids begin anew in another job",
+    name: "a new size that does not start is tried again",
     edits: [
       {
-        file: "coordinator/job.ts",
-        from: `        nextId: (restore?.checkpoint ?? 0) + 1,`,
-        to: `        nextId: 1,`,
+        file: "coordinator/rescales.ts",
+        from: `  if (progress?.kind !== "starting") return undefined;\n  const { former } = progress;`,
+        to: `  if (progress?.kind !== "starting" || now > 0) return undefined;\n  const { former } = progress;`,
+      },
+    ],
+  },
+  {
+    name: "a job that goes back to its size goes back further",
+    edits: [
+      {
+        file: "coordinator/attempts.ts",
+        from: `    const own = stopping?.savepoint ?? this.#state.checkpoints.latest;`,
+        to:
+          `    const { rescales = [] } = this.#state.record;\n` +
+          `    const { retained } = this.#state.checkpoints.ledger;\n` +
+          `    const isBack = rescales[0]?.progress.kind === "failed";\n` +
+          `    const latest = (isBack ? retained[1] : undefined) ?? retained[0];\n` +
+          `    const own = stopping?.savepoint ?? latest;`,
+      },
+    ],
+  },
+  {
+    name: "subtasks that a smaller size has not are forgotten",
+    edits: [
+      {
+        file: "coordinator/job-state.ts",
+        from: `retired: [...retired, ...left].filter(isGone) });`,
+        to: `retired: [...retired, ...left].filter((one) => isGone(one) && now < 0) });`,
+      },
+    ],
+  },
+  {
+    name: "a hold is let go before there is a checkpoint",
+    edits: [
+      {
+        file: "coordinator/restore-point.ts",
+        from: `    return !isTerminal(phase) && !isReplaced;`,
+        to: `    return phase === "INITIALIZING" && !isTerminal(phase) && !isReplaced;`,
+      },
+    ],
+  },
+  {
+    name: "a hold is never let go",
+    edits: [
+      {
+        file: "coordinator/restore-point.ts",
+        from: `    return !isTerminal(phase) && !isReplaced;`,
+        to: `    return phase !== undefined && isReplaced !== undefined;`,
+      },
+    ],
+  },
+  {
+    name: "a hold for a job that never came stays",
+    edits: [
+      {
+        file: "coordinator/holds.ts",
+        from: `    if (isNeeded) this.#confirm(hold);`,
+        to: `    if (isNeeded || now > 0) this.#confirm(hold);`,
+      },
+    ],
+  },
+  {
+    name: "what is held is swept",
+    edits: [
+      {
+        file: "coordinator/checkpointing.ts",
+        from: `    return [...new Set([...retained, ...held].flatMap((entry) => entry.files))];`,
+        to: `    void held;\n    return [...new Set(retained.flatMap((entry) => entry.files))];`,
+      },
+    ],
+  },
+  {
+    name: "rows on their way go to two",
+    edits: [
+      {
+        file: "task/former-rows.ts",
+        from: `    return isForeign && restore?.isOtherCode !== true ? isHeir : rangeHas(own, group);`,
+        to: `    return isForeign && restore?.isOtherCode !== true ? isHeir : own.last > -1;`,
+      },
+    ],
+  },
+  {
+    name: "rows on their way go to nobody where there is no key",
+    edits: [
+      {
+        file: "task/former-rows.ts",
+        from: `    if (selector === undefined) return isHeir ? undefined : () => false;`,
+        to: `    if (selector === undefined) return () => false;`,
       },
     ],
   },
