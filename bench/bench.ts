@@ -2,16 +2,18 @@
 
 import { execute } from "../local/command-line.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { checkpointOverhead } from "./checkpoint-overhead.ts";
+import { ingest } from "./ingest.ts";
 import { keyedCount } from "./keyed-count.ts";
 import { limit } from "./limit.ts";
 import { machine, versions } from "./machine.ts";
 import { commandOf, type Options, usageOf } from "./options.ts";
 import { tableOf } from "./report.ts";
 
-const benchmarks: readonly Benchmark[] = [limit, keyedCount];
+const benchmarks: readonly Benchmark[] = [limit, keyedCount, ingest, checkpointOverhead];
 
 async function bench(options: Options, interrupted: AbortSignal): Promise<boolean> {
-  const { names, rows, rounds, warmUps, quick, json } = options;
+  const { names, rows, rounds, warmUps, quick, svg, json } = options;
   // Nothing is worth an orderly end: runtimes whose parent is gone end themselves.
   interrupted.addEventListener("abort", () => process.exit(1));
   const print = json ? console.error : console.log;
@@ -19,7 +21,7 @@ async function bench(options: Options, interrupted: AbortSignal): Promise<boolea
   const results: Record<string, unknown> = {};
   for (const { name, run } of benchmarks.filter(({ name }) => names.includes(name))) {
     say(`${name}, ${rows.toLocaleString("en")} rows, ${rounds} rounds`);
-    const result = await run({ rows, rounds, warmUps, quick, say });
+    const result = await run({ rows, rounds, warmUps, quick, svg, say });
     print(tableOf(name, result));
     results[name] = result;
   }

@@ -95,6 +95,7 @@ export async function contestantNamed(
 }
 
 const parallelism = 4;
+const flink = { "execution.checkpointing.interval": "1 s" };
 
 /** Appends the rows to the topic that `fromTopic` reads. */
 export const fillTopic = (runtime: BenchRuntime, rows: number): Promise<unknown> =>
@@ -110,6 +111,7 @@ export const rowsOfGenerator = (
     name: "rows",
     program: "keyed-count",
     parallelism,
+    flink,
     parameters: { rows },
     rows,
     expected,
@@ -117,4 +119,11 @@ export const rowsOfGenerator = (
 
 /** The same from a topic that was filled before. */
 export const fromTopic = (runtime: BenchRuntime, rows: number, expected: Tallies): Contestant =>
-  job(runtime, { name: "topic", program: "keyed-count-from-topic", parallelism, rows, expected });
+  job(runtime, {
+    name: "topic",
+    program: "keyed-count-from-topic",
+    parallelism,
+    flink,
+    rows,
+    expected,
+  });

@@ -124,3 +124,27 @@ export function differences(expected: Tallies, actual: Tallies): string[] {
   }
   return wrong;
 }
+
+/** A state of many keys: the first `keys` rows are one of each, those after them of the first `hot`. */
+export interface StateShape {
+  readonly keys: number;
+  readonly hot: number;
+}
+
+/** Keys of such a state whose tallies can be asked for. */
+export const sampledKeys = 10;
+
+export const stateKeyAt = (i: number, { keys, hot }: StateShape): number =>
+  i < keys ? i : scrambled(i) % hot;
+
+export const stateAmountAt = (i: number): number => 1 + (i % 100);
+
+/** What is to come of `rows` rows for the sampled keys. */
+export function sampledTalliesOf(rows: number, shape: StateShape): Map<string, Tally> {
+  const tallies = new Map<string, Tally>();
+  for (let i = 0; i < rows; i++) {
+    const key = stateKeyAt(i, shape);
+    if (key < sampledKeys) tally(tallies, { user: `user-${key}`, amount: stateAmountAt(i), ts: 0 });
+  }
+  return tallies;
+}

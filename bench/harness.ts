@@ -24,6 +24,8 @@ export interface Cost {
   readonly seconds: number;
   /** Of CPU, by all threads; undefined where the machine does not tell. */
   readonly cpuSeconds: number | undefined;
+  /** Where they are others than the contestant's. */
+  readonly rows?: number;
 }
 
 /** One run. */
@@ -54,7 +56,7 @@ export async function compete(
       const title = round < 0 ? "warm-up" : `round ${round + 1}`;
       const { seconds } = measurement;
       say(
-        `${title}: ${contestant.name} ${millions(contestant.rows / seconds)} M rows/s (${seconds.toFixed(2)} s)`,
+        `${title}: ${contestant.name} ${millions(measurement.rows / seconds)} M rows/s (${seconds.toFixed(2)} s)`,
       );
     }
   }

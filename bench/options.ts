@@ -12,6 +12,7 @@ export interface Options {
   readonly rounds: number;
   readonly warmUps: number;
   readonly quick: boolean;
+  readonly svg: string | undefined;
   readonly json: boolean;
 }
 
@@ -33,6 +34,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --rows N    Rows of one run (${full.rows.toLocaleString("en")})
   --rounds N  Measured rounds (${full.rounds}); each contestant runs once in each
   --quick     ${quick.rows.toLocaleString("en")} rows, ${quick.rounds} round: to see that it works, not how fast
+  --svg FILE  Where checkpoint-overhead draws its curve
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
 
@@ -49,6 +51,7 @@ export const commandOf = (
       options: {
         rows: { type: "string" },
         rounds: { type: "string" },
+        svg: { type: "string" },
         quick: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -70,6 +73,7 @@ export const commandOf = (
           : wholeNumber("--rounds", values.rounds, roundsRange),
       warmUps: of.warmUps,
       quick: values.quick,
+      svg: values.svg,
       json: values.json,
     };
   });

@@ -4,8 +4,11 @@
 //   POST /bench/reset/:contestant?rows=…       what earlier runs left behind is gone
 //   GET  /bench/answer/:contestant?rows=…      [[user, {n, total}], …]
 //   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
+//   GET  /bench/checkpoints/:jobid             what the coordinator knows of the last of them
+//   POST /bench/bare                           parses NDJSON with Hono alone, and drops it
 //   GET  /bench/processed/:jobid?uid=…&rows=…  answers when the operator has taken in so many rows
 
+import { Hono } from "hono";
 import { tidemark } from "tidemark/worker";
 
 import { encodeRows } from "../../format/batch.ts";
@@ -16,10 +19,10 @@ import type { SubtaskApi, TopicPartitionApi } from "../../format/messages.ts";
 import { batches, type Tally, talliesOf } from "../data.ts";
 import { type ByHandEnv, shardsOf, type Splitter } from "./by-hand.ts";
 import { type LimitEnv, type LimitSender } from "./limit.ts";
-import { partitions, programs } from "./programs.ts";
+import { ingested, partitions, programs } from "./programs.ts";
 import { Window } from "./window.ts";
 
-const app = tidemark({ jobs: programs });
+const app = tidemark({ jobs: programs, topics: [ingested] });
 
 export const { Dispatcher, Coordinator, Subtask, TopicPartition } = app;
 export { PerUser, ShardedLog, ShardedSqlite, Splitter } from "./by-hand.ts";
@@ -166,6 +169,8 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
       return await answer(env, which, rows);
     case "fill":
       return await fill(env, which, rows);
+    case "checkpoints":
+      return await env.COORDINATOR.getByName(which).checkpoints();
     case "processed":
       return await processed(env, which, searchParams.get("uid") ?? "", rows);
     default:
@@ -173,11 +178,22 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
   }
 }
 
+const bare = new Hono().post("/bench/bare", async (c) => {
+  const lines = (await c.req.text()).split("\n");
+  let records = 0;
+  for (const line of lines) {
+    if (line === "") continue;
+    JSON.parse(line);
+    records++;
+  }
+  return c.json({ records });
+});
+
 export default {
   async fetch(request: Request, env: BenchEnv, ctx: ExecutionContext): Promise<Response> {
-    if (!new URL(request.url).pathname.startsWith("/bench/")) {
-      return app.fetch(request, env as never, ctx);
-    }
+    const { pathname } = new URL(request.url);
+    if (!pathname.startsWith("/bench/")) return app.fetch(request, env as never, ctx);
+    if (pathname === "/bench/bare") return bare.fetch(request);
     try {
       return Response.json((await bench(request, env)) ?? null);
     } catch (error) {

@@ -11,11 +11,19 @@ import {
   topic,
   valueState,
 } from "../../stream/index.ts";
-import { type Purchase, purchaseAt, scrambled } from "../data.ts";
+import {
+  type Purchase,
+  purchaseAt,
+  sampledKeys,
+  stateAmountAt,
+  stateKeyAt,
+  type Tally,
+} from "../data.ts";
 
 export const partitions = 4;
 
-const options: JobOptions = { parallelism: 4, checkpointing: { interval: "1 s" } };
+// Without checkpoints unless a job is started with an interval.
+const options: JobOptions = { parallelism: 4 };
 
 /** Rows made by the source; functions on row objects. */
 const keyedCount = defineJob(
@@ -53,35 +61,42 @@ interface Held {
 }
 
 /**
- * A state of `keys` keys with some 100 bytes each, built up by the first `keys` rows. The rows after
- * them are of the first `hot` keys, in no order. Nothing is emitted: the state is all there is.
+ * A state of `keys` keys with some 84 bytes each. Only the tallies of a few are emitted, to be checked:
+ * the state is all there is.
  */
 const keyedState = defineJob(
   "keyed-state",
   (env) => {
     const keys = env.parameters.getInt("keys", 1);
-    const hot = env.parameters.getInt("hot", keys);
-    const keyAt = (i: number): number => (i < keys ? i : scrambled(i) % hot);
-    const row = (i: number) => ({ user: `user-${keyAt(i)}`, amount: 1 + (i % 100) });
+    const shape = { keys, hot: env.parameters.getInt("hot", keys) };
+    const row = (i: number) => {
+      const key = stateKeyAt(i, shape);
+      return { user: `user-${key}`, amount: stateAmountAt(i), isSampled: key < sampledKeys };
+    };
     env
       .from(generate(row, { rows: env.parameters.getInt("rows", 0) }), { uid: "purchases" })
       .keyBy(({ user }) => user)
       .process(
         {
           state: { tally: valueState<Held>() },
-          emits: rows<{ key: string }>(),
-          process({ amount }, { key, state }) {
-            const { n, total, note } = state.tally.get() ?? { n: 0, total: 0, note: noteOf(key) };
-            state.tally.set({ n: n + 1, total: total + amount, note });
+          emits: rows<{ key: string } & Tally>(),
+          process({ amount, isSampled }, { key, state, emit }) {
+            const held = state.tally.get() ?? { n: 0, total: 0, note: noteOf(key) };
+            const next = { n: held.n + 1, total: held.total + amount, note: held.note };
+            state.tally.set(next);
+            if (isSampled) emit({ key, n: next.n, total: next.total });
           },
         },
         { uid: "tallies" },
       )
-      .to(table("none"), { uid: "out" });
+      .to(table("tallies"), { uid: "out" });
   },
   options,
 );
 
 const noteOf = (key: string): string => key.padEnd(noteBytes, ".");
+
+/** What rows are sent to over HTTP; no job reads it. */
+export const ingested = topic<Purchase>("ingested", { partitions });
 
 export const programs = [keyedCount, keyedCountFromTopic, keyedState];
