@@ -8,12 +8,23 @@ import { keyedCount } from "./keyed-count.ts";
 import { limit } from "./limit.ts";
 import { machine, versions } from "./machine.ts";
 import { commandOf, type Options, usageOf } from "./options.ts";
+import { recovery } from "./recovery.ts";
 import { tableOf } from "./report.ts";
+import { scale } from "./scale.ts";
+import { stateSize } from "./state-size.ts";
 
-const benchmarks: readonly Benchmark[] = [limit, keyedCount, ingest, checkpointOverhead];
+const benchmarks: readonly Benchmark[] = [
+  limit,
+  keyedCount,
+  ingest,
+  checkpointOverhead,
+  recovery,
+  stateSize,
+  scale,
+];
 
 async function bench(options: Options, interrupted: AbortSignal): Promise<boolean> {
-  const { names, rows, rounds, warmUps, quick, svg, json } = options;
+  const { names, rows, rounds, warmUps, quick, large, svg, json } = options;
   // Nothing is worth an orderly end: runtimes whose parent is gone end themselves.
   interrupted.addEventListener("abort", () => process.exit(1));
   const print = json ? console.error : console.log;
@@ -21,7 +32,7 @@ async function bench(options: Options, interrupted: AbortSignal): Promise<boolea
   const results: Record<string, unknown> = {};
   for (const { name, run } of benchmarks.filter(({ name }) => names.includes(name))) {
     say(`${name}, ${rows.toLocaleString("en")} rows, ${rounds} rounds`);
-    const result = await run({ rows, rounds, warmUps, quick, svg, say });
+    const result = await run({ rows, rounds, warmUps, quick, large, svg, say });
     print(tableOf(name, result));
     results[name] = result;
   }

@@ -9,6 +9,8 @@ export interface BenchmarkOptions {
   readonly warmUps: number;
   /** Small sizes, for those that have more than one: to see that it works. */
   readonly quick: boolean;
+  /** With the sizes that take many minutes, too. */
+  readonly large: boolean;
   /** Where the benchmark that draws a curve writes it; nowhere where absent. */
   readonly svg: string | undefined;
   readonly say: (text: string) => void;

@@ -1,5 +1,7 @@
 // Who runs in the bench's Worker: one HTTP request starts a run there and is answered at its end.
 
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
 import type { BenchRuntime, JobSettings } from "./runtime.ts";
@@ -47,8 +49,21 @@ interface JobContestant extends JobSettings {
   readonly expected: Tallies;
 }
 
-interface TablePage {
-  readonly rows: readonly (Tally & { readonly key: string })[];
+/** Milliseconds that rows may take from an operator to the table behind it. */
+const settlingTime = 10_000;
+
+/** How the table of a job's tallies differs from what it should be, once it does not any more. */
+export async function tableDifferences(
+  runtime: BenchRuntime,
+  job: string,
+  expected: Tallies,
+): Promise<string[]> {
+  type Page = { readonly rows: readonly (Tally & { readonly key: string })[] };
+  for (const deadline = Date.now() + settlingTime; ; await sleep(100)) {
+    const { rows } = await runtime.ask<Page>("GET", `/jobs/${job}/tables/tallies?read=latest`);
+    const wrong = differences(expected, new Map(rows.map((row) => [row.key, row])));
+    if (wrong.length === 0 || Date.now() > deadline) return wrong;
+  }
 }
 
 /** A job of the engine; a run is from its submission until its operator has taken in every row. */
@@ -65,10 +80,9 @@ export function job(
       await runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${rows}`);
     },
     check: async () => {
-      const path = `/jobs/${running}/tables/tallies?read=latest`;
-      const table = await runtime.ask<TablePage>("GET", path);
+      const wrong = await tableDifferences(runtime, running, expected);
       await runtime.cancel(running);
-      return differences(expected, new Map(table.rows.map((row) => [row.key, row])));
+      return wrong;
     },
     cpuSeconds: () => runtime.cpuSeconds(),
   };
@@ -94,7 +108,7 @@ export async function contestantNamed(
     : rowsOfGenerator(runtime, rows, expected);
 }
 
-const parallelism = 4;
+const usualParallelism = 4;
 const flink = { "execution.checkpointing.interval": "1 s" };
 
 /** Appends the rows to the topic that `fromTopic` reads. */
@@ -106,6 +120,7 @@ export const rowsOfGenerator = (
   runtime: BenchRuntime,
   rows: number,
   expected: Tallies,
+  parallelism = usualParallelism,
 ): Contestant =>
   job(runtime, {
     name: "rows",
@@ -122,7 +137,7 @@ export const fromTopic = (runtime: BenchRuntime, rows: number, expected: Tallies
   job(runtime, {
     name: "topic",
     program: "keyed-count-from-topic",
-    parallelism,
+    parallelism: usualParallelism,
     flink,
     rows,
     expected,

@@ -12,6 +12,7 @@ export interface Options {
   readonly rounds: number;
   readonly warmUps: number;
   readonly quick: boolean;
+  readonly large: boolean;
   readonly svg: string | undefined;
   readonly json: boolean;
 }
@@ -34,6 +35,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --rows N    Rows of one run (${full.rows.toLocaleString("en")})
   --rounds N  Measured rounds (${full.rounds}); each contestant runs once in each
   --quick     ${quick.rows.toLocaleString("en")} rows, ${quick.rounds} round: to see that it works, not how fast
+  --large     With the sizes of state that take many minutes, too: 1 GB, 10 million keys
   --svg FILE  Where checkpoint-overhead draws its curve
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
@@ -51,6 +53,7 @@ export const commandOf = (
       options: {
         rows: { type: "string" },
         rounds: { type: "string" },
+        large: { type: "boolean", default: false },
         svg: { type: "string" },
         quick: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
@@ -73,6 +76,7 @@ export const commandOf = (
           : wholeNumber("--rounds", values.rounds, roundsRange),
       warmUps: of.warmUps,
       quick: values.quick,
+      large: values.large,
       svg: values.svg,
       json: values.json,
     };

@@ -99,6 +99,14 @@ export class BenchRuntime {
     return ticks / ticksPerSecond;
   }
 
+  /** Ends everything as a power cut would, and starts it again on what is left, on the same port. */
+  async restart(): Promise<void> {
+    const { directory } = this;
+    const port = Number(new URL(this.url).port);
+    await this.#runtime.kill();
+    this.#runtime = await startRuntime({ config, directory, port });
+  }
+
   async stop(): Promise<void> {
     await this.#runtime.stop();
     await rm(this.directory, { recursive: true, force: true });

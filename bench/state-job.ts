@@ -1,7 +1,8 @@
 // A job with a state of a given size, as a contestant: its state is built up first, and measured is what
 // comes after.
 
-import { sampledTalliesOf, differences, type StateShape, type Tally } from "./data.ts";
+import { tableDifferences } from "./contestants.ts";
+import { sampledTalliesOf, type StateShape } from "./data.ts";
 import type { CheckpointOverview, CompletedCheckpoint } from "../format/job-status.ts";
 import type { Contestant } from "./harness.ts";
 import type { BenchRuntime } from "./runtime.ts";
@@ -13,6 +14,8 @@ export interface StateJob {
   readonly rows: number;
   readonly flink: Readonly<Record<string, string>>;
   readonly parallelism?: number;
+  /** Keeps the default budget of memory. */
+  readonly isBudgeted?: boolean;
 }
 
 /** What a checkpoint of a run took. */
@@ -35,7 +38,7 @@ const memory = { "taskmanager.memory.managed.size": "1024 mb" };
 
 export function stateJob(
   runtime: BenchRuntime,
-  { name, shape, rows, flink, parallelism = 4 }: StateJob,
+  { name, shape, rows, flink, parallelism = 4, isBudgeted = false }: StateJob,
 ): StateContestant {
   const all = shape.keys + rows;
   const expected = sampledTalliesOf(all, shape);
@@ -51,7 +54,7 @@ export function stateJob(
       const submitted = await mark(runtime);
       running = await runtime.submit("keyed-state", {
         parallelism,
-        flink: { ...memory, ...flink },
+        flink: { ...(!isBudgeted && memory), ...flink },
         parameters: { ...shape, rows: all },
       });
       const loadedRows = await taken(shape.keys);
@@ -70,11 +73,9 @@ export function stateJob(
       };
     },
     check: async () => {
-      const path = `/jobs/${running}/tables/tallies?read=latest`;
-      type Page = { readonly rows: readonly (Tally & { readonly key: string })[] };
-      const { rows: found } = await runtime.ask<Page>("GET", path);
+      const wrong = await tableDifferences(runtime, running, expected);
       await runtime.cancel(running);
-      return differences(expected, new Map(found.map((row) => [row.key, row])));
+      return wrong;
     },
   };
 }
