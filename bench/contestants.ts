@@ -88,10 +88,48 @@ export function job(
   };
 }
 
+/** Jobs of the engine that count: functions on row objects or fields by name, made or from a topic. */
+const counting = {
+  rows: { program: "keyed-count", isMade: true },
+  columns: { program: "keyed-count-columns", isMade: true },
+  "rows-topic": { program: "keyed-count-from-topic", isMade: false },
+  "columns-topic": { program: "keyed-count-columns-from-topic", isMade: false },
+} as const;
+
+type CountingJob = keyof typeof counting;
+
+export const countingJobs = Object.keys(counting) as CountingJob[];
+
+/** From a topic it counts what `fillTopic` has put there. */
+export function countingJob(
+  runtime: BenchRuntime,
+  {
+    name,
+    rows,
+    expected,
+    parallelism = 4,
+  }: { name: CountingJob; rows: number; expected: Tallies; parallelism?: number },
+): Contestant {
+  const { program, isMade } = counting[name];
+  return job(runtime, {
+    name,
+    program,
+    parallelism,
+    flink: { "execution.checkpointing.interval": "1 s" },
+    parameters: isMade ? { rows } : {},
+    rows,
+    expected,
+  });
+}
+
+/** Appends the rows to the topic that jobs count. */
+export const fillTopic = (runtime: BenchRuntime, rows: number): Promise<unknown> =>
+  runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
+
 const handWritten = ["sharded-sqlite", "sharded-log", "object-per-key"];
 
 /** Those in the runtime that can be run one by one. */
-export const contestantNames = ["rows", "topic", "limit", ...handWritten];
+export const contestantNames: readonly string[] = [...countingJobs, "limit", ...handWritten];
 
 /** One of them, with all that it needs. */
 export async function contestantNamed(
@@ -102,43 +140,6 @@ export async function contestantNamed(
   if (name === "limit") return limitContestant(runtime, rows);
   const expected = talliesOf(rows);
   if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });
-  if (name === "topic") await fillTopic(runtime, rows);
-  return name === "topic"
-    ? fromTopic(runtime, rows, expected)
-    : rowsOfGenerator(runtime, rows, expected);
+  if (name.endsWith("-topic")) await fillTopic(runtime, rows);
+  return countingJob(runtime, { name: name as CountingJob, rows, expected });
 }
-
-const usualParallelism = 4;
-const flink = { "execution.checkpointing.interval": "1 s" };
-
-/** Appends the rows to the topic that `fromTopic` reads. */
-export const fillTopic = (runtime: BenchRuntime, rows: number): Promise<unknown> =>
-  runtime.ask("POST", `/bench/fill/purchases?rows=${rows}`);
-
-/** Rows as objects all the way, from a generator. */
-export const rowsOfGenerator = (
-  runtime: BenchRuntime,
-  rows: number,
-  expected: Tallies,
-  parallelism = usualParallelism,
-): Contestant =>
-  job(runtime, {
-    name: "rows",
-    program: "keyed-count",
-    parallelism,
-    flink,
-    parameters: { rows },
-    rows,
-    expected,
-  });
-
-/** The same from a topic that was filled before. */
-export const fromTopic = (runtime: BenchRuntime, rows: number, expected: Tallies): Contestant =>
-  job(runtime, {
-    name: "topic",
-    program: "keyed-count-from-topic",
-    parallelism: usualParallelism,
-    flink,
-    rows,
-    expected,
-  });

@@ -2,7 +2,7 @@
 // a developer would take instead.
 
 import type { Benchmark } from "./benchmark.ts";
-import { byHand, fillTopic, fromTopic, limitContestant, rowsOfGenerator } from "./contestants.ts";
+import { byHand, countingJob, countingJobs, fillTopic, limitContestant } from "./contestants.ts";
 import { talliesOf } from "./data.ts";
 import { type Contestant, compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { inMemory, InMemory } from "./in-memory/in-memory.ts";
@@ -26,8 +26,7 @@ export const keyedCount: Benchmark = {
         byHand(runtime, { name, rows, expected: talliesOf(rows) });
       const contestants: Contestant[] = [
         limitContestant(runtime, rows),
-        rowsOfGenerator(runtime, rows, expected),
-        fromTopic(runtime, rows, expected),
+        ...countingJobs.map((name) => countingJob(runtime, { name, rows, expected })),
         written("sharded-sqlite", part(share.shardedSqlite)),
         written("sharded-log", rows),
         written("object-per-key", part(share.objectPerKey)),
@@ -52,12 +51,16 @@ export const keyedCount: Benchmark = {
 
 const pairs = {
   vsLimit: ["rows", "limit"],
-  topicVsLimit: ["topic", "limit"],
-  vsShardedSqlite: ["rows", "sharded-sqlite"],
-  vsShardedLog: ["rows", "sharded-log"],
-  vsObjectPerKey: ["rows", "object-per-key"],
-  vsD2ts: ["rows", "d2ts"],
-  vsRxjs: ["rows", "rxjs"],
+  columnsVsLimit: ["columns", "limit"],
+  rowsTopicVsLimit: ["rows-topic", "limit"],
+  columnsTopicVsLimit: ["columns-topic", "limit"],
+  vsShardedSqlite: ["columns", "sharded-sqlite"],
+  vsShardedLog: ["columns", "sharded-log"],
+  vsObjectPerKey: ["columns", "object-per-key"],
+  vsD2ts: ["columns", "d2ts"],
+  vsRxjs: ["columns", "rxjs"],
+  rowsVsShardedLog: ["rows", "sharded-log"],
+  rowsVsRxjs: ["rows", "rxjs"],
 } as const;
 
 function mapped(

@@ -2,7 +2,7 @@
 // rows cost on Cloudflare by its price list.
 
 import type { Benchmark, Figure } from "./benchmark.ts";
-import { rowsOfGenerator } from "./contestants.ts";
+import { countingJob } from "./contestants.ts";
 import { talliesOf } from "./data.ts";
 import { compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { BenchRuntime } from "./runtime.ts";
@@ -21,7 +21,7 @@ export const scale: Benchmark = {
       const nameOf = (parallelism: number): string => `parallelism-${parallelism}`;
       const parallelisms = quick ? sizes.quick : sizes.full;
       const contestants = parallelisms.map((parallelism) => ({
-        ...rowsOfGenerator(runtime, rows, expected, parallelism),
+        ...countingJob(runtime, { name: "rows", rows, expected, parallelism }),
         name: nameOf(parallelism),
       }));
       const measured = await compete(contestants, rounds);

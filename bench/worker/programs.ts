@@ -4,6 +4,7 @@ import {
   count,
   defineJob,
   generate,
+  generateColumns,
   type JobOptions,
   rows,
   sum,
@@ -12,12 +13,14 @@ import {
   valueState,
 } from "../../stream/index.ts";
 import {
+  fillPurchases,
   type Purchase,
   purchaseAt,
   sampledKeys,
   stateAmountAt,
   stateKeyAt,
   type Tally,
+  userNames,
 } from "../data.ts";
 
 export const partitions = 4;
@@ -46,6 +49,34 @@ const keyedCountFromTopic = defineJob(
       .from(topic<Purchase>("purchases", { partitions }), { uid: "purchases" })
       .keyBy((row) => row.user)
       .aggregate({ n: count(), total: sum((row) => row.amount) }, { uid: "tallies" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  options,
+);
+
+/** Columns made by the source; fields by their names. */
+const keyedCountColumns = defineJob(
+  "keyed-count-columns",
+  (env) => {
+    const options = { rows: env.parameters.getInt("rows", 0) };
+    const fields = { user: userNames, amount: "int32", ts: "float64" } as const;
+    env
+      .from(generateColumns(fields, fillPurchases, options), { uid: "purchases" })
+      .keyBy("user")
+      .aggregate({ n: count(), total: sum("amount") }, { uid: "tallies" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  options,
+);
+
+/** Fields by their names, from a topic. */
+const keyedCountColumnsFromTopic = defineJob(
+  "keyed-count-columns-from-topic",
+  (env) => {
+    env
+      .from(topic<Purchase>("purchases", { partitions }), { uid: "purchases" })
+      .keyBy("user")
+      .aggregate({ n: count(), total: sum("amount") }, { uid: "tallies" })
       .to(table("tallies"), { uid: "out" });
   },
   options,
@@ -99,4 +130,10 @@ const noteOf = (key: string): string => key.padEnd(noteBytes, ".");
 /** What rows are sent to over HTTP; no job reads it. */
 export const ingested = topic<Purchase>("ingested", { partitions });
 
-export const programs = [keyedCount, keyedCountFromTopic, keyedState];
+export const programs = [
+  keyedCount,
+  keyedCountColumns,
+  keyedCountFromTopic,
+  keyedCountColumnsFromTopic,
+  keyedState,
+];
