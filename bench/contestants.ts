@@ -66,11 +66,16 @@ export async function tableDifferences(
   }
 }
 
+interface JobRun extends Contestant {
+  /** How many the run has completed, before it is checked. */
+  checkpoints(): Promise<number>;
+}
+
 /** A job of the engine; a run is from its submission until its operator has taken in every row. */
 export function job(
   runtime: BenchRuntime,
   { name, program, rows, expected, ...settings }: JobContestant,
-): Contestant {
+): JobRun {
   let running = "";
   return {
     name,
@@ -83,6 +88,11 @@ export function job(
       const wrong = await tableDifferences(runtime, running, expected);
       await runtime.cancel(running);
       return wrong;
+    },
+    checkpoints: async () => {
+      type Overview = { readonly counts: { readonly completed: number } };
+      const overview = await runtime.ask<Overview>("GET", `/jobs/${running}/checkpoints`);
+      return overview.counts.completed;
     },
     cpuSeconds: () => runtime.cpuSeconds(),
   };
@@ -109,7 +119,7 @@ export function countingJob(
     expected,
     parallelism = 4,
   }: { name: CountingJob; rows: number; expected: Tallies; parallelism?: number },
-): Contestant {
+): JobRun {
   const { program, isMade } = counting[name];
   return job(runtime, {
     name,

@@ -5,6 +5,7 @@
 //   GET  /bench/answer/:contestant?rows=…      [[user, {n, total}], …]
 //   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
 //   GET  /bench/checkpoints/:jobid             what the coordinator knows of the last of them
+//   POST /bench/count, /bench/counted          begins to count billed operations; what was counted
 //   POST /bench/bare                           parses NDJSON with Hono alone, and drops it
 //   GET  /bench/processed/:jobid?uid=…&rows=…  answers when the operator has taken in so many rows
 
@@ -16,15 +17,38 @@ import type { JobId } from "../../format/ids.ts";
 import { objectName } from "../../format/ids.ts";
 import type { CoordinatorJobApi } from "../../format/job-status.ts";
 import type { SubtaskApi, TopicPartitionApi } from "../../format/messages.ts";
+import type { CoordinatorEnv } from "../../coordinator/coordinator.ts";
+import type { SubtaskEnv } from "../../task/shell/task-run.ts";
+import type { TopicPartitionEnv } from "../../topic/topic-partition.ts";
 import { batches, type Tally, talliesOf } from "../data.ts";
 import { type ByHandEnv, shardsOf, type Splitter } from "./by-hand.ts";
+import { beginCounting, counted, endCounting } from "./counted.ts";
 import { type LimitEnv, type LimitSender } from "./limit.ts";
 import { ingested, partitions, programs } from "./programs.ts";
 import { Window } from "./window.ts";
 
 const app = tidemark({ jobs: programs, topics: [ingested] });
 
-export const { Dispatcher, Coordinator, Subtask, TopicPartition } = app;
+export const { Dispatcher } = app;
+
+export class Coordinator extends app.Coordinator {
+  constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
+    super(ctx, counted(ctx, env));
+  }
+}
+
+export class Subtask extends app.Subtask {
+  constructor(ctx: DurableObjectState, env: SubtaskEnv) {
+    super(ctx, counted(ctx, env));
+  }
+}
+
+export class TopicPartition extends app.TopicPartition {
+  constructor(ctx: DurableObjectState, env: TopicPartitionEnv) {
+    super(ctx, counted(ctx, env));
+  }
+}
+
 export { PerUser, ShardedLog, ShardedSqlite, Splitter } from "./by-hand.ts";
 export { LimitFolder, LimitSender } from "./limit.ts";
 
@@ -169,6 +193,10 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
       return await answer(env, which, rows);
     case "fill":
       return await fill(env, which, rows);
+    case "count":
+      return beginCounting();
+    case "counted":
+      return endCounting();
     case "checkpoints":
       return await env.COORDINATOR.getByName(which).checkpoints();
     case "processed":
