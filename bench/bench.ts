@@ -5,6 +5,7 @@ import type { Benchmark } from "./benchmark.ts";
 import { checkpointOverhead } from "./checkpoint-overhead.ts";
 import { ingest } from "./ingest.ts";
 import { keyedCount } from "./keyed-count.ts";
+import { latency } from "./latency.ts";
 import { limit } from "./limit.ts";
 import { machine, versions } from "./machine.ts";
 import { commandOf, type Options, usageOf } from "./options.ts";
@@ -17,6 +18,7 @@ const benchmarks: readonly Benchmark[] = [
   limit,
   keyedCount,
   ingest,
+  latency,
   checkpointOverhead,
   recovery,
   stateSize,

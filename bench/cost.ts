@@ -56,27 +56,31 @@ export interface RunShape {
 /** Seconds between two heartbeats, and of the life of a session. */
 const heartbeatEvery = 5;
 const sessionLife = 60;
-/** Rows that the coordinator writes for a checkpoint: its record when it is triggered, acknowledged and
- * published, its history, its alarm. */
-const coordinatorRows = 8;
+
+/** Rows of SQLite: of a coordinator that is new, of a subtask that is, and of a checkpoint. New objects make
+ * their tables; a subtask stores its attempt and sets its alarm; a checkpoint is recorded when it is
+ * triggered, acknowledged and published, and goes into the history. */
+const rowsWritten = { coordinator: 15, subtask: 7, checkpoint: 6 } as const;
+const rowsRead = { coordinator: 12, subtask: 4, checkpoint: 7 } as const;
+
+/** Calls by which the list of jobs is told of a job that starts. */
+const announcements = 2;
 
 /** What such a run is foreseen to take. */
 export function foreseen(run: RunShape): Operations {
   const { seconds, sources, subtasks, channels, checkpoints, filesPerCheckpoint } = run;
   const sessions = channels * Math.ceil(Math.max(seconds, 1) / sessionLife);
-  const starting = 2 * subtasks;
-  // Triggers, acknowledgements, notifications, and what the list of jobs is told.
-  const perCheckpoint = sources + 2 * subtasks + 1;
+  const deployments = 2 * subtasks;
+  // Triggers, acknowledgements, notifications.
+  const perCheckpoint = sources + 2 * subtasks;
+  const heartbeats = subtasks * Math.floor(seconds / heartbeatEvery);
+  const rowsOf = (of: Readonly<Record<"coordinator" | "subtask" | "checkpoint", number>>): number =>
+    of.coordinator + of.subtask * subtasks + of.checkpoint * checkpoints;
   return {
-    requests:
-      starting +
-      sessions +
-      checkpoints * perCheckpoint +
-      subtasks * Math.floor(seconds / heartbeatEvery),
+    requests: announcements + deployments + sessions + checkpoints * perCheckpoint + heartbeats,
     gigabyteSeconds: (subtasks + 1) * objectGigabytes * seconds,
-    rowsRead: 0,
-    // A subtask stores that it was deployed, and sets its alarm.
-    rowsWritten: 2 * subtasks + checkpoints * coordinatorRows,
+    rowsRead: rowsOf(rowsRead),
+    rowsWritten: rowsOf(rowsWritten),
     classA: checkpoints * (1 + filesPerCheckpoint),
     classB: 0,
   };

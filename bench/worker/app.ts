@@ -6,6 +6,7 @@
 //   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
 //   GET  /bench/checkpoints/:jobid             what the coordinator knows of the last of them
 //   POST /bench/count, /bench/counted          begins to count billed operations; what was counted
+//   POST /bench/ping                           one call of an object that does nothing
 //   POST /bench/bare                           parses NDJSON with Hono alone, and drops it
 //   GET  /bench/processed/:jobid?uid=…&rows=…  answers when the operator has taken in so many rows
 
@@ -23,6 +24,7 @@ import type { TopicPartitionEnv } from "../../topic/topic-partition.ts";
 import { batches, type Tally, talliesOf } from "../data.ts";
 import { type ByHandEnv, shardsOf, type Splitter } from "./by-hand.ts";
 import { beginCounting, counted, endCounting } from "./counted.ts";
+import type { Echo } from "./probes.ts";
 import { type LimitEnv, type LimitSender } from "./limit.ts";
 import { ingested, partitions, programs } from "./programs.ts";
 import { Window } from "./window.ts";
@@ -51,6 +53,7 @@ export class TopicPartition extends app.TopicPartition {
 
 export { PerUser, ShardedLog, ShardedSqlite, Splitter } from "./by-hand.ts";
 export { LimitFolder, LimitSender } from "./limit.ts";
+export { Echo } from "./probes.ts";
 
 interface Objects<T> {
   getByName(name: string): T;
@@ -62,6 +65,7 @@ interface BenchEnv extends LimitEnv, ByHandEnv {
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
   readonly LIMIT_SENDER: Objects<LimitSender>;
   readonly SPLITTER: Objects<Splitter>;
+  readonly ECHO: Objects<Echo>;
 }
 
 /** Milliseconds between two looks at a job: each is some calls, and costs it time. */
@@ -193,6 +197,8 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
       return await answer(env, which, rows);
     case "fill":
       return await fill(env, which, rows);
+    case "ping":
+      return await env.ECHO.getByName("echo").ping();
     case "count":
       return beginCounting();
     case "counted":

@@ -127,6 +127,47 @@ const keyedState = defineJob(
 
 const noteOf = (key: string): string => key.padEnd(noteBytes, ".");
 
+/** When something was sent, by the clock of whoever sent it. */
+export interface Probe {
+  readonly probe: number;
+  readonly sent: number;
+}
+
+/**
+ * `keyed-count` under a load of `rate` rows a second, with probes among its rows: what is known of each is
+ * how many milliseconds after it was sent its operator has come to it.
+ */
+const probed = defineJob(
+  "probed",
+  (env) => {
+    const rowsPerSecond = env.parameters.getInt("rate", 1_000);
+    const load = env
+      .from(generate(purchaseAt, { rowsPerSecond }), { uid: "load" })
+      .map(({ user, amount }) => ({ key: user, amount, probe: -1, sent: 0 }), { uid: "as-load" });
+    const probes = env
+      .from(topic<Probe>("probes", { partitions: 1 }), { uid: "probes" })
+      .map(({ probe, sent }) => ({ key: `probe-${probe}`, amount: 0, probe, sent }), {
+        uid: "as-probes",
+      });
+    load
+      .union(probes)
+      .keyBy(({ key }) => key)
+      .process(
+        {
+          state: { total: valueState({ default: 0 }) },
+          emits: rows<{ key: string; latency: number }>(),
+          process({ key, amount, probe, sent }, { state, emit }) {
+            state.total.set(state.total.get() + amount);
+            if (probe >= 0) emit({ key, latency: Date.now() - sent });
+          },
+        },
+        { uid: "tallies" },
+      )
+      .to(table("latencies"), { uid: "out" });
+  },
+  { parallelism: 4, bufferTimeout: 10 },
+);
+
 /** What rows are sent to over HTTP; no job reads it. */
 export const ingested = topic<Purchase>("ingested", { partitions });
 
@@ -136,4 +177,5 @@ export const programs = [
   keyedCountFromTopic,
   keyedCountColumnsFromTopic,
   keyedState,
+  probed,
 ];
