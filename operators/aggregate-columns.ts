@@ -13,6 +13,7 @@ import type { KeySelector } from "../stream/graph.ts";
 import { ColumnBatch } from "./column-batch.ts";
 import { isColumnar, type ColumnarBatch, type RecordBatch } from "./operator.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
+import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
 
 type Numbers = Int32Array | Float64Array;
 
@@ -23,21 +24,14 @@ interface CodedKeys {
   readonly touched: Int32Array;
 }
 
-/** What the accumulators of one aggregate hold, by the code of the key. */
-interface Accumulators {
-  /** Of an average the total, of all others the accumulator itself. */
-  values: Float64Array;
-  /** Of an average the rows. */
-  rows: Float64Array;
-}
-
 export class ColumnFolder {
   readonly #keyField: string;
-  readonly #folds: readonly Fold[];
+  readonly #folds: readonly PlacedFold[];
   readonly #fields: readonly string[];
-  readonly #state: StateTable<unknown[]>;
-  readonly #accumulators: readonly Accumulators[];
+  readonly #state: PackedTable<unknown[]>;
   readonly #codes = new KeyCodes();
+  /** By the code of a key, where its accumulators begin. */
+  #places = new Int32Array(0);
 
   private constructor(
     keyField: string,
@@ -46,13 +40,9 @@ export class ColumnFolder {
     state: StateTable<unknown[]>,
   ) {
     this.#keyField = keyField;
-    this.#folds = folds;
+    this.#folds = placed(folds);
     this.#fields = ["key", ...fields];
-    this.#state = state;
-    this.#accumulators = folds.map(() => ({
-      values: new Float64Array(0),
-      rows: new Float64Array(0),
-    }));
+    this.#state = packedOf(state, accumulatorPacking(this.#folds));
   }
 
   /** Undefined where something is known to its functions only. */
@@ -71,17 +61,20 @@ export class ColumnFolder {
   /** Folds a batch and answers what is to be emitted; undefined where it is for the rows (F2). */
   fold(batch: RecordBatch): ColumnBatch | undefined {
     if (!isColumnar(batch) || !batch.fields.includes(this.#keyField)) return undefined;
-    const numbers = this.#numbersOf(batch);
-    if (numbers === undefined) return undefined;
+    const values = this.#numbersOf(batch);
+    if (values === undefined) return undefined;
     const coded = this.#codes.of(batch.column(this.#keyField));
     if (coded === undefined) return undefined;
-    const slots = this.#load(coded);
+    const slots = this.#slots(coded);
     if (slots === undefined) return undefined;
-    for (let a = 0; a < this.#folds.length; a++) {
-      add(this.#folds[a]!, coded.codes, numbers[a], this.#accumulators[a]!);
+    const places = this.#change(coded, slots);
+    const { numbers: accumulators } = this.#state;
+    for (const [a, fold] of this.#folds.entries()) {
+      add(fold, { codes: coded.codes, places, accumulators }, values[a]);
     }
-    this.#store(coded, slots);
-    return this.#results(coded);
+    const results = this.#results(coded, slots);
+    this.#state.done();
+    return results;
   }
 
   #numbersOf(batch: ColumnarBatch): (Numbers | undefined)[] | undefined {
@@ -99,111 +92,153 @@ export class ColumnFolder {
     return numbers;
   }
 
-  /** Takes what the state holds of the touched keys; undefined where it is of other aggregates. */
-  #load({ keys, touched }: CodedKeys): StateSlot<unknown[]>[] | undefined {
-    for (const accumulators of this.#accumulators) grow(accumulators, keys.length);
+  /** The places of the touched keys; undefined where one is of other aggregates. */
+  #slots({ keys, touched }: CodedKeys): StateSlot<unknown[]>[] | undefined {
     const slots = new Array<StateSlot<unknown[]>>(touched.length);
     for (let i = 0; i < touched.length; i++) {
-      const code = touched[i]!;
-      const slot = this.#state.slot(keys[code]!);
-      slots[i] = slot;
-      const entry = slot.value;
-      for (let a = 0; a < this.#folds.length; a++) {
-        const { kind } = this.#folds[a]!;
-        const { values, rows } = this.#accumulators[a]!;
-        if (entry === undefined) {
-          values[code] = initial[kind];
-          rows[code] = 0;
-        } else if (kind === "avg") {
-          const mean = entry[a];
-          if (!isMean(mean)) return undefined;
-          values[code] = mean[0];
-          rows[code] = mean[1];
-        } else {
-          const value = entry[a];
-          if (typeof value !== "number") return undefined;
-          values[code] = value;
-        }
+      const slot = this.#state.slot(keys[touched[i]!]!);
+      if (slot === undefined) {
+        this.#state.done();
+        return undefined;
       }
+      slots[i] = slot;
     }
     return slots;
   }
 
-  #store({ touched }: CodedKeys, slots: readonly StateSlot<unknown[]>[]): void {
+  #change({ keys, touched }: CodedKeys, slots: readonly StateSlot<unknown[]>[]): Int32Array {
+    if (this.#places.length < keys.length) this.#places = new Int32Array(2 * keys.length);
+    const places = this.#places;
     for (let i = 0; i < touched.length; i++) {
-      const code = touched[i]!;
       const slot = slots[i]!;
-      const entry = slot.value ?? new Array<unknown>(this.#folds.length);
-      for (let a = 0; a < this.#folds.length; a++) {
-        const { values, rows } = this.#accumulators[a]!;
-        entry[a] = this.#folds[a]!.kind === "avg" ? [values[code], rows[code]] : values[code];
+      const isNew = slot.isFree;
+      const at = this.#state.change(slot);
+      places[touched[i]!] = at;
+      if (!isNew) continue;
+      const { numbers } = this.#state;
+      for (const { kind, offset } of this.#folds) {
+        numbers[at + offset] = initial[kind];
+        if (kind === "avg") numbers[at + offset + 1] = 0;
       }
-      this.#state.putAt(slot, entry);
     }
+    return places;
   }
 
-  #results({ keys, touched }: CodedKeys): ColumnBatch {
+  #results({ keys, touched }: CodedKeys, slots: readonly StateSlot<unknown[]>[]): ColumnBatch {
     const count = touched.length;
-    const columns = this.#folds.map(({ kind }, a): Column => {
-      const { values, rows } = this.#accumulators[a]!;
+    const { numbers } = this.#state;
+    const places = this.#places;
+    const columns = this.#folds.map(({ kind, offset }): Column => {
       const results = new Float64Array(count);
       for (let i = 0; i < count; i++) {
-        const code = touched[i]!;
-        results[i] = kind === "avg" ? values[code]! / rows[code]! : values[code]!;
+        const at = places[touched[i]!]! + offset;
+        results[i] = kind === "avg" ? numbers[at]! / numbers[at + 1]! : numbers[at]!;
       }
       return { kind: "float64", values: results };
     });
-    return new ColumnBatch(count, this.#fields, [keyColumn(keys, touched), ...columns]);
+    return new ColumnBatch(count, this.#fields, [keyColumn(keys, touched, slots), ...columns]);
   }
 }
 
 const initial = { count: 0, sum: 0, avg: 0, min: Infinity, max: -Infinity } as const;
 
-const isMean = (value: unknown): value is [number, number] =>
-  Array.isArray(value) && typeof value[0] === "number" && typeof value[1] === "number";
+/** A fold, and where its numbers are among those of a key. */
+type PlacedFold = Fold & { readonly offset: number };
 
-function grow(accumulators: Accumulators, length: number): void {
-  if (accumulators.values.length >= length) return;
-  accumulators.values = new Float64Array(2 * length);
-  accumulators.rows = new Float64Array(2 * length);
+function placed(folds: readonly Fold[]): PlacedFold[] {
+  let width = 0;
+  return folds.map((fold) => {
+    const offset = width;
+    width += fold.kind === "avg" ? 2 : 1;
+    return { ...fold, offset };
+  });
+}
+
+/** Accumulators as numbers: an average's are two, the total and the rows. */
+function accumulatorPacking(folds: readonly PlacedFold[]): Packing<unknown[]> {
+  return {
+    name: `accumulators ${folds.map(({ kind }) => (kind === "avg" ? 2 : 1)).join(" ")}`,
+    width: folds.reduce((sum, { kind }) => sum + (kind === "avg" ? 2 : 1), 0),
+    pack(value, _, to, at) {
+      if (!Array.isArray(value) || value.length !== folds.length) return false;
+      for (const [a, { kind, offset }] of folds.entries()) {
+        const held: unknown = value[a];
+        if (kind !== "avg") {
+          if (typeof held !== "number") return false;
+          to[at + offset] = held;
+        } else {
+          if (!isMean(held)) return false;
+          to[at + offset] = held[0];
+          to[at + offset + 1] = held[1];
+        }
+      }
+      return true;
+    },
+    unpack: (_, from, at) =>
+      folds.map(({ kind, offset }) =>
+        kind === "avg" ? [from[at + offset], from[at + offset + 1]] : from[at + offset],
+      ),
+  };
+}
+
+const isMean = (value: unknown): value is [number, number] =>
+  Array.isArray(value) &&
+  value.length === 2 &&
+  typeof value[0] === "number" &&
+  typeof value[1] === "number";
+
+interface Accumulating {
+  readonly codes: CodedKeys["codes"];
+  readonly places: Int32Array;
+  readonly accumulators: Float64Array;
 }
 
 function add(
-  { kind }: Fold,
-  codes: CodedKeys["codes"],
+  { kind, offset }: PlacedFold,
+  { codes, places, accumulators }: Accumulating,
   numbers: Numbers | undefined,
-  { values, rows }: Accumulators,
 ): void {
   switch (kind) {
     case "count":
-      for (let i = 0; i < codes.length; i++) values[codes[i]!]! += 1;
+      for (let i = 0; i < codes.length; i++) accumulators[places[codes[i]!]! + offset]! += 1;
       return;
     case "sum":
-      for (let i = 0; i < codes.length; i++) values[codes[i]!]! += numbers![i]!;
+      for (let i = 0; i < codes.length; i++) {
+        accumulators[places[codes[i]!]! + offset]! += numbers![i]!;
+      }
       return;
     case "avg":
       for (let i = 0; i < codes.length; i++) {
-        values[codes[i]!]! += numbers![i]!;
-        rows[codes[i]!]! += 1;
+        const at = places[codes[i]!]! + offset;
+        accumulators[at]! += numbers![i]!;
+        accumulators[at + 1]! += 1;
       }
       return;
     case "min":
       for (let i = 0; i < codes.length; i++) {
-        values[codes[i]!] = Math.min(values[codes[i]!]!, numbers![i]!);
+        const at = places[codes[i]!]! + offset;
+        accumulators[at] = Math.min(accumulators[at]!, numbers![i]!);
       }
       return;
     case "max":
       for (let i = 0; i < codes.length; i++) {
-        values[codes[i]!] = Math.max(values[codes[i]!]!, numbers![i]!);
+        const at = places[codes[i]!]! + offset;
+        accumulators[at] = Math.max(accumulators[at]!, numbers![i]!);
       }
   }
 }
 
-function keyColumn(keys: readonly Key[], touched: Int32Array): Column {
-  const values = Array.from(touched, (code) => keys[code]!);
-  return typeof values[0] === "string"
-    ? { kind: "string", values: values as string[], dictionary: undefined }
-    : { kind: "any", values };
+// Texts as the state has them: the next table finds its own the sooner.
+function keyColumn(
+  keys: readonly Key[],
+  touched: Int32Array,
+  slots: readonly StateSlot<unknown[]>[],
+): Column {
+  if (typeof slots[0]?.key === "string") {
+    const values = slots.map(({ key }) => key as string);
+    return { kind: "string", values, dictionary: undefined };
+  }
+  return { kind: "any", values: Array.from(touched, (code) => keys[code]!) };
 }
 
 /** Numbers the keys of a batch, by its dictionary where it has one. */

@@ -36,10 +36,6 @@ export class Journal {
   }
 }
 
-interface JournaledSlot<V> extends StateSlot<V> {
-  readonly key: Key;
-}
-
 class JournaledTable<V> implements StateTable<V> {
   readonly #table: StateTable<V>;
   readonly #journal: Journal;
@@ -62,12 +58,11 @@ class JournaledTable<V> implements StateTable<V> {
     this.#table.put(key, value);
   }
 
-  slot(key: Key): JournaledSlot<V> {
-    const { id, value } = this.#table.slot(key);
-    return { id, value, key };
+  slot(key: Key): StateSlot<V> {
+    return this.#table.slot(key);
   }
 
-  putAt({ key }: JournaledSlot<V>, value: V): void {
+  putAt({ key }: StateSlot<V>, value: V): void {
     this.put(key, value);
   }
 

@@ -17,7 +17,8 @@ import type { TableQuery } from "../format/messages.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { RecordBatch, SinkOperator } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
-import type { StateTable } from "./state/keyed-state.ts";
+import type { StateSlot, StateTable } from "./state/keyed-state.ts";
+import { ColumnWriter } from "./table-columns.ts";
 
 /** `committed`: as of the last completed checkpoint. `latest`: all that was written. */
 export type TableRead = TableQuery["read"];
@@ -35,6 +36,7 @@ export class TableOperator implements SinkOperator {
   readonly #self: RejectingOperator;
   readonly #key: KeySelector;
   readonly #rows: StateTable<unknown>;
+  readonly #columns: ColumnWriter;
   /** Uncommitted and past their barrier, oldest first. */
   #sealed: SealedEpoch[] = [];
   #running: Undo = new Map();
@@ -45,6 +47,7 @@ export class TableOperator implements SinkOperator {
     this.name = name;
     this.#key = key;
     this.#rows = rows;
+    this.#columns = new ColumnWriter(key, rows);
   }
 
   /** The checkpoint that `committed` reads stand for; null before the first. */
@@ -56,13 +59,17 @@ export class TableOperator implements SinkOperator {
     const select = this.#key;
     const latest = this.#rows;
     const undo = this.#running;
+    const remember = (slot: StateSlot<unknown>): void => {
+      if (!undo.has(slot.id)) undo.set(slot.id, slot.value);
+    };
+    if (this.#columns.write(batch, remember)) return;
     const rows = batch.rows();
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
           const row = rows[i];
           const slot = latest.slot(select(row as never));
-          if (!undo.has(slot.id)) undo.set(slot.id, slot.value);
+          remember(slot);
           latest.putAt(slot, row);
         }
       } catch (error) {

@@ -7,11 +7,15 @@
 //   K4. Of a nested table the keys are pairs, and the group of a pair is that of its first half.
 
 import type { Key, KeyId } from "../../format/key.ts";
+import type { PackedTable, Packing } from "./packed.ts";
 import type { StateSchema } from "./schema.ts";
 
 /** The place of a key in a table, found once for several accesses. */
 export interface StateSlot<V> {
   readonly id: KeyId;
+  readonly key: Key;
+  /** Whether the key holds nothing. */
+  readonly isFree: boolean;
   /** What the key holds; undefined where it holds nothing. */
   readonly value: V | undefined;
 }
@@ -23,6 +27,8 @@ export interface StateTable<V> {
   slot(key: Key): StateSlot<V>;
   /** `put`, for a key whose place is at hand. */
   putAt(slot: StateSlot<V>, value: V): void;
+  /** The same table by the numbers of its values, where it can hold them so, and holds no others so. */
+  packed?(packing: Packing<V>): PackedTable<V> | undefined;
   remove(key: Key): void;
   /** Keys held. */
   readonly size: number;

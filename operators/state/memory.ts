@@ -17,25 +17,45 @@ import type {
   StateSource,
 } from "./backend.ts";
 import type { StateSlot } from "./keyed-state.ts";
+import { PackedNumbers, type PackedTable, type Packing } from "./packed.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
 
-interface Entry<V> extends StateSlot<V> {
+/** A key and what it holds. */
+class Entry<V> implements StateSlot<V> {
   readonly id: KeyId;
-  readonly group: KeyGroup;
   readonly key: Key;
-  value: V;
+  group: KeyGroup;
   /** Changed since the last freeze; `new` where no freeze holds the key, `gone` where the table does
    * not. */
   dirty: "no" | "changed" | "new" | "gone";
-  bytes: number;
+  bytes = 0;
+  /** Undefined where the value is packed. */
+  held: V | undefined;
+  /** Where the value's numbers are. */
+  packed: PackedNumbers<V> | undefined = undefined;
+  at = 0;
+
+  /** Of a key that holds nothing. */
+  constructor(id: KeyId, key: Key) {
+    this.id = owned(id);
+    this.key = owned(key);
+    this.group = unknownGroup;
+    this.dirty = "gone";
+    this.held = undefined;
+  }
+
+  get isFree(): boolean {
+    return this.dirty === "gone";
+  }
+
+  get value(): V | undefined {
+    return this.packed === undefined ? this.held : this.packed.read(this.key, this.at);
+  }
 }
 
-/** A key that holds nothing. */
-interface FreeSlot extends StateSlot<never> {
-  readonly key: Key;
-  readonly dirty: "gone";
-}
+/** Of an entry that was never in its table. */
+const unknownGroup = -1 as KeyGroup;
 
 interface Tombstone {
   readonly group: KeyGroup;
@@ -153,6 +173,7 @@ export class MemoryStateTable<V> implements BackendTable {
   readonly #entries = new Map<KeyId, Entry<V>>();
   readonly #dirty = new Set<Entry<V>>();
   readonly #removed = new Map<KeyId, Tombstone>();
+  #numbers: PackedNumbers<V> | undefined;
   /** Of a nested table: the entries by the first half of their keys. */
   readonly #under: Map<KeyId, Set<Entry<V>>> | undefined;
   #sweeping: Iterator<Entry<V>> | undefined;
@@ -194,30 +215,80 @@ export class MemoryStateTable<V> implements BackendTable {
     this.putAt(this.slot(key), value);
   }
 
-  slot(key: Key): Entry<V> | FreeSlot {
+  slot(key: Key): Entry<V> {
     const id = keyId(key);
-    return this.#entries.get(id) ?? { id, key, value: undefined, dirty: "gone" };
+    return this.#entries.get(id) ?? new Entry(id, key);
   }
 
-  putAt(slot: Entry<V> | FreeSlot, value: V): void {
-    if (slot.dirty === "gone") return this.#putNew(slot, value);
-    slot.value = value;
-    this.#measure(slot);
+  putAt(slot: Entry<V>, value: V): void {
+    const entry = this.#changing(slot);
+    this.#setHeld(entry, value);
+    this.#measure(entry);
+  }
+
+  packed(packing: Packing<V>): PackedTable<V> | undefined {
+    if (this.#schema.live !== undefined) return undefined;
+    const numbers = (this.#numbers ??= new PackedNumbers(packing));
+    if (numbers.packing.name !== packing.name) return undefined;
+    return {
+      get numbers() {
+        return numbers.numbers;
+      },
+      slot: (key) => {
+        const slot = this.slot(key);
+        return this.#pack(slot, numbers) ? slot : undefined;
+      },
+      change: (slot) => {
+        const entry = this.#changing(slot as Entry<V>);
+        if (entry.packed === undefined) {
+          entry.packed = numbers;
+          entry.at = numbers.take();
+          this.#measure(entry);
+        }
+        return entry.at;
+      },
+      done: () => {},
+    };
+  }
+
+  /** Packs the value of a key, which does not change it; false where it cannot be. */
+  #pack(entry: Entry<V>, numbers: PackedNumbers<V>): boolean {
+    if (entry.packed !== undefined || entry.dirty === "gone") return true;
+    const at = numbers.take();
+    if (!numbers.packing.pack(entry.held, entry.key, numbers.numbers, at)) {
+      numbers.giveBack(at);
+      return false;
+    }
+    entry.held = undefined;
+    entry.packed = numbers;
+    entry.at = at;
+    this.#measure(entry);
+    return true;
+  }
+
+  #setHeld(entry: Entry<V>, value: V | undefined): void {
+    entry.packed?.giveBack(entry.at);
+    entry.packed = undefined;
+    entry.held = value;
+  }
+
+  /** The entry of a slot, in the table and marked as changed. */
+  #changing(slot: Entry<V>): Entry<V> {
     if (slot.dirty === "no") {
       slot.dirty = "changed";
       this.#dirty.add(slot);
+      return slot;
     }
-  }
-
-  #putNew({ id, key }: Pick<FreeSlot, "id" | "key">, value: V): void {
-    const entry = this.#entries.get(id);
+    if (slot.dirty !== "gone") return slot;
+    const entry = this.#entries.get(slot.id);
     // Since the slot was asked for.
-    if (entry !== undefined) return this.putAt(entry, value);
-    const tombstone = this.#removed.get(id);
-    const group = tombstone?.group ?? this.#groupOf(key);
-    this.#removed.delete(id);
-    const dirty = tombstone === undefined ? "new" : "changed";
-    this.#dirty.add(this.#insert(key, id, group, value, dirty));
+    if (entry !== undefined) return this.#changing(entry);
+    const tombstone = this.#removed.get(slot.id);
+    this.#removed.delete(slot.id);
+    const group = tombstone?.group ?? this.#groupOf(slot.key);
+    this.#insert(slot, group, tombstone === undefined ? "new" : "changed");
+    this.#dirty.add(slot);
+    return slot;
   }
 
   remove(key: Key): void {
@@ -226,12 +297,15 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   *entries(): Generator<[Key, V]> {
-    for (const { key, value } of this.#entries.values()) yield [key, value];
+    for (const { key, value } of this.#entries.values()) yield [key, value as V];
   }
 
   under(key: Key): [Key, V][] {
     const entries = this.#under?.get(keyId(key)) ?? [];
-    return Array.from(entries, ({ key: pair, value }) => [(pair as readonly Key[])[1]!, value]);
+    return Array.from(entries, ({ key: pair, value }) => [
+      (pair as readonly Key[])[1]!,
+      value as V,
+    ]);
   }
 
   sweep(limit: number): void {
@@ -247,9 +321,10 @@ export class MemoryStateTable<V> implements BackendTable {
         return;
       }
       const entry = next.value;
-      const left = live(entry.value);
+      const value = entry.value as V;
+      const left = live(value);
       if (left === undefined) this.#remove(entry);
-      else if (left !== entry.value) this.put(entry.key, left);
+      else if (left !== value) this.put(entry.key, left);
     }
   }
 
@@ -292,14 +367,10 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   #hold(key: Key, group: KeyGroup, value: V): void {
-    const id = keyId(key);
-    const entry = this.#entries.get(id);
-    if (entry === undefined) {
-      this.#insert(key, id, group, value, "no");
-    } else {
-      entry.value = value;
-      this.#measure(entry);
-    }
+    const entry = this.slot(key);
+    if (entry.dirty === "gone") this.#insert(entry, group, "no");
+    this.#setHeld(entry, value);
+    this.#measure(entry);
   }
 
   #drop(key: Key): void {
@@ -307,17 +378,15 @@ export class MemoryStateTable<V> implements BackendTable {
     if (entry !== undefined) this.#forget(entry);
   }
 
-  #insert(key: Key, id: KeyId, group: KeyGroup, value: V, dirty: Entry<V>["dirty"]): Entry<V> {
-    const entry: Entry<V> = { id: owned(id), group, key: owned(key), value, dirty, bytes: 0 };
+  #insert(entry: Entry<V>, group: KeyGroup, dirty: Entry<V>["dirty"]): void {
+    entry.group = group;
+    entry.dirty = dirty;
     this.#entries.set(entry.id, entry);
-    this.#measure(entry);
-    if (this.#under !== undefined) {
-      const first = keyId((key as readonly Key[])[0]!);
-      const members = this.#under.get(first);
-      if (members === undefined) this.#under.set(owned(first), new Set([entry]));
-      else members.add(entry);
-    }
-    return entry;
+    if (this.#under === undefined) return;
+    const first = keyId((entry.key as readonly Key[])[0]!);
+    const members = this.#under.get(first);
+    if (members === undefined) this.#under.set(owned(first), new Set([entry]));
+    else members.add(entry);
   }
 
   #remove(entry: Entry<V>): void {
@@ -330,7 +399,9 @@ export class MemoryStateTable<V> implements BackendTable {
   #forget(entry: Entry<V>): void {
     this.#entries.delete(entry.id);
     this.#bytes -= entry.bytes;
+    entry.bytes = 0;
     entry.dirty = "gone";
+    this.#setHeld(entry, undefined);
     if (this.#under === undefined) return;
     const first = keyId((entry.key as readonly Key[])[0]!);
     const members = this.#under.get(first)!;
@@ -339,7 +410,9 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   #measure(entry: Entry<V>): void {
-    const bytes = entryOverhead + approximateBytes(entry.id) + approximateBytes(entry.value);
+    const { id, packed, held } = entry;
+    const value = packed === undefined ? approximateBytes(held) : 8 * packed.packing.width;
+    const bytes = entryOverhead + approximateBytes(id) + value;
     this.#bytes += bytes - entry.bytes;
     entry.bytes = bytes;
   }

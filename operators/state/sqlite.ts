@@ -278,10 +278,6 @@ export class SqliteStateStore implements BackendStore {
   }
 }
 
-interface SqliteSlot<V> extends StateSlot<V> {
-  readonly key: Key;
-}
-
 export class SqliteStateTable<V> implements BackendTable {
   readonly #backend: SqliteStateBackend;
   readonly #table: number;
@@ -323,12 +319,12 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   // An entry may leave the cache before its slot is used, so a slot is no more than its key.
-  slot(key: Key): SqliteSlot<V> {
-    const { id, value } = this.#load(key);
-    return { id, key, value: value as V | undefined };
+  slot(key: Key): StateSlot<V> {
+    const { id, value, isPresent } = this.#load(key);
+    return { id, key, value: value as V | undefined, isFree: !isPresent };
   }
 
-  putAt({ key }: SqliteSlot<V>, value: V): void {
+  putAt({ key }: StateSlot<V>, value: V): void {
     this.put(key, value);
   }
 

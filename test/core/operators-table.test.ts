@@ -3,7 +3,10 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { decodeBatch, encodeRows } from "../../format/batch.ts";
 import { checkpointId, type CheckpointId } from "../../format/ids.ts";
+import type { Key } from "../../format/key.ts";
+import type { KeyGroup } from "../../format/key-groups.ts";
 import { MemoryStateStore, type MemoryStateTable } from "../../operators/state/memory.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import { TableOperator, type TableRead } from "../../operators/table.ts";
@@ -26,6 +29,8 @@ function opened(): Opened {
 
 const write = (table: TableOperator, ...rows: readonly Row[]): void =>
   table.processBatch(new RowBatch(rows));
+const writeColumns = (table: TableOperator, ...rows: readonly Row[]): void =>
+  table.processBatch(decodeBatch(encodeRows(rows)));
 const shown = (table: TableOperator, mode: TableRead): Record<string, number> =>
   Object.fromEntries([...table.entries(mode)].map(([key, row]) => [key, (row as Row).n]));
 
@@ -83,14 +88,21 @@ describe("a table", () => {
   });
 
   type Step =
-    | { readonly kind: "write"; readonly rows: readonly Row[] }
+    | { readonly kind: "write"; readonly rows: readonly Row[]; readonly asColumns: boolean }
     | { readonly kind: "barrier" }
     | { readonly kind: "commit"; readonly back: number }
     | { readonly kind: "crash" };
 
   const row = fc.record({ key: fc.constantFrom("a", "b", "c", "d"), n: fc.nat(99) });
   const step = fc.oneof(
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant("write"), rows: fc.array(row) }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("write"),
+        rows: fc.array(row),
+        asColumns: fc.boolean(),
+      }),
+    },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("barrier") }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("commit"), back: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash") }) },
@@ -108,12 +120,16 @@ describe("a table", () => {
         let last = 0;
         for (const step of steps) {
           if (step.kind === "write") {
-            write(table, ...step.rows);
+            (step.asColumns ? writeColumns : write)(table, ...step.rows);
             for (const { key, n } of step.rows) latest[key] = n;
           } else if (step.kind === "barrier") {
             const id = checkpointId(++last);
             table.prepareCommit(id);
-            frozen.set(id, structuredClone(rows.freeze("full")));
+            const entries = rows.freeze("full") as { group: KeyGroup; key: Key; value: unknown }[];
+            frozen.set(
+              id,
+              entries.map(({ group, key, value }) => structuredClone({ group, key, value })),
+            );
             copies.set(id, { ...latest });
           } else if (step.kind === "commit") {
             const id = [...copies.keys()].at(-1 - step.back);
