@@ -15,6 +15,7 @@ import {
 } from "../../format/segment.ts";
 import type { BackendStore, StateBackend } from "../../operators/state/backend.ts";
 import type { StateTable } from "../../operators/state/keyed-state.ts";
+import { packedOf, type Packing } from "../../operators/state/packed.ts";
 import { schemaOf } from "../../operators/state/schema.ts";
 import type { NamedBackend } from "./state-backends.ts";
 
@@ -78,7 +79,12 @@ class Opened {
 }
 
 type Step =
-  | { readonly kind: "put"; readonly key: Key; readonly value: number }
+  | {
+      readonly kind: "put";
+      readonly key: Key;
+      readonly value: number;
+      readonly by: "key" | "slot" | "numbers";
+    }
   | { readonly kind: "remove"; readonly key: Key }
   | { readonly kind: "freeze"; readonly as: SegmentHeader["kind"] };
 
@@ -87,8 +93,41 @@ const texts = ["a", "b", "", "1", "true", "[1]", "é", "\u0000a"];
 const tuples: Key[] = [["a", 1], ["a", "1"], [["a"], 1], ["a1"], []];
 const keys: readonly Key[] = [...texts, ...tuples, 1, 0, -0, NaN, 1n, true, false];
 const key = fc.constantFrom(...keys);
+/** The ways to put a value; all must come to the same. */
+const by = fc.constantFrom("key", "slot", "numbers" as const);
+
+/** One number. */
+const asNumber: Packing<number> = {
+  name: "a number",
+  width: 1,
+  pack(value, _, to, at) {
+    to[at] = value as number;
+    return typeof value === "number";
+  },
+  unpack: (_, from, at) => from[at]!,
+};
+
+function put(table: StateTable<number>, { key, value, by: way }: Step & { kind: "put" }): void {
+  if (way === "key") return table.put(key, value);
+  if (way === "slot") return table.putAt(table.slot(key), value);
+  const packed = packedOf(table, asNumber);
+  const slot = packed.slot(key)!;
+  // Asked for twice, as by two rows of a batch.
+  const again = packed.slot(key)!;
+  expect(slot.value).toBe(table.get(key));
+  expect(slot.isFree).toBe(slot.value === undefined);
+  for (const [of, number] of [
+    [slot, -1],
+    [again, value],
+  ] as const) {
+    const at = packed.change(of);
+    packed.numbers[at] = number;
+  }
+  packed.done();
+}
+
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("put"), key, value: fc.nat() }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("put"), key, value: fc.nat(), by }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("remove"), key }) },
   {
     weight: 1,
@@ -226,7 +265,7 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
           for (const step of steps) {
             const table = opened.store.table<number>("t");
             if (step.kind === "put") {
-              table.put(step.key, step.value);
+              put(table, step);
               model.set(keyId(step.key), [step.key, step.value]);
             } else if (step.kind === "remove") {
               table.remove(step.key);
@@ -314,7 +353,7 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
           for (const step of steps) {
             const table = opened.store.table<number>("t");
             if (step.kind === "put") {
-              table.put(step.key, step.value);
+              put(table, step);
               model.set(keyId(step.key), [step.key, step.value]);
             } else if (step.kind === "remove") {
               table.remove(step.key);
