@@ -31,7 +31,7 @@ interface Scratch {
 // written. More than one, because writers are nested.
 const spare: Scratch[] = [];
 const spareMax = 4;
-const spareBytesMax = 64 * 1_024;
+const spareBytesMax = 512 * 1_024;
 
 function scratchOf(capacity: number): Scratch {
   const kept = spare.pop();

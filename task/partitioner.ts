@@ -142,21 +142,29 @@ export class HashPartitioner implements Partitioner {
       for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
       return receivers;
     }
-    const keys = column.values;
-    return this.#ofKeys(batch, (at) => keys[at]);
+    return this.#ofKeys(batch, column.values);
   }
 
   #ofRows(batch: RecordBatch): Int32Array {
     const rows = batch.rows();
     const select = this.#selector;
-    return this.#ofKeys(batch, (at) => select(rows[at] as never));
+    const receivers = new Int32Array(rows.length);
+    for (let at = 0; at < rows.length; at++) {
+      try {
+        for (; at < rows.length; at++) receivers[at] = this.#receiverOf(select(rows[at] as never));
+      } catch (cause) {
+        rejectRow(this.#self, "keyBy", batch, at, cause);
+        receivers[at] = nobody;
+      }
+    }
+    return receivers;
   }
 
-  #ofKeys(batch: RecordBatch, keyAt: (at: number) => unknown): Int32Array {
-    const receivers = new Int32Array(batch.length);
-    for (let at = 0; at < receivers.length; at++) {
+  #ofKeys(batch: RecordBatch, keys: ArrayLike<unknown>): Int32Array {
+    const receivers = new Int32Array(keys.length);
+    for (let at = 0; at < keys.length; at++) {
       try {
-        for (; at < receivers.length; at++) receivers[at] = this.#receiverOf(keyAt(at));
+        for (; at < keys.length; at++) receivers[at] = this.#receiverOf(keys[at]);
       } catch (cause) {
         rejectRow(this.#self, "keyBy", batch, at, cause);
         receivers[at] = nobody;

@@ -86,11 +86,12 @@ function hasFields({ batch }: Piece, fields: readonly string[]): boolean {
 }
 
 function rowsOf(pieces: readonly Piece[]): unknown[] {
-  const gathered: unknown[] = [];
+  const gathered = new Array<unknown>(pieces.reduce((sum, { count }) => sum + count, 0));
+  let at = 0;
   for (const { batch, select, from, count } of pieces) {
     const rows = batch.rows();
     for (let i = from; i < from + count; i++) {
-      gathered.push(rows[select === undefined ? i : select[i]!]);
+      gathered[at++] = rows[select === undefined ? i : select[i]!];
     }
   }
   return gathered;

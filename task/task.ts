@@ -77,6 +77,7 @@ import {
 import type { RecordBatch } from "../operators/operator.ts";
 import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
+import { TracedBatch } from "../operators/traced-batch.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
 import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
@@ -665,9 +666,11 @@ export class Task {
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
     const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
-    const isAsRead = stored.skip === 0 && lineage === undefined;
-    const rows = isAsRead ? batch : new RowBatch(batch.rows().slice(stored.skip), lineage);
-    this.#process(rows, 0);
+    if (stored.skip > 0) {
+      this.#process(new RowBatch(batch.rows().slice(stored.skip), lineage), 0);
+    } else {
+      this.#process(lineage === undefined ? batch : new TracedBatch(batch, lineage), 0);
+    }
     return true;
   }
 
