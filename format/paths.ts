@@ -65,6 +65,25 @@ export const savepointManifestPath = (folder: string): string => `${folder}_meta
 export const savepointFilePath = (folder: string, task: TaskId): string =>
   `${folder}${task.vertex}-${task.index}`;
 
+/** One of the files of a savepoint that was imported; `token` is of this import alone (P1). */
+export const importedFilePath = (folder: string, token: string, part: number): string =>
+  `${folder}${token}-${part}`;
+
+/**
+ * The folder of a savepoint that is to be called `name`, in directories or not. Its own name begins like
+ * that of any savepoint, so that none is ever inside another. Undefined where it cannot be called so.
+ */
+export function namedSavepointFolder(name: string): string | undefined {
+  const levels = name.split("/");
+  const last = levels.pop()!;
+  const directory = savepointDirectory(levels.join("/"));
+  if (directory === undefined || !directoryName.test(last)) return undefined;
+  const folder = `${directory}${last.startsWith(savepointName) ? "" : savepointName}${last}/`;
+  return snapshotManifest(folder.slice(savepointsPrefix.length)) === savepointManifestPath(folder)
+    ? folder
+    : undefined;
+}
+
 const checkpointFolder = /^jobs\/[0-9a-f]{32}\/chk-[1-9]\d{0,15}$/;
 
 /**
