@@ -93,6 +93,19 @@ export interface OperationStatus<T = object> {
     (T & { readonly "failure-cause"?: FailureCause; readonly failureCause?: FailureCause }) | null;
 }
 
+/** Of every vertex, by its id. */
+export type ResourceRequirements = Readonly<
+  Record<string, { readonly parallelism: Readonly<Record<"lowerBound" | "upperBound", number>> }>
+>;
+
+export interface Rescale {
+  /** Absent while it is under way. */
+  readonly terminalState?: "COMPLETED" | "FAILED";
+  /** Why it failed. */
+  readonly message?: string;
+  readonly vertices: Readonly<Record<string, { readonly desiredParallelism: number }>>;
+}
+
 export interface JobException {
   readonly timestamp: number;
   readonly exceptionName: string;
@@ -154,7 +167,7 @@ export interface ApiOptions {
 }
 
 interface Request {
-  readonly method?: "GET" | "POST" | "PATCH";
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH";
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
@@ -276,6 +289,17 @@ export class Api {
       kind === "stop" ? ["stop", "targetDirectory"] : ["savepoints", "target-directory"];
     const body = { triggerId, ...(directory !== undefined && { [field]: directory }) };
     await this.#ask(["jobs", id, route], { method: "POST", body: JSON.stringify(body) });
+  }
+
+  /** The same size is the same request, so further tries are safe (H1). */
+  async rescale(id: string, requirements: ResourceRequirements): Promise<void> {
+    const body = JSON.stringify(requirements);
+    await this.#ask(["jobs", id, "resource-requirements"], { method: "PUT", body });
+  }
+
+  /** Newest first. */
+  rescales(id: string): Promise<readonly Rescale[]> {
+    return this.#ask(["jobs", id, "rescales", "history"]);
   }
 
   /** Under a trigger id that makes further tries the same checkpoint (H1). */

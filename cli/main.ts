@@ -19,6 +19,7 @@ import { infoCommand } from "./commands/info.ts";
 import { ingestCommand } from "./commands/ingest.ts";
 import { listCommand } from "./commands/list.ts";
 import { programsCommand } from "./commands/programs.ts";
+import { rescaleCommand } from "./commands/rescale.ts";
 import { runCommand } from "./commands/run.ts";
 import { savepointCommand } from "./commands/savepoint.ts";
 import { stopCommand } from "./commands/stop.ts";
@@ -71,6 +72,7 @@ function program(interrupted: AbortSignal): Command {
     forkCommand,
     listCommand,
     infoCommand,
+    rescaleCommand,
     savepointCommand,
     stopCommand,
     disposeCommand,

@@ -40,7 +40,7 @@ export class Rescaling {
   /** This memory has triggered the checkpoint: if it fails, it has failed by itself (X3). */
   #isTriggeredHere = false;
   /** When subtasks of former plans were last told. */
-  #toldAt = Number.NEGATIVE_INFINITY;
+  #toldAt = 0;
 
   constructor(state: JobState, checkpointing: Checkpointing, attempts: Attempts) {
     this.#state = state;
@@ -98,9 +98,10 @@ export class Rescaling {
 
   wakeTimes(): number[] {
     const { record } = this.#state;
-    const times: number[] = this.#taken === undefined ? [] : [0];
+    const times: number[] = [];
     if (this.#isLeft) times.push(this.#toldAt + heartbeatInterval);
     const open = this.#open;
+    if (open !== undefined && this.#taken !== undefined) times.push(open.requestedAt); // now
     if (open?.progress.kind === "waiting") {
       times.push(open.requestedAt + record.config.checkpointing.timeout);
     }

@@ -128,9 +128,15 @@ function publishedOf(route: string): z.ZodType {
   return answer;
 }
 
+/** What is put is what is there, as far as a client can know. */
+async function bodyOf(route: string, base: string): Promise<{ readonly body?: string }> {
+  if (methodOf(route) !== "PUT") return {};
+  return { body: await (await call(`${base}${pathOf(route)}`)).text() };
+}
+
 async function answersAsDescribed(route: string, base: string): Promise<void> {
   const flink = flinkRoutes[route]!;
-  const init = { method: methodOf(route), ...requests[route] };
+  const init = { method: methodOf(route), ...requests[route], ...(await bodyOf(route, base)) };
   const response = await call(`${base}${pathOf(route)}`, init);
   const text = await response.text();
   expect(response.status, `${text}`).toBe(flink.status);
