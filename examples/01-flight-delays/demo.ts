@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import { execute } from "../../local/command-line.ts";
 import { flightBodies } from "./flights.ts";
-import { LocalJob, type Recovery } from "./local-job.ts";
+import { LocalJob, type Recovery, type Rescaled } from "./local-job.ts";
 import { commandOf, type Options, usage } from "./options.ts";
 import { Producer } from "./producer.ts";
 import { delaysByOrigin, differences, flightsIn } from "./reference.ts";
@@ -21,9 +21,9 @@ import { Watch } from "./watch.ts";
 
 const rowsPerBodyMax = 5_000;
 
-/** Bodies between two kills, at least, and those accepted after the stream's wait, before the kill. */
+/** Bodies between two events, at least, and those accepted after the stream's wait, before the event. */
 const bodiesPerStretch = 10;
-const bodiesBeforeKill = 3;
+const bodiesBeforeEvent = 3;
 
 /** Milliseconds without a further row counted, after which the table is taken as it is. */
 const standstill = 20_000;
@@ -41,11 +41,12 @@ interface Run {
 
 async function measure(run: Run): Promise<Result> {
   const { options, job, producer, watch } = run;
-  const { rows, kills } = options;
-  const rowsPerBody = Math.min(rowsPerBodyMax, Math.ceil(rows / (bodiesPerStretch * (kills + 1))));
+  const { rows } = options;
+  const stretches = eventsOf(options).length + 1;
+  const rowsPerBody = Math.min(rowsPerBodyMax, Math.ceil(rows / (bodiesPerStretch * stretches)));
   const begunAt = Date.now();
-  const [recoveries] = await Promise.all([
-    killOnTheWay(run, rowsPerBody),
+  const [{ recoveries, rescales }] = await Promise.all([
+    happenOnTheWay(run, rowsPerBody),
     producer.send(flightBodies(rows, { rowsPerBody })),
   ]);
   const expected = await delaysByOrigin(rows);
@@ -63,6 +64,7 @@ async function measure(run: Run): Promise<Result> {
     repeated: producer.repeated,
     duplicates: producer.duplicates,
     recoveries,
+    rescales,
     table: table.rows,
     differences: [
       ...(records === rows ? [] : [`the topic holds ${records} records, and should hold ${rows}`]),
@@ -71,9 +73,22 @@ async function measure(run: Run): Promise<Result> {
   };
 }
 
-// The stream waits before each kill, or a short one would be over before its last. Where a checkpoint
+/** What befalls the job: kills, between the first rescale and the second. */
+const eventsOf = ({
+  kills,
+  rescales: [first, ...others],
+}: Options): readonly ("kill" | number)[] => [
+  ...(first === undefined ? [] : [first]),
+  ...Array.from({ length: kills }, () => "kill" as const),
+  ...others,
+];
+
+// The stream waits before each event, or a short one would be over before its last. Where a checkpoint
 // has completed in the meantime, as in a long stream, that is no time at all.
-async function killOnTheWay(run: Run, rowsPerBody: number): Promise<Recovery[]> {
+async function happenOnTheWay(
+  run: Run,
+  rowsPerBody: number,
+): Promise<{ readonly recoveries: readonly Recovery[]; readonly rescales: readonly Rescaled[] }> {
   const { options, job, producer, progress, signal } = run;
   const reached = (rows: number): Promise<true> =>
     until(() => producer.rows >= rows || undefined, {
@@ -82,22 +97,29 @@ async function killOnTheWay(run: Run, rowsPerBody: number): Promise<Recovery[]> 
       every: 5,
       signal,
     });
-  const points = Array.from({ length: options.kills }, (_, kill) =>
-    Math.floor((options.rows * (kill + 1)) / (options.kills + 1)),
-  );
+  const events = eventsOf(options);
+  const points = events.map((_, at) => Math.floor((options.rows * (at + 1)) / (events.length + 1)));
   const recoveries: Recovery[] = [];
+  const rescales: Rescaled[] = [];
   producer.holdAt(points[0] ?? Infinity);
-  for (const [kill, point] of points.entries()) {
+  for (const [at, point] of points.entries()) {
     await reached(point);
     await job.checkpointed();
-    producer.holdAt(points[kill + 1] ?? Infinity);
-    await reached(point + bodiesBeforeKill * rowsPerBody);
-    progress.say(`SIGKILL after ${producer.rows.toLocaleString("en")} rows`);
+    producer.holdAt(points[at + 1] ?? Infinity);
+    await reached(point + bodiesBeforeEvent * rowsPerBody);
+    const event = events[at]!;
+    const rows = producer.rows.toLocaleString("en");
+    if (event !== "kill") {
+      progress.say(`Rescaling to parallelism ${event} after ${rows} rows`);
+      rescales.push(await job.rescale(event));
+      continue;
+    }
+    progress.say(`SIGKILL after ${rows} rows`);
     const recovery = await job.crash();
     recoveries.push(recovery);
     progress.say(`Recovered from checkpoint ${recovery.restored} in ${recovery.seconds} s`);
   }
-  return recoveries;
+  return { recoveries, rescales };
 }
 
 async function demo(options: Options, interrupted: AbortSignal): Promise<boolean> {

@@ -1,5 +1,6 @@
 // The job on a local runtime that can be killed, and what can be learned about it over HTTP.
-//   K1. After the start nothing but GETs is asked of the job: it recovers by itself.
+//   K1. After the start nothing but GETs is asked of the job, unless it is rescaled: it recovers by
+//       itself.
 //   K2. A question that nobody can answer just now (the runtime is down, a subtask is being
 //       restored, the job has ended) is answered with undefined, never with an error.
 
@@ -51,6 +52,13 @@ export interface Recovery {
   readonly restored: number;
   readonly completed: number;
   /** From SIGKILL until the latter was seen. */
+  readonly seconds: number;
+}
+
+export interface Rescaled {
+  /** Subtasks of each vertex. */
+  readonly parallelism: number;
+  /** From the request until all of them were seen to run. */
   readonly seconds: number;
 }
 
@@ -157,6 +165,33 @@ export class LocalJob {
       },
       { what: "The recovery of the job", signal: this.#signal },
     );
+  }
+
+  /** Gives every vertex so many subtasks, and watches until all of them run. */
+  async rescale(parallelism: number): Promise<Rescaled> {
+    type Sizes = Record<string, { parallelism: object }>;
+    type History = readonly { readonly terminalState?: string; readonly message?: string }[];
+    const begunAt = Date.now();
+    const path = `/jobs/${this.id}/resource-requirements`;
+    const options = { what: "The rescaling of the job", signal: this.#signal };
+    const sizes = await until(() => this.get<Sizes>(path), options);
+    const bounds = { lowerBound: 1, upperBound: parallelism };
+    for (const size of Object.values(sizes)) size.parallelism = bounds;
+    const answer = await ask(this.url + path, {
+      method: "PUT",
+      body: JSON.stringify(sizes),
+      signal: this.#signal,
+      timeout: answerTimeout,
+    });
+    if (answer.kind === "away") throw new Error(`The job was not rescaled: ${answer.problem}`);
+    return await until(async () => {
+      const [newest] = (await this.get<History>(`/jobs/${this.id}/rescales/history`)) ?? [];
+      if (newest?.terminalState === undefined) return undefined;
+      if (newest.terminalState !== "COMPLETED") {
+        throw new Error(`The job was not rescaled: ${newest.message}`);
+      }
+      return { parallelism, seconds: (Date.now() - begunAt) / 1_000 };
+    }, options);
   }
 
   /** Resolves when a checkpoint has completed since the runtime was started last. */

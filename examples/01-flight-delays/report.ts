@@ -2,7 +2,7 @@
 
 import { MultiBar, Presets } from "cli-progress";
 
-import type { Recovery } from "./local-job.ts";
+import type { Recovery, Rescaled } from "./local-job.ts";
 import type { DelaysRow } from "./reference.ts";
 import type { Watch } from "./watch.ts";
 
@@ -82,6 +82,7 @@ export interface Result {
   readonly repeated: number;
   readonly duplicates: number;
   readonly recoveries: readonly Recovery[];
+  readonly rescales: readonly Rescaled[];
   readonly table: readonly DelaysRow[];
   /** Nothing where the job counted exactly what the file holds. */
   readonly differences: readonly string[];
@@ -94,7 +95,7 @@ const worstShown = 10;
 const worstShareMin = 1 / 10_000;
 
 export function page(result: Result): string {
-  const { rows, seconds, recoveries, differences } = result;
+  const { rows, seconds, recoveries, rescales, differences } = result;
   const lines = [
     "",
     ...worstAirports(result),
@@ -106,6 +107,10 @@ export function page(result: Result): string {
     ...recoveries.map(
       ({ seconds: took, restored, completed }) =>
         `recovery     ${fixed(took)} s from SIGKILL, by way of checkpoint ${restored}, to checkpoint ${completed} completed`,
+    ),
+    ...rescales.map(
+      ({ seconds: took, parallelism }) =>
+        `rescaled     to parallelism ${parallelism} in ${fixed(took)} s, from the request until all of it ran`,
     ),
   ];
   return [...lines, ...verdict(differences)].join("\n");
@@ -143,7 +148,7 @@ function worstAirports({ rows, table }: Result): string[] {
 }
 
 /** The object of `--json`. */
-export function summary({ rows, seconds, recoveries, ...result }: Result): object {
+export function summary({ rows, seconds, recoveries, rescales, ...result }: Result): object {
   return {
     exact: result.differences.length === 0,
     rows,
@@ -153,6 +158,10 @@ export function summary({ rows, seconds, recoveries, ...result }: Result): objec
     kills: recoveries.length,
     recoverySeconds:
       recoveries.length === 0 ? null : Math.max(...recoveries.map((recovery) => recovery.seconds)),
+    ...(rescales.length > 0 && {
+      parallelisms: rescales.map(({ parallelism }) => parallelism),
+      rescaleSeconds: Math.max(...rescales.map((rescale) => rescale.seconds)),
+    }),
   };
 }
 

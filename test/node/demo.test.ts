@@ -30,10 +30,23 @@ test("200,000 flights are counted exactly through three kills", async () => {
   expect(result["rowsPerSecond"]).toBeCloseTo(200_000 / result["seconds"]!, -1);
 });
 
+// RescalingITCase
+test("60,000 flights are counted exactly by 4, then 2, then 6 subtasks", async () => {
+  const { code, stdout, stderr } = await run(
+    ...["--rows", "60000", "--kill", "1", "--rescale", "--json"],
+  );
+  expect(stderr).toContain("exactly once: yes");
+  expect(code).toBe(0);
+  const result = JSON.parse(stdout) as Record<string, unknown>;
+  expect(result).toMatchObject({ exact: true, rows: 60_000, kills: 1, parallelisms: [2, 6] });
+  expect(result["rescaleSeconds"]).toBeGreaterThan(0);
+});
+
 test.each([
   [["--rows", "many"], /--rows is "many"; it must be a whole number from 1 to 3000000/],
   [["--rows", "3000001"], /--rows is "3000001"/],
   [["--rows", "300", "--kill", "3"], /--kill 3 needs --rows 400 or more, got 300/],
+  [["--rows", "300", "--rescale"], /--kill 1 --rescale needs --rows 400 or more, got 300/],
   [["--kill=-1"], /--kill is "-1"/],
   [["--speed", "9"], /'--speed'/],
   [["flights.csv"], /'flights.csv'/],
@@ -46,6 +59,7 @@ test.each([
 
 test("--help tells every option and starts nothing", async () => {
   const { code, stdout } = await run("--help");
-  for (const option of ["--rows", "--kill", "--keep", "--json"]) expect(stdout).toContain(option);
+  for (const option of ["--rows", "--kill", "--rescale", "--keep", "--json"])
+    expect(stdout).toContain(option);
   expect(code).toBe(0);
 });
