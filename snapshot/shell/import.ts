@@ -128,8 +128,8 @@ class Writing {
     }
   }
 
-  async #store({ task, bytes, placed }: Part): Promise<void> {
-    placed(await this.#handleFor(bytes, taskKey(task)));
+  async #store(part: Part): Promise<void> {
+    part.placed(await this.#handleFor(part.bytes, taskKey(part.task)));
   }
 
   async #handleFor(bytes: Uint8Array, task: string): Promise<BytesHandle> {

@@ -47,13 +47,17 @@ import { testDatabase } from "./state-backends.ts";
 
 /** What outlives a cluster: topics and files. */
 export class World {
-  readonly job: JobId = jobIdFrom(new Uint8Array(16).fill(3));
+  readonly job: JobId;
   readonly files = new Map<string, Uint8Array>();
   readonly #topics = new Map<string, StoredBatch[][]>();
   readonly #commits = new Set<string>();
   now = 1_000;
   attempts = 0;
   checkpoints = 0;
+
+  constructor(job: JobId = jobIdFrom(new Uint8Array(16).fill(3))) {
+    this.job = job;
+  }
 
   append(topic: string, partition: number, rows: readonly unknown[]): void {
     this.#store(topic, partition, rows.length, encodeRows(rows));
@@ -214,10 +218,10 @@ export class Cluster {
       if (actions.length > 0) this.#prng.pick(actions)();
       else this.world.now += 10;
     }
-    return this.#manifest(id);
+    return this.#manifest(id, options.savepoint);
   }
 
-  #manifest(id: number): Manifest {
+  #manifest(id: number, savepoint: SavepointMark | undefined): Manifest {
     const { plan, world } = this;
     const tasks = Array.from(this.#acks.get(id)!, ([task, state]) => ({ task, state }));
     const manifest: Manifest = {
@@ -228,6 +232,7 @@ export class Cluster {
       attempt: attemptOf(world.attempts),
       completedAt: millis(world.now),
       maxParallelism: plan.maxParallelism,
+      ...(savepoint !== undefined && { isSavepoint: true as const }),
       shapes: plan.shapes ?? {},
       ...(hasRowsOnTheirWay({ tasks }) && { edges: allEdges(plan) }),
       tasks,

@@ -3,13 +3,12 @@
 // test/core/golden.test.ts, without a coordinator.
 
 import { abortAllDurableObjects } from "cloudflare:test";
-import { expect, onTestFinished, test } from "vitest";
+import { onTestFinished, test } from "vitest";
 
-import { decodeRows } from "../../format/batch.ts";
-import { offset } from "../../format/ids.ts";
 import { eventful, type Step, upgraded, widened } from "../golden/inputs.ts";
-import { Fed, inOrder, tables } from "../golden/pipelines.ts";
-import { becomes, call, json, partitionOf, run, type TestJob, until } from "./harness.ts";
+import { Fed } from "../golden/pipelines.ts";
+import { comesToBe, post } from "./golden.ts";
+import { call, run, type TestJob } from "./harness.ts";
 import { runFrom, savepoint, stopped } from "./savepoints.ts";
 
 const configuration = (backend: string, unaligned: boolean): Record<string, string> => ({
@@ -17,33 +16,6 @@ const configuration = (backend: string, unaligned: boolean): Record<string, stri
   "execution.checkpointing.unaligned.enabled": `${unaligned}`,
   "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
 });
-
-async function post(topic: string, rows: readonly object[]): Promise<void> {
-  const key = crypto.randomUUID();
-  const init = { method: "POST", body: JSON.stringify(rows), headers: { "Idempotency-Key": key } };
-  await until("the records are accepted", async () => {
-    const response = await call(`/topics/${topic}/records`, init);
-    if (response.status === 503) return false;
-    await json(response);
-    return true;
-  });
-}
-
-/** The numbers in the dead letters of a topic, in order. */
-async function lettersIn(topic: string): Promise<number[]> {
-  const reader = await partitionOf(topic, 0).openReader();
-  const found: number[] = [];
-  for (let from = 0; ;) {
-    const batches = await reader.read(offset(from), 0);
-    if (batches.length === 0) break;
-    for (const { first, count, bytes } of batches) {
-      const letters = decodeRows(bytes) as { value: { n: number } }[];
-      found.push(...letters.map(({ value }) => value.n));
-      from = first + count;
-    }
-  }
-  return found.sort((left, right) => left - right);
-}
 
 const crash = async (job: TestJob): Promise<void> => {
   const attempt = await job.attempt();
@@ -87,17 +59,6 @@ test.each([
         await from(path, "upgradeAt" in step ? step.upgradeAt : step.stopAndStartAt);
       }
     }
-    const { expected } = fed;
-    for (const table of tables) {
-      const shown = async (): Promise<unknown> => {
-        // A rule may still have been on its way when it was asked for the last time.
-        if (table === "rules" || table === "held") await post(`${name}-events`, fed.questions());
-        return inOrder((await job.rows(table)) ?? []);
-      };
-      await becomes(shown, expected[table]);
-    }
-    await becomes(() => lettersIn(`${name}-letters`), fed.letters);
-    await job.completes(2);
-    expect(await lettersIn(`${name}-letters`)).toEqual(fed.letters);
+    await comesToBe(job, name, fed);
   },
 );

@@ -21,6 +21,7 @@ import {
   valueState,
 } from "tidemark";
 import { goldenJob } from "../golden/pipelines.ts";
+import { kept } from "./kept.ts";
 
 /** What most of them count. */
 export interface Event {
@@ -485,12 +486,12 @@ const golden = ["golden-0", "golden-1", "golden-2"].flatMap((name) => [
   goldenJob(`${name}-next`, name, 2),
 ]);
 
-/** What the savepoints of test/fixtures are of. */
-const kept = goldenJob("golden", "golden");
+/** What the savepoints of earlier releases are of. */
+const earlier = kept.map(({ program }) => goldenJob(program, program));
 
 export const programs: readonly JobDefinition[] = [
   ...golden,
-  kept,
+  ...earlier,
   ...copies,
   evenOdd,
   exotic,
