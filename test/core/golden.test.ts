@@ -71,7 +71,7 @@ function run(steps: readonly Step[], backend: "memory" | "sqlite", unaligned: bo
   cluster!.complete(cluster!.checkpoint()).settle();
   const { expected } = fed;
   for (const name of tables) {
-    expect(inOrder(cluster!.table(name, "committed")), name).toEqual(expected[name]);
+    expect(inOrder(cluster!.table(name, "committed")), `table ${name}`).toEqual(expected[name]);
   }
   const letters = world.batches("golden-letters", 0).flatMap(({ bytes }) => decodeRows(bytes));
   const values = letters.map((letter) => (letter as { value: { n: number } }).value.n);
