@@ -77,7 +77,7 @@ export function namedSavepointFolder(name: string): string | undefined {
   const levels = name.split("/");
   const last = levels.pop()!;
   const directory = savepointDirectory(levels.join("/"));
-  if (directory === undefined || !directoryName.test(last)) return undefined;
+  if (directory === undefined || levels.includes("") || !directoryName.test(last)) return undefined;
   const folder = `${directory}${last.startsWith(savepointName) ? "" : savepointName}${last}/`;
   return snapshotManifest(folder.slice(savepointsPrefix.length)) === savepointManifestPath(folder)
     ? folder

@@ -5,6 +5,7 @@ import type { JobId, TaskId } from "../format/ids.ts";
 import { objectName } from "../format/ids.ts";
 import type { CoordinatorJobApi, DispatcherApi } from "../format/job-status.ts";
 import type { SubtaskApi, TopicPartitionApi } from "../format/messages.ts";
+import type { WritableBucket } from "../snapshot/shell/import.ts";
 import type { ListedBucket } from "../snapshot/shell/savepoints.ts";
 
 /** Durable Objects of one class, by name. Every call gets a new stub: one that threw is dead. */
@@ -25,7 +26,7 @@ export interface Env {
   readonly SUBTASK: Objects<SubtaskApi>;
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
   /** Where checkpoints and savepoints are. */
-  readonly BUCKET: ManifestBucket & ListedBucket;
+  readonly BUCKET: ManifestBucket & ListedBucket & WritableBucket;
   /** Of requests by one token; without it there is no limit. */
   readonly RATE_LIMIT?: RateLimiter;
   /** Makes a runtime a local one that needs no tokens (`access/local.ts`); never of a deployment. */

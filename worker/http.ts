@@ -28,6 +28,7 @@ import { manualCheckpointRoutes } from "./routes/manual-checkpoints.ts";
 import { rescalingRoutes } from "./routes/rescaling.ts";
 import { savepointEventRoutes } from "./routes/savepoint-events.ts";
 import { savepointRoutes } from "./routes/savepoints.ts";
+import { savepointFileRoutes } from "./routes/savepoint-files.ts";
 import { snapshotRoutes } from "./routes/snapshots.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { tableRoutes } from "./routes/tables.ts";
@@ -80,6 +81,7 @@ export function httpApp(catalog: Catalog): Routes {
     disposalRoutes(),
     forkRoutes(catalog),
     snapshotRoutes(),
+    savepointFileRoutes(),
     stateRoutes(),
     rescalingRoutes(),
     vertexRoutes(),

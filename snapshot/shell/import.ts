@@ -90,7 +90,7 @@ class Writing {
         if (error instanceof FormatError) return refused(lowered(error.message));
         throw error;
       }
-      if (text.trim() === "") continue;
+      if (isWhole && text.trim() === "") continue;
       let parts: Part[] = [];
       try {
         const read = readLine(text);
@@ -141,7 +141,10 @@ class Writing {
     const path = importedFilePath(this.#folder, this.#token, this.#written.length);
     this.#written.push(path);
     const created = await this.#bucket.put(path, bytes, unlessThere);
-    if (created === null) throw new Error(`${path}, of ${task}, exists already.`);
+    if (created === null) {
+      this.#written.pop();
+      throw new Error(`${path}, of ${task}, exists already.`);
+    }
     return { kind: "file", path, offset: 0, length };
   }
 }

@@ -427,16 +427,19 @@ describe.each(routes.filter(takesBody))("$method $path", ({ method, path, readsB
   });
 
   test("with a body without end", async () => {
+    // What is read line by line is refused at its first line.
+    const isOfLines = path === "/savepoints";
+    const refusals = !readsBody ? [404, 501] : isOfLines ? [400] : [413];
     for (const chunk of ['{"n":1}\n', "x", "[", "\n", "\u0000"]) {
       const body = endless(repeated(chunk, MiB));
       const { status } = await send(pathWith(path), { method, body });
-      expect(readsBody ? [413] : [404, 501]).toContain(status);
+      expect(refusals).toContain(status);
     }
     const headers = { "Content-Length": "9".repeat(30) };
     const body = new Uint8Array(ingestBodyBytesMax + 1);
     for (const all of [{ body }, { body, headers }, { body: "{}", headers }]) {
       const { status } = await send(pathWith(path), { method, ...all });
-      if (all.body === body) expect(readsBody ? [413] : [404, 501]).toContain(status);
+      if (all.body === body) expect(refusals).toContain(status);
     }
   });
 });

@@ -107,6 +107,9 @@ const needs: ReadonlyMap<string, Scope | "open"> = new Map([
 
   ["GET /savepoints", "read"],
   ["GET /savepoints/:id", "read"],
+  ["GET /savepoints/:id/entries", "read"],
+  ["GET /savepoints/:id/verification", "read"],
+  ["POST /savepoints", "admin"],
   ["GET /jobs/:jobid/state", "read"],
   ["GET /jobs/:jobid/state/:uid", "read"],
   ["GET /jobs/:jobid/state/:uid/:state", "read"],
