@@ -151,8 +151,11 @@ function columnsOf({ fields, fill }: ColumnMaker, runs: readonly Run[]): RecordB
   });
   let at = 0;
   for (const { first, count } of runs) {
-    const parts = names.map((name, field) => [name, arrays[field]!.subarray(at, at + count)]);
-    fill(Object.fromEntries(parts) as never, first);
+    const part: Record<string, (typeof arrays)[number]> = {};
+    for (let field = 0; field < names.length; field++) {
+      part[names[field]!] = arrays[field]!.subarray(at, at + count);
+    }
+    fill(part as never, first);
     at += count;
   }
   const columns = arrays.map((values, field): Column => {
@@ -160,7 +163,8 @@ function columnsOf({ fields, fill }: ColumnMaker, runs: readonly Run[]): RecordB
     if (values instanceof Int32Array) return { kind: "int32", values };
     const name = names[field]!;
     const entries = fields[name] as readonly string[];
-    const beyond = values.find((code) => code >= entries.length);
+    let beyond: number | undefined;
+    for (let i = 0; i < length; i++) if (values[i]! >= entries.length) beyond ??= values[i];
     if (beyond === undefined) return dictionaryColumn({ entries, codes: values });
     throw new RangeError(
       `fill wrote ${beyond} to field "${name}", which has ${entries.length} texts: ` +

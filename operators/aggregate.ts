@@ -9,11 +9,13 @@
 //   E5. Columns are folded without making rows wherever they can be (aggregate-columns.ts), to the same
 //       end.
 
+import type { Column } from "../format/batch.ts";
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { Aggregate } from "../stream/aggregates.ts";
 import { UserCodeError } from "../stream/errors.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { ColumnFolder } from "./aggregate-columns.ts";
+import { ColumnBatch } from "./column-batch.ts";
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
@@ -56,8 +58,7 @@ export class AggregateOperator implements Operator {
     if (folded !== undefined) return out.emit(folded);
     const touched = this.#fold(batch);
     for (const { slot, accumulators } of touched) this.#state.putAt(slot, accumulators);
-    const results = this.#results(touched);
-    if (results.length > 0) out.emit(new RowBatch(results));
+    if (touched.length > 0) out.emit(this.#results(touched));
   }
 
   #fold(batch: RecordBatch): readonly Touched[] {
@@ -133,22 +134,53 @@ export class AggregateOperator implements Operator {
     undo.since = [];
   }
 
-  #results(touched: readonly Touched[]): unknown[] {
-    const fields = this.#fields;
+  #results(touched: readonly Touched[]): RecordBatch {
     const aggregates = this.#aggregates;
-    const results = new Array<unknown>(touched.length);
+    const count = touched.length;
+    const results = aggregates.map(() => new Array<unknown>(count));
     try {
-      for (let i = 0; i < touched.length; i++) {
-        const { key, accumulators } = touched[i]!;
-        const row: Record<string, unknown> = { key };
-        for (let a = 0; a < fields.length; a++) {
-          row[fields[a]!] = aggregates[a]!.result(accumulators[a]);
+      for (let i = 0; i < count; i++) {
+        const { accumulators } = touched[i]!;
+        for (let a = 0; a < aggregates.length; a++) {
+          results[a]![i] = aggregates[a]!.result(accumulators[a]);
         }
-        results[i] = row;
       }
     } catch (error) {
       throw new UserCodeError(this.#self.uid, "aggregate", undefined, error);
     }
-    return results;
+    return this.#resultColumns(touched, results) ?? this.#resultRows(touched, results);
+  }
+
+  /** Texts and numbers, as most results are; undefined where there is anything else. */
+  #resultColumns(
+    touched: readonly Touched[],
+    results: readonly (readonly unknown[])[],
+  ): RecordBatch | undefined {
+    const keys = new Array<string>(touched.length);
+    for (let i = 0; i < keys.length; i++) {
+      const { key } = touched[i]!.slot;
+      if (typeof key !== "string") return undefined;
+      keys[i] = key;
+    }
+    const columns: Column[] = [{ kind: "string", values: keys, dictionary: undefined }];
+    for (const values of results) {
+      const numbers = new Float64Array(values.length);
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i];
+        if (typeof value !== "number") return undefined;
+        numbers[i] = value;
+      }
+      columns.push({ kind: "float64", values: numbers });
+    }
+    return new ColumnBatch(keys.length, ["key", ...this.#fields], columns);
+  }
+
+  #resultRows(touched: readonly Touched[], results: readonly (readonly unknown[])[]): RecordBatch {
+    const rows = touched.map(({ key }, i) => {
+      const row: Record<string, unknown> = { key };
+      for (const [a, field] of this.#fields.entries()) row[field] = results[a]![i];
+      return row;
+    });
+    return new RowBatch(rows);
   }
 }

@@ -40,6 +40,8 @@ export class TableOperator implements SinkOperator {
   /** Uncommitted and past their barrier, oldest first. */
   #sealed: SealedEpoch[] = [];
   #running: Undo = new Map();
+  /** The number of the running epoch, with which the places of its rows are marked. */
+  #epoch = 1;
   #committed: CheckpointId | null = null;
 
   constructor(self: RejectingOperator, name: string, key: KeySelector, rows: StateTable<unknown>) {
@@ -59,7 +61,10 @@ export class TableOperator implements SinkOperator {
     const select = this.#key;
     const latest = this.#rows;
     const undo = this.#running;
+    const epoch = this.#epoch;
     const remember = (slot: StateSlot<unknown>): void => {
+      if (slot.mark === epoch) return;
+      slot.mark = epoch;
       if (!undo.has(slot.id)) undo.set(slot.id, slot.value);
     };
     if (this.#columns.write(batch, remember)) return;
@@ -90,6 +95,7 @@ export class TableOperator implements SinkOperator {
     }
     this.#sealed.push({ checkpoint, undo: this.#running });
     this.#running = new Map();
+    this.#epoch++;
   }
 
   commit(checkpoint: CheckpointId): void {

@@ -14,6 +14,8 @@ import type { StateSchema } from "./schema.ts";
 export interface StateSlot<V> {
   readonly id: KeyId;
   readonly key: Key;
+  /** Of the operator whose table it is; 0 where it left none, or where slots do not outlive a batch. */
+  mark: number;
   /** Whether the key holds nothing. */
   readonly isFree: boolean;
   /** What the key holds; undefined where it holds nothing. */

@@ -30,6 +30,7 @@ class Entry<V> implements StateSlot<V> {
    * not. */
   dirty: "no" | "changed" | "new" | "gone";
   bytes = 0;
+  mark = 0;
   /** Undefined where the value is packed. */
   held: V | undefined;
   /** Where the value's numbers are. */

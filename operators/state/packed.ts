@@ -61,7 +61,7 @@ class PackedCopies<V> implements PackedTable<V> {
     const of = this.#table.slot(key);
     const { id, key: ownKey, isFree, value } = of;
     const at = this.#numbers.take();
-    const copy: Copy<V> = { id, key: ownKey, isFree, value, of, at };
+    const copy: Copy<V> = { id, key: ownKey, isFree, value, mark: 0, of, at };
     return isFree || this.#packing.pack(value, ownKey, this.numbers, at) ? copy : undefined;
   }
 

@@ -321,7 +321,7 @@ export class SqliteStateTable<V> implements BackendTable {
   // An entry may leave the cache before its slot is used, so a slot is no more than its key.
   slot(key: Key): StateSlot<V> {
     const { id, value, isPresent } = this.#load(key);
-    return { id, key, value: value as V | undefined, isFree: !isPresent };
+    return { id, key, value: value as V | undefined, isFree: !isPresent, mark: 0 };
   }
 
   putAt({ key }: StateSlot<V>, value: V): void {
