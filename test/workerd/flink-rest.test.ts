@@ -75,6 +75,9 @@ beforeAll(async () => {
   await json(await call(`/jobs/${job.id}/checkpoints`, { method: "POST", body }));
   const disposal = JSON.stringify({ "savepoint-path": location, triggerId: trigger });
   requests["POST /savepoint-disposal"] = { body: disposal };
+  // As it is, so that nothing is rescaled.
+  const sizes = await call(`/jobs/${job.id}/resource-requirements`);
+  requests["PUT /jobs/:jobid/resource-requirements"] = { body: await sizes.text() };
   await json(await call("/savepoint-disposal", { method: "POST", body: disposal }));
   const { latest } = await job.completes(2);
   const {
