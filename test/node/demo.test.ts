@@ -32,7 +32,14 @@ test("200,000 flights are counted exactly through three kills", async () => {
 
 // RescalingITCase
 test("60,000 flights are counted exactly by 4, then 2, then 6 subtasks", async () => {
-  const { code, stdout, stderr } = await run("--rows", "60000", "--kill", "1", "--rescale", "--json");
+  const { code, stdout, stderr } = await run(
+    "--rows",
+    "60000",
+    "--kill",
+    "1",
+    "--rescale",
+    "--json",
+  );
   expect(stderr).toContain("exactly once: yes");
   expect(code).toBe(0);
   const result = JSON.parse(stdout) as Record<string, unknown>;
