@@ -99,17 +99,19 @@ function writeDictionary(out: ByteWriter, parts: readonly ColumnPart[], rows: nu
   endColumn(out, lengthAt);
 }
 
-// What the codes of a dictionary have become, each as `base` and its new code. A number below `base` is
-// of a dictionary before; so nothing has to be cleared for the next.
+// What the codes of a dictionary have become, each as `base` and its new code, which is below `end`. A
+// number below `base` is of a dictionary before; so nothing has to be cleared for the next.
 let renumbered = new Int32Array(1_024);
 let base = 1;
+let end = 1;
 
 function beginDictionary(entries: number, codesMax: number): void {
-  base += codesMax;
+  base = end;
   if (base > 2 ** 30) {
     renumbered.fill(0);
     base = 1;
   }
+  end = base + codesMax;
   if (renumbered.length < entries) renumbered = new Int32Array(2 * entries);
 }
 

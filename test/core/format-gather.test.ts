@@ -1,0 +1,67 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { decodeBatch, decodeRows, encodeColumns, encodeRows } from "../../format/batch.ts";
+import { exactly } from "./format-arbitraries.ts";
+
+/** Repeats enough for a dictionary, and not always. */
+const row = fc.record(
+  {
+    user: fc.oneof(
+      { weight: 9, arbitrary: fc.constantFrom("ana", "bo", "cy", "dee", "eve", "fay", "gil") },
+      { weight: 1, arbitrary: fc.string() },
+    ),
+    amount: fc.oneof(fc.integer({ min: -9, max: 9 }), fc.double()),
+  },
+  { noNullPrototype: true },
+);
+
+/** Parts of batches: the rows of each, and which of them are taken. */
+const frame = fc.array(
+  fc
+    .array(row, { minLength: 1, maxLength: 60 })
+    .chain((rows) =>
+      fc.tuple(
+        fc.constant(rows),
+        fc.option(fc.array(fc.nat(rows.length - 1), { minLength: 1, maxLength: 60 })),
+      ),
+    ),
+  { minLength: 1, maxLength: 3 },
+);
+
+describe("G1: gathered columns are what the rows are", () => {
+  test("frame after frame, large and small", () => {
+    fc.assert(
+      fc.property(fc.array(frame, { minLength: 1, maxLength: 8 }), (frames) => {
+        for (const parts of frames) {
+          const bytes = encodeColumns(
+            ["user", "amount"],
+            parts.map(([rows, picks]) => ({
+              batch: decodeBatch(encodeRows(rows)),
+              select: picks === null ? undefined : Int32Array.from(picks),
+              from: 0,
+              count: picks?.length ?? rows.length,
+            })),
+          );
+          const expected = parts.flatMap(([rows, picks]) => picks?.map((i) => rows[i]!) ?? rows);
+          expect(decodeRows(bytes)).toSatisfy(exactly(expected));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test("codes of a large frame are not taken for those of a small one after it", () => {
+    const names = Array.from({ length: 40 }, (_, i) => `user ${i}`);
+    const framed = (users: readonly string[], of: readonly string[]): unknown[] => {
+      const rows = of.map((user) => ({ user }));
+      const batch = decodeBatch(encodeRows([...rows, ...rows, ...rows]));
+      const select = Int32Array.from(users, (user) => of.indexOf(user));
+      const part = { batch, select, from: 0, count: users.length };
+      return decodeRows(encodeColumns(["user"], [part]));
+    };
+    framed([...names, ...names], names);
+    const few = Array.from({ length: 8 }, (_, i) => names[39 - (i % 2)]!);
+    expect(framed(few, names)).toEqual(few.map((user) => ({ user })));
+  });
+});
