@@ -5,7 +5,7 @@
 //   X10. A job that a savepoint has stopped is FINISHED, or CANCELED where it was to be; every letter of
 //        the records below the savepoint is in its topic then, and no other.
 //   X12. What a job is to begin with is kept for it from the moment it was said to be, until it has a
-//        checkpoint of its own or never comes (checks.ts, X4).
+//        checkpoint of its own or never comes (checks.ts, X4); in the end nothing is held for nobody.
 //   X11. A program that fits a savepoint is started from it. One that leaves state behind is told so, and
 //        is started where it may.
 
@@ -285,13 +285,16 @@ export class Mover {
     );
   }
 
-  /** Some subtask does not start in that size. */
+  /** One subtask does not start in that size, however often it is tried. */
   #refuse({ deployed }: JobRun, sizes: ReadonlyMap<string, number>): void {
-    const { prng } = this.#platform.faults;
+    const [vertex, size] = this.#platform.faults.prng.pick([...sizes]);
     const isOf = ({ plan }: TaskDeployment): boolean =>
       plan.vertices.every(({ id, parallelism }) => sizes.get(id) === parallelism);
-    deployed.refusalOf = (deployment) =>
-      isOf(deployment) && prng.chance(0.7) ? "It does not fit." : undefined;
+    deployed.refusalOf = (deployment) => {
+      const { task } = deployment;
+      const isIt = task.vertex === vertex && task.index === size - 1;
+      return isIt && isOf(deployment) ? "It does not fit." : undefined;
+    };
   }
 
   /** Often just when a checkpoint is complete: who has heard of it then, and who has not? */

@@ -267,8 +267,8 @@ export const plantedMoves: readonly Mutation[] = [
     edits: [
       {
         file: "task/former-rows.ts",
-        from: `    if (selector === undefined) return isHeir ? undefined : () => false;`,
-        to: `    if (selector === undefined) return () => false;`,
+        from: `  if (selector === undefined) return isHeir ? undefined : () => false;`,
+        to: `  if (selector === undefined) return () => false;`,
       },
     ],
   },

@@ -83,9 +83,9 @@ const restingShare = 0.04;
 const damagedShare = 0.06;
 
 /** Of the rest: those in which other jobs go on where the first stood, and those with savepoints only. */
-const movingShare = 0.05;
+const movingShare = 0.04;
 const savepointsShare = 0.06;
-const restingSavepointsShare = 0.15;
+const restingSavepointsShare = 0.08;
 
 /** A world whose input never stops for long. */
 function drawAwake(seed: number, prng: Prng, size: Size): World {
