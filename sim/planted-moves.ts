@@ -178,12 +178,12 @@ export const plantedMoves: readonly Mutation[] = [
     ],
   },
   {
-    name: "a new size that does not start is tried again",
+    name: "a size that does not start is kept",
     edits: [
       {
         file: "coordinator/rescales.ts",
-        from: `  if (progress?.kind !== "starting") return undefined;\n  const { former } = progress;`,
-        to: `  if (progress?.kind !== "starting" || now > 0) return undefined;\n  const { former } = progress;`,
+        from: `  return { next: former, ...enters(record, { kind: "failed", message, at: now }) };`,
+        to: `  void former;\n  return enters(record, { kind: "failed", message, at: now });`,
       },
     ],
   },

@@ -49,6 +49,25 @@ test(`worlds 1 to ${fixedSeeds} are of every configuration there is`, () => {
   );
 });
 
+test("in some worlds jobs are stopped, forked and rescaled, and go on at sizes up to 8", () => {
+  const moves = Array.from({ length: 1_000 }, (_, at) => drawWorld(at + 1).moves).flat();
+  expect(new Set(moves.map(({ kind }) => kind))).toEqual(
+    new Set(["savepoint", "rescale", "stop", "cancel", "retained", "branch", "fork"]),
+  );
+  const next = moves.flatMap((move) => ("next" in move ? [move.next.topology] : []));
+  const sizes = next.flatMap(({ sources }) => sources.map(({ parallelism }) => parallelism));
+  expect(new Set(sizes)).toEqual(new Set([1, 2, 3, 4, 7, 8]));
+});
+
+test("a job goes on from a savepoint as if there had been one job", { timeout: 120_000 }, () => {
+  const moving = Array.from({ length: 1_000 }, (_, at) => at + 1).filter((seed) =>
+    drawWorld(seed).moves.some((move) => "next" in move),
+  );
+  const worlds = moving.slice(0, 12).map((seed) => simulate(seed));
+  expect(worlds.flatMap(({ seed, failure }) => (failure === undefined ? [] : [seed]))).toEqual([]);
+  expect(worlds.reduce((sum, { jobs }) => sum + jobs, 0)).toBeGreaterThan(worlds.length);
+});
+
 test("a seed is a world: it happens in the same way again", () => {
   const traceOf = (seed: number): string[] => {
     const lines: string[] = [];
