@@ -203,6 +203,8 @@ export class Mover {
   #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut | undefined) => void): void {
     this.#savepoint(job, { ends }, (cut) => {
       if (cut === undefined) return then(undefined);
+      // What is complete is to be committed yet.
+      if (this.#platform.faults.prng.chance(0.4)) this.#strike(job);
       this.#until(
         () => job.isOver,
         () => {
@@ -250,6 +252,7 @@ export class Mover {
         if (prng.chance(0.5)) return then(undefined);
         clock.later(prng.between(20, 300), () => this.#savepoint(job, how, then));
       },
+      ends === undefined ? lookEvery : 1,
     );
   }
 

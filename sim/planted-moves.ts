@@ -62,16 +62,6 @@ export const plantedMoves: readonly Mutation[] = [
     ],
   },
   {
-    name: "nobody is told twice that a stop has failed",
-    edits: [
-      {
-        file: "coordinator/job.ts",
-        from: `    if (checkpoint === undefined || checkpoints.isOpen(checkpoint)) return;`,
-        to: `    if (checkpoint !== undefined || checkpoints.isOpen(checkpoint!)) return;`,
-      },
-    ],
-  },
-  {
     name: "a stopped job ends before it has committed",
     edits: [
       {
@@ -199,16 +189,6 @@ export const plantedMoves: readonly Mutation[] = [
           `    const isBack = rescales[0]?.progress.kind === "failed";\n` +
           `    const latest = (isBack ? retained[1] : undefined) ?? retained[0];\n` +
           `    const own = stopping?.savepoint ?? latest;`,
-      },
-    ],
-  },
-  {
-    name: "subtasks that a smaller size has not are forgotten",
-    edits: [
-      {
-        file: "coordinator/job-state.ts",
-        from: `retired: [...retired, ...left].filter(isGone) });`,
-        to: `retired: [...retired, ...left].filter((one) => isGone(one) && now < 0) });`,
       },
     ],
   },
