@@ -18,8 +18,9 @@
 //       Savepoints that stop nothing commit nothing: the next checkpoint does.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
-//   A10. A generator never waits for input, so after a number of rows its subtask does: what else has
-//       come has its turn before `tick`.
+//   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
+//       thread no alarm fires and no request is heard as long as one of them has something to do. So
+//       after a number of rows it takes none until `tick`, whatever is settled meanwhile.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
@@ -38,7 +39,7 @@ import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import {
   deadLetterBytesPause,
-  generatorTurnRows,
+  sourceTurnRows,
   inlineSnapshotBytesMax,
   operatorStateInlineBytes,
   restMin,
@@ -191,8 +192,8 @@ export class Task {
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
-  /** Rows generated in this event (A10). */
-  #generated = 0;
+  /** Rows that the source has taken in this turn (A10). */
+  #taken = 0;
   /** The first and the last barrier since which nothing was processed (A7). */
   #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
   /** Outputs without a session, which none is opened for until there is something to send. */
@@ -365,7 +366,15 @@ export class Task {
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
     const mayGenerate = mayFire && !this.#isHeldBack;
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
-    const at = Math.min(flushAt, this.#aligner.overtakesAt, overtakesAt, firesAt, generatesAt);
+    const readsAt = mayGenerate && this.#source !== undefined && this.#hasHadItsTurn;
+    const at = Math.min(
+      flushAt,
+      this.#aligner.overtakesAt,
+      overtakesAt,
+      firesAt,
+      generatesAt,
+      readsAt ? this.#now : never,
+    );
     return at === never ? undefined : at;
   }
 
@@ -562,6 +571,7 @@ export class Task {
   tick(now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#turn = undefined;
+      this.#taken = 0;
       const due = this.#outbox.flushAt;
       if (due !== undefined && now >= due) this.#outbox.flush();
     });
@@ -573,7 +583,6 @@ export class Task {
     if (this.#phase === "over") return [];
     this.#now = now;
     this.#hasProcessed = false;
-    this.#generated = 0;
     try {
       step();
       if (this.#isRunning()) this.#pump();
@@ -659,10 +668,11 @@ export class Task {
   }
 
   #stepSource(source: TopicSource): boolean {
-    if (this.#isHeldBack) return false;
+    if (this.#isHeldBack || this.#hasHadItsTurn) return false;
     const stored = source.take();
     if (stored === undefined) return false;
     const batch = decodeBatch(stored.bytes);
+    this.#taken += batch.length - stored.skip;
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
     const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
@@ -682,13 +692,18 @@ export class Task {
   }
 
   #stepGenerator(generator: GeneratorReader): boolean {
-    if (this.#isHeldBack || this.#generated >= generatorTurnRows) return false;
+    if (this.#isHeldBack || this.#hasHadItsTurn) return false;
     const batch = generator.take(this.#now);
     if (batch === undefined) return false;
-    this.#generated += batch.length;
+    this.#taken += batch.length;
     this.#recordsIn += batch.length;
     this.#process(batch, 0);
     return true;
+  }
+
+  /** Whether a source waits for `tick` (A10). */
+  get #hasHadItsTurn(): boolean {
+    return this.#taken >= sourceTurnRows;
   }
 
   /** Whether a source may take nothing now. */

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { type GeneratorProgress, GeneratorReader } from "../../connectors/generator-source.ts";
 import { planOf } from "../../coordinator/plan.ts";
 import { attempt, jobIdFrom, millis, seq } from "../../format/ids.ts";
-import { generatorTurnRows } from "../../format/limits.ts";
+import { sourceTurnRows } from "../../format/limits.ts";
 import { fingerprintOf, shapeOf } from "../../stream/fingerprint.ts";
 import {
   count,
@@ -198,15 +198,12 @@ describe("a job that reads a generator", () => {
   });
 
   test("lets others have their turn, and idles once it is at its end", () => {
-    const rows = 3 * generatorTurnRows + 5;
+    const rows = 3 * sourceTurnRows + 5;
     const task = taskOf(asRows({ rows }));
     let most = 0;
     // What is sent is taken at once, so that nothing but its turn holds the source back.
     const perform = (event: () => readonly TaskEffect[]): void => {
-      const before = task.metrics.recordsIn;
-      const effects = event();
-      most = Math.max(most, task.metrics.recordsIn - before);
-      for (const effect of effects) {
+      for (const effect of event()) {
         if (effect.kind !== "push") continue;
         perform(() => task.settled(effect.channel, effect.seq, millis(0)));
       }
@@ -216,9 +213,11 @@ describe("a job that reads a generator", () => {
       perform(() => task.reopened(channel, seq(0), millis(0)));
     }
     for (let now = 0; task.wakeAt !== undefined; now += 1_000) {
+      const before = task.metrics.recordsIn;
       perform(() => task.tick(millis(now)));
+      most = Math.max(most, task.metrics.recordsIn - before);
     }
-    expect(most).toBe(generatorTurnRows);
+    expect(most).toBe(sourceTurnRows);
     expect(task.metrics.recordsIn).toBe(rows);
     expect(task.activity.isIdle).toBe(true);
   });
