@@ -303,6 +303,20 @@ describe("rows that wait for a frame", () => {
     expect(rows).toEqual([b, c, b, a, c]);
   });
 
+  test("are of their own dictionaries, whatever frames went before", () => {
+    // As they come when buffers are flushed: long frames, then short ones.
+    const batchOf = (name: string, rows: number) =>
+      Array.from({ length: rows }, (_, at) => ({ text: `${name}-${at % (rows >> 2)}` }));
+    for (const [at, length] of [400, 30, 200, 31, 40, 400, 17].entries()) {
+      const [a, b] = [batchOf(`a${at}`, length), batchOf(`b${at}`, length)];
+      const [rows] = framed([
+        [encoded(a), undefined],
+        [encoded(b), undefined],
+      ]);
+      expect(rows).toEqual([...a, ...b]);
+    }
+  });
+
   test("are cut at the limit of a frame, wherever it falls in a batch", () => {
     const long = encoded(Array.from({ length: 2 * batchRowsMax + 10 }, (_, n) => ({ n })));
     const odd = Int32Array.from({ length: batchRowsMax }, (_, at) => 2 * at + 1);
