@@ -69,6 +69,8 @@ export async function tableDifferences(
 interface JobRun extends Contestant {
   /** How many the run has completed, before it is checked. */
   checkpoints(): Promise<number>;
+  /** How many each run had, those to warm up included. */
+  readonly completed: readonly number[];
 }
 
 /** A job of the engine; a run is from its submission until its operator has taken in every row. */
@@ -77,23 +79,27 @@ export function job(
   { name, program, rows, expected, ...settings }: JobContestant,
 ): JobRun {
   let running = "";
+  const completed: number[] = [];
+  const checkpoints = async (): Promise<number> => {
+    type Overview = { readonly counts: { readonly completed: number } };
+    const { counts } = await runtime.ask<Overview>("GET", `/jobs/${running}/checkpoints`);
+    return counts.completed;
+  };
   return {
     name,
     rows,
+    completed,
     run: async () => {
       running = await runtime.submit(program, settings);
       await runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${rows}`);
     },
     check: async () => {
+      completed.push(await checkpoints());
       const wrong = await tableDifferences(runtime, running, expected);
       await runtime.cancel(running);
       return wrong;
     },
-    checkpoints: async () => {
-      type Overview = { readonly counts: { readonly completed: number } };
-      const overview = await runtime.ask<Overview>("GET", `/jobs/${running}/checkpoints`);
-      return overview.counts.completed;
-    },
+    checkpoints,
     cpuSeconds: () => runtime.cpuSeconds(),
   };
 }

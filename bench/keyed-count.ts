@@ -7,7 +7,7 @@ import { talliesOf } from "./data.ts";
 import { type Contestant, compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { inMemory, InMemory } from "./in-memory/in-memory.ts";
 import { BenchRuntime } from "./runtime.ts";
-import type { Summary } from "./statistics.ts";
+import { type Summary, summaryOf } from "./statistics.ts";
 
 /** Those that are slower by orders of magnitude count fewer rows; a rate stays a rate. */
 const share = { objectPerKey: 1 / 2_500, shardedSqlite: 1 / 10, d2ts: 1 / 100 } as const;
@@ -24,9 +24,10 @@ export const keyedCount: Benchmark = {
       const part = (of: number): number => Math.max(1_000, Math.round(rows * of));
       const written = (name: string, rows: number): Contestant =>
         byHand(runtime, { name, rows, expected: talliesOf(rows) });
+      const jobs = countingJobs.map((name) => countingJob(runtime, { name, rows, expected }));
       const contestants: Contestant[] = [
         limitContestant(runtime, rows),
-        ...countingJobs.map((name) => countingJob(runtime, { name, rows, expected })),
+        ...jobs,
         written("sharded-sqlite", part(share.shardedSqlite)),
         written("sharded-log", rows),
         written("object-per-key", part(share.objectPerKey)),
@@ -37,8 +38,11 @@ export const keyedCount: Benchmark = {
       const figures = contestants.map(({ name }) => {
         return [name, { unit: "rows/s", ...rateOf(measured, name) }] as const;
       });
+      const checkpoints = jobs.map(({ name, completed }) => {
+        return [`${name} checkpoints`, { unit: "a run", ...summaryOf(completed) }] as const;
+      });
       return {
-        figures: Object.fromEntries(figures),
+        figures: Object.fromEntries([...figures, ...checkpoints]),
         ratios: mapped((ours, theirs) => speedRatio(measured, ours, theirs)),
         cpuRatios: mapped((ours, theirs) => cpuRatio(measured, ours, theirs)),
       };
