@@ -26,7 +26,11 @@ export const rescaleCommand = (interrupted: AbortSignal): Command =>
   new Command("rescale")
     .description("give a running job another parallelism, whole or vertex by vertex")
     .argument("<job>", "its id, or the beginning of it")
-    .option("-p, --parallelism <number>", "of every vertex that --vertex does not name", wholeFrom(1))
+    .option(
+      "-p, --parallelism <number>",
+      "of every vertex that --vertex does not name",
+      wholeFrom(1),
+    )
     .option(
       "--vertex <name-or-id=number>",
       "of one vertex; repeatable, and those that are not named stay as they are",
