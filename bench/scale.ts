@@ -42,18 +42,10 @@ export const scale: Benchmark = {
       }
       await costs(runtime, { rows, expected, figures, ratios });
       const many = coordinatorCost(quick ? 100 : 1_000, quick ? 3 : 20);
-      figures["coordinator per checkpoint of 1,000 subtasks"] = {
-        unit: "ms",
-        ...summaryOf(many.milliseconds),
-      };
-      figures["coordinator writes per checkpoint of 1,000"] = {
-        unit: "",
-        ...summaryOf([many.persists]),
-      };
-      figures["coordinator calls per checkpoint of 1,000"] = {
-        unit: "",
-        ...summaryOf([many.calls]),
-      };
+      const title = `coordinator, a checkpoint of ${quick ? "100" : "1,000"} subtasks`;
+      figures[title] = { unit: "ms", ...summaryOf(many.milliseconds) };
+      figures[`${title}, writes`] = { unit: "", ...summaryOf([many.persists]) };
+      figures[`${title}, calls`] = { unit: "", ...summaryOf([many.calls]) };
       return { figures, ratios, cpuRatios };
     } finally {
       await runtime.stop();

@@ -29,13 +29,20 @@ export class InMemory {
 
   /** @throws Error where the child ends instead */
   async count(request: CountRequest): Promise<CountAnswer> {
-    this.#child.send(request);
-    const ended = once(this.#child, "exit").then(([code]) => {
+    const over = new AbortController();
+    const { signal } = over;
+    const ended = once(this.#child, "exit", { signal }).then(([code]) => {
       throw new Error(`The process of ${request.library} ended with code ${code}.`);
     });
-    const [answer] = await Promise.race([once(this.#child, "message"), ended]);
     ended.catch(() => {});
-    return answer as CountAnswer;
+    try {
+      const answered = once(this.#child, "message", { signal });
+      this.#child.send(request);
+      const [answer] = await Promise.race([answered, ended]);
+      return answer as CountAnswer;
+    } finally {
+      over.abort();
+    }
   }
 
   stop(): void {
