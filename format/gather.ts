@@ -86,10 +86,9 @@ function writeDictionary(out: ByteWriter, parts: readonly ColumnPart[], rows: nu
   const { entries, codes } = mergeDictionaries(parts, rows);
   if (entries.length > dictionaryShareMax * rows) {
     const lengthAt = beginColumn(out, form.text);
-    writeTexts(
-      out,
-      Array.from(codes, (code) => entries[code]!),
-    );
+    const texts = new Array<string>(rows);
+    for (let i = 0; i < rows; i++) texts[i] = entries[codes[i]!]!;
+    writeTexts(out, texts);
     return endColumn(out, lengthAt);
   }
   const lengthAt = beginColumn(out, form.dictionary);

@@ -175,7 +175,8 @@ export class HashPartitioner implements Partitioner {
 
   #ofEntries(entries: readonly string[]): Int32Array {
     if (this.#coded?.entries === entries) return this.#coded.receivers;
-    const receivers = Int32Array.from(entries, (entry) => this.#receiverOf(entry));
+    const receivers = new Int32Array(entries.length);
+    for (let i = 0; i < entries.length; i++) receivers[i] = this.#receiverOf(entries[i]);
     this.#coded = { entries, receivers };
     return receivers;
   }
