@@ -5,10 +5,21 @@
 //   H2. The token goes into one header and nowhere else: not into a message, not to another host.
 //       Redirects are therefore not followed.
 
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { exitCodes, Problem, reasonOf } from "./problem.ts";
+import { Patience } from "./patience.ts";
+import { exitCodes, Problem, reasonOf, usageProblem } from "./problem.ts";
 import { dataOf } from "./server-events.ts";
+import type {
+  ImportedSavepoint,
+  OperatorStates,
+  SavepointDescription,
+  SavepointList,
+  SavepointVerification,
+  StateElements,
+  StateOfKey,
+} from "./state-answers.ts";
 
 // ---- Answers, as far as they are read here
 
@@ -171,6 +182,15 @@ interface Request {
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** Milliseconds that it may take, where that is not what `--timeout` says. */
+  readonly within?: number;
+}
+
+/** Where in state to look, and as of when. */
+export interface StateRequest {
+  /** Of operator, state and key those that are asked for. */
+  readonly path: readonly string[];
+  readonly query: Readonly<Record<string, string>>;
 }
 
 /** What a request to run and one to fork have in common. */
@@ -310,6 +330,105 @@ export class Api {
     await this.#ask(["jobs", id, "checkpoints"], { method: "POST", body: JSON.stringify(body) });
   }
 
+  state<T extends OperatorStates | StateElements | StateOfKey>(
+    job: string,
+    { path, query }: StateRequest,
+  ): Promise<T> {
+    return this.#ask(["jobs", job, "state", ...path], { query });
+  }
+
+  savepoints(query: { readonly limit: string; readonly after?: string }): Promise<SavepointList> {
+    return this.#ask(["savepoints"], { query });
+  }
+
+  savepoint(id: string): Promise<SavepointDescription> {
+    return this.#ask(["savepoints", id]);
+  }
+
+  /** Reads all of it, within so many milliseconds. */
+  verification(id: string, within: number): Promise<SavepointVerification> {
+    return this.#ask(["savepoints", id, "verification"], { within });
+  }
+
+  /**
+   * The lines of an export as they come, which nothing says are all of them. Between two pieces
+   * `--timeout` may pass.
+   */
+  async *exported(id: string): AsyncGenerator<Uint8Array> {
+    const { timeout, signal } = this.#options;
+    const patience = new Patience(timeout);
+    const path = ["savepoints", id, "entries"];
+    let response: Response;
+    try {
+      response = await fetch(this.#urlOf(path, {}), {
+        headers: this.#headers("application/x-ndjson"),
+        redirect: "manual",
+        signal: AbortSignal.any([signal, patience.signal]),
+      });
+      const type = response.headers.get("Content-Type") ?? "";
+      if (!response.ok || !type.startsWith("application/x-ndjson")) {
+        // A page of something else is no export, whatever its status.
+        this.#bodyOf(this.#outcomeOf(response, response.ok ? "" : await response.text()));
+      }
+    } catch (error) {
+      patience.end();
+      if (error instanceof Problem) throw error;
+      throw this.unavailable(this.#failed(error, timeout));
+    }
+    try {
+      for await (const bytes of response.body!) {
+        patience.renew();
+        yield bytes;
+        patience.renew();
+      }
+    } catch (error) {
+      const { reason } = this.#failed(error, timeout);
+      throw new Problem(`The export of ${id} broke off (${reason}); repeat the command.`);
+    } finally {
+      patience.end();
+    }
+  }
+
+  /**
+   * Makes a savepoint of lines. Not repeated here: the lines can be read once. While they are sent
+   * `--timeout` may pass between two pieces, and `within` after the last.
+   */
+  async import(
+    as: string,
+    lines: AsyncIterable<Uint8Array>,
+    within: number,
+  ): Promise<ImportedSavepoint> {
+    const { timeout } = this.#options;
+    const patience = new Patience(timeout);
+    async function* patiently(): AsyncGenerator<Uint8Array> {
+      for await (const bytes of lines) {
+        patience.renew();
+        yield bytes;
+        patience.renew();
+      }
+      patience.renew(within);
+    }
+    const { signal } = this.#options;
+    const init = {
+      method: "POST",
+      headers: { ...this.#headers("application/json"), "Content-Type": "application/x-ndjson" },
+      body: Readable.toWeb(Readable.from(patiently())) as ReadableStream<Uint8Array<ArrayBuffer>>,
+      // Node asks for it where a body is a stream: the answer comes once all of it is sent.
+      duplex: "half",
+      redirect: "manual" as const,
+      signal: AbortSignal.any([signal, patience.signal]),
+    };
+    try {
+      const response = await fetch(this.#urlOf(["savepoints"], { as }), init);
+      return this.#bodyOf(this.#outcomeOf(response, await response.text()));
+    } catch (error) {
+      if (error instanceof Problem) throw error;
+      throw this.unavailable(this.#failed(error, timeout));
+    } finally {
+      patience.end();
+    }
+  }
+
   /** Under a trigger id that makes further tries the same disposal (H1). */
   async dispose(location: string, triggerId: string): Promise<void> {
     const body = JSON.stringify({ "savepoint-path": location, triggerId });
@@ -356,12 +475,9 @@ export class Api {
 
   /** What a stream of server-sent events says, until it ends or `within` milliseconds have passed. */
   async *events(path: readonly string[], within: number): AsyncGenerator<string> {
-    const { token, signal } = this.#options;
+    const { signal } = this.#options;
     const response = await fetch(this.#urlOf(path, {}), {
-      headers: {
-        Accept: "text/event-stream",
-        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-      },
+      headers: this.#headers("text/event-stream"),
       redirect: "manual",
       signal: AbortSignal.any([signal, AbortSignal.timeout(within)]),
     });
@@ -392,34 +508,46 @@ export class Api {
 
   /** One request, once. The answer's body is trusted to have its form. */
   async request<T>(path: readonly string[], request: Request = {}): Promise<Outcome<T>> {
-    const { token, timeout, signal } = this.#options;
-    const { method = "GET", query = {}, headers = {}, body } = request;
+    const { timeout, signal } = this.#options;
+    const { method = "GET", query = {}, headers = {}, body, within = timeout } = request;
     const url = this.#urlOf(path, query);
     let response: Response;
     let text: string;
     try {
       response = await fetch(url, {
         method,
-        headers: {
-          Accept: "application/json",
-          ...headers,
-          ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-        },
+        headers: { ...this.#headers("application/json"), ...headers },
         ...(body !== undefined && { body }),
         redirect: "manual",
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(within)]),
       });
       text = await response.text();
     } catch (error) {
-      signal.throwIfAborted();
-      const isLate = error instanceof DOMException && error.name === "TimeoutError";
-      const reason = isLate ? `no answer within ${timeout} ms, see --timeout` : reasonOf(error);
-      return { kind: "unavailable", reason, ...(isLate && { status: 408 }) };
+      return this.#failed(error, within);
     }
     return this.#outcomeOf<T>(response, text);
   }
 
+  /** What it means that there is no answer. @throws the reason of the signal, once there is one */
+  #failed(error: unknown, within: number): Extract<Outcome<never>, { kind: "unavailable" }> {
+    this.throwIfInterrupted();
+    const isLate = error instanceof DOMException && error.name === "TimeoutError";
+    const reason = isLate ? `no answer within ${within} ms, see --timeout` : reasonOf(error);
+    return { kind: "unavailable", reason, ...(isLate && { status: 408 }) };
+  }
+
+  #headers(accept: string): Readonly<Record<string, string>> {
+    const { token } = this.#options;
+    return {
+      Accept: accept,
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+    };
+  }
+
   #urlOf(path: readonly string[], query: Readonly<Record<string, string>>): URL {
+    // A URL drops such parts, escaped or not, and would then be of another route.
+    const dropped = path.find((part) => /^\.{0,2}$/.test(part));
+    if (dropped !== undefined) throw usageProblem(`There is nothing called "${dropped}".`);
     const url = new URL(this.#options.url);
     const base = url.pathname.replace(/\/+$/, "");
     url.pathname = [base, ...path.map(encodeURIComponent)].join("/");

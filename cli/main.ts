@@ -12,7 +12,6 @@ import { cancelCommand } from "./commands/cancel.ts";
 import { checkpointCommand } from "./commands/checkpoint.ts";
 import { checkpointsCommand } from "./commands/checkpoints.ts";
 import { devCommand } from "./commands/dev.ts";
-import { disposeCommand } from "./commands/dispose.ts";
 import { exceptionsCommand } from "./commands/exceptions.ts";
 import { forkCommand } from "./commands/fork.ts";
 import { infoCommand } from "./commands/info.ts";
@@ -22,6 +21,7 @@ import { programsCommand } from "./commands/programs.ts";
 import { rescaleCommand } from "./commands/rescale.ts";
 import { runCommand } from "./commands/run.ts";
 import { savepointCommand } from "./commands/savepoint.ts";
+import { stateCommand } from "./commands/state.ts";
 import { stopCommand } from "./commands/stop.ts";
 import { tableCommand } from "./commands/table.ts";
 import { topicsCommand } from "./commands/topics.ts";
@@ -75,7 +75,7 @@ function program(interrupted: AbortSignal): Command {
     rescaleCommand,
     savepointCommand,
     stopCommand,
-    disposeCommand,
+    stateCommand,
     checkpointCommand,
     cancelCommand,
     checkpointsCommand,
@@ -84,10 +84,14 @@ function program(interrupted: AbortSignal): Command {
     ingestCommand,
     tableCommand,
   ];
-  for (const command of commands) {
-    root.addCommand(command(interrupted).copyInheritedSettings(root));
-  }
+  for (const command of commands) root.addCommand(command(interrupted));
+  inherit(root);
   return root;
+}
+
+/** Commands that were made by themselves complain and end as the root does, theirs included. */
+function inherit(parent: Command): void {
+  for (const command of parent.commands) inherit(command.copyInheritedSettings(parent));
 }
 
 /** What the command line ends with when `error` ends it. */

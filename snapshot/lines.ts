@@ -1,6 +1,6 @@
 // A savepoint as lines of JSON, for people to read, compare and repair: a header, a line per entry, and
 // a last line that says that nothing is missing.
-//   N1. Lines come in one order (`place`), so that two exports of the same state are the same text.
+//   N1. Lines come in one order (place.ts), so that two exports of the same state are the same text.
 //   N2. What is read from the lines is what they were written from, whatever the values.
 //   N3. Every line says what it is by itself: operator, state, key, value, schema.
 

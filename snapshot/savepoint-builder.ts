@@ -20,7 +20,7 @@ import {
 } from "../format/segment.ts";
 import type { BytesHandle, KeyedStateHandle, OperatorStateHandle } from "../format/state-handle.ts";
 import type { ElementLine, Header, KeyedLine, Vertex } from "./lines.ts";
-import { order } from "./states.ts";
+import { comparePlaces, type Place, placeOf } from "./place.ts";
 
 /** Bytes to be stored; `placed` is told where. */
 export interface Part {
@@ -154,7 +154,7 @@ export class SavepointBuilder {
     const redistribution = line.kind === "operator" ? line.redistribution : undefined;
     this.#last = { place, schema, ...(redistribution !== undefined && { redistribution }) };
     if (last === undefined) return;
-    const by = compare(last.place, place);
+    const by = comparePlaces(last.place, place);
     if (by === 0 && line.kind === "keyed") {
       throw wrong(`the key ${keyText(line.key)} is there twice; leave one of the lines out`);
     }
@@ -235,29 +235,5 @@ function handlesOf<T>(all: Map<TaskKey, T[]>, task: TaskId): T[] {
   all.set(key, known);
   return known;
 }
-
-/** Where a line stands among all lines. */
-interface Place {
-  readonly operator: string;
-  readonly state: string;
-  readonly kind: string;
-  /** Or subtask. */
-  readonly group: number;
-  readonly key: string;
-}
-
-const placeOf = (line: KeyedLine | ElementLine, group: number): Place => {
-  const { operator, state, kind } = line;
-  return line.kind === "keyed"
-    ? { operator, state, kind, group, key: keyText(line.key) }
-    : { operator, state, kind, group: line.subtask, key: "" };
-};
-
-const compare = (a: Place, b: Place): number =>
-  order(a.operator, b.operator) ||
-  order(a.state, b.state) ||
-  order(a.kind, b.kind) ||
-  a.group - b.group ||
-  order(a.key, b.key);
 
 const wrong = (problem: string): FormatError => new FormatError("content", problem);

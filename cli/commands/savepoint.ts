@@ -1,39 +1,40 @@
+// Savepoints: taken of a job, and looked into, repaired, compared and deleted without one.
+
 import { Command } from "commander";
 
-import { findJob } from "../jobs.ts";
-import { triggerFrom } from "../operations.ts";
-import { durationOption, sessionOf } from "../options.ts";
-import { printJson } from "../output.ts";
-import { locationOf, requested, type SavepointOptions } from "../savepoints.ts";
-
-interface Options extends SavepointOptions {
-  readonly wait?: true;
-  readonly waitTimeout: number;
-}
+import { deleteCommand } from "./savepoint/delete.ts";
+import { diffCommand } from "./savepoint/diff.ts";
+import { exportCommand } from "./savepoint/export.ts";
+import { importCommand } from "./savepoint/import.ts";
+import { listCommand } from "./savepoint/list.ts";
+import { showCommand } from "./savepoint/show.ts";
+import { takeCommand } from "./savepoint/take.ts";
+import { verifyCommand } from "./savepoint/verify.ts";
 
 export const savepointCommand = (interrupted: AbortSignal): Command =>
   new Command("savepoint")
-    .description("take a savepoint of a job, and print where it is, or its trigger id")
-    .argument("<job>", "its id, or the beginning of it")
-    .option("-d, --directory <directory>", "where in the deployment's bucket, below savepoints/")
-    .option(
-      "--trigger-id <id>",
-      "32 hex digits; the same id is the same savepoint, so repeating it is safe",
-      triggerFrom,
+    .description(
+      "take a savepoint of a job; list savepoints, look into them, export and import, verify, compare, delete",
     )
-    .option("--wait", "until it is complete; exit code 1 where it fails")
-    .addOption(durationOption("--wait-timeout <duration>", "how long to wait", "10 min"))
-    .action(async (text: string, options: Options, command: Command) => {
-      const { api, isJson } = sessionOf(command, interrupted);
-      const job = await findJob(api, text);
-      const trigger = await requested(api, job, options, "savepoint");
-      const waiting = { job, trigger, within: options.waitTimeout, isShown: !isJson };
-      const location = options.wait && (await locationOf(api, waiting));
-      if (isJson) {
-        printJson({
-          jobid: job,
-          "request-id": trigger,
-          ...(location !== undefined && { location }),
-        });
-      } else console.log(location ?? trigger);
-    });
+    .usage("[options] <job> | <command>")
+    .helpCommand(false)
+    .addCommand(takeCommand(interrupted), { isDefault: true })
+    .addCommand(listCommand(interrupted))
+    .addCommand(showCommand(interrupted))
+    .addCommand(exportCommand(interrupted))
+    .addCommand(importCommand(interrupted))
+    .addCommand(verifyCommand(interrupted))
+    .addCommand(diffCommand(interrupted))
+    .addCommand(deleteCommand(interrupted))
+    .addHelpText(
+      "after",
+      `
+"tidemark savepoint JOB" is "tidemark savepoint take JOB". An ID is the folder of a savepoint below
+savepoints/, as "list" shows it, or its whole location, or jobs/<job>/chk-<n> for a checkpoint.
+
+Examples:
+  $ tidemark savepoint 3f --wait
+  $ tidemark savepoint export savepoint-3f…-12 -o state.ndjson
+  $ tidemark savepoint import state.ndjson --as repaired
+  $ tidemark savepoint diff savepoint-3f…-12 state.ndjson`,
+    );

@@ -35,8 +35,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     "topic",
     "dashboard",
   ],
-  // A client: it meets the deployment over HTTP only.
-  cli: ["format", "stream"],
+  // A client: it meets the deployment over HTTP only, and reads exports of savepoints on disk.
+  cli: ["format", "stream", "snapshot"],
 };
 
 /** Folders that may import anything: nothing of ours is built on them. */
