@@ -45,7 +45,9 @@ export async function imported(
 ): Promise<ImportOutcome> {
   const writing = new Writing(bucket, folder, token);
   try {
-    const outcome = await writing.all(lines);
+    const reading = lines[Symbol.asyncIterator]();
+    // What follows a line that is no good is not read: whoever sends it is told at once.
+    const outcome = await writing.all(reading).finally(() => reading.return?.());
     if (outcome.kind !== "imported") await writing.undo();
     return outcome;
   } catch (error) {
@@ -69,7 +71,7 @@ class Writing {
     this.#token = token;
   }
 
-  async all(lines: AsyncIterable<string>): Promise<ImportOutcome> {
+  async all(reading: AsyncIterator<string>): Promise<ImportOutcome> {
     let builder: SavepointBuilder | undefined;
     let isWhole = false;
     let line = 0;
@@ -78,7 +80,6 @@ class Writing {
       kind: "refused",
       reason: `Line ${line}: ${problem}. Nothing was imported.`,
     });
-    const reading = lines[Symbol.asyncIterator]();
     for (;;) {
       line++;
       let text: string;

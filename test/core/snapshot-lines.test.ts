@@ -155,3 +155,22 @@ test.each(["", "a/", "../a", "a//b", ".a", "savepoint-a/b", "a b"])(
     expect(namedSavepointFolder(name)).toBe(undefined);
   },
 );
+
+test("what follows a line that is no good is not read, and whoever sends it is told so", async () => {
+  const world = new SnapshotWorld(stateBackends[0]!, { parallelism: 1, maxParallelism: 8 });
+  let sent = 0;
+  let isOver = false;
+  async function* endless(): AsyncGenerator<string> {
+    try {
+      for (;;) {
+        sent++;
+        yield "no JSON";
+      }
+    } finally {
+      isOver = true;
+    }
+  }
+  const outcome = await imported(world.bucket, endless(), { folder: target, token: "endless" });
+  expect(outcome).toMatchObject({ kind: "refused" });
+  expect({ sent, isOver }).toEqual({ sent: 1, isOver: true });
+});
