@@ -4,6 +4,7 @@
 //   X3. A checkpoint is complete once its manifest stands and its record is durable, and not before;
 //       a reader of committed rows is shown exactly the rows of a complete one, and never an older
 //       one than before, unless a damaged checkpoint was given up.
+//       It goes back to the latest of these, and no further.
 //   X4. What a retained manifest needs is there, from the moment it is recorded until it is not
 //       retained any more. No key is ever written twice.
 //   X13. Of a rescale that is complete every vertex has the size that was asked for; of one that has
@@ -194,6 +195,7 @@ export class Checks implements Observer {
     );
     this.savepoints.recorded(record, before);
     if (record.rescales !== before?.rescales) resized(record);
+    if (record.lastRestored?.at !== before?.lastRestored?.at) this.#wentBack(record);
     // What the job ends with is committed, as a checkpoint is.
     if (record.stopping !== undefined) this.#complete.add(record.stopping.savepoint.id);
     if (before?.checkpoints.retained === checkpoints.retained) return;
@@ -214,6 +216,14 @@ export class Checks implements Observer {
         must(isOwn, () => `X4: checkpoint ${id} needs ${path}, which is not the job's`);
       }
     }
+  }
+
+  /** X3. What completes while a job starts again is the former attempt's, and it starts from that. */
+  #wentBack({ lastRestored }: JobRecord): void {
+    if (lastRestored === undefined || this.#fallbacks > 0) return;
+    const latest = Math.max(this.#begin?.cut.checkpoint ?? 0, ...this.#complete);
+    const { id } = lastRestored;
+    must(id === latest, () => `X3: it goes back to checkpoint ${id}, and ${latest} is complete`);
   }
 
   // What subtasks say on their way out.

@@ -214,6 +214,8 @@ export class Mover {
           must(letter === undefined, () => `X10: dead letters of a job that has ended: ${letter}`);
           then(cut);
         },
+        // At once: what is still on its way to the topic comes too late.
+        1,
       );
     });
   }
@@ -335,7 +337,10 @@ export class Mover {
       atLeast: from.letters.atLeast || repeatsLetters(next.options),
       hadRows: isBranch ? cut?.hasRows === true : from.letters.hadRows === true,
     };
-    this.#platform.scene.log?.(`client: starts another job from ${cut?.path ?? "nothing"}`);
+    this.#platform.scene.log?.(
+      `client: starts another job from ${cut?.path ?? "nothing"}` +
+        (cut?.hasRows === true ? ", with rows on their way" : ""),
+    );
     this.#head = new JobRun(this.#platform, this.#world, {
       ...next,
       lineage,

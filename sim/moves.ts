@@ -53,7 +53,7 @@ export function drawMoves<O extends JobOptions & { readonly maxParallelism: numb
   let { topology } = world;
   const moves = kinds.flatMap((kind, part): Move<O>[] => {
     const at = part * duration + prng.below(duration);
-    const size = resized(prng, topology, most);
+    const size = resized(prng, topology, { most });
     // Rows on their way fit the code that they were on their way in.
     const mayChange = kind !== "retained" && kind !== "fork" && prng.chance(0.6);
     topology = mayChange ? changed(draw, size) : size;
@@ -86,9 +86,14 @@ export function drawnSizes(prng: Prng, vertices: number, most: number): number[]
 const sizes = [1, 1, 2, 2, 3, 3, 4, 8];
 
 /** The same job at another size: all operators alike, or each for itself. */
-function resized(prng: Prng, topology: Topology, most: number): Topology {
+export function resized(
+  prng: Prng,
+  topology: Topology,
+  of: { readonly most: number; readonly isEach?: true },
+): Topology {
+  const { most } = of;
   const all = Math.min(prng.pick(sizes), most);
-  const isEach = prng.chance(0.4);
+  const isEach = of.isEach ?? prng.chance(0.4);
   const size = <T extends { readonly parallelism: number }>(shape: T): T => {
     const parallelism = isEach ? Math.min(prng.between(1, 3), most) : all;
     return { ...shape, parallelism };

@@ -62,6 +62,16 @@ export const plantedMoves: readonly Mutation[] = [
     ],
   },
   {
+    name: "a stopped job ends before it has committed",
+    edits: [
+      {
+        file: "coordinator/savepoints.ts",
+        from: `      return stopped?.checkpoint === stopping.savepoint.id && stopped.isCommitted;`,
+        to: `      return stopped?.checkpoint === stopping.savepoint.id;`,
+      },
+    ],
+  },
+  {
     name: "a stopping job restarts from an older checkpoint",
     edits: [
       {
@@ -148,12 +158,57 @@ export const plantedMoves: readonly Mutation[] = [
     ],
   },
   {
+    name: "letters of what was the head of a chain are carried on",
+    edits: [
+      {
+        file: "task/commits.ts",
+        from: `    this.#open = [...own, ...taken];`,
+        to: `    this.#open = [...own];\n    void taken;`,
+      },
+    ],
+  },
+  {
+    name: "rows on their way go to two",
+    edits: [
+      {
+        file: "task/former-rows.ts",
+        from: `    return isForeign && restore?.isOtherCode !== true ? isHeir : rangeHas(own, group);`,
+        to: `    return isForeign && restore?.isOtherCode !== true ? isHeir : own.last > -1;`,
+      },
+    ],
+  },
+  {
+    name: "rows on their way go to nobody where there is no key",
+    edits: [
+      {
+        file: "task/former-rows.ts",
+        from: `  if (selector === undefined) return isHeir ? undefined : () => false;`,
+        to: `  if (selector === undefined) return () => false;`,
+      },
+    ],
+  },
+  {
     name: "a size that does not start is kept",
     edits: [
       {
         file: "coordinator/rescales.ts",
         from: `  return { next: former, ...enters(record, { kind: "failed", message, at: now }) };`,
         to: `  void former;\n  return enters(record, { kind: "failed", message, at: now });`,
+      },
+    ],
+  },
+  {
+    name: "a job that goes back to its size goes back further",
+    edits: [
+      {
+        file: "coordinator/attempts.ts",
+        from: `    const own = stopping?.savepoint ?? this.#state.checkpoints.latest;`,
+        to:
+          `    const { rescales = [] } = this.#state.record;\n` +
+          `    const { retained } = this.#state.checkpoints.ledger;\n` +
+          `    const isBack = rescales[0]?.progress.kind === "failed";\n` +
+          `    const latest = (isBack ? retained[1] : undefined) ?? retained[0];\n` +
+          `    const own = stopping?.savepoint ?? latest;`,
       },
     ],
   },

@@ -4,7 +4,7 @@
 import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
 import { drawRules, drawRulesArrivals } from "./broadcast-side.ts";
 import { type FaultRates, noFaults } from "./faults.ts";
-import { drawMoves, type JobShape, type Move } from "./moves.ts";
+import { drawMoves, type Hop, type JobShape, type Move, resized } from "./moves.ts";
 import { Prng } from "./prng.ts";
 import {
   type KeyShape,
@@ -72,7 +72,13 @@ export function drawWorld(seed: number, only?: Size): World {
     return withSavepoints(withSilences(world, sleepy), moving, restingSavepointsShare);
   }
   if (sleepy.chance(damagedShare)) return withDamage(world, sleepy);
-  if (size !== "large" && moving.chance(movingShare)) return withMoves(world, moving);
+  if (size !== "large" && moving.chance(movingShare)) {
+    const kinds = Array.from({ length: moving.pick([1, 1, 2, 3]) }, () => moving.pick(hopKinds));
+    return withMoves(world, moving, kinds);
+  }
+  const busy = new Prng(Math.imul(seed, 0x27d4eb2f) ^ 0x165667b1);
+  busy.next();
+  if (size === "small" && busy.chance(busyShare)) return withMovesAmidRows(world, busy);
   return withSavepoints(world, moving, savepointsShare);
 }
 
@@ -84,6 +90,8 @@ const damagedShare = 0.06;
 
 /** Of the rest: those in which other jobs go on where the first stood, and those with savepoints only. */
 const movingShare = 0.04;
+/** Of small ones: those in which that happens while rows are on their way. */
+const busyShare = 0.03;
 const savepointsShare = 0.06;
 const restingSavepointsShare = 0.08;
 
@@ -199,8 +207,7 @@ function withSavepoints(world: World, prng: Prng, share: number): World {
  * The same world, several times as long, in which other jobs go on where the one before stood: at other
  * sizes, in changed code, differently configured.
  */
-function withMoves(world: World, prng: Prng): World {
-  const kinds = Array.from({ length: prng.pick([1, 1, 2, 3]) }, () => prng.pick(hopKinds));
+function withMoves(world: World, prng: Prng, kinds: readonly Hop<WorldOptions>["kind"][]): World {
   const { mode } = world.options.checkpointing;
   const optionsOf = (at: number, { checkpointing: all, ...drawn }: WorldOptions): WorldOptions => {
     const { interval, ...checkpointing } = all;
@@ -239,6 +246,70 @@ function withMoves(world: World, prng: Prng): World {
     duration: duration * (kinds.length + 1),
     faults: { ...faults, ...(isInRows && { zombie: 0 }) },
     ending: prng.pick(["cancelled", "stopped", "stopped"]),
+  };
+}
+
+/**
+ * The same world, in which a job goes on from a checkpoint that barriers were quick to complete, with
+ * rows that wait in front of every operator, others that were rejected, and sizes that differ: so that
+ * rows are in channels, and letters are prepared, which other subtasks take over.
+ */
+function withMovesAmidRows(world: World, prng: Prng): World {
+  const { options, arrivals } = world;
+  const [first, ...others] = world.topology.sources;
+  const reject = { id: 99, kind: "reject" as const, parallelism: 1 };
+  const topology = resized(
+    prng,
+    {
+      ...world.topology,
+      rebalance: prng.chance(0.5),
+      sources: [{ ...first!, steps: [...first!.steps, reject] }, ...others],
+    },
+    { most: 3, isEach: true },
+  );
+  const { stages, tables } = topology;
+  const slow = [...stages.map((_, at) => stageUid(at + 1)), ...tables.map(tableUid)];
+  const moved = withMoves(
+    {
+      ...world,
+      topology,
+      options: {
+        ...options,
+        checkpointing: {
+          ...options.checkpointing,
+          interval: prng.pick([60, 100]),
+          mode: "EXACTLY_ONCE",
+          unaligned: true,
+          alignedTimeout: 0,
+          maxConcurrent: 1,
+          retained: prng.pick([1, 2, 3]),
+        },
+      },
+      rowCost: Object.fromEntries(slow.map((uid) => [uid, prng.pick([3, 10, 30])])),
+    },
+    prng,
+    [prng.pick(["retained", "retained", "fork"])],
+  );
+  // By then a job has rows, and no savepoint keeps it from going on among them.
+  const moves = moved.moves.flatMap((move): Move<WorldOptions>[] => {
+    if (move.kind === "savepoint") return [];
+    const at = Math.max(0, move.at) + 300;
+    return [
+      move.kind === "rescale" ? { ...move, at, isRefused: prng.chance(0.6) } : { ...move, at },
+    ];
+  });
+  const hop = moves.at(-1)!.at;
+  const burst = Array.from({ length: 24 }, () => ({
+    ...prng.pick(arrivals),
+    at: hop + 100 - prng.below(400),
+  }));
+  return {
+    ...moved,
+    moves,
+    arrivals: [...moved.arrivals, ...burst],
+    duration: moved.duration + 300,
+    faults: prng.chance(0.5) ? moved.faults : { ...noFaults, slowTurn: 0.3, slowWrite: 0.1 },
+    ending: "stopped",
   };
 }
 
