@@ -177,6 +177,7 @@ const beat: HeartbeatOutcome = {
     bytesOut: 1,
     recordsDropped: 0,
     recordsDeadLettered: 0,
+    backPressuredTime: 0,
   },
   activity: { isIdle: false },
 };

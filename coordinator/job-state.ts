@@ -139,6 +139,7 @@ export class JobState {
     const { restingSince, ...record } = this.#record;
     if (restingSince === undefined) return;
     this.#record = { ...record, awakeSince: now };
+    this.#tasks.awoken(now);
     this.modified(now);
   }
 

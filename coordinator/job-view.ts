@@ -14,6 +14,7 @@ import type {
 import type { JobSummary } from "../format/messages.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { isTerminal, type JobRecord } from "./job-record.ts";
+import { noRates } from "./rates.ts";
 import type { Regions } from "./regions.ts";
 import { statusOf } from "./rescales.ts";
 import type { Subtasks } from "./subtasks.ts";
@@ -40,6 +41,7 @@ export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Region
   const ended = isTerminal(phase) ? entered[phase] : undefined;
   const tasks = subtasks.states.map((state): TaskStatus => {
     const region = record.regions[regions.indexOf(state.task) ?? -1];
+    const rates = restingSince === undefined ? state.rates : noRates(restingSince);
     return {
       task: state.task,
       phase: state.phase,
@@ -47,6 +49,7 @@ export function detailsOf(record: JobRecord, subtasks: Subtasks, regions: Region
       ...(state.phase !== "CREATED" && region !== undefined && { started: region.started }),
       ...(ended !== undefined && { ended }),
       ...(state.metrics !== undefined && { metrics: state.metrics }),
+      ...(state.phase === "RUNNING" && rates !== undefined && { rates }),
     };
   });
   const summary = summaryOf(record, subtasks);

@@ -533,7 +533,7 @@ export class Job {
     if (!tasks.isIn(task, "RUNNING")) return;
     if (outcome.kind === "ok") {
       if (!("activity" in outcome)) return tasks.heard(task);
-      tasks.told(task, outcome.metrics, outcome.activity);
+      tasks.told(task, outcome.metrics, outcome.activity, now);
       this.#resumeStopped(task, outcome.activity.stopped?.checkpoint);
       this.#resting.consider(now);
     } else if (outcome.kind === "silent") {

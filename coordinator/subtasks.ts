@@ -3,16 +3,21 @@
 //       coordinator that slept itself has nobody to blame.
 //   S2. An answer of any kind ends the silence.
 //   S3. What a subtask does for a checkpoint alone does not count as being busy.
+//   S4. While a job rests nothing is counted: rates begin anew when it wakes, from what was told last.
 
 import { type Millis, type TaskId, type TaskKey, taskKey } from "../format/ids.ts";
-import type { TaskPhase } from "../format/job-status.ts";
+import type { TaskPhase, TaskRates } from "../format/job-status.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
 import type { TaskActivity, TaskMetrics } from "../format/messages.ts";
+import { ratesBetween, type Report } from "./rates.ts";
 
 export interface SubtaskState {
   readonly task: TaskId;
   readonly phase: TaskPhase;
   readonly metrics?: TaskMetrics;
+  readonly rates?: TaskRates;
+  /** What the next rates begin with. */
+  readonly report?: Report;
   /** What it told last, since the latest checkpoint completed. */
   readonly activity?: TaskActivity;
   /** Rounds of heartbeats in which it was idle, up to now and without a break. */
@@ -81,10 +86,19 @@ export class Subtasks {
   }
 
   /** It answered in full. */
-  told(task: TaskId, metrics: TaskMetrics, activity: TaskActivity): void {
+  told(task: TaskId, metrics: TaskMetrics, activity: TaskActivity, now: Millis): void {
     this.heard(task);
     this.#change(task, ({ idleRounds = 0, isAsked = false, ...state }) => {
-      const told = { ...state, metrics, activity };
+      const report = { at: now, metrics };
+      const rates = state.report && ratesBetween(state.report, report);
+      const isNew = state.report === undefined || rates !== undefined;
+      const told = {
+        ...state,
+        metrics,
+        activity,
+        ...(rates && { rates }),
+        ...(isNew && { report }),
+      };
       if (activity.isIdle) return { ...told, idleRounds: idleRounds + (isAsked ? 1 : 0) };
       // Clean and not idle, it is busy with a checkpoint. Where these come often, one is mostly under
       // way when it answers, and that must not keep the job awake: it is neither a round nor a break.
@@ -100,6 +114,14 @@ export class Subtasks {
         const { activity: _, ...rest } = state;
         return rest;
       });
+    }
+  }
+
+  /** The job rests no longer. */
+  awoken(now: Millis): void {
+    for (const { task, metrics } of this.states) {
+      if (metrics === undefined) continue;
+      this.#change(task, ({ rates: _, ...state }) => ({ ...state, report: { at: now, metrics } }));
     }
   }
 

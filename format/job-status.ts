@@ -59,6 +59,20 @@ export interface TaskStatus {
   readonly ended?: Millis;
   /** As of the last heartbeat; absent before the first. */
   readonly metrics?: TaskMetrics;
+  /** Absent while it does not run, or has not been heard of twice in this attempt. */
+  readonly rates?: TaskRates;
+}
+
+/** How fast what a subtask counts has grown of late, per second. */
+export interface TaskRates {
+  /** Up to when. */
+  readonly at: Millis;
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Milliseconds of each second in which it had input and its outputs had no room. */
+  readonly backPressured: number;
 }
 
 /** Why an attempt ended. */

@@ -79,6 +79,8 @@ export interface TaskMetrics {
   /** Rows that user code threw on: left out for good, or sent to a dead letter topic. */
   readonly recordsDropped: number;
   readonly recordsDeadLettered: number;
+  /** Milliseconds in which it had input and its outputs had no room. */
+  readonly backPressuredTime: number;
   /** Bytes of files that its state was restored from: its own copies, and R2. */
   readonly restored?: RestoredBytes;
 }

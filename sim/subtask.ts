@@ -220,7 +220,7 @@ export class SubtaskInstance extends Instance<State> {
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return outcome;
     const { task, activity } = this.#run!;
-    return { kind: "ok", metrics: task.metrics, activity };
+    return { kind: "ok", metrics: task.metricsAt(this.#now()), activity };
   }
 
   rest(attempt: Attempt, checkpoint: CheckpointId, reply: (outcome: RestOutcome) => void): void {

@@ -102,6 +102,14 @@ export class Inbox {
     return frames.slice(0, end === -1 ? frames.length : end).filter(needsCredit);
   }
 
+  /** Whether `next` has one to give. */
+  hasNext(isBlocked: (channel: number) => boolean): boolean {
+    return (
+      this.hasTaken ||
+      this.#channels.some(({ queue }, channel) => queue.length > 0 && !isBlocked(channel))
+    );
+  }
+
   /** The next frame of a channel that is not blocked; the channels take turns. */
   next(isBlocked: (channel: number) => boolean): InboxItem | undefined {
     const taken = this.#taken.shift();

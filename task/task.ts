@@ -84,6 +84,7 @@ import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { GraphNode, JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
+import { BackPressure } from "./back-pressure.ts";
 import { Chain, nodeOf, selectorOf } from "./chain.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { type Commit, Commits } from "./commits.ts";
@@ -169,6 +170,7 @@ export class Task {
   readonly #aligner: Aligner;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
+  readonly #backPressure = new BackPressure();
   readonly #chain: Chain;
   readonly #source: TopicSource | undefined;
   readonly #generator: GeneratorReader | undefined;
@@ -319,6 +321,7 @@ export class Task {
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
     this.#deadLetters.resume(metrics);
+    this.#backPressure.resume(metrics.backPressuredTime);
   }
 
   get deployment(): TaskDeployment {
@@ -333,7 +336,12 @@ export class Task {
     return this.#outputs;
   }
 
+  /** As of the last event. */
   get metrics(): TaskMetrics {
+    return this.metricsAt(this.#now);
+  }
+
+  metricsAt(now: Millis): TaskMetrics {
     const { recordsOut, bytesOut } = this.#outbox;
     return {
       recordsIn: this.#recordsIn,
@@ -342,6 +350,7 @@ export class Task {
       bytesOut,
       recordsDropped: this.#deadLetters.dropped,
       recordsDeadLettered: this.#deadLetters.deadLettered,
+      backPressuredTime: this.#backPressure.total(now),
     };
   }
 
@@ -588,6 +597,7 @@ export class Task {
       if (this.#isRunning()) this.#pump();
       if (this.#isRunning()) this.#checkMemory();
       if (this.#isRunning() && !this.#takesCheckpoints) this.#sendDeadLetters();
+      this.#backPressure.observe(this.#heldUpFrom(), now);
     } catch (error) {
       this.#fail(error);
     }
@@ -699,6 +709,18 @@ export class Task {
     this.#recordsIn += batch.length;
     this.#process(batch, 0);
     return true;
+  }
+
+  /** From when on input waits for room in the outputs; undefined where it does not, or none is due. */
+  #heldUpFrom(): number | undefined {
+    if (!this.#isRunning() || !this.#outbox.hasBacklog || this.#stopped !== undefined)
+      return undefined;
+    const isOpen = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
+    const reads = this.#source?.isAtEnd === false;
+    if (isOpen || reads) return this.#now;
+    const readyAt = this.#generator?.readyAt(this.#now) ?? never;
+    const from = Math.min(this.nextTimerAt ?? never, readyAt);
+    return from === never ? undefined : from;
   }
 
   /** Whether a source waits for `tick` (A10). */

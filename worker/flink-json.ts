@@ -232,7 +232,7 @@ export function ioMetrics(tasks: readonly TaskStatus[]): IoMetrics {
     // Not of Flink's schema: rows that user code threw on, where that does not fail the job.
     "dropped-records": sum(known.map(({ recordsDropped }) => recordsDropped)),
     "dead-letter-records": sum(known.map(({ recordsDeadLettered }) => recordsDeadLettered)),
-    "accumulated-backpressured-time": 0,
+    "accumulated-backpressured-time": sum(known.map((one) => one.backPressuredTime)),
     "accumulated-idle-time": 0,
     "accumulated-busy-time": 0,
   };

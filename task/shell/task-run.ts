@@ -111,7 +111,7 @@ export class TaskRun {
 
   get metrics(): TaskMetrics {
     const { restored } = this.#options;
-    return { ...this.task.metrics, restored };
+    return { ...this.task.metricsAt(millis(Date.now())), restored };
   }
 
   notifyComplete(checkpoint: CheckpointId): void {

@@ -179,6 +179,7 @@ const noMetrics = {
   bytesOut: 0,
   recordsDropped: 0,
   recordsDeadLettered: 0,
+  backPressuredTime: 0,
 };
 const start = 1_700_000_000_000;
 

@@ -122,6 +122,7 @@ describe("jobs", () => {
       bytesOut: 40,
       recordsDropped: 2,
       recordsDeadLettered: 1,
+      backPressuredTime: 300,
     };
     const details: JobDetails = {
       summary: summaryIn("RUNNING"),

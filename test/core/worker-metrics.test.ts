@@ -74,6 +74,7 @@ const counted = {
   bytesOut: 40,
   recordsDropped: 2,
   recordsDeadLettered: 1,
+  backPressuredTime: 300,
 };
 const plan: JobDetails["plan"] = {
   program: name,

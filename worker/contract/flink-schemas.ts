@@ -465,16 +465,25 @@ const attemptAccumulators = named(
   z.object({ subtask: int, attempt: int, id: z.string(), "user-accumulators": accumulators }),
 );
 
+const backPressureLevel = z.enum(["ok", "low", "high"]);
+const subtaskBackPressure = z.object({
+  subtask: int,
+  backpressureLevel: backPressureLevel,
+  "backpressure-level": backPressureLevel,
+  ratio: z.number(),
+});
 const backPressure = named(
   "JobVertexBackPressureInfo",
   z.object({
-    status: z.literal("deprecated"),
-    backpressureLevel: z.null(),
-    "backpressure-level": z.null(),
-    "end-timestamp": z.null(),
-    subtasks: z.null(),
+    status: z.enum(["ok", "deprecated"]),
+    backpressureLevel: backPressureLevel.nullable(),
+    "backpressure-level": backPressureLevel.nullable(),
+    "end-timestamp": int.nullable(),
+    subtasks: z.array(subtaskBackPressure).nullable(),
   }),
 );
+export type BackPressureLevel = z.infer<typeof backPressureLevel>;
+export type VertexBackPressure = z.infer<typeof backPressure>;
 const flameGraph = named("VertexFlameGraph", z.object({ data: z.null(), endTimestamp: int }));
 
 // ---- Checkpoints

@@ -1,15 +1,17 @@
 // Metrics under Flink's names, as its REST API lists and aggregates them. Only what the coordinator
-// and the dispatcher are told is here: a rate, for one, is not.
-//   G1. What is not known has no metric, rather than one of zero. A subtask that has not told anything
-//       yet has none at all.
+// and the dispatcher are told is here, and what follows from two times that they were.
+//   G1. What is not known has no metric, rather than one of zero: a subtask that has not told anything
+//       yet has no counts, and no rates until it has told them twice. How busy or idle it is nobody
+//       can know: the clock stands still while code runs.
 
 import type {
   CheckpointOverview,
   CheckpointRecord,
   JobDetails,
+  TaskRates,
   TaskStatus,
 } from "../../format/job-status.ts";
-import type { JobPhase, JobSummary } from "../../format/messages.ts";
+import type { JobPhase, JobSummary, TaskMetrics } from "../../format/messages.ts";
 import {
   type Aggregation,
   aggregations,
@@ -22,18 +24,27 @@ import { checkpointSizes, notYet, sum } from "../flink-json.ts";
 export type Metrics = ReadonlyMap<string, number | string>;
 
 /** Of one subtask, in this attempt. */
-export function taskMetrics({ metrics }: TaskStatus): Metrics {
-  if (metrics === undefined) return new Map();
-  return new Map([
-    ["numRecordsIn", metrics.recordsIn],
-    ["numRecordsOut", metrics.recordsOut],
-    ["numBytesIn", metrics.bytesIn],
-    ["numBytesOut", metrics.bytesOut],
-    // Ours.
-    ["numRecordsDropped", metrics.recordsDropped],
-    ["numRecordsDeadLettered", metrics.recordsDeadLettered],
-  ]);
+export function taskMetrics({ metrics, rates }: TaskStatus): Metrics {
+  return new Map([...(metrics ? countsOf(metrics) : []), ...(rates ? ratesOf(rates) : [])]);
 }
+
+const countsOf = (metrics: TaskMetrics): [string, number][] => [
+  ["numRecordsIn", metrics.recordsIn],
+  ["numRecordsOut", metrics.recordsOut],
+  ["numBytesIn", metrics.bytesIn],
+  ["numBytesOut", metrics.bytesOut],
+  // Ours.
+  ["numRecordsDropped", metrics.recordsDropped],
+  ["numRecordsDeadLettered", metrics.recordsDeadLettered],
+];
+
+const ratesOf = (rates: TaskRates): [string, number][] => [
+  ["numRecordsInPerSecond", rates.recordsIn],
+  ["numRecordsOutPerSecond", rates.recordsOut],
+  ["numBytesInPerSecond", rates.bytesIn],
+  ["numBytesOutPerSecond", rates.bytesOut],
+  ["backPressuredTimeMsPerSecond", Math.round(rates.backPressured)],
+];
 
 /** Of a vertex: those of its subtasks, each after the subtask's index. */
 export const vertexMetrics = (tasks: readonly TaskStatus[]): Metrics =>

@@ -20,7 +20,7 @@ export interface Scraped {
 type Labels = Readonly<Record<string, string>>;
 
 /** Metrics that only grow, until their subtask starts anew; the others go up and down. */
-const counters = /(?:^num(?:Records|Bytes)|Restarts$)/;
+const counters = /(?:^num(?:Records|Bytes)(?!.*PerSecond$)|Restarts$)/;
 
 /** Of ours among the metrics of subtasks. */
 const own = new Set(["numRecordsDropped", "numRecordsDeadLettered"]);

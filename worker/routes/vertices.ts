@@ -7,6 +7,7 @@ import { serve } from "../contract/endpoint.ts";
 import { answers, params, queries } from "../contract/flink-schemas.ts";
 import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { vertexBackPressure } from "../flink/back-pressure.ts";
 import { endpointOf } from "../flink/deployment.ts";
 import { aggregated, collected, taskMetrics, vertexMetrics } from "../flink/metrics.ts";
 import {
@@ -55,21 +56,18 @@ export function vertexRoutes(): Hono<{ Bindings: Env }> {
     async ({ env, params: of }) => vertexTaskManagers(await vertexOf(env, of), Date.now()),
   );
 
-  // ---- What nobody here knows, as Flink says that it does not
-
   serve(
     routes,
     {
       ...ofVertex,
       path: `${base}/backpressure`,
-      summary: "Back pressure, which is not measured.",
+      summary: "Back pressure of a vertex, by subtask.",
       answer: answers.backPressure,
     },
-    async ({ env, params: of }) => {
-      await vertexOf(env, of);
-      return backPressureIsUnknown;
-    },
+    async ({ env, params: of }) => vertexBackPressure((await vertexOf(env, of)).tasks),
   );
+
+  // ---- What nobody here knows, as Flink says that it does not
 
   serve(
     routes,
@@ -246,15 +244,6 @@ export function vertexRoutes(): Hono<{ Bindings: Env }> {
 
   return routes;
 }
-
-/** Flink's answer while it has no measurements. */
-const backPressureIsUnknown = {
-  status: "deprecated",
-  backpressureLevel: null,
-  "backpressure-level": null,
-  "end-timestamp": null,
-  subtasks: null,
-} as const;
 
 /** By which Flink says that a flame graph is none because they are disabled. */
 const flameGraphsAreOff = -2;
