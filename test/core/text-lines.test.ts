@@ -5,8 +5,16 @@ import { expect, test } from "vitest";
 
 import { lineMax, textLines } from "../../snapshot/shell/text-lines.ts";
 
-const streamOf = (chunks: Iterable<Uint8Array>): ReadableStream<Uint8Array> =>
-  ReadableStream.from(chunks) as ReadableStream<Uint8Array>;
+function streamOf(chunks: Iterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const each = chunks[Symbol.iterator]();
+  return new ReadableStream({
+    pull(controller) {
+      const next = each.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(next.value);
+    },
+  });
+}
 
 async function linesOf(chunks: Iterable<Uint8Array>): Promise<string[]> {
   return Array.fromAsync(textLines(streamOf(chunks)));

@@ -15,6 +15,7 @@ import { taskManagerId } from "../../worker/flink/deployment.ts";
 import { httpApp } from "../../worker/http.ts";
 import { run, type TestJob, until } from "./harness.ts";
 import { keyed, programs } from "./programs.ts";
+import { savepoint } from "./savepoints.ts";
 
 const app = httpApp(catalogOf(programs, [keyed]));
 const admin = "a".repeat(40);
@@ -45,7 +46,7 @@ async function send(path: string, init: RequestInit = {}): Promise<Answer> {
   }
   const what = `${request.method} ${path.slice(0, 200)} ${shown(init.body)}`;
   const response = await app.fetch(request, bindings, createExecutionContext());
-  const text = await response.text();
+  const text = new TextDecoder().decode(await response.arrayBuffer());
   expect(faults.splice(0), `${what}`).toEqual([]);
   expect([200, 202, 400, 404, 405, 409, 413, 414, 422, 501], `${what}`).toContain(response.status);
   if (request.method === "HEAD") {
@@ -283,6 +284,40 @@ const queries: readonly string[] = [
   `?read=${"x".repeat(4_000)}`,
 ];
 
+/** As of which checkpoint or savepoint, and how much of it. */
+const asOf: readonly string[] = [
+  "?checkpoint=-1",
+  "?checkpoint=0",
+  "?checkpoint=1e999",
+  "?checkpoint=99999999999999999999",
+  "?checkpoint=latest",
+  "?checkpoint=1&savepoint=x",
+  "?checkpoint=%00",
+  "?savepoint=",
+  "?savepoint=..%2f..%2fjobs",
+  "?savepoint=%2f%2f",
+  `?savepoint=${"a/".repeat(2_000)}`,
+  "?savepoint=__proto__",
+  "?limit=0",
+  "?limit=-1",
+  "?limit=1e9",
+  "?limit=NaN",
+  "?mapKey=",
+  "?mapKey=%00",
+  `?mapKey=${"[".repeat(3_000)}`,
+  "?mapKey=%22",
+];
+
+/** Sizes that no vertex can have. */
+const sizes: readonly string[] = [
+  ...'-1 0 1.5 1e99 99999999999999999999 null true [1] {} "2"'.split(" "),
+].flatMap((size) => [
+  `{"x":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
+  `{"x":{"parallelism":${size}}}`,
+  `{"x":${size}}`,
+  `{"__proto__":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
+]);
+
 /** The fields of a request to run a program. */
 const fields = ["parallelism", "jobId", "flinkConfiguration", "programArgs", "claimMode", "x"];
 
@@ -461,4 +496,71 @@ test("a job reads all that was accepted, and nothing of it disturbs the job", as
     expect((body["rows"] as unknown[]).length).toBeGreaterThan(20);
   }
   for (const segment of segments) await send(`/jobs/${job.id}/tables/rows/${segment}`);
+});
+
+describe("of a job that runs, with a savepoint", () => {
+  /** What there is, by the names of parameters. */
+  let real: Readonly<Record<string, string>>;
+  const pathOf = (path: string, changed: Readonly<Record<string, string>> = {}): string =>
+    path.replace(/:\w+/g, (name) => changed[name] ?? real[name] ?? name);
+
+  beforeAll(async () => {
+    await send("/topics/hostile/records", { method: "POST", body: '{"n":1}' });
+    const location = await savepoint(job);
+    const listed = (await send(`/jobs/${job.id}/state`)).body as {
+      operators: { operator: string; states: { state: string; kind: string }[] }[];
+    };
+    const [{ operator, state: name }] = listed.operators.flatMap(({ operator: uid, states }) =>
+      states.flatMap(({ state: of, kind }) =>
+        kind === "keyed" ? [{ operator: uid, state: of }] : [],
+      ),
+    ) as [{ operator: string; state: string }];
+    const id = encodeURIComponent(location.slice("savepoints/".length));
+    real = {
+      ":jobid": job.id,
+      ":uid": encodeURIComponent(operator),
+      ":state": name,
+      ":key": "x",
+      ":id": id,
+      ":table": "rows",
+    };
+    expect((await send(pathOf("/savepoints/:id"))).status).toBe(200);
+    expect((await send(pathOf("/jobs/:jobid/state/:uid"))).status).toBe(200);
+  });
+
+  const looked = [
+    "/jobs/:jobid/state",
+    "/jobs/:jobid/state/:uid",
+    "/jobs/:jobid/state/:uid/:state",
+    "/jobs/:jobid/state/:uid/:state/:key",
+    "/jobs/:jobid/tables/:table",
+    "/jobs/:jobid/tables/:table/:key",
+    "/jobs/:jobid/savepoints/:triggerid",
+    "/jobs/:jobid/savepoints/:triggerid/events",
+    "/jobs/:jobid/checkpoints/:triggerid",
+    "/jobs/:jobid/checkpoints/details/:checkpointid",
+    "/savepoints/:id",
+    "/savepoints/:id/entries",
+    "/savepoints/:id/verification",
+  ];
+
+  test.each(looked)("GET %s", { timeout: 90_000 }, async (path) => {
+    for (const name of path.match(/:\w+/g) ?? []) {
+      if (name === ":jobid") continue;
+      for (const segment of segments) await send(pathOf(path, { [name]: segment }));
+    }
+    const asked = [...queries, ...asOf, `?savepoint=${real[":id"]}`];
+    for (const query of asked) await send(`${pathOf(path)}${query}`);
+  });
+
+  test("PUT /jobs/:jobid/resource-requirements leaves the job as large as it is", async () => {
+    const path = `/jobs/${job.id}/resource-requirements`;
+    const before = (await send(path)).body;
+    for (const body of [...texts, ...binaries, ...sizes]) {
+      const { status } = await send(path, { method: "PUT", body });
+      expect([400, 413], String(body).slice(0, 200)).toContain(status);
+    }
+    expect((await send(path)).body).toEqual(before);
+    expect(await job.attempt()).toBe(1);
+  });
 });
