@@ -302,12 +302,17 @@ export class Api {
       readonly kind: "savepoint" | "stop";
       readonly triggerId: string;
       readonly directory?: string;
+      readonly drain?: boolean;
     },
   ): Promise<void> {
-    const { kind, triggerId, directory } = request;
+    const { kind, triggerId, directory, drain } = request;
     const [route, field] =
       kind === "stop" ? ["stop", "targetDirectory"] : ["savepoints", "target-directory"];
-    const body = { triggerId, ...(directory !== undefined && { [field]: directory }) };
+    const body = {
+      triggerId,
+      ...(directory !== undefined && { [field]: directory }),
+      ...(drain === true && { drain }),
+    };
     await this.#ask(["jobs", id, route], { method: "POST", body: JSON.stringify(body) });
   }
 

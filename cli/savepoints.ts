@@ -7,13 +7,15 @@ import { showProgress } from "./savepoint-progress.ts";
 export interface SavepointOptions {
   readonly directory?: string;
   readonly triggerId?: string;
+  /** Of a stop. */
+  readonly drain?: boolean;
 }
 
 /** Asks for a savepoint, or with `stop` for the end of the job with one; its trigger id. */
 export const requested = (
   api: Api,
   job: string,
-  { directory, triggerId: given }: SavepointOptions,
+  { directory, triggerId: given, drain }: SavepointOptions,
   kind: "savepoint" | "stop",
 ): Promise<string> =>
   triggered(given, (triggerId) =>
@@ -21,6 +23,7 @@ export const requested = (
       kind,
       triggerId,
       ...(directory !== undefined && { directory }),
+      ...(drain !== undefined && { drain }),
     }),
   );
 

@@ -63,9 +63,7 @@ export class Savepoints {
     const { phase, job } = this.#state.record;
     const known = this.#all.find(({ trigger }) => trigger === request.trigger);
     if (known !== undefined) {
-      if (known.directory === request.directory && known.ends === request.ends) {
-        return { kind: "accepted" };
-      }
+      if (isSame(known, request)) return { kind: "accepted" };
       const reason = `Trigger id ${request.trigger} is that of another request; choose a new one.`;
       return { kind: "refused", reason };
     }
@@ -273,6 +271,9 @@ export class Savepoints {
     return this.#state.record.leftovers ?? [];
   }
 }
+
+const isSame = (one: SavepointRequest, other: SavepointRequest): boolean =>
+  one.directory === other.directory && one.ends === other.ends && one.drains === other.drains;
 
 const isOpen = ({ progress }: SavepointRecord): boolean =>
   progress.kind === "waiting" || progress.kind === "taking";

@@ -137,6 +137,8 @@ export interface SavepointRequest {
   readonly directory: string;
   /** What becomes of the job once it is complete; absent: it goes on. */
   readonly ends?: "stop" | "cancel";
+  /** With `stop`: what waits for event time to pass is let go before. */
+  readonly drains?: true;
 }
 
 export type SavepointAnswer =

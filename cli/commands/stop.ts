@@ -16,6 +16,7 @@ export const stopCommand = (interrupted: AbortSignal): Command =>
     .description("end a job with a savepoint, and print where it is")
     .argument("<job>", "its id, or the beginning of it")
     .option("-d, --directory <directory>", "where in the deployment's bucket, below savepoints/")
+    .option("--drain", "fire all windows and timers of event time before; the job is not to go on")
     .option(
       "--trigger-id <id>",
       "32 hex digits; the same id is the same stop, so repeating it is safe",

@@ -211,6 +211,18 @@ describe("a stop with a savepoint", () => {
     expect(driver.savepoint(first, "stop")).toEqual({ kind: "accepted" });
   });
 
+  test("that drains is remembered as one, and is not the same as one that does not", () => {
+    const driver = running();
+    expect(driver.savepoint(first, "stop", { drains: true })).toEqual({ kind: "accepted" });
+    expect(driver.savepoint(first, "stop", { drains: true })).toEqual({ kind: "accepted" });
+    expect(driver.savepoint(first, "stop")).toMatchObject({
+      kind: "refused",
+      reason: expect.stringContaining("another request") as string,
+    });
+    driver.reload();
+    expect(driver.record.savepoints).toMatchObject([{ trigger: first, drains: true }]);
+  });
+
   test("to cancel ends CANCELED", () => {
     const driver = running();
     stops(driver, { isCommitted: true });

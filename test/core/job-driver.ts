@@ -33,6 +33,7 @@ import type {
   CheckpointType,
   RescaleAnswer,
   SavepointAnswer,
+  SavepointRequest,
 } from "../../format/job-status.ts";
 import { type KeyGroupRange, rangeOfSubtask } from "../../format/key-groups.ts";
 import { decodeManifest } from "../../format/manifest.ts";
@@ -356,8 +357,12 @@ export class JobDriver {
     this.perform(effects);
   }
 
-  savepoint(trigger: string, ends?: "stop" | "cancel"): SavepointAnswer {
-    const request = { trigger, directory: "savepoints/", ...(ends && { ends }) };
+  savepoint(
+    trigger: string,
+    ends?: "stop" | "cancel",
+    more: Pick<SavepointRequest, "drains"> = {},
+  ): SavepointAnswer {
+    const request = { trigger, directory: "savepoints/", ...(ends && { ends }), ...more };
     const { answer, effects } = this.#job.savepoint(request, this.now);
     this.perform(effects);
     return answer;

@@ -184,7 +184,7 @@ test("a savepoint, a stop, and a job that begins where it ended", async () => {
     code: 1,
     stderr: expect.stringMatching(/There is no savepoint at/) as string,
   });
-  const { location, state } = (await json("stop", first)) as Record<string, string>;
+  const { location, state } = (await json("stop", first, "--drain")) as Record<string, string>;
   expect(state).toBe("FINISHED");
   const from = ["-p", "3", "--from-savepoint", location!, "--claim-mode", "claim"];
   const { jobid: second } = (await json(...args, ...from)) as { jobid: string };
