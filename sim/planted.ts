@@ -329,4 +329,24 @@ export const planted: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "codes of the frame before",
+    edits: [
+      {
+        file: "format/gather.ts",
+        from: `  base = end;`,
+        to: `  base += codesMax;`,
+      },
+    ],
+  },
+  {
+    name: "numbers change unnoticed",
+    edits: [
+      {
+        file: "operators/state/memory.ts",
+        from: `        const entry = this.#changing(slot as Entry<V>);`,
+        to: `        const entry = slot.isFree ? this.#changing(slot as Entry<V>) : (slot as Entry<V>);`,
+      },
+    ],
+  },
 ];

@@ -12,6 +12,7 @@ import type { JobPhase } from "../format/messages.ts";
 import { JobRun, type Others, repeatsLetters } from "./job-run.ts";
 import { Mover } from "./mover.ts";
 import { Platform } from "./platform.ts";
+import { itemOf } from "./topology.ts";
 import { Violation } from "./violation.ts";
 import { drawWorld, type Size, type World } from "./world.ts";
 
@@ -145,7 +146,7 @@ class Simulation {
   #feed(): void {
     const { clock, topics } = this.#platform;
     for (const { at, source, partition, items } of this.#world.arrivals) {
-      const rows = items.map(({ k, v }) => ({ id: this.#items++, k, v }));
+      const rows = items.map(({ k, v }) => itemOf(this.#items++, k, v));
       clock.later(at, () => topics.append(`topic-${source}`, partition, rows));
     }
   }
@@ -163,7 +164,7 @@ class Simulation {
   #feedOne(source: number): void {
     const { topics, faults } = this.#platform;
     const { partitions } = this.#world.topology.sources[source]!;
-    const item = { id: this.#items++, k: 0, v: 1 };
+    const item = itemOf(this.#items++, 0, 1);
     topics.append(`topic-${source}`, faults.prng.below(partitions), [item]);
   }
 

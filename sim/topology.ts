@@ -31,6 +31,9 @@ export interface Item {
   readonly id: number;
   readonly k: number;
   readonly v: number;
+  /** The key as a text, and what the id adds to `ids`: for who names fields and writes no function. */
+  readonly u: string;
+  readonly h: number;
 }
 
 /** What the first keyed stage emits: all it has seen of a key. */
@@ -57,7 +60,8 @@ export interface Group {
 /** `reject`: a map that throws on some rows, which go to a dead letter topic. */
 export type StepKind = "map" | "filter" | "flatMap" | "reject";
 export type StageKind = "aggregate" | "reduce" | "process";
-export type KeyShape = "text" | "number" | "tuple";
+/** `field`: by the name of one, and what is aggregated, too: rows stay columns. */
+export type KeyShape = "text" | "field" | "number" | "tuple";
 
 export interface StepShape {
   /** Among the steps of its place, for as long as the job's code changes. */
@@ -116,6 +120,14 @@ export const scramble = (value: number): number => {
   return (x ^ (x >>> 16)) >>> 0;
 };
 
+export const itemOf = (id: number, k: number, v: number): Item => ({
+  id,
+  k,
+  v,
+  u: `k${k}`,
+  h: scramble(id + 1),
+});
+
 export const isRejected = (item: Item): boolean => scramble(item.id + 17) % 5 === 0;
 
 export const stepFunctions = {
@@ -128,15 +140,15 @@ export const stepFunctions = {
     return item;
   },
   flatMap: (item: Item): Item[] =>
-    Array.from({ length: scramble(item.id) % 3 }, (_, at) => ({
-      ...item,
+    Array.from({ length: scramble(item.id) % 3 }, (_, at) =>
       // Ids stay apart whether a row has met none, one or two of these.
-      id: item.id + (at + 1) * (item.id < 1_000_000 ? 1_000_000 : 10_000_000),
-    })),
+      itemOf(item.id + (at + 1) * (item.id < 1_000_000 ? 1_000_000 : 10_000_000), item.k, item.v),
+    ),
 };
 
 const keyFunctions: Record<KeyShape, (item: Item) => Key> = {
   text: (item) => `k${item.k}`,
+  field: (item) => item.u,
   number: (item) => item.k,
   tuple: (item) => [`k${item.k >> 1}`, item.k & 1],
 };
@@ -151,6 +163,9 @@ export const groupOf = (key: Key): number => {
   return hash % groups;
 };
 
+/** Ids are folded modulo this; where a sum of a field stands for the fold, in the end. */
+export const idsEnd = 4294967296;
+
 export const statOf = (key: Key, { id, v }: Item): Stat => ({
   key,
   n: 1,
@@ -164,11 +179,11 @@ export const joined = (left: Stat, right: Stat): Stat => ({
   n: left.n + right.n,
   sum: left.sum + right.sum,
   top: Math.max(left.top, right.top),
-  ids: (left.ids + right.ids) % 4294967296,
+  ids: (left.ids + right.ids) % idsEnd,
 });
 
 export const partsOf = ({ key, n, sum: total, ids }: Stat): Parts => ({
-  [String(key)]: [n, total, ids],
+  [String(key)]: [n, total, ids % idsEnd],
 });
 
 export function latest(left: Parts, right: Parts): Parts {
@@ -183,8 +198,8 @@ export function latest(left: Parts, right: Parts): Parts {
 
 const idsOf: Aggregate<Item, number, number> = {
   create: () => 0,
-  add: (held, { id }) => (held + scramble(id + 1)) % 4294967296,
-  merge: (left, right) => (left + right) % 4294967296,
+  add: (held, { h }) => (held + h) % idsEnd,
+  merge: (left, right) => (left + right) % idsEnd,
   result: (held) => held,
 };
 
@@ -287,6 +302,11 @@ function firstStage(
   };
   switch (kind) {
     case "aggregate":
+      if (shape === "field") {
+        return items
+          .keyBy("u")
+          .aggregate({ n: count(), sum: sum("v"), top: max("v"), ids: sum("h") }, options);
+      }
       return items
         .keyBy(keyOf)
         .aggregate({ n: count(), sum: sum((i) => i.v), top: max((i) => i.v), ids: idsOf }, options);
@@ -296,7 +316,7 @@ function firstStage(
         .keyBy((stat) => stat.key)
         .reduce(joined, options);
     case "process": {
-      const keyed = items.keyBy(keyOf);
+      const keyed = shape === "field" ? items.keyBy("u") : items.keyBy(keyOf);
       const fn = counting(stumble);
       if (broadcast === undefined) return keyed.process(fn, options);
       return keyed.connect(broadcast).process({ ...fn, processBroadcast: keepRule }, options);

@@ -6,6 +6,7 @@
 import type { Key } from "../format/key.ts";
 import {
   type Group,
+  idsEnd,
   type Item,
   type Parts,
   type Stat,
@@ -40,7 +41,7 @@ export interface Views {
 export const keyText = (key: Key): string => JSON.stringify(key);
 
 const statView = ({ n, sum, top, ids }: Omit<Stat, "key">): View => ({
-  text: `${n} rows, sum ${sum}, top ${top}, ids ${ids}`,
+  text: `${n} rows, sum ${sum}, top ${top}, ids ${ids % idsEnd}`,
   weight: n,
 });
 

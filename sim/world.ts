@@ -389,7 +389,7 @@ function drawTopology(prng: Prng, size: Size): Topology {
     sources,
     rebalance,
     steps: numbered(rebalance || prng.chance(extras) ? [step()] : []),
-    key: prng.pick<KeyShape>(["text", "text", "number", "tuple"]),
+    key: prng.pick<KeyShape>(["text", "field", "number", "tuple"]),
     stages,
     tables: numbered(tables),
   };
@@ -461,10 +461,16 @@ function drawRestart(prng: Prng): RestartOptions {
   };
 }
 
-function drawArrivals(prng: Prng, { sources }: Topology, duration: number, size: Size): Arrival[] {
+function drawArrivals(
+  prng: Prng,
+  { sources, key }: Topology,
+  duration: number,
+  size: Size,
+): Arrival[] {
   const [fewest, most] = sizes[size].batches;
   const batches = prng.between(fewest, most);
-  const rowsMost = prng.pick(sizes[size].rows);
+  // Texts that repeat are a dictionary only in batches that are long enough.
+  const rowsMost = Math.min(prng.pick(sizes[size].rows) * (key === "field" ? 12 : 1), 60);
   const keys = prng.pick([1, 3, 8, 20]);
   const isSkewed = prng.chance(0.3);
   const burst = prng.pick([0, 0.3, 0.8]);
