@@ -309,7 +309,12 @@ export class Mover {
     const at = this.#platform.clock.now + cancelWithin;
     this.#until(
       () => checks.completed > completed || this.#platform.clock.now >= at,
-      () => deployed.cancel(),
+      () => {
+        // What they had prepared is then to be committed by those that come after them.
+        const { prng, areOn } = this.#platform.faults;
+        if (areOn && prng.chance(0.4)) for (const subtask of deployed.subtasks) subtask.crash();
+        deployed.cancel();
+      },
       1,
     );
   }
