@@ -5,6 +5,7 @@ export class Patience {
   readonly #controller = new AbortController();
   readonly #milliseconds: number;
   #timer: NodeJS.Timeout | undefined;
+  #hasEnded = false;
 
   constructor(milliseconds: number) {
     this.#milliseconds = milliseconds;
@@ -17,12 +18,15 @@ export class Patience {
 
   renew(milliseconds: number = this.#milliseconds): void {
     clearTimeout(this.#timer);
+    if (this.#hasEnded) return;
     this.#timer = setTimeout(() => {
       this.#controller.abort(new DOMException("It took too long.", "TimeoutError"));
     }, milliseconds);
   }
 
+  /** For good: what is still under way keeps nobody waiting. */
   end(): void {
+    this.#hasEnded = true;
     clearTimeout(this.#timer);
   }
 }

@@ -121,11 +121,14 @@ function kindOf(before: Entry | undefined, after: Entry | undefined): Difference
 const schemaOf = ({ line }: Entry): object =>
   line.kind === "keyed" ? line.schema : { ...line.schema, redistribution: line.redistribution };
 
-function identityOf({ line, element }: Entry): Pick<Difference, "key" | "subtask" | "element"> {
+function identityOf({
+  line,
+  element,
+}: Entry): Pick<Difference, "key" | "mapKey" | "subtask" | "element"> {
   if (line.kind === "operator") return { subtask: line.subtask, element };
   if (line.schema.holds !== "map") return { key: keyJson(line.key) };
   const [key, mapKey] = line.key as readonly [Key, Key];
-  return { key: keyJson(key), ...{ mapKey: keyJson(mapKey) } };
+  return { key: keyJson(key), mapKey: keyJson(mapKey) };
 }
 
 function shownOf({ line }: Entry): DiffValue {

@@ -176,11 +176,11 @@ test("a savepoint, a stop, and a job that begins where it ended", async () => {
     stdout: expect.stringMatching(/^\d+\n$/) as string,
   });
   const spare = (await json("savepoint", first, "--wait")) as { location: string };
-  expect(await run(["dispose", spare.location])).toMatchObject({
+  expect(await run(["savepoint", "delete", spare.location])).toMatchObject({
     code: 0,
     stdout: `${spare.location} is deleted.\n`,
   });
-  expect(await run(["dispose", spare.location])).toMatchObject({
+  expect(await run(["savepoint", "delete", spare.location])).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/There is no savepoint at/) as string,
   });

@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import * as z from "zod";
 
+import { FormatError } from "../../format/format-error.ts";
 import { namedSavepointFolder, snapshotId } from "../../format/paths.ts";
 import { exported } from "../../snapshot/shell/export.ts";
 import { SnapshotError } from "../../snapshot/shell/files.ts";
@@ -110,7 +111,9 @@ export function savepointFileRoutes(): Hono<{ Bindings: Env }> {
       );
     }
     const body = c.req.raw.body ?? new Response("").body!;
-    const outcome = await imported(env.BUCKET, textLines(body), { folder, token });
+    const lines = textLines(body);
+    const outcome = await imported(env.BUCKET, lines, { folder, token });
+    await drain(lines);
     switch (outcome.kind) {
       case "refused":
         throw new HttpError(400, outcome.reason);
@@ -127,6 +130,18 @@ export function savepointFileRoutes(): Hono<{ Bindings: Env }> {
   });
 
   return routes;
+}
+
+/**
+ * Reads what is left after a line that is no good: a client that is still sending finds the connection
+ * broken otherwise, and never hears which line it was.
+ */
+async function drain(lines: AsyncIterable<string>): Promise<void> {
+  try {
+    for await (const line of lines) void line;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+  }
 }
 
 /** The lines, some at a time. What cannot be read ends them with a line that says so. */

@@ -41,12 +41,12 @@ Examples:
       const { as = `import-${randomUUID()}`, waitTimeout } = options;
       const transfer = new Transfer(!isJson, file === "-" ? undefined : await sizeOf(file));
       // A file that cannot be read ends the request, and is what is to be told of.
-      let failure: unknown;
+      let failure: Problem | undefined;
       async function* lines(): AsyncGenerator<Uint8Array> {
         try {
           yield* transfer.watched(bytesOfFile(file));
         } catch (error) {
-          failure = error;
+          if (error instanceof Problem) failure = error;
           throw error;
         }
       }
