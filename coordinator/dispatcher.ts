@@ -3,11 +3,13 @@
 // because it knows who began with which.
 //   E1. The alarm is set before a disposal is answered, and again before it is worked on; its handler
 //       never throws. So a disposal goes on whatever becomes of whoever asked, and of this memory.
+//   E2. No job claims a savepoint that another one begins with and for which nobody keeps it.
 
 import { DurableObject } from "cloudflare:workers";
 
 import { type JobId, millis, objectName } from "../format/ids.ts";
 import type {
+  Beginning,
   DisposalAnswer,
   DisposalRequest,
   DisposalStatus,
@@ -54,9 +56,13 @@ export class Dispatcher extends DurableObject<DispatcherEnv> implements Dispatch
     this.#disposals = new Disposals(storage);
   }
 
-  async register(summary: JobSummary, claims?: string): Promise<RegisterOutcome> {
+  async register(summary: JobSummary, beginning: Beginning = {}): Promise<RegisterOutcome> {
     const { begins } = summary;
+    const { claims } = beginning;
     const isNew = this.#jobs.get(summary.job) === undefined;
+    const refusal = isNew ? await this.#dispute(summary, beginning) : undefined;
+    if (refusal !== undefined) return refusal;
+    // From here on nothing is waited for: what was found is still so when the job is listed.
     if (isNew && begins !== undefined && this.#isGoing(folderOf(begins))) {
       return { kind: "disposed", savepoint: shown(folderOf(begins)) };
     }
@@ -64,7 +70,7 @@ export class Dispatcher extends DurableObject<DispatcherEnv> implements Dispatch
     if (claims === undefined || outcome.kind !== "claimed") return outcome;
     if ((await this.#needOf(outcome.by, claims)) !== undefined) return outcome;
     this.#jobs.unclaim(outcome.by);
-    return this.#jobs.register(summary, claims);
+    return this.register(summary, beginning);
   }
 
   async update(summary: JobSummary): Promise<void> {
@@ -122,6 +128,33 @@ export class Dispatcher extends DurableObject<DispatcherEnv> implements Dispatch
       this.#work();
     } catch (error) {
       console.error(`Dispatcher: ${messageOf(error)}`);
+    }
+  }
+
+  /** Whether a job would delete what another one begins with, or begin with what another one deletes. */
+  async #dispute(
+    { job, begins }: JobSummary,
+    { claims, isHeld = false }: Beginning,
+  ): Promise<RegisterOutcome | undefined> {
+    if (claims === undefined) {
+      const by = begins === undefined || isHeld ? undefined : this.#jobs.claimantOf(begins);
+      if (by === undefined) return undefined;
+      // One that was never submitted deletes nothing.
+      const coordinator = this.env.COORDINATOR.getByName(objectName.coordinator(by));
+      const isNeeded = (await coordinator.needOf(begins!)) !== undefined;
+      return isNeeded ? { kind: "claimed", by } : undefined;
+    }
+    const asked = new Set<JobId>([job]);
+    for (;;) {
+      // Listed anew each time: another may have come while one was asked.
+      const reader = this.#jobs
+        .list()
+        .find((each) => each.begins === claims && each.endTime < 0 && !asked.has(each.job));
+      if (reader === undefined) return undefined;
+      asked.add(reader.job);
+      if (reader.job === this.#jobs.claimantOf(claims)) continue;
+      const need = await this.#needOf(reader.job, claims);
+      if (need !== undefined) return { kind: "needed", by: reader.job, need };
     }
   }
 

@@ -267,12 +267,14 @@ export type RetainedAnswer =
 
 /**
  * `taken`: the id belongs to a run of another program. `claimed`: what it would claim is another job's,
- * which has not ended. `disposed`: what it would begin with is being deleted.
+ * which has not ended; or what it would only read, and nobody keeps it for it. `needed`: what it would
+ * claim and delete, another job begins with. `disposed`: what it would begin with is being deleted.
  */
 export type RegisterOutcome =
   | { readonly kind: "registered" | "known" }
   | { readonly kind: "taken"; readonly program: string }
   | { readonly kind: "claimed"; readonly by: JobId }
+  | { readonly kind: "needed"; readonly by: JobId; readonly need: string }
   | { readonly kind: "disposed"; readonly savepoint: string };
 
 /** `known`: the job was submitted before, and that counts. */
@@ -295,13 +297,18 @@ export type DisposalStatus =
   | { readonly kind: "inProgress" | "completed" }
   | { readonly kind: "failed"; readonly message: string };
 
+/** How a job begins with what it begins with. */
+export interface Beginning {
+  /** The savepoint that is its own until it has ended. */
+  readonly claims?: string;
+  /** Whoever would delete it keeps it for this job. */
+  readonly isHeld?: boolean;
+}
+
 /** The calls that the `Dispatcher` answers. */
 export interface DispatcherApi {
-  /**
-   * Lists a job before it is submitted, so that none ever runs unlisted. `claims`: the savepoint that
-   * is its own until it has ended.
-   */
-  register(summary: JobSummary, claims?: string): Promise<RegisterOutcome>;
+  /** Lists a job before it is submitted, so that none ever runs unlisted. */
+  register(summary: JobSummary, beginning?: Beginning): Promise<RegisterOutcome>;
   /** Ignored when a later modification is known already. */
   update(summary: JobSummary): Promise<void>;
   /** Newest first. */

@@ -143,7 +143,7 @@ async function listed(
   const claims =
     restore?.claimed !== undefined && isInSavepoint(restore.path) ? restore.path : undefined;
   const outcome = await dispatcher(env)
-    .register(summary, claims)
+    .register(summary, { ...(claims && { claims }), isHeld: restore?.hold !== undefined })
     .catch((error: unknown) => {
       throw isTransient(error) ? unsure(job) : error;
     });
@@ -158,7 +158,18 @@ async function listed(
         422,
         `Nothing can be started from ${outcome.savepoint}: the savepoint is being deleted.`,
       );
+    case "needed":
+      return new HttpError(
+        409,
+        `${claims} cannot be claimed: job ${outcome.by} ${outcome.need}. Use NO_CLAIM, or claim it later.`,
+      );
     case "claimed":
+      if (claims === undefined) {
+        return new HttpError(
+          503,
+          `Job ${outcome.by} has claimed ${restore?.path} in the meantime; repeat the request.`,
+        );
+      }
       return new HttpError(
         409,
         `${claims} is claimed by job ${outcome.by}, which has not ended. Use NO_CLAIM, or copy the folder.`,

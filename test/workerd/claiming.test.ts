@@ -156,18 +156,67 @@ test("what was claimed by a job that was never submitted can be claimed after a 
       tasks: { total: 0, running: 0 },
     };
     await (dispatcher as unknown as DispatcherApi).update(summary);
-    await (dispatcher as unknown as DispatcherApi).register(summary, `${location}/_metadata`);
+    await (dispatcher as unknown as DispatcherApi).register(summary, {
+      claims: `${location}/_metadata`,
+    });
   };
   await registered(Date.now());
   expect(await refusal(program, { savepointPath: location, ...claim })).toEqual([
     409,
     expect.stringContaining(`is claimed by job ${ghost}`),
   ]);
-  await runFrom(program, location);
+  const reader = await runFrom(program, location);
+  await reader.completes(1);
   await registered(Date.now() - 3_600_000);
   const next = await runFrom(program, location, claim);
   await next.completes(1);
   await isGone(location);
+});
+
+test("what a job begins with is claimed by no other before it has a checkpoint of its own", async () => {
+  const { job, stop } = await streaming(stateInFiles);
+  const program = await programOf(job);
+  await stop();
+  const location = await stopped(job);
+  const gate = new Gate();
+  faults.onPut = async (path, put) => {
+    if (path.startsWith("jobs/")) await gate.pass();
+    return put();
+  };
+  const reader = await runFrom(program, location, { flinkConfiguration: stateInFiles });
+  expect(await refusal(program, { savepointPath: location, ...claim })).toEqual([
+    409,
+    expect.stringMatching(`cannot be claimed: job ${reader.id} .*begin.* with it`),
+  ]);
+  gate.open();
+  heal();
+  await reader.completes(1);
+  const next = await runFrom(program, location, { ...claim, flinkConfiguration: stateInFiles });
+  await next.completes(1);
+  await isGone(location);
+});
+
+test("one that was claimed between the look at it and the start is not begun with unless it is kept", async () => {
+  const { job, stop } = await streaming(stateInFiles);
+  const program = await programOf(job);
+  await stop();
+  const location = await stopped(job);
+  faults.onPut = () => new Promise(() => {});
+  const claimant = await runFrom(program, location, { ...claim, flinkConfiguration: stateInFiles });
+  const dispatcher = env.DISPATCHER.getByName(objectName.dispatcher()) as unknown as DispatcherApi;
+  const late: JobSummary = {
+    job: jobIdFrom(crypto.getRandomValues(new Uint8Array(16))),
+    program,
+    phase: "INITIALIZING",
+    startTime: millis(Date.now()),
+    endTime: -1,
+    lastModification: millis(0),
+    begins: `${location}/_metadata`,
+    tasks: { total: 0, running: 0 },
+  };
+  expect(await dispatcher.register(late)).toEqual({ kind: "claimed", by: claimant.id });
+  expect(await dispatcher.get(late.job)).toBe(undefined);
+  expect(await dispatcher.register(late, { isHeld: true })).toEqual({ kind: "registered" });
 });
 
 test("what a claimant has left behind can be deleted by hand", async () => {
