@@ -4,7 +4,7 @@
 //       extreme or the average of no rows never shows.
 //   A2. An accumulator is a plain value (number, string, array, plain object): it is state.
 //   A3. What is known of an aggregate beside its functions (`foldOf`) is no part of the object: a copy
-//       with another function in it is a user's own.
+//       with another function in it is a user's own. The object itself cannot be given another.
 
 import { GraphError } from "./errors.ts";
 import type { WithNumber } from "./fields.ts";
@@ -50,9 +50,9 @@ const folds = new WeakMap<Aggregate, Fold>();
 /** How an aggregate folds; undefined where only its functions know. */
 export const foldOf = (aggregate: Aggregate): Fold | undefined => folds.get(aggregate);
 
-function known<G extends Aggregate>(aggregate: G, fold: Fold): G {
+function known<G extends Aggregate>(aggregate: G, fold: Fold): Readonly<G> {
   folds.set(aggregate, fold);
-  return aggregate;
+  return Object.freeze(aggregate);
 }
 
 /** An aggregate of a number of each row: by a function, or by the name of a field. */

@@ -208,6 +208,23 @@ describe("an aggregate", () => {
     ]);
   });
 
+  test("of a field with another function in it is a user's own, where it is a copy of one", () => {
+    const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
+    const total = sum("n");
+    const result = (held: number): number => -held;
+    // Changed in place it would be folded as what it was, where rows come in columns.
+    expect(() => Object.assign(total, { result })).toThrow(TypeError);
+    const aggregates = { total: { ...total, result } };
+    const observed = new Observed(
+      open({ maxParallelism: 16 }),
+      fieldSelector("k"),
+      aggregates,
+      false,
+    );
+    observed.process(encoded([{ k: "a", n: 3, m: 1 }]));
+    expect(observed.emitted).toEqual([[{ key: "a", total: -3 }]]);
+  });
+
   test("that held something else leaves it to the functions to say so", () => {
     const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
     const both = [avg("n"), avg((row: Row) => row.n)].map((mean) => {
