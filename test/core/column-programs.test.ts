@@ -186,11 +186,16 @@ class Rows {
     const first = prng.below(this.#keys.length);
     const kinds = prng.pick([1, 3, 8, 8, 12, 40, this.#keys.length]);
     const numbers = prng.chance(0.5) ? [1, 2] : this.#numbers;
-    const isRagged = this.#isRagged && prng.chance(0.5);
+    const shape = this.#isRagged
+      ? prng.pick(["own", "own", "ragged", "other", "wider", "turned"] as const)
+      : "own";
     return Array.from({ length }, () => {
       const key = this.#keys[(first + prng.below(kinds)) % this.#keys.length];
       const row = { key, n: prng.pick(numbers), m: prng.below(100) };
-      if (!isRagged || prng.chance(0.8)) return row as Row;
+      if (shape === "other") return { key, n: row.n, o: row.m } as unknown as Row;
+      if (shape === "wider") return { key, n: row.n, m: row.m, o: 1 } as Row;
+      if (shape === "turned") return { m: row.m, n: row.n, key } as Row;
+      if (shape === "own" || prng.chance(0.8)) return row as Row;
       const lacking = [
         { key, m: row.m },
         { ...row, n: null },
