@@ -203,8 +203,10 @@ export class Mover {
   #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut | undefined) => void): void {
     this.#savepoint(job, { ends }, (cut) => {
       if (cut === undefined) return then(undefined);
-      // What is complete is to be committed yet.
-      if (this.#platform.faults.prng.chance(0.4)) this.#strike(job);
+      // What is complete is to be committed yet, which may take a while, and somebody dies meanwhile.
+      const { faults, topics } = this.#platform;
+      if (faults.prng.chance(0.4)) this.#strike(job);
+      if (faults.prng.chance(0.4)) topics.keepBusy(faults.prng.between(20, 300));
       this.#until(
         () => job.isOver,
         () => {

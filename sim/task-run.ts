@@ -277,14 +277,15 @@ export class TaskRun {
       if (delay === undefined) return this.#fail("its topic cannot be written");
       this.instance.later(delay, () => this.#append(commit, tries + 1));
     };
+    const { topics } = this.#deployment;
     this.instance.send(() =>
-      clock.later(faults.latency(), () => {
+      clock.later(topics.busyFor + faults.latency(), () => {
         // Appends are few, and a subtask that dies with one under way is what they are built for.
         const dies = !this.instance.isDead && faults.strikes("crashSubtask", 50);
         if (dies) host.crash();
         // Whatever becomes of the subtask, what was sent may arrive.
         if (faults.strikes("drop") || (dies && faults.prng.chance(0.5))) return again();
-        this.#deployment.topics.commit(commit);
+        topics.commit(commit);
         clock.later(faults.latency(), () => {
           if (faults.strikes("drop")) return again();
           this.handle((now) => this.task.committed(commit.id, now));

@@ -37,6 +37,9 @@ export class Topics {
   /** Ids of what tasks have appended, with the digests. */
   readonly #committed = new Map<string, number>();
 
+  /** Until then nothing that a task has prepared is taken. */
+  #busyUntil = 0;
+
   /** Told of every subscription: a job is about to rest. */
   whenSubscribed: () => void = () => {};
 
@@ -72,6 +75,16 @@ export class Topics {
     log.subscriptions ??= new Subscriptions(new Database(() => 0));
     log.subscriptions.put(subscription, partition);
     return "subscribed";
+  }
+
+  /** Appends of tasks take that long from now on. */
+  keepBusy(forMs: number): void {
+    this.#busyUntil = this.#scene.clock.now + forMs;
+  }
+
+  /** Milliseconds until an append of a task is taken. */
+  get busyFor(): number {
+    return Math.max(0, this.#busyUntil - this.#scene.clock.now);
   }
 
   /** An append of a task; the same id is the same append. */

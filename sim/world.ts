@@ -235,14 +235,19 @@ function withMoves(world: World, prng: Prng, kinds: readonly Hop<WorldOptions>["
     (move) => "next" in move && move.next.options.state?.backend === "sqlite",
   );
   const { arrivals, duration, faults } = world;
+  const hops = moves.filter((move) => "next" in move);
   return {
     ...world,
     options: own,
     moves,
-    arrivals: arrivals.map((arrival) => ({
-      ...arrival,
-      at: arrival.at + duration * prng.below(kinds.length + 1),
-    })),
+    arrivals: [
+      ...arrivals.map((arrival) => ({
+        ...arrival,
+        at: arrival.at + duration * prng.below(kinds.length + 1),
+      })),
+      // Who ends with nothing to do ends well.
+      ...hops.flatMap(({ at }) => burst(prng, arrivals, { upTo: at, count: 3 })),
+    ],
     duration: duration * (kinds.length + 1),
     faults: { ...faults, ...(isInRows && { zombie: 0 }) },
     ending: prng.pick(["cancelled", "stopped", "stopped"]),
@@ -285,7 +290,7 @@ function withMovesAmidRows(world: World, prng: Prng): World {
           retained: prng.pick([1, 2, 3]),
         },
       },
-      rowCost: Object.fromEntries(slow.map((uid) => [uid, prng.pick([3, 10, 30])])),
+      rowCost: Object.fromEntries(slow.map((uid) => [uid, prng.pick([3, 10, 20])])),
     },
     prng,
     [prng.pick(["retained", "retained", "fork"])],
@@ -299,18 +304,26 @@ function withMovesAmidRows(world: World, prng: Prng): World {
     ];
   });
   const hop = moves.at(-1)!.at;
-  const burst = Array.from({ length: 24 }, () => ({
-    ...prng.pick(arrivals),
-    at: hop + 100 - prng.below(400),
-  }));
   return {
     ...moved,
     moves,
-    arrivals: [...moved.arrivals, ...burst],
+    arrivals: [...moved.arrivals, ...burst(prng, arrivals, { upTo: hop + 100, count: 16 })],
     duration: moved.duration + 300,
     faults: prng.chance(0.5) ? moved.faults : { ...noFaults, slowTurn: 0.3, slowWrite: 0.1 },
     ending: "stopped",
   };
+}
+
+/** Batches as others of the world, one soon after the other. */
+function burst(
+  prng: Prng,
+  arrivals: readonly Arrival[],
+  { upTo, count }: { readonly upTo: number; readonly count: number },
+): Arrival[] {
+  const first = Math.max(0, upTo - 25 * count);
+  return Array.from({ length: count }, () => {
+    return { ...prng.pick(arrivals), at: prng.between(first, upTo) };
+  });
 }
 
 /** Most stop with a savepoint. */
