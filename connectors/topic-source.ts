@@ -81,6 +81,11 @@ export class TopicSource {
     return this.#splits.every((split) => split.cameEmpty && split.buffered.length === 0);
   }
 
+  /** Whether `take` has one to give. */
+  get hasNext(): boolean {
+    return this.#splits.some((split) => split.buffered.length > 0);
+  }
+
   /** There is something to read, by somebody else's word. */
   appended(partition: number): void {
     this.#split(partition).cameEmpty = false;

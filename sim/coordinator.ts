@@ -9,6 +9,7 @@ import type { HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
 import { type Attempt, type JobId, type Millis, millis, type TaskId } from "../format/ids.ts";
 import type {
   CheckpointRecord,
+  JobDetails,
   RescaleAnswer,
   RescaleRequest,
   SavepointAnswer,
@@ -119,6 +120,10 @@ export class CoordinatorInstance extends Instance<State> {
     this.#job = job;
     this.#perform(effects);
     return { kind: "submitted" };
+  }
+
+  get details(): JobDetails | undefined {
+    return this.#job?.details();
   }
 
   cancel(): void {

@@ -3,7 +3,7 @@
 
 import type { JobRecord } from "../coordinator/job-record.ts";
 import type { Attempt } from "../format/ids.ts";
-import type { CheckpointRecord } from "../format/job-status.ts";
+import type { CheckpointRecord, JobDetails } from "../format/job-status.ts";
 import { decodeManifest } from "../format/manifest.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { Deployed } from "./deployed.ts";
@@ -41,6 +41,11 @@ export class Scenario {
   /** As of the last durable write; undefined before the first. */
   get record(): JobRecord | undefined {
     return this.#deployed.checks.record;
+  }
+
+  /** What the coordinator believes; undefined while it sleeps. */
+  get details(): JobDetails | undefined {
+    return this.#deployed.coordinator.awake?.details;
   }
 
   /** Checkpoints that have ended, oldest first. */

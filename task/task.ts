@@ -713,13 +713,12 @@ export class Task {
 
   /** From when on input waits for room in the outputs; undefined where it does not, or none is due. */
   #heldUpFrom(): number | undefined {
-    if (!this.#isRunning() || !this.#outbox.hasBacklog || this.#stopped !== undefined)
-      return undefined;
-    const isOpen = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
-    const reads = this.#source?.isAtEnd === false;
-    if (isOpen || reads) return this.#now;
-    const readyAt = this.#generator?.readyAt(this.#now) ?? never;
-    const from = Math.min(this.nextTimerAt ?? never, readyAt);
+    const mayGoOn = this.#isRunning() && this.#stopped === undefined;
+    if (!mayGoOn || !this.#outbox.hasBacklog) return undefined;
+    const waits = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
+    if (waits || this.#source?.hasNext === true) return this.#now;
+    const generatesAt = this.#generator?.readyAt(this.#now) ?? never;
+    const from = Math.min(this.nextTimerAt ?? never, generatesAt);
     return from === never ? undefined : from;
   }
 

@@ -1,7 +1,9 @@
-// A job whose last operator is 20 times slower than its source, on the virtual clock: how long
-// checkpoints take while every window and inbox is full.
+// Jobs whose last operator is slower than their source, on the virtual clock: how long checkpoints take
+// while every window and inbox is full, and for how much of the time the source is held up.
 
 import { describe, expect, it } from "vitest";
+import type { TaskRates } from "../../format/job-status.ts";
+import { channelWindow } from "../../format/limits.ts";
 import { count, defineJob, table, topic } from "../../stream/index.ts";
 import { Prng } from "../../sim/prng.ts";
 import { Scenario } from "../../sim/scenario.ts";
@@ -82,5 +84,59 @@ describe("checkpoints under back pressure, sink 20 times slower than the source"
     console.log(shown("aligned for 100 ms", switching));
     expect(Math.max(...switching)).toBeLessThan(100 + 2 * Math.max(...unaligned));
     expect(mean(aligned)).toBeGreaterThan(3 * mean(switching));
+  });
+});
+
+describe("a source whose receiver takes 40 ms for each of its batches", () => {
+  const rowsInBatch = 10;
+
+  /** What the source is said to do per second, while it is given batches once a second. */
+  function ratesWith(batchesPerSecond: number): (TaskRates | undefined)[] {
+    const definition = defineJob(
+      "bursts",
+      (env) => {
+        env
+          .from(topic<Tick>("ticks", { partitions: 1 }), { uid: "ticks" })
+          .keyBy((tick) => tick.user)
+          .aggregate({ n: count() }, { uid: "slow" })
+          .to(table("users"), { uid: "out" });
+      },
+      { parallelism: 1, bufferTimeout: 0, checkpointing: { interval: 10_000 } },
+    );
+    const scenario = new Scenario({ seed: 1, definition, rowCost: { slow: 40 / rowsInBatch } });
+    scenario.run(2_000);
+    const seen = new Map<number, TaskRates>();
+    for (let second = 0; second < 30; second++) {
+      for (let at = 0; at < batchesPerSecond; at++) {
+        scenario.append("ticks", 0, Array<Tick>(rowsInBatch).fill({ user: "u" }));
+      }
+      scenario.run(1_000);
+      const { rates } = scenario.details!.tasks[0]!;
+      if (rates !== undefined) seen.set(rates.at, rates);
+    }
+    // The first is about a time in which there was nothing to do yet.
+    return [...seen.values()].slice(1);
+  }
+
+  const timeOf = (rates: TaskRates | undefined): number => rates!.backPressured;
+
+  it("is held up until the window has room for the last of them", () => {
+    const batchesPerSecond = 20;
+    const rates = ratesWith(batchesPerSecond);
+    expect(rates.length).toBeGreaterThan(3);
+    // The last batch is taken when the one before it leaves: with it, one more than fits is there.
+    const expected = (batchesPerSecond - channelWindow - 1) * 40;
+    for (const each of rates) {
+      expect(Math.abs(timeOf(each) - expected)).toBeLessThan(0.05 * expected);
+      expect(Math.abs(each!.recordsOut - batchesPerSecond * rowsInBatch)).toBeLessThan(10);
+      expect(each!.recordsIn).toBe(each!.recordsOut);
+    }
+  });
+
+  it("is not where all of them fit, and all the time where there is no end of them", () => {
+    const few = ratesWith(channelWindow);
+    expect(few.length).toBeGreaterThan(3);
+    expect(few.map(timeOf)).toEqual(few.map(() => 0));
+    expect(ratesWith(50).map(timeOf).at(-1)).toBeGreaterThan(980);
   });
 });

@@ -46,6 +46,7 @@ import type {
   JobSummary,
   RestOutcome,
   TaskActivity,
+  TaskMetrics,
 } from "../../format/messages.ts";
 import { manifestPath, savepointFilePath, snapshotPath } from "../../format/paths.ts";
 import {
@@ -173,7 +174,7 @@ export type Request =
 
 export type RequestOf<Kind extends Request["kind"]> = Extract<Request, { kind: Kind }>;
 
-const noMetrics = {
+export const noMetrics: TaskMetrics = {
   recordsIn: 0,
   recordsOut: 0,
   bytesIn: 0,
@@ -198,6 +199,7 @@ export class JobDriver {
   readonly folders = new Map<CheckpointId, string>();
   /** What a subtask says of itself when it is asked. */
   activityOf: (task: TaskId) => TaskActivity = () => ({ isIdle: false });
+  metricsOf: (task: TaskId) => TaskMetrics = () => noMetrics;
   /** What the dispatcher lists. */
   listed: JobSummary | undefined;
   #now = start;
@@ -441,7 +443,7 @@ export class JobDriver {
       case "notify":
         return this.answerHeartbeat(request, {
           kind: "ok",
-          metrics: noMetrics,
+          metrics: this.metricsOf(request.task),
           activity: this.activityOf(request.task),
         });
       case "rest":

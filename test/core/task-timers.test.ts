@@ -158,6 +158,8 @@ describe("a subtask with timers", () => {
     clock.tick(2_000);
     expect(clock.task.nextTimerAt).toBe(1_000);
     expect(clock.task.wakeAt).toBeUndefined();
+    // It is held up from the time on at which the timer was due.
+    expect(clock.task.metrics.backPressuredTime).toBe(1_000);
     // Credit comes back: what waited leaves, and then the timer has its turn.
     for (const each of clock.pushed.slice()) {
       if (each.kind !== "push") continue;
