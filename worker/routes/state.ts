@@ -8,24 +8,16 @@
 import { Hono } from "hono";
 import * as z from "zod";
 
-import { decodeRows } from "../../format/batch.ts";
-import { exactJson, keyJson, keysOfText, keyText } from "../../format/exact-json.ts";
-import type { JobDetails } from "../../format/job-status.ts";
-import type { Key } from "../../format/key.ts";
-import { keyGroupOf, ownerOfGroup } from "../../format/key-groups.ts";
-import type { LiveState, StateAnswer, StateQuery } from "../../format/messages.ts";
-import { snapshotId } from "../../format/paths.ts";
-import type { VertexPlan } from "../../format/plan.ts";
-import type { StoredSchema } from "../../format/segment.ts";
-import { alive, shown, type ShownValue } from "../../snapshot/stored-value.ts";
-import type { SnapshotState } from "../../snapshot/states.ts";
+import { keyJson, keysOfText, keyText } from "../../format/exact-json.ts";
+import { keyGroupOf } from "../../format/key-groups.ts";
 import { serve } from "../contract/endpoint.ts";
 import { jobId } from "../contract/flink-schemas.ts";
 import { named } from "../contract/named.ts";
-import { type Env, subtask } from "../env.ts";
+import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import { type OpenSnapshot, readable, retainedSnapshot, snapshotOf } from "../snapshots.ts";
-import { detailsOf, summaryOf } from "./jobs.ts";
+import { elementsOf, heldBy, shownHeld } from "../state/held.ts";
+import { jobOf, maxParallelismOf, type Source, sourceOf } from "../state/source.ts";
+import { type Known, limitMax, noState, statesOf } from "../state/states.ts";
 
 const int = z.number().int();
 
@@ -38,7 +30,6 @@ const asOfQuery = {
   savepoint: z.string().optional(),
 };
 
-const limitMax = 10_000;
 const limit = z
   .string()
   .regex(/^(?:[1-9]\d{0,3}|10000)$/, `must be a number from 1 to ${limitMax}`)
@@ -114,23 +105,6 @@ const keyAnswer = named(
     entries: z.array(z.object({ key: z.unknown(), value: z.unknown(), expires })).optional(),
   }),
 );
-
-type AsOf = z.input<typeof asOf>;
-
-/** What a request is about, and where its answer comes from. */
-type Source =
-  | { readonly kind: "live"; readonly details: JobDetails; readonly asOf: AsOf }
-  | ({ readonly kind: "snapshot"; readonly asOf: AsOf } & OpenSnapshot);
-
-/** One state that there is. */
-type Known = Omit<LiveState, "entries"> & { readonly entries?: number };
-
-/** Entries of one key, as they are stored; of a map, by the map's keys. */
-interface Held {
-  readonly schema: StoredSchema;
-  readonly count: number;
-  readonly entries: readonly (readonly [Key, unknown])[];
-}
 
 export function stateRoutes(): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
@@ -251,90 +225,6 @@ export function stateRoutes(): Hono<{ Bindings: Env }> {
   return routes;
 }
 
-// Where the answer comes from.
-
-async function sourceOf(
-  env: Env,
-  jobid: string,
-  {
-    checkpoint,
-    savepoint,
-  }: { readonly checkpoint?: number | undefined; readonly savepoint?: string | undefined },
-): Promise<Source> {
-  if (checkpoint !== undefined && savepoint !== undefined) {
-    throw new HttpError(400, "Bad request: give checkpoint or savepoint, not both.");
-  }
-  const { job } = await summaryOf(env, jobid);
-  if (checkpoint !== undefined) {
-    const found = await retainedSnapshot(env, job, checkpoint);
-    return { kind: "snapshot", ...found, asOf: asOfSnapshot(found) };
-  }
-  if (savepoint !== undefined) {
-    const found = await snapshotOf(env, savepoint);
-    return { kind: "snapshot", ...found, asOf: asOfSnapshot(found) };
-  }
-  const details = await detailsOf(env, jobid);
-  const live = { read: "live", committed: false, checkpoint: null, time: Date.now() } as const;
-  return { kind: "live", details, asOf: live };
-}
-
-function asOfSnapshot({ path, snapshot: { manifest } }: OpenSnapshot): AsOf {
-  const { isSavepoint, checkpoint, completedAt: time } = manifest;
-  return isSavepoint
-    ? { read: "savepoint", committed: true, checkpoint, savepoint: snapshotId(path), time }
-    : { read: "checkpoint", committed: true, checkpoint, time };
-}
-
-/** Whose state it is: of a savepoint, that of the job that it was taken of. */
-const jobOf = (source: Source): string =>
-  source.kind === "live" ? source.details.summary.job : source.snapshot.manifest.job;
-
-const maxParallelismOf = (source: Source): number =>
-  source.kind === "live"
-    ? source.details.plan.maxParallelism
-    : source.snapshot.manifest.maxParallelism;
-
-// Which states there are.
-
-/** Of one operator where `uid` is given, unless it has none: then of nobody. */
-async function statesOf(env: Env, source: Source, uid?: string): Promise<Known[]> {
-  if (source.kind === "snapshot") {
-    const asked = source.snapshot.states.filter((each) => uid === undefined || each.uid === uid);
-    return readable(() => Promise.all(asked.map((each) => ofSnapshot(source, each))));
-  }
-  const { details } = source;
-  const vertices = details.plan.vertices.filter(
-    ({ operators }) => uid === undefined || operators.includes(uid),
-  );
-  const known = new Map<string, Known>();
-  for (const vertex of vertices) {
-    const answers = await everywhere(env, details, vertex, {
-      ...(uid !== undefined && { uid }),
-      limit: limitMax,
-    });
-    for (const { answer } of answers) {
-      if (answer.kind !== "states") continue;
-      for (const state of answer.states) {
-        const name = JSON.stringify([state.uid, state.state, state.kind]);
-        const before = known.get(name)?.entries ?? 0;
-        known.set(name, { ...state, entries: before + state.entries });
-      }
-    }
-  }
-  return [...known.values()];
-}
-
-async function ofSnapshot({ snapshot }: OpenSnapshot, state: SnapshotState): Promise<Known> {
-  if (state.kind === "keyed") {
-    const { kind, uid, state: name } = state;
-    return { kind, uid, state: name, schema: await snapshot.schemaOf(state) };
-  }
-  const { schema, redistribution } = state.parts[0]!.handle;
-  const entries = state.parts.reduce((sum, { handle }) => sum + handle.elements, 0);
-  const { kind, uid, state: name } = state;
-  return { kind, uid, state: name, schema, redistribution, entries };
-}
-
 function listed(source: Source, states: readonly Known[]): z.input<typeof statesAnswer> {
   const byOperator = Map.groupBy(
     states.toSorted((a, b) =>
@@ -356,171 +246,4 @@ function listed(source: Source, states: readonly Known[]): z.input<typeof states
       })),
     })),
   };
-}
-
-/** The answer where an operator or a state was asked for that there is not: it names those there are. */
-async function noState(env: Env, source: Source, uid: string, state?: string): Promise<HttpError> {
-  const all = await statesOf(env, source);
-  const own = all.filter((each) => each.uid === uid);
-  const names = (texts: readonly string[]): string =>
-    texts.length === 0
-      ? "none"
-      : [...new Set(texts)]
-          .sort()
-          .map((text) => `"${text}"`)
-          .join(", ");
-  if (own.length === 0) {
-    const uids = names(all.map((each) => each.uid));
-    return new HttpError(404, `Operator "${uid}" has no state. Those that have some: ${uids}.`);
-  }
-  const states = names(own.map((each) => each.state));
-  return new HttpError(404, `Operator "${uid}" has no state "${state}". Its states: ${states}.`);
-}
-
-// What a state holds.
-
-interface Wanted {
-  readonly uid: string;
-  readonly state: string;
-  readonly key: Key;
-  readonly mapKey: Key | undefined;
-  readonly limit: number;
-}
-
-/** Undefined where the key, or the state, is not there. */
-async function heldBy(env: Env, source: Source, wanted: Wanted): Promise<Held | undefined> {
-  const { uid, state, key, mapKey, limit: most } = wanted;
-  if (source.kind === "snapshot") {
-    const { snapshot } = source;
-    const found = snapshot.states.find(
-      (each) => each.kind === "keyed" && each.uid === uid && each.state === state,
-    );
-    if (found?.kind !== "keyed") return undefined;
-    const held = await readable(() => snapshot.lookUp(found, key, mapKey));
-    if (held === undefined) return undefined;
-    const isMap = held.schema.holds === "map";
-    refuseMapKey(held.schema, wanted);
-    const entries = held.entries.map(({ key: of, value }): [Key, unknown] => [
-      isMap ? (of as readonly Key[])[1]! : of,
-      value,
-    ]);
-    return { schema: held.schema, count: entries.length, entries: entries.slice(0, most) };
-  }
-  const { details } = source;
-  const vertex = details.plan.vertices.find(({ operators }) => operators.includes(uid));
-  if (vertex === undefined) return undefined;
-  const { maxParallelism } = details.plan;
-  const owner = ownerOfGroup(keyGroupOf(key, maxParallelism), vertex.parallelism, maxParallelism);
-  const query = { uid, state, key, ...(mapKey !== undefined && { mapKey }), limit: most };
-  const answer = await ask(env, details, vertex, owner, query);
-  if (answer.kind !== "entries") return undefined;
-  refuseMapKey(answer.schema, wanted);
-  const { schema, count } = answer;
-  if (count === 0) return undefined;
-  return { schema, count, entries: decodeRows(answer.entries) as [Key, unknown][] };
-}
-
-function refuseMapKey({ holds }: StoredSchema, { uid, state, mapKey }: Wanted): void {
-  if (mapKey === undefined || holds === "map") return;
-  throw new HttpError(
-    400,
-    `mapKey: state "${state}" of operator "${uid}" holds a ${holds} per key, no map. Leave it out.`,
-  );
-}
-
-/** What lives of it at that time; undefined where nothing does (Q3). */
-function shownHeld(
-  { schema, count, entries }: Held,
-  mapKey: Key | undefined,
-  time: number,
-): object | undefined {
-  const living = entries.flatMap(([key, stored]) => {
-    const value = alive(schema, shown(schema, stored), time);
-    return value === undefined ? [] : [{ key, value }];
-  });
-  if (living.length === 0) return undefined;
-  if (schema.holds !== "map" || mapKey !== undefined) return jsonOf(living[0]!.value);
-  return {
-    count: count - (entries.length - living.length),
-    entries: living.map(({ key, value }) => ({ key: keyJson(key), ...jsonOf(value) })),
-  };
-}
-
-const jsonOf = ({ value, expires: at }: ShownValue) => ({
-  value: exactJson(value),
-  ...(at !== undefined && { expires: typeof at === "number" ? at : [...at] }),
-});
-
-async function elementsOf(
-  env: Env,
-  source: Source,
-  {
-    uid,
-    state,
-    limit: most,
-  }: { readonly uid: string; readonly state: string; readonly limit: number },
-): Promise<{ subtask: number; count: number; elements: unknown[] }[]> {
-  const json = (elements: readonly unknown[]): unknown[] => elements.slice(0, most).map(exactJson);
-  if (source.kind === "snapshot") {
-    const { snapshot } = source;
-    const found = snapshot.states.find(
-      (each) => each.kind === "operator" && each.uid === uid && each.state === state,
-    );
-    if (found?.kind !== "operator") return [];
-    return readable(() =>
-      Promise.all(
-        found.parts.map(async ({ subtask: index, handle }) => {
-          const elements = await snapshot.elements(handle);
-          return { subtask: index, count: elements.length, elements: json(elements) };
-        }),
-      ),
-    );
-  }
-  const { details } = source;
-  const vertex = details.plan.vertices.find(({ operators }) => operators.includes(uid))!;
-  const answers = await everywhere(env, details, vertex, { uid, state, limit: most });
-  return answers.flatMap(({ index, answer }) => {
-    if (answer.kind !== "elements") return [];
-    const elements = json(decodeRows(answer.elements));
-    return [{ subtask: index, count: answer.count, elements }];
-  });
-}
-
-// Asking subtasks.
-
-async function everywhere(
-  env: Env,
-  details: JobDetails,
-  vertex: VertexPlan,
-  query: StateQuery,
-): Promise<{ readonly index: number; readonly answer: StateAnswer }[]> {
-  return Promise.all(
-    Array.from({ length: vertex.parallelism }, async (_, index) => {
-      return { index, answer: await ask(env, details, vertex, index, query) };
-    }),
-  );
-}
-
-async function ask(
-  env: Env,
-  { summary }: JobDetails,
-  vertex: VertexPlan,
-  index: number,
-  query: StateQuery,
-): Promise<StateAnswer> {
-  const { job, phase, endTime } = summary;
-  if (endTime === -1) {
-    const answer = await subtask(env, job, { vertex: vertex.id, index }).readState(query);
-    if (answer.kind === "unreadable") throw new HttpError(422, answer.reason);
-    if (answer.kind !== "unknown") return answer;
-    throw new HttpError(
-      503,
-      `Job ${job} is ${phase} and subtask ${index} holds no state now; repeat the request.`,
-    );
-  }
-  throw new HttpError(
-    409,
-    `Job ${job} is ${phase}; nothing of it runs. Its state is in what it has left: ask with ` +
-      `checkpoint=N for a checkpoint that is retained, or with savepoint=ID.`,
-  );
 }
