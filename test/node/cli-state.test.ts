@@ -147,6 +147,32 @@ test("a bad line of a long file is named, while the rest of it is still to be se
   expect(ended.stderr).toMatch(/Line 3: it is not JSON.*Nothing was imported/);
 });
 
+test("verify ends with 1 and tells file, operator and state of what is damaged", async () => {
+  // So much that it gets a file of its own, which is known again by it.
+  const mark = "a mark that no other file has ";
+  const large = exported.replace("[2,1,[20,2],20]", JSON.stringify(mark.repeat(10_000)));
+  await done(["savepoint", "import", "-", "--as", "damaged"], { input: large });
+  const blobs = join(directory, "runtime", "r2", "tidemark", "blobs");
+  let damaged = 0;
+  for (const name of await readdir(blobs)) {
+    const bytes = await readFile(join(blobs, name));
+    const at = bytes.indexOf(mark);
+    if (at === -1) continue;
+    bytes[at]! ^= 1;
+    await writeFile(join(blobs, name), bytes);
+    damaged++;
+  }
+  expect(damaged).toBe(1);
+  const verified = await run(["savepoint", "verify", "savepoint-damaged"]);
+  expect(verified).toMatchObject({ code: 1, stderr: expect.stringMatching(/is damaged/) });
+  expect(verified.stdout).toMatch(/savepoint-damaged\/.*by-origin.*accumulators/);
+  const output = join(directory, "damaged.ndjson");
+  const taken = await run(["savepoint", "export", "savepoint-damaged", "-o", output]);
+  expect(taken).toMatchObject({ code: 1, stdout: "" });
+  expect(taken.stderr).toMatch(/savepoint-damaged\/.*by-origin.*accumulators/);
+  expect(await readdir(directory)).not.toContain("damaged.ndjson");
+});
+
 test.each<[string[], number, RegExp]>([
   [["state", job, "nope"], 1, /Operator "nope" has no state\. Those that have some: "by-origin"/],
   [["state", job, "by-origin", "accumulators", ".."], 1, /looked for were "\.\."/],
