@@ -33,6 +33,12 @@ export const recordBytesMax = 512 * KiB;
 /** Bytes of a key given by a client (idempotency keys). */
 export const clientKeyBytesMax = 256;
 
+/** Milliseconds for which a topic partition remembers the key of an append. */
+export const idempotencyKeyAgeMax = 7 * 24 * 60 * 60_000;
+
+/** Keys of appends that a topic partition remembers; the oldest are forgotten for the newest. */
+export const idempotencyKeysMax = 1_000_000;
+
 /** How deep the arrays and objects of one record may nest. Whoever walks a record, user code
  * included, may do so by recursion. */
 export const recordDepthMax = 64;

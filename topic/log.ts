@@ -2,12 +2,13 @@
 // pure but for the storage behind it; the Durable Object around it is `topic-partition.ts`.
 //   T1. Offsets count records from 0 without a gap; a batch covers [first, first + count).
 //   T2. An append is kept whole or not at all.
-//   T3. An idempotency key stands for one append for ever: its digest and its offsets.
+//   T3. An idempotency key stands for one append, its digest and its offsets, for
+//       `idempotencyKeyAgeMax`, or until `idempotencyKeysMax` later ones have come.
 //   T4. A batch is stored and returned byte for byte; nothing here looks inside.
 
-import type { Offset } from "../format/ids.ts";
+import type { Millis, Offset } from "../format/ids.ts";
 import { offset } from "../format/ids.ts";
-import { frameBytesMax } from "../format/limits.ts";
+import { frameBytesMax, idempotencyKeyAgeMax, idempotencyKeysMax } from "../format/limits.ts";
 import type { AppendOutcome, PartitionInfo, StoredBatch, TopicAppend } from "../format/messages.ts";
 import type { SqlDatabase, SqlValue } from "../format/sql.ts";
 
@@ -16,6 +17,9 @@ export type { SqlValue };
 
 /** Batches of one read, however small they are. */
 export const readBatchesMax = 1_000;
+
+/** Keys forgotten in one append at most: more than one, so that they become fewer as they age. */
+const forgottenMax = 4;
 
 // `position` is the bytes of all batches before this one, so that the size of the log is known from
 // its two ends. Appends with a key have their own rows, and one may have no batch at all: a request
@@ -27,6 +31,11 @@ const schema = [
   `CREATE TABLE IF NOT EXISTS appends (
     key TEXT PRIMARY KEY, digest INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL
   ) WITHOUT ROWID`,
+  // In the order in which they came. Only the oldest ever go, so `nth` has no gap and counts them.
+  // Keys of a log that is older than this table are not in it, and stay.
+  `CREATE TABLE IF NOT EXISTS key_order (
+    nth INTEGER PRIMARY KEY, key TEXT NOT NULL, at INTEGER NOT NULL
+  )`,
 ];
 
 export class TopicLog {
@@ -37,7 +46,7 @@ export class TopicLog {
     for (const statement of schema) storage.exec(statement);
   }
 
-  append(request: TopicAppend): AppendOutcome {
+  append(request: TopicAppend, now: Millis): AppendOutcome {
     check(request);
     return this.#storage.transaction(() => {
       const { idempotencyKey: key, digest } = request;
@@ -57,6 +66,8 @@ export class TopicLog {
       const count = end.next - first;
       if (key !== undefined) {
         this.#storage.exec("INSERT INTO appends VALUES (?, ?, ?, ?)", key, digest, first, count);
+        this.#storage.exec("INSERT INTO key_order (key, at) VALUES (?, ?)", key, now);
+        this.#forgetKeys(now);
       }
       return { kind: "appended", first, count };
     });
@@ -106,6 +117,22 @@ export class TopicLog {
       next: end.next,
       bytes: start === undefined ? 0 : end.position - Number(start["position"]),
     };
+  }
+
+  /** T3, in steps of a few, as a key comes. */
+  #forgetKeys(now: Millis): void {
+    const newest = Number(this.#row("SELECT max(nth) AS nth FROM key_order")!["nth"]);
+    const oldest = this.#storage.exec(
+      "SELECT nth, key, at FROM key_order ORDER BY nth LIMIT ?",
+      forgottenMax,
+    );
+    for (const { nth, key, at } of oldest) {
+      const isOld = Number(at) <= now - idempotencyKeyAgeMax;
+      const isOneTooMany = newest - Number(nth) >= idempotencyKeysMax;
+      if (!isOld && !isOneTooMany) return;
+      this.#storage.exec("DELETE FROM appends WHERE key = ?", key!);
+      this.#storage.exec("DELETE FROM key_order WHERE nth = ?", nth!);
+    }
   }
 
   #end(): { next: Offset; position: number } {

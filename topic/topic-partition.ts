@@ -9,7 +9,7 @@
 import { DurableObject, RpcTarget } from "cloudflare:workers";
 
 import type { Offset } from "../format/ids.ts";
-import { parseTopicPartition } from "../format/ids.ts";
+import { millis, parseTopicPartition } from "../format/ids.ts";
 import { readBytesMax } from "../format/limits.ts";
 import type {
   AppendOutcome,
@@ -52,7 +52,7 @@ export class TopicPartition extends DurableObject<TopicPartitionEnv> implements 
   }
 
   async append(request: TopicAppend): Promise<AppendOutcome> {
-    const outcome = this.#log.append(request);
+    const outcome = this.#log.append(request, millis(Date.now()));
     if (outcome.kind === "appended") {
       for (const wake of this.#waiting) wake();
       this.#waiting.clear();

@@ -3,9 +3,9 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { offset } from "../../format/ids.ts";
-import { frameBytesMax } from "../../format/limits.ts";
-import type { StoredBatch, TopicAppend } from "../../format/messages.ts";
+import { type Millis, millis, offset } from "../../format/ids.ts";
+import { frameBytesMax, idempotencyKeyAgeMax, idempotencyKeysMax } from "../../format/limits.ts";
+import type { AppendOutcome, StoredBatch, TopicAppend } from "../../format/messages.ts";
 import { readBatchesMax, TopicLog, type LogStorage, type SqlValue } from "../../topic/log.ts";
 
 function storage(): LogStorage {
@@ -30,6 +30,13 @@ function storage(): LogStorage {
   };
 }
 
+/** Where the time of an append does not matter, it is always the same. */
+class Log extends TopicLog {
+  override append(request: TopicAppend, now: Millis = millis(0)): AppendOutcome {
+    return super.append(request, now);
+  }
+}
+
 const batch = (rows: number, fill: number, size = rows) => ({
   rows,
   bytes: new Uint8Array(size).fill(fill),
@@ -46,7 +53,7 @@ const keyed = (key: string, digest: number, ...batches: TopicAppend["batches"][n
 
 describe("append", () => {
   test("gives dense offsets across batches and appends (T1)", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     expect(log.append(append(batch(2, 1), batch(3, 2)))).toEqual({
       kind: "appended",
       first: 0,
@@ -57,7 +64,7 @@ describe("append", () => {
   });
 
   test("answers a repeated key with the first offsets, whatever came between (T3)", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     log.append(keyed("a", 17, batch(4, 1)));
     log.append(append(batch(9, 2)));
     expect(log.append(keyed("a", 17, batch(4, 1)))).toEqual({
@@ -70,7 +77,7 @@ describe("append", () => {
   });
 
   test("a key can be taken without a batch", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     log.append(append(batch(3, 1)));
     expect(log.append(keyed("a", 1))).toEqual({ kind: "appended", first: 3, count: 0 });
     expect(log.append(keyed("a", 1))).toEqual({ kind: "duplicate", first: 3, count: 0 });
@@ -78,7 +85,7 @@ describe("append", () => {
   });
 
   test("keeps nothing of an append it refuses (T2)", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     expect(() => log.append(append())).toThrow(/needs a batch/);
     expect(() => log.append(append(batch(1, 1), batch(0, 1)))).toThrow(/at least one row/);
     expect(() => log.append(append(batch(1, 1), batch(1, 1, frameBytesMax + 1)))).toThrow(
@@ -90,7 +97,7 @@ describe("append", () => {
   test("keeps nothing when storage fails half-way (T2)", () => {
     const inner = storage();
     let failAt = Infinity;
-    const log = new TopicLog({
+    const log = new Log({
       ...inner,
       exec: (query, ...bindings) => {
         if (query.startsWith("INSERT INTO batches") && --failAt === 0) throw new Error("disk full");
@@ -106,16 +113,63 @@ describe("append", () => {
 
   test("survives a new object over the same storage", () => {
     const kept = storage();
-    new TopicLog(kept).append(keyed("a", 1, batch(2, 1)));
-    const log = new TopicLog(kept);
+    new Log(kept).append(keyed("a", 1, batch(2, 1)));
+    const log = new Log(kept);
     expect(log.append(keyed("a", 1, batch(2, 1))).kind).toBe("duplicate");
     expect(log.append(append(batch(1, 2)))).toMatchObject({ first: 2 });
   });
 });
 
+describe("keys are forgotten (T3)", () => {
+  const again = (log: Log, key: string, now: number): string =>
+    log.append(keyed(key, 1, batch(1, 1)), millis(now)).kind;
+
+  test("when they are old, with those that come, and no sooner", () => {
+    const log = new Log(storage());
+    for (let n = 0; n < 10; n++) again(log, `k${n}`, n);
+    expect(again(log, "k0", idempotencyKeyAgeMax - 1)).toBe("duplicate");
+    expect(again(log, "new", idempotencyKeyAgeMax - 1)).toBe("appended");
+    expect(again(log, "k0", idempotencyKeyAgeMax)).toBe("duplicate");
+    // Four at a time, and of these only the first two are old enough.
+    expect(again(log, "newer", idempotencyKeyAgeMax + 1)).toBe("appended");
+    expect(again(log, "k2", idempotencyKeyAgeMax + 1)).toBe("duplicate");
+    expect(again(log, "k1", idempotencyKeyAgeMax + 1)).toBe("appended");
+    expect(again(log, "k0", idempotencyKeyAgeMax + 1)).toBe("appended");
+  });
+
+  test("however many are old, until none is", () => {
+    const kept = storage();
+    const log = new Log(kept);
+    for (let n = 0; n < 40; n++) again(log, `k${n}`, 0);
+    for (let n = 0; n < 20; n++) again(log, `l${n}`, idempotencyKeyAgeMax);
+    const held = kept.exec("SELECT key FROM appends").map(({ key }) => String(key));
+    expect(held.toSorted()).toEqual(Array.from({ length: 20 }, (_, n) => `l${n}`).toSorted());
+    expect(kept.exec("SELECT count(*) AS n FROM key_order")).toEqual([{ n: 20 }]);
+  });
+
+  test("where there are too many", () => {
+    const kept = storage();
+    const log = new Log(kept);
+    again(log, "first", 0);
+    again(log, "second", 0);
+    // As if the others between them and the next had come.
+    kept.exec(
+      "INSERT INTO key_order (nth, key, at) VALUES (?, ?, ?)",
+      idempotencyKeysMax - 1,
+      "x",
+      1,
+    );
+    again(log, "last", 1);
+    expect(again(log, "first", 1)).toBe("duplicate");
+    again(log, "one too many", 1);
+    expect(again(log, "second", 1)).toBe("duplicate");
+    expect(again(log, "first", 1)).toBe("appended");
+  });
+});
+
 describe("read", () => {
   test("begins with the batch that holds the offset", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     log.append(append(batch(3, 1), batch(3, 2)));
     expect(log.read(offset(0), 100).map((b) => b.first)).toEqual([0, 3]);
     expect(log.read(offset(2), 100).map((b) => b.first)).toEqual([0, 3]);
@@ -124,7 +178,7 @@ describe("read", () => {
   });
 
   test("gives one batch at least, and no more than the limit else", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     log.append(append(batch(1, 1, 50), batch(1, 2, 50), batch(1, 3, 50)));
     expect(log.read(offset(0), 10)).toHaveLength(1);
     expect(log.read(offset(0), 100)).toHaveLength(2);
@@ -132,13 +186,13 @@ describe("read", () => {
   });
 
   test("limits the number of small batches", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     for (let i = 0; i < readBatchesMax + 1; i++) log.append(append(batch(1, 1)));
     expect(log.read(offset(0), 1e9)).toHaveLength(readBatchesMax);
   });
 
   test("refuses offsets it does not have, with the range it has", () => {
-    const log = new TopicLog(storage());
+    const log = new Log(storage());
     expect(log.read(offset(0), 100)).toEqual([]);
     log.append(append(batch(2, 1)));
     expect(() => log.read(offset(3), 100)).toThrow(/\[0, 2\), and 3 was asked/);
@@ -151,7 +205,7 @@ describe("read", () => {
     );
     fc.assert(
       fc.property(fc.array(batches, { maxLength: 8 }), fc.nat(60), (appends, bytesMax) => {
-        const log = new TopicLog(storage());
+        const log = new Log(storage());
         for (const request of appends) log.append(append(...request));
         const all = appends.flat();
         const total = all.reduce((sum, { rows }) => sum + rows, 0);

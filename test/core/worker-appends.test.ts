@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import { decodeRows } from "../../format/batch.ts";
-import { offset } from "../../format/ids.ts";
+import { offset, millis } from "../../format/ids.ts";
 import type { TopicPartitionApi } from "../../format/messages.ts";
 import { topic } from "../../stream/topic.ts";
 import { TopicLog } from "../../topic/log.ts";
@@ -60,7 +60,7 @@ class World {
         this.appends++;
         const fault = this.faults.shift();
         if (fault === "before") throw new Error("lost");
-        const outcome = log.append(request);
+        const outcome = log.append(request, millis(Date.now()));
         if (fault === "after") throw new Error("lost");
         return outcome;
       },
