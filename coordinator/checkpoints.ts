@@ -21,8 +21,9 @@ import {
   type TaskKey,
   taskKey,
 } from "../format/ids.ts";
-import type { AckRecord, CheckpointRecord } from "../format/job-status.ts";
+import type { AckRecord, CheckpointRecord, CheckpointTotals } from "../format/job-status.ts";
 import type { CheckpointAck } from "../format/messages.ts";
+import { withCompleted } from "./checkpoint-totals.ts";
 
 /** A checkpoint that was triggered and is not over. */
 export interface OpenCheckpoint {
@@ -75,6 +76,8 @@ export interface CheckpointLedger {
     readonly restored: number;
   };
   readonly consecutiveFailures: number;
+  /** Absent before the first completed one. */
+  readonly totals?: CheckpointTotals;
 }
 
 export const emptyLedger: CheckpointLedger = {
@@ -337,7 +340,8 @@ export class Checkpoints {
   #end(id: CheckpointId, outcome: CheckpointRecord["outcome"]): void {
     const open = this.#ledger.open.find((candidate) => candidate.id === id);
     if (open === undefined) return;
-    this.#remember({ ...this.#recordOf(open), outcome });
+    const record: CheckpointRecord = { ...this.#recordOf(open), outcome };
+    this.#remember(record);
     this.#pending.delete(id);
     const { publishing, counts, ...ledger } = this.#ledger;
     const isCompleted = outcome.kind === "completed";
@@ -350,6 +354,7 @@ export class Checkpoints {
         completed: counts.completed + (isCompleted ? 1 : 0),
         failed: counts.failed + (isCompleted ? 0 : 1),
       },
+      ...(isCompleted && { totals: withCompleted(ledger.totals, record) }),
     };
     if (!isCompleted && open.isSavepoint !== true) this.littered(id);
   }

@@ -102,6 +102,7 @@ export function overviewOf(record: JobRecord, checkpoints: Checkpoints): Checkpo
       ...(failed !== undefined && { failed }),
       ...(lastRestored !== undefined && { restored: lastRestored }),
     },
+    ...(ledger.totals !== undefined && { totals: ledger.totals }),
     history,
   };
 }

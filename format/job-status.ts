@@ -235,6 +235,21 @@ export type CompletedCheckpoint = CheckpointRecord & {
 };
 export type FailedCheckpoint = CheckpointRecord & { readonly outcome: { readonly kind: "failed" } };
 
+/** Of one measure of several checkpoints. */
+export interface Total {
+  readonly min: number;
+  readonly max: number;
+  readonly sum: number;
+}
+
+/** Over all completed checkpoints of a job's life, savepoints included: bytes and milliseconds. */
+export interface CheckpointTotals {
+  readonly count: number;
+  readonly size: Total;
+  readonly state: Total;
+  readonly duration: Total;
+}
+
 /** The answer to `GET /jobs/:jobid/checkpoints`, before it is Flink's. */
 export interface CheckpointOverview {
   readonly plan: ExecutionPlan;
@@ -253,6 +268,8 @@ export interface CheckpointOverview {
     readonly failed?: FailedCheckpoint;
     readonly restored?: { readonly id: CheckpointId; readonly at: Millis; readonly path: string };
   };
+  /** Absent before the first is complete. */
+  readonly totals?: CheckpointTotals;
   /** Newest first; Flink shows ten. */
   readonly history: readonly CheckpointRecord[];
 }

@@ -20,6 +20,7 @@ import {
   type TaskPhase,
   taskPhases,
   type TaskStatus,
+  type Total,
 } from "../format/job-status.ts";
 import type { JobPhase, JobSummary } from "../format/messages.ts";
 import { isInSavepoint } from "../format/paths.ts";
@@ -288,7 +289,7 @@ export function checkpointingStatistics(overview: CheckpointOverview): Checkpoin
       completed: counts.completed,
       failed: counts.failed,
     },
-    summary: summaryOf(history.filter(({ outcome }) => outcome.kind === "completed")),
+    summary: summaryOf(overview),
     latest: {
       completed: latest.completed === undefined ? null : completed(latest.completed, overview),
       savepoint: latest.savepoint === undefined ? null : completed(latest.savepoint, overview),
@@ -394,13 +395,18 @@ export const checkpointSizes = (checkpoint: CheckpointRecord) => ({
   whole: stateSize(checkpoint),
 });
 
-/** Over the completed checkpoints of the history, not of the job's whole life. */
-function summaryOf(completed: readonly CheckpointRecord[]): CheckpointingStatistics["summary"] {
+/** Least, most and mean over the job's whole life, as in Flink; quantiles over the history. */
+function summaryOf({ history, totals }: CheckpointOverview): CheckpointingStatistics["summary"] {
+  const completed = history.filter(({ outcome }) => outcome.kind === "completed");
   const none = statistics([]);
+  const over = (value: (checkpoint: CheckpointRecord) => number, total?: Total): Statistics => ({
+    ...statistics(completed.map(value)),
+    ...(total && { min: total.min, max: total.max, avg: Math.round(total.sum / totals!.count) }),
+  });
   return {
-    checkpointed_size: statistics(completed.map(checkpointedSize)),
-    state_size: statistics(completed.map(stateSize)),
-    end_to_end_duration: statistics(completed.map(endToEndDuration)),
+    checkpointed_size: over(checkpointedSize, totals?.size),
+    state_size: over(stateSize, totals?.state),
+    end_to_end_duration: over(endToEndDuration, totals?.duration),
     alignment_buffered: none,
     processed_data: none,
     persisted_data: none,

@@ -172,6 +172,31 @@ describe("acknowledgement", () => {
     });
   });
 
+  test("totals are of the whole life, beyond the history and the coordinator's memory", () => {
+    const driver = running();
+    expect(driver.job.overview().totals).toBe(undefined);
+    const durations: number[] = [];
+    for (let n = 0; n < historyMax + 5; n++) {
+      if (n === historyMax) {
+        driver.reload();
+        driver.deployAll();
+      }
+      driver.trigger();
+      driver.advance(100 - n);
+      driver.ackAll();
+      driver.answerAll("publish");
+      const { acks, triggered } = driver.job.overview().latest.completed!;
+      durations.push(acks.at(-1)!.at - triggered);
+    }
+    driver.trigger();
+    driver.decline();
+    const { totals } = driver.job.overview();
+    const [most, least] = [Math.max(...durations), Math.min(...durations)];
+    const sum = durations.reduce((total, duration) => total + duration, 0);
+    expect(totals).toMatchObject({ count: 15, duration: { min: least, max: most, sum } });
+    expect(driver.job.overview().history).not.toHaveLength(15);
+  });
+
   test("CheckpointCoordinatorTest: a duplicate acknowledgement changes nothing", () => {
     const driver = running();
     driver.trigger();

@@ -253,5 +253,13 @@ describe("checkpoints", () => {
       p999: 200,
     });
     expect(stateSize({ ...overview, history: [] })).toMatchObject({ min: 0, p99: 0 });
+    const of = { min: 50, max: 900, sum: 2_100 };
+    const totals = { count: 7, size: of, state: of, duration: of };
+    expect(stateSize({ ...overview, totals })).toMatchObject({
+      min: 50,
+      max: 900,
+      avg: 300,
+      p50: 200,
+    });
   });
 });
