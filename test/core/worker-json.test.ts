@@ -188,6 +188,7 @@ describe("jobs", () => {
       "read-records-complete": true,
       "dropped-records": 4,
       "dead-letter-records": 2,
+      "accumulated-backpressured-time": 600,
     });
   });
 });

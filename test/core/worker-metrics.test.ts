@@ -1,10 +1,22 @@
 import { describe, expect, test } from "vitest";
 
 import { attempt, checkpointId, isJobId, millis } from "../../format/ids.ts";
-import type { CheckpointOverview, JobDetails } from "../../format/job-status.ts";
+import type {
+  CheckpointOverview,
+  JobDetails,
+  TaskRates,
+  TaskStatus,
+} from "../../format/job-status.ts";
 import type { JobSummary } from "../../format/messages.ts";
 import { jobConfig } from "../../stream/config.ts";
-import { aggregated, collected, jobMetrics, type Metrics } from "../../worker/flink/metrics.ts";
+import { vertexBackPressure } from "../../worker/flink/back-pressure.ts";
+import {
+  aggregated,
+  collected,
+  jobMetrics,
+  type Metrics,
+  taskMetrics,
+} from "../../worker/flink/metrics.ts";
 import { prometheusText } from "../../worker/flink/prometheus.ts";
 
 const job = "ab".repeat(16);
@@ -76,6 +88,14 @@ const counted = {
   recordsDeadLettered: 1,
   backPressuredTime: 300,
 };
+const rates: TaskRates = {
+  at: millis(1_950),
+  recordsIn: 2.5,
+  recordsOut: 2,
+  bytesIn: 25,
+  bytesOut: 20,
+  backPressured: 250.4,
+};
 const plan: JobDetails["plan"] = {
   program: name,
   fingerprint: "f",
@@ -91,7 +111,13 @@ const details: JobDetails = {
   health: {},
   entered: { RUNNING: millis(1_200) },
   tasks: [
-    { task: { vertex: "v1", index: 0 }, phase: "RUNNING", attempt: attempt(3), metrics: counted },
+    {
+      task: { vertex: "v1", index: 0 },
+      phase: "RUNNING",
+      attempt: attempt(3),
+      metrics: counted,
+      rates,
+    },
     { task: { vertex: "v1", index: 1 }, phase: "RUNNING", attempt: attempt(3) },
   ],
   failures: [],
@@ -118,6 +144,69 @@ const checkpoints: CheckpointOverview = {
   },
   history: [],
 };
+
+describe("a subtask's metrics", () => {
+  const [told, silent] = details.tasks.map((task) => Object.fromEntries(taskMetrics(task)));
+
+  test("are its counts, and how fast they grow", () => {
+    expect(told).toMatchObject({
+      numRecordsIn: 5,
+      numRecordsInPerSecond: 2.5,
+      numRecordsOutPerSecond: 2,
+      numBytesInPerSecond: 25,
+      numBytesOutPerSecond: 20,
+      backPressuredTimeMsPerSecond: 250,
+    });
+    expect(silent).toEqual({});
+  });
+
+  test("are no rates before they are known, and nothing that nobody can know", () => {
+    const [first] = details.tasks;
+    const { rates: _, ...counts } = first!;
+    const names = [...taskMetrics(counts).keys()];
+    expect(names).toContain("numRecordsIn");
+    expect(names.filter((name) => name.endsWith("PerSecond"))).toEqual([]);
+    expect(Object.keys(told!).filter((name) => /busy|idle/.test(name))).toEqual([]);
+  });
+});
+
+describe("the back pressure of a vertex", () => {
+  const subtask = (index: number, backPressured?: number): TaskStatus => ({
+    task: { vertex: "v1", index },
+    phase: "RUNNING",
+    attempt: attempt(3),
+    ...(backPressured !== undefined && {
+      rates: { ...rates, at: millis(2_000 + index), backPressured },
+    }),
+  });
+
+  test("is that of its subtasks by Flink's bounds, and the worst of them", () => {
+    const of = (level: string) => ({ backpressureLevel: level, "backpressure-level": level });
+    const unknown = { idleRatio: "NaN", busyRatio: "NaN" };
+    const tasks = [100, 101, undefined, 500, 501].map((each, index) => subtask(index, each));
+    expect(vertexBackPressure(tasks)).toEqual({
+      status: "ok",
+      ...of("high"),
+      "end-timestamp": 2_004,
+      subtasks: [
+        { subtask: 0, ...of("ok"), ratio: 0.1, ...unknown },
+        { subtask: 1, ...of("low"), ratio: 0.101, ...unknown },
+        { subtask: 3, ...of("low"), ratio: 0.5, ...unknown },
+        { subtask: 4, ...of("high"), ratio: 0.501, ...unknown },
+      ],
+    });
+  });
+
+  test("is told as Flink does before it has measured, where nobody has told it", () => {
+    expect(vertexBackPressure([subtask(0)])).toEqual({
+      status: "deprecated",
+      backpressureLevel: null,
+      "backpressure-level": null,
+      "end-timestamp": null,
+      subtasks: null,
+    });
+  });
+});
 
 describe("a job's metrics", () => {
   test("are Flink's, by the facts", () => {
@@ -161,6 +250,9 @@ describe("Prometheus", () => {
         'tm_id="746964656d61726b2d776f726b657273",task_id="v1",task_name="Source: a",' +
         'subtask_index="0"} 5\n',
     );
+    expect(scraped).toContain("# TYPE flink_taskmanager_job_task_numRecordsInPerSecond gauge\n");
+    expect(scraped).toMatch(/^flink_taskmanager_job_task_numRecordsInPerSecond\{.*\} 2\.5$/m);
+    expect(scraped).toMatch(/^flink_taskmanager_job_task_backPressuredTimeMsPerSecond\{.*\} 250$/m);
     expect(scraped).toContain(`tidemark_task_numRecordsDropped{${labels}`);
     expect(scraped).toContain("# TYPE flink_jobmanager_job_uptime gauge\n");
     expect(scraped).not.toContain("chk-9");

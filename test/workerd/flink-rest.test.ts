@@ -202,7 +202,7 @@ describe("what is said", () => {
     expect(fetched).toEqual([
       { id: "0.numRecordsOut", value: expect.stringMatching(/^\d+$/) as string },
     ]);
-    const few = "/subtasks/metrics?get=numRecordsOut,numRecordsInPerSecond&agg=MIN,skew&subtasks=0";
+    const few = "/subtasks/metrics?get=numRecordsOut,busyTimeMsPerSecond&agg=MIN,skew&subtasks=0";
     expect(await json(await call(ofVertex(few)))).toEqual([
       { id: "numRecordsOut", min: expect.any(Number) as number, skew: 0 },
     ]);
@@ -216,6 +216,37 @@ describe("what is said", () => {
       await call(`/jobs/metrics?get=numRestarts&agg=max&jobs=${job.id}`),
     );
     expect(all).toEqual([{ id: "numRestarts", max: 1 }]);
+  });
+
+  test("rates and back pressure are there after two heartbeats", async () => {
+    const names = [
+      "numRecordsInPerSecond",
+      "numRecordsOutPerSecond",
+      "numBytesInPerSecond",
+      "numBytesOutPerSecond",
+      "backPressuredTimeMsPerSecond",
+    ];
+    const get = `/subtasks/metrics?get=${names.join(",")}`;
+    const rates = await until("rates are known", async () => {
+      const found = await json<Aggregate[]>(await call(ofVertex(get)));
+      return found.length > 0 ? found : undefined;
+    });
+    expect(rates.map(({ id }) => id)).toEqual(names);
+    expect(rates.every(({ min }) => min >= 0)).toBe(true);
+    expect(rates.at(-1)!.max).toBeLessThanOrEqual(1_000);
+    const answer = await call(ofVertex("/backpressure"));
+    const body = await json<Record<string, unknown>>(answer);
+    const route = "GET /jobs/:jobid/vertices/:vertexid/backpressure";
+    expect(misfits(body, flinkRoutes[route]!.body!)).toEqual([]);
+    expect(body).toMatchObject({ status: "ok", "end-timestamp": expect.any(Number) as number });
+    expect(body["subtasks"]).toContainEqual({
+      subtask: 0,
+      backpressureLevel: expect.stringMatching(/^(ok|low|high)$/) as string,
+      "backpressure-level": expect.stringMatching(/^(ok|low|high)$/) as string,
+      ratio: expect.any(Number) as number,
+      idleRatio: "NaN",
+      busyRatio: "NaN",
+    });
   });
 
   test.each([
@@ -320,7 +351,9 @@ describe("Prometheus", () => {
         continue;
       }
       const label = '[a-z_]+="(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
-      expect(line).toMatch(new RegExp(`^${family}(?:\\{${label}(?:,${label})*\\})? -?\\d+$`));
+      expect(line).toMatch(
+        new RegExp(`^${family}(?:\\{${label}(?:,${label})*\\})? -?\\d+(?:\\.\\d+)?$`),
+      );
     }
     expect(new Set(families).size).toBe(families.length);
     expect(families).toEqual(
@@ -329,6 +362,8 @@ describe("Prometheus", () => {
         "flink_jobmanager_job_lastCheckpointDuration",
         "flink_jobmanager_job_numRestarts",
         "flink_taskmanager_job_task_numRecordsIn",
+        "flink_taskmanager_job_task_numRecordsInPerSecond",
+        "flink_taskmanager_job_task_backPressuredTimeMsPerSecond",
         "tidemark_task_numRecordsDropped",
       ]),
     );

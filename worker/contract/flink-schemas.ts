@@ -471,6 +471,9 @@ const subtaskBackPressure = z.object({
   backpressureLevel: backPressureLevel,
   "backpressure-level": backPressureLevel,
   ratio: z.number(),
+  // As Flink writes numbers that it does not know.
+  idleRatio: z.literal("NaN"),
+  busyRatio: z.literal("NaN"),
 });
 const backPressure = named(
   "JobVertexBackPressureInfo",

@@ -1,9 +1,12 @@
 // Back pressure of a vertex as Flink tells it: for each subtask the share of time in which it had
-// input and its outputs had no room, and by that how bad it is. How busy and how idle a subtask was
-// nobody knows here, so `busyRatio` and `idleRatio` are left out.
+// input and its outputs had no room, and by that how bad it is. How busy and how idle it was nobody
+// knows here. Left out, those ratios would be zero to Flink's clients, so they are what Flink writes
+// for a number that it does not know.
 
 import type { TaskStatus } from "../../format/job-status.ts";
 import type { BackPressureLevel, VertexBackPressure } from "../contract/flink-schemas.ts";
+
+const notKnown = "NaN" as const;
 
 /** Flink's answer while it has no measurements. */
 const unknown: VertexBackPressure = {
@@ -19,7 +22,7 @@ export function vertexBackPressure(tasks: readonly TaskStatus[]): VertexBackPres
   if (known.length === 0) return unknown;
   const subtasks = known.map(({ subtask, rates }) => {
     const ratio = rates.backPressured / 1_000;
-    return { subtask, ...levelOf(ratio), ratio };
+    return { subtask, ...levelOf(ratio), ratio, idleRatio: notKnown, busyRatio: notKnown };
   });
   return {
     status: "ok",
