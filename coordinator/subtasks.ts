@@ -121,7 +121,10 @@ export class Subtasks {
   awoken(now: Millis): void {
     for (const { task, metrics } of this.states) {
       if (metrics === undefined) continue;
-      this.#change(task, ({ rates: _, ...state }) => ({ ...state, report: { at: now, metrics } }));
+      this.#change(task, (state) => {
+        const { rates: _, ...rest } = state;
+        return { ...rest, report: { at: now, metrics } };
+      });
     }
   }
 
