@@ -47,9 +47,12 @@ export async function imported(
   try {
     const reading = lines[Symbol.asyncIterator]();
     // What follows a line that is no good is not read: whoever sends it is told at once.
-    const outcome = await writing.all(reading).finally(async () => {
+    let outcome: ImportOutcome;
+    try {
+      outcome = await writing.all(reading);
+    } finally {
       await reading.return?.();
-    });
+    }
     if (outcome.kind !== "imported") await writing.undo();
     return outcome;
   } catch (error) {

@@ -143,7 +143,7 @@ describe("keys are forgotten (T3)", () => {
     for (let n = 0; n < 40; n++) again(log, `k${n}`, 0);
     for (let n = 0; n < 20; n++) again(log, `l${n}`, idempotencyKeyAgeMax);
     const held = kept.exec("SELECT key FROM appends").map(({ key }) => key);
-    expect(held.toSorted()).toEqual(Array.from({ length: 20 }, (_, n) => `l${n}`).toSorted());
+    expect(new Set(held)).toEqual(new Set(Array.from({ length: 20 }, (_, n) => `l${n}`)));
     expect(kept.exec("SELECT count(*) AS n FROM key_order")).toEqual([{ n: 20 }]);
   });
 

@@ -309,14 +309,14 @@ const asOf: readonly string[] = [
 ];
 
 /** Sizes that no vertex can have. */
-const sizes: readonly string[] = [
-  ...'-1 0 1.5 1e99 99999999999999999999 null true [1] {} "2"'.split(" "),
-].flatMap((size) => [
-  `{"x":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
-  `{"x":{"parallelism":${size}}}`,
-  `{"x":${size}}`,
-  `{"__proto__":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
-]);
+const sizes: readonly string[] = '-1 0 1.5 1e99 99999999999999999999 null true [1] {} "2"'
+  .split(" ")
+  .flatMap((size) => [
+    `{"x":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
+    `{"x":{"parallelism":${size}}}`,
+    `{"x":${size}}`,
+    `{"__proto__":{"parallelism":{"lowerBound":1,"upperBound":${size}}}}`,
+  ]);
 
 /** The fields of a request to run a program. */
 const fields = ["parallelism", "jobId", "flinkConfiguration", "programArgs", "claimMode", "x"];
@@ -524,8 +524,6 @@ describe("of a job that runs, with a savepoint", () => {
       ":id": id,
       ":table": "rows",
     };
-    expect((await send(pathOf("/savepoints/:id"))).status).toBe(200);
-    expect((await send(pathOf("/jobs/:jobid/state/:uid"))).status).toBe(200);
   });
 
   const looked = [
@@ -544,6 +542,10 @@ describe("of a job that runs, with a savepoint", () => {
     "/savepoints/:id/verification",
   ];
 
+  test.each(["/savepoints/:id", "/jobs/:jobid/state/:uid"])("%s is there", async (path) => {
+    expect((await send(pathOf(path))).status).toBe(200);
+  });
+
   test.each(looked)("GET %s", { timeout: 90_000 }, async (path) => {
     for (const name of path.match(/:\w+/g) ?? []) {
       if (name === ":jobid") continue;
@@ -558,7 +560,7 @@ describe("of a job that runs, with a savepoint", () => {
     const before = (await send(path)).body;
     for (const body of [...texts, ...binaries, ...sizes]) {
       const { status } = await send(path, { method: "PUT", body });
-      expect([400, 413], String(body).slice(0, 200)).toContain(status);
+      expect([400, 413]).toContain(status);
     }
     expect((await send(path)).body).toEqual(before);
     expect(await job.attempt()).toBe(1);
