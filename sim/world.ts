@@ -278,6 +278,8 @@ function withMovesAmidRows(world: World, prng: Prng): World {
     {
       ...world,
       topology,
+      // Letters are state without a key, and must fit.
+      memoryBudget: 2 ** 26,
       options: {
         ...options,
         checkpointing: {
