@@ -143,8 +143,8 @@ test("a bad line of a long file is named, while the rest of it is still to be se
   const [header, first] = exported.split("\n");
   const text = `${header}\n${first}\n{\n${"x\n".repeat(3_000_000)}`;
   const ended = await run(["savepoint", "import", await file("bad.ndjson", text)]);
-  expect(ended).toMatchObject({ code: 1, stdout: "" });
   expect(ended.stderr).toMatch(/Line 3: it is not JSON.*Nothing was imported/);
+  expect(ended).toMatchObject({ code: 1, stdout: "" });
 });
 
 test("verify ends with 1 and tells file, operator and state of what is damaged", async () => {

@@ -5,7 +5,7 @@
 import { Hono } from "hono";
 import * as z from "zod";
 
-import { FormatError } from "../../format/format-error.ts";
+import { MiB } from "../../format/limits.ts";
 import { namedSavepointFolder, snapshotId } from "../../format/paths.ts";
 import { exported } from "../../snapshot/shell/export.ts";
 import { SnapshotError } from "../../snapshot/shell/files.ts";
@@ -46,6 +46,9 @@ const linesType = "application/x-ndjson";
 
 /** Characters that are sent at a time, about. */
 const chunkSize = 64 * 1_024;
+
+/** Bytes that are read of a body after a line that is no good. */
+const drainedMax = 100 * MiB;
 
 export function savepointFileRoutes(): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
@@ -111,9 +114,10 @@ export function savepointFileRoutes(): Hono<{ Bindings: Env }> {
       );
     }
     const body = c.req.raw.body ?? new Response("").body!;
-    const lines = textLines(body);
+    const reader = body.getReader();
+    const lines = textLines(chunksOf(reader));
     const outcome = await imported(env.BUCKET, lines, { folder, token });
-    await drain(lines);
+    await drain(reader);
     switch (outcome.kind) {
       case "refused":
         throw new HttpError(400, outcome.reason);
@@ -133,15 +137,32 @@ export function savepointFileRoutes(): Hono<{ Bindings: Env }> {
 }
 
 /**
- * Reads what is left after a line that is no good: a client that is still sending finds the connection
- * broken otherwise, and never hears which line it was.
+ * What the reader reads, piece by piece as it is asked for: workerd allows one read at a time, and none
+ * is under way once there has been enough.
  */
-async function drain(lines: AsyncIterable<string>): Promise<void> {
-  try {
-    for await (const line of lines) void line;
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
+const chunksOf = (reader: ReadableStreamDefaultReader<Uint8Array>): ReadableStream<Uint8Array> =>
+  new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
+/**
+ * Reads what is left after a line that is no good: a client that is still sending finds the connection
+ * broken otherwise, and never hears which line it was. One that goes on and on is told no more.
+ */
+async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  for (let bytes = 0; bytes <= drainedMax;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    bytes += value.length;
   }
+  await reader.cancel();
 }
 
 /** The lines, some at a time. What cannot be read ends them with a line that says so. */
