@@ -66,6 +66,18 @@ export class GeneratorReader {
     this.#pace = rowsPerSecond === undefined ? undefined : new Pace(rowsPerSecond / parallelism);
   }
 
+  /**
+   * Whether rows with lower indices than some that were handed out are still to come, as after a change
+   * of parallelism.
+   */
+  get isCatchingUp(): boolean {
+    let last = -1;
+    for (const split of this.#splits) {
+      if (split.taken > 0) last = Math.max(last, lastOf(split));
+    }
+    return this.#splits.some((split) => nextOf(split) < Math.min(last, this.#generator.rows));
+  }
+
   /** Whether every row was handed out. */
   get isAtEnd(): boolean {
     return this.#furthestBehind() === undefined;
@@ -126,6 +138,8 @@ export class GeneratorReader {
     return found;
   }
 }
+
+const lastOf = ({ split, taken }: Split): number => nextOf({ split, taken: taken - 1 });
 
 /** The index of the first row of a split that was not handed out. */
 function nextOf({ split, taken }: Split): number {

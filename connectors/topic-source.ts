@@ -66,6 +66,10 @@ export class TopicSource {
       });
   }
 
+  get partitions(): number[] {
+    return this.#splits.map(({ partition }) => partition);
+  }
+
   /** Reads that should begin now; each is answered by `received`. */
   wanted(): SplitRead[] {
     return this.#splits

@@ -151,12 +151,14 @@ export const canBeColumns = (fields: readonly string[]): boolean =>
 export function encodeColumns(
   fields: readonly string[],
   parts: readonly ColumnsPart[],
-  headroom = 0,
+  { timestamps, headroom = 0 }: Pick<EncodeRowsOptions, "timestamps" | "headroom"> = {},
 ): Uint8Array<ArrayBuffer> {
   const rows = parts.reduce((sum, { count }) => sum + count, 0);
   const out = new ByteWriter(headroom + 256 + rows * 8 * Math.max(1, fields.length));
   out.room(headroom);
-  writeHeader(out, { layout: layout.objects, flags: 0, rows, fields: fields.length, odd: 0 });
+  const flags = timestamps === undefined ? 0 : flag.timestamps;
+  writeHeader(out, { layout: layout.objects, flags, rows, fields: fields.length, odd: 0 });
+  if (timestamps !== undefined) out.typedRoom(Float64Array, rows).set(timestamps);
   writeTexts(out, fields);
   for (const field of fields) {
     const columns = parts.map(({ batch, select, from, count }): ColumnPart => ({

@@ -3,13 +3,16 @@
 //   F1. A frame is `data` or a mark; only `data` needs credit.
 //   F2. The kind of a barrier is a time: that from which it overtakes the rows before it. 0 stands for
 //       at once (unaligned), infinity for never (aligned), and what is in between for aligned at first.
+//   F4. A watermark says that no row behind it has an earlier time, or one as early, unless it is late; an
+//       idle one, that none will come until another mark says so. The last one of a channel is
+//       infinity: its rows have ended.
 //   F3. The barrier of a savepoint names the folder that every subtask writes its part into; that of a
 //       full checkpoint says that no segment may refer to an earlier one. One that is aligned though the
 //       job's are not says so by its kind.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
-const tags = { data: 1, barrier: 2 } as const;
+const tags = { data: 1, barrier: 2, watermark: 3 } as const;
 
 /** The second byte of a barrier. */
 const purposes = { checkpoint: 0, savepoint: 1, stop: 2, full: 3 } as const;
@@ -36,13 +39,27 @@ export interface Barrier {
 export const atOnce = 0;
 export const never = Infinity;
 
+/** How far event time has come in a stream. */
+export interface Watermark {
+  /** Milliseconds since the epoch; `noTime` before the first, `endOfTime` after the last row. */
+  readonly time: number;
+  /** Whether whoever waits for the least of several need not wait for this one. */
+  readonly isIdle: boolean;
+}
+
+export const noTime = -Infinity;
+export const endOfTime = Infinity;
+
 /** The rows stay encoded until the chain asks for them. */
 export type Frame =
-  { readonly kind: "data"; readonly rows: Uint8Array } | ({ readonly kind: "barrier" } & Barrier);
+  | { readonly kind: "data"; readonly rows: Uint8Array }
+  | ({ readonly kind: "barrier" } & Barrier)
+  | ({ readonly kind: "watermark" } & Watermark);
 
 /** Bytes before the rows of a data frame; a multiple of 8 keeps typed columns aligned. */
 export const headerBytes = 8;
 const barrierBytes = 3 * headerBytes;
+const watermarkBytes = 2 * headerBytes;
 
 export function encodeData(rows: Uint8Array): Uint8Array {
   const frame = new Uint8Array(headerBytes + rows.length);
@@ -75,11 +92,23 @@ export function encodeBarrier(
   return frame;
 }
 
+export function encodeWatermark({ time, isIdle }: Watermark): Uint8Array {
+  const frame = new Uint8Array(watermarkBytes);
+  frame[0] = tags.watermark;
+  frame[1] = isIdle ? 1 : 0;
+  new DataView(frame.buffer).setFloat64(headerBytes, time, true);
+  return frame;
+}
+
 export function decodeFrame(bytes: Uint8Array): Frame {
   const tag = bytes[0];
   if (bytes.length < headerBytes)
     throw new RangeError(`A frame has ${bytes.length} bytes, at least 8 expected.`);
   if (tag === tags.data) return { kind: "data", rows: bytes.subarray(headerBytes) };
+  if (tag === tags.watermark && bytes.length === watermarkBytes) {
+    const time = new DataView(bytes.buffer, bytes.byteOffset).getFloat64(headerBytes, true);
+    return { kind: "watermark", time, isIdle: bytes[1] === 1 };
+  }
   const purpose = bytes[1] as (typeof purposes)[keyof typeof purposes];
   const isSavepoint = purpose === purposes.savepoint || purpose === purposes.stop;
   const isWhole = isSavepoint ? bytes.length > barrierBytes : bytes.length === barrierBytes;

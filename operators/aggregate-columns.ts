@@ -14,6 +14,7 @@ import { ColumnBatch } from "./column-batch.ts";
 import { isColumnar, type ColumnarBatch, type RecordBatch } from "./operator.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
+import { latest } from "./timestamps.ts";
 
 type Numbers = Int32Array | Float64Array;
 
@@ -72,7 +73,8 @@ export class ColumnFolder {
     for (const [a, fold] of this.#folds.entries()) {
       add(fold, { codes: coded.codes, places, accumulators }, values[a]);
     }
-    const results = this.#results(coded, slots);
+    const times = batch.timestamps && latestOf(coded, batch.timestamps);
+    const results = this.#results(coded, slots, times);
     this.#state.done();
     return results;
   }
@@ -124,7 +126,11 @@ export class ColumnFolder {
     return places;
   }
 
-  #results({ keys, touched }: CodedKeys, slots: readonly StateSlot<unknown[]>[]): ColumnBatch {
+  #results(
+    { keys, touched }: CodedKeys,
+    slots: readonly StateSlot<unknown[]>[],
+    times: Float64Array | undefined,
+  ): ColumnBatch {
     const count = touched.length;
     const { numbers } = this.#state;
     const places = this.#places;
@@ -136,7 +142,8 @@ export class ColumnFolder {
       }
       return { kind: "float64", values: results };
     });
-    return new ColumnBatch(count, this.#fields, [keyColumn(keys, touched, slots), ...columns]);
+    const all = [keyColumn(keys, touched, slots), ...columns];
+    return new ColumnBatch(count, this.#fields, all, times);
   }
 }
 
@@ -239,6 +246,15 @@ function keyColumn(
     return { kind: "string", values, dictionary: undefined };
   }
   return { kind: "any", values: Array.from(touched, (code) => keys[code]!) };
+}
+
+/** Of each touched key, in order. */
+function latestOf({ keys, codes, touched }: CodedKeys, timestamps: Float64Array): Float64Array {
+  const ofCode = new Float64Array(keys.length).fill(NaN);
+  for (let i = 0; i < codes.length; i++) {
+    ofCode[codes[i]!] = latest(ofCode[codes[i]!]!, timestamps[i]!);
+  }
+  return Float64Array.from(touched, (code) => ofCode[code]!);
 }
 
 /** Numbers the keys of a batch, by its dictionary where it has one. */

@@ -6,6 +6,7 @@
 //       made again from what it held before, and the rows since. Where such a row fails the attempt,
 //       nothing is kept for that.
 //   E4. One row is emitted per touched key and batch, in the order in which the keys were touched.
+//   E6. Its event time is the latest of the rows that touched the key.
 //   E5. Columns are folded without making rows wherever they can be (aggregate-columns.ts), to the same
 //       end.
 
@@ -20,6 +21,7 @@ import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
+import { latest } from "./timestamps.ts";
 
 interface Touched {
   readonly key: Key;
@@ -27,6 +29,8 @@ interface Touched {
   accumulators: unknown[];
   /** Rows of the batch that are in the accumulators. */
   rows: number;
+  /** The latest event time of them; NaN where none has one. */
+  time: number;
   /** To make the accumulators again from (E3): what they were, none for a new key, and rows since. */
   readonly undo: { base: unknown[] | undefined; since: unknown[] } | undefined;
 }
@@ -58,11 +62,14 @@ export class AggregateOperator implements Operator {
     if (folded !== undefined) return out.emit(folded);
     const touched = this.#fold(batch);
     for (const { slot, accumulators } of touched) this.#state.putAt(slot, accumulators);
-    if (touched.length > 0) out.emit(this.#results(touched));
+    if (touched.length === 0) return;
+    const times = batch.timestamps && Float64Array.from(touched, ({ time }) => time);
+    out.emit(this.#results(touched, times));
   }
 
   #fold(batch: RecordBatch): readonly Touched[] {
     const rows = batch.rows();
+    const { timestamps } = batch;
     const select = this.#key;
     const aggregates = this.#aggregates;
     const state = this.#state;
@@ -85,6 +92,7 @@ export class AggregateOperator implements Operator {
               slot,
               accumulators: held ?? this.#created(),
               rows: 0,
+              time: NaN,
               undo: mayReject ? { base: held && structuredClone(held), since: [] } : undefined,
             };
             byId.set(id, entry);
@@ -95,6 +103,7 @@ export class AggregateOperator implements Operator {
             accumulators[a] = aggregates[a]!.add(accumulators[a], row);
           }
           entry.rows++;
+          if (timestamps !== undefined) entry.time = latest(entry.time, timestamps[i]!);
           entry.undo?.since.push(row);
         }
       } catch (error) {
@@ -134,7 +143,7 @@ export class AggregateOperator implements Operator {
     undo.since = [];
   }
 
-  #results(touched: readonly Touched[]): RecordBatch {
+  #results(touched: readonly Touched[], times: Float64Array | undefined): RecordBatch {
     const aggregates = this.#aggregates;
     const count = touched.length;
     const results = aggregates.map(() => new Array<unknown>(count));
@@ -148,13 +157,15 @@ export class AggregateOperator implements Operator {
     } catch (error) {
       throw new UserCodeError(this.#self.uid, "aggregate", undefined, error);
     }
-    return this.#resultColumns(touched, results) ?? this.#resultRows(touched, results);
+    const columns = this.#resultColumns(touched, results, times);
+    return columns ?? this.#resultRows(touched, results, times);
   }
 
   /** Texts and numbers, as most results are; undefined where there is anything else. */
   #resultColumns(
     touched: readonly Touched[],
     results: readonly (readonly unknown[])[],
+    times: Float64Array | undefined,
   ): RecordBatch | undefined {
     const keys = new Array<string>(touched.length);
     for (let i = 0; i < keys.length; i++) {
@@ -172,15 +183,19 @@ export class AggregateOperator implements Operator {
       }
       columns.push({ kind: "float64", values: numbers });
     }
-    return new ColumnBatch(keys.length, ["key", ...this.#fields], columns);
+    return new ColumnBatch(keys.length, ["key", ...this.#fields], columns, times);
   }
 
-  #resultRows(touched: readonly Touched[], results: readonly (readonly unknown[])[]): RecordBatch {
+  #resultRows(
+    touched: readonly Touched[],
+    results: readonly (readonly unknown[])[],
+    times: Float64Array | undefined,
+  ): RecordBatch {
     const rows = touched.map(({ key }, i) => {
       const row: Record<string, unknown> = { key };
       for (const [a, field] of this.#fields.entries()) row[field] = results[a]![i];
       return row;
     });
-    return new RowBatch(rows);
+    return new RowBatch(rows, undefined, times);
   }
 }

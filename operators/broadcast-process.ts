@@ -6,6 +6,8 @@
 
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "../stream/broadcast.ts";
 import {
+  type EventTimeOperator,
+  isEventTimed,
   isTimed,
   type Operator,
   type OperatorContext,
@@ -16,7 +18,7 @@ import {
 import { RowCalls } from "./row-calls.ts";
 import { BroadcastMap, readOnly } from "./state/broadcast-map.ts";
 
-export class BroadcastProcessOperator implements TimedOperator {
+export class BroadcastProcessOperator implements TimedOperator, EventTimeOperator {
   readonly #fn: AnyBroadcastFunction;
   readonly #rows: Operator;
   readonly #context: object;
@@ -59,5 +61,9 @@ export class BroadcastProcessOperator implements TimedOperator {
 
   fireTimers(now: number, out: Output): void {
     if (isTimed(this.#rows)) this.#rows.fireTimers(now, out);
+  }
+
+  advance(watermark: number, out: Output): boolean {
+    return isEventTimed(this.#rows) ? this.#rows.advance(watermark, out) : true;
   }
 }

@@ -7,13 +7,20 @@ import type { RecordBatch } from "./operator.ts";
 export class ColumnBatch implements RecordBatch {
   readonly length: number;
   readonly fields: readonly string[] | undefined;
+  readonly timestamps: Float64Array | undefined;
   readonly #fields: readonly string[];
   readonly #columns: readonly Column[];
   #rows: readonly unknown[] | undefined;
 
   /** A column per field, all of `length` values; the caller must not change them afterwards. */
-  constructor(length: number, fields: readonly string[], columns: readonly Column[]) {
+  constructor(
+    length: number,
+    fields: readonly string[],
+    columns: readonly Column[],
+    timestamps?: Float64Array,
+  ) {
     this.length = length;
+    this.timestamps = timestamps;
     this.fields = canBeColumns(fields) ? fields : undefined;
     this.#fields = fields;
     this.#columns = columns;

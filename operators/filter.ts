@@ -4,6 +4,7 @@
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
+import { timestampsAt } from "./timestamps.ts";
 
 export class FilterOperator implements Operator {
   readonly #self: RejectingOperator;
@@ -17,7 +18,8 @@ export class FilterOperator implements Operator {
   processBatch(batch: RecordBatch, out: Output): void {
     const fn = this.#fn;
     const rows = batch.rows();
-    const { lineage } = batch;
+    const { lineage, timestamps } = batch;
+    const traces = lineage !== undefined || timestamps !== undefined;
     const kept: unknown[] = [];
     const from: number[] = [];
     for (let i = 0; i < rows.length; i++) {
@@ -25,13 +27,15 @@ export class FilterOperator implements Operator {
         for (; i < rows.length; i++) {
           if (!fn(rows[i] as never)) continue;
           kept.push(rows[i]);
-          if (lineage !== undefined) from.push(i);
+          if (traces) from.push(i);
         }
       } catch (error) {
         rejectRow(this.#self, "filter", batch, i, error);
       }
     }
     if (kept.length === rows.length) out.emit(batch);
-    else if (kept.length > 0) out.emit(new RowBatch(kept, lineage?.of(from)));
+    else if (kept.length > 0) {
+      out.emit(new RowBatch(kept, lineage?.of(from), timestampsAt(timestamps, from)));
+    }
   }
 }

@@ -3,6 +3,7 @@
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
+import { timestampsAt } from "./timestamps.ts";
 
 export class FlatMapOperator implements Operator {
   readonly #self: RejectingOperator;
@@ -16,7 +17,8 @@ export class FlatMapOperator implements Operator {
   processBatch(batch: RecordBatch, out: Output): void {
     const fn = this.#fn;
     const rows = batch.rows();
-    const { lineage } = batch;
+    const { lineage, timestamps } = batch;
+    const traces = lineage !== undefined || timestamps !== undefined;
     const mapped: unknown[] = [];
     const from: number[] = [];
     let whole = 0;
@@ -25,13 +27,14 @@ export class FlatMapOperator implements Operator {
         for (; i < rows.length; i++) {
           whole = mapped.length;
           for (const row of fn(rows[i] as never)) mapped.push(row);
-          if (lineage !== undefined) while (from.length < mapped.length) from.push(i);
+          if (traces) while (from.length < mapped.length) from.push(i);
         }
       } catch (error) {
         mapped.length = whole;
         rejectRow(this.#self, "flatMap", batch, i, error);
       }
     }
-    if (mapped.length > 0) out.emit(new RowBatch(mapped, lineage?.of(from)));
+    if (mapped.length === 0) return;
+    out.emit(new RowBatch(mapped, lineage?.of(from), timestampsAt(timestamps, from)));
   }
 }

@@ -3,6 +3,7 @@
 import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
+import { timestampsAt } from "./timestamps.ts";
 
 export class MapOperator implements Operator {
   readonly #self: RejectingOperator;
@@ -26,12 +27,14 @@ export class MapOperator implements Operator {
         rejected.add(i);
       }
     }
-    if (rejected.size === 0) return out.emit(new RowBatch(mapped, batch.lineage));
+    const { lineage, timestamps } = batch;
+    if (rejected.size === 0) return out.emit(new RowBatch(mapped, lineage, timestamps));
     const kept = [...rows.keys()].filter((i) => !rejected.has(i));
     out.emit(
       new RowBatch(
         kept.map((i) => mapped[i]),
-        batch.lineage?.of(kept),
+        lineage?.of(kept),
+        timestampsAt(timestamps, kept),
       ),
     );
   }

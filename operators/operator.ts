@@ -15,6 +15,10 @@ export interface RecordBatch {
   readonly length: number;
   /** Which records the rows come from, where somebody needs to know. */
   readonly lineage?: Lineage | undefined;
+  /**
+   * The event time of each row in milliseconds; NaN of a row that has none, absent where none has one.
+   */
+  readonly timestamps?: Float64Array | undefined;
   /** Present where the rows are held as columns: all are plain objects with these fields, in order. */
   readonly fields?: readonly string[] | undefined;
   rows(): readonly unknown[];
@@ -34,6 +38,12 @@ export interface Output {
   emit(batch: RecordBatch): void;
 }
 
+/** Where a `WatermarkingOperator`'s results go: behind others event time goes on by itself. */
+export interface WatermarkOutput extends Output {
+  /** All rows that follow are later than that, but for late ones. */
+  advance(watermark: number): void;
+}
+
 export interface OperatorContext {
   readonly uid: string;
   /** Keyed state of this operator; only keyed operators may ask for any. */
@@ -43,6 +53,8 @@ export interface OperatorContext {
   readonly subtask: { readonly index: number; readonly parallelism: number };
   /** Processing time in milliseconds; stands still during a batch. */
   now(): number;
+  /** Event time here: what is not later than this was to be expected before; `noTime` at first. */
+  watermark(): number;
   /** Takes rows that user code throws on; absent: such a row fails the attempt. */
   readonly reject?: Reject | undefined;
 }
@@ -66,6 +78,24 @@ export interface TimedOperator extends Operator {
   fireTimers(now: number, out: Output): void;
 }
 
+/** An operator that acts when event time has come to a point. */
+export interface EventTimeOperator extends Operator {
+  /**
+   * Acts on what is due by `watermark`, the earliest first, or on a good deal of it; whether that was
+   * all. Called again where it was not, before anything else is. What it emits is ahead of the watermark.
+   */
+  advance(watermark: number, out: Output): boolean;
+}
+
+/** An operator that says itself, in `out`, how far event time has come behind it. */
+export interface WatermarkingOperator extends Operator {
+  processBatch(batch: RecordBatch, out: WatermarkOutput, input: number): void;
+  /** Event time has come to `watermark` before it; it does not go on by itself. */
+  reached(watermark: number, out: WatermarkOutput): void;
+  /** How far it had come behind it at the snapshot that was restored; `noTime` where nothing is known. */
+  readonly behind: number;
+}
+
 /** An operator that shows results outside: nothing is final before `commit`. */
 export interface SinkOperator extends Operator {
   /** At the barrier: what was written since the last one belongs to `checkpoint`. */
@@ -75,5 +105,11 @@ export interface SinkOperator extends Operator {
 }
 
 export const isTimed = (operator: Operator): operator is TimedOperator => "fireTimers" in operator;
+
+export const isEventTimed = (operator: Operator): operator is EventTimeOperator =>
+  "advance" in operator;
+
+export const isWatermarking = (operator: Operator): operator is WatermarkingOperator =>
+  "reached" in operator;
 
 export const isSink = (operator: Operator): operator is SinkOperator => "prepareCommit" in operator;

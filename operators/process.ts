@@ -8,11 +8,17 @@
 
 import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
-import type { ProcessContext, ProcessFunction, Timers } from "../stream/process.ts";
+import type { ProcessFunction, TimeDomain, TimerContext, Timers } from "../stream/process.ts";
 import type { StateDescriptors } from "../stream/state.ts";
 import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
-import type { OperatorContext, Output, RecordBatch, TimedOperator } from "./operator.ts";
+import type {
+  EventTimeOperator,
+  OperatorContext,
+  Output,
+  RecordBatch,
+  TimedOperator,
+} from "./operator.ts";
 import { bindState, type Current } from "./process-state.ts";
 import { RegisteredTimers } from "./process-timers.ts";
 import { rejectRow, rejectTimer, type RejectingOperator } from "./rejection.ts";
@@ -24,12 +30,12 @@ const sweepMin = 16;
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
 
-type FunctionContext = Pick<OperatorContext, "uid" | "state" | "now" | "reject">;
+type FunctionContext = Pick<OperatorContext, "uid" | "state" | "now" | "watermark" | "reject">;
 
 /** The part of a function that this operator calls. */
 type RowFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "process" | "onTimer">;
 
-export class ProcessOperator implements TimedOperator {
+export class ProcessOperator implements TimedOperator, EventTimeOperator {
   readonly #self: RejectingOperator;
   readonly #key: KeySelector;
   readonly #fn: RowFunction;
@@ -48,10 +54,11 @@ export class ProcessOperator implements TimedOperator {
     const fn = this.#fn;
     const context = this.#context;
     const rows = batch.rows();
+    const { timestamps } = batch;
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
-          context.begin();
+          context.begin(timestamps?.[i]);
           const row = rows[i] as never;
           context.key = select(row);
           keyId(context.key); // refuses what is no key, also where no state is used
@@ -67,17 +74,27 @@ export class ProcessOperator implements TimedOperator {
   }
 
   get nextTimerAt(): number | undefined {
-    return this.#context.timers.nextAt;
+    return this.#context.timers.nextAt("processing");
   }
 
   fireTimers(now: number, out: Output): void {
+    this.#fire("processing", now, out);
+  }
+
+  advance(watermark: number, out: Output): boolean {
+    this.#fire("event", watermark, out);
+    return (this.#context.timers.nextAt("event") ?? Infinity) > watermark;
+  }
+
+  #fire(domain: TimeDomain, upTo: number, out: Output): void {
     const fn = this.#fn;
     const context = this.#context;
+    context.timeDomain = domain;
     for (let fired = 0; fired < timersAtOnce; fired++) {
-      const timer = context.timers.take(now);
+      const timer = context.timers.take(domain, upTo);
       if (timer === undefined) break;
       const { key, time } = timer;
-      context.begin();
+      context.begin(domain === "event" ? time : undefined);
       context.key = key;
       try {
         fn.onTimer?.(time, context as never);
@@ -92,17 +109,23 @@ export class ProcessOperator implements TimedOperator {
 
 class CurrentRow
   implements
-    Pick<ProcessContext<Key, unknown, StateDescriptors>, "key" | "emit" | "timers">,
+    Pick<
+      TimerContext<Key, unknown, StateDescriptors>,
+      "key" | "timestamp" | "timeDomain" | "emit" | "timers"
+    >,
     Current
 {
   readonly uid: string;
   readonly now: () => number;
+  readonly watermark: () => number;
   readonly state: Readonly<Record<string, object>>;
   readonly timers: RegisteredTimers & Timers;
   /** Only where a row may be undone. */
   readonly journal: Journal | undefined;
   readonly #expiring: readonly StateTable<unknown>[];
   key: Key = "";
+  timestamp: number | undefined;
+  timeDomain: TimeDomain = "processing";
   readonly emitted = new Emitted();
   readonly emit = this.emitted.emit;
 
@@ -112,6 +135,7 @@ class CurrentRow
   ) {
     this.uid = ctx.uid;
     this.now = () => ctx.now();
+    this.watermark = () => ctx.watermark();
     this.journal = ctx.reject && new Journal();
     const store = this.journal?.over(ctx.state) ?? ctx.state;
     const bound = Object.entries(fn.state).map(
@@ -123,9 +147,10 @@ class CurrentRow
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
   }
 
-  /** A row, or a timer, begins. */
-  begin(): void {
-    this.emitted.begin();
+  /** A row, or a timer, begins, at that event time. */
+  begin(timestamp: number | undefined): void {
+    this.timestamp = timestamp;
+    this.emitted.begin(timestamp);
     this.journal?.begin();
   }
 

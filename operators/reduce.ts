@@ -8,6 +8,7 @@ import type { Operator, Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import { RowBatch } from "./row-batch.ts";
 import type { StateTable } from "./state/keyed-state.ts";
+import { timestampsAt } from "./timestamps.ts";
 
 interface Fold {
   readonly key: Key;
@@ -37,6 +38,7 @@ export class ReduceOperator implements Operator {
     const fn = this.#fn;
     const rows = batch.rows();
     const emitted: unknown[] = [];
+    const from: number[] = [];
     const touched = new Map<KeyId, Fold>();
     for (let i = 0; i < rows.length; i++) {
       try {
@@ -51,12 +53,14 @@ export class ReduceOperator implements Operator {
           if (fold === undefined) touched.set(id, { key, row: after });
           else fold.row = after;
           emitted.push(after);
+          from.push(i);
         }
       } catch (error) {
         rejectRow(this.#self, "reduce", batch, i, error);
       }
     }
     for (const fold of touched.values()) this.#state.put(fold.key, fold.row);
-    if (emitted.length > 0) out.emit(new RowBatch(emitted));
+    if (emitted.length === 0) return;
+    out.emit(new RowBatch(emitted, undefined, timestampsAt(batch.timestamps, from)));
   }
 }

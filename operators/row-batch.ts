@@ -6,12 +6,14 @@ import type { Lineage } from "./rejection.ts";
 export class RowBatch implements RecordBatch {
   readonly length: number;
   readonly lineage: Lineage | undefined;
+  readonly timestamps: Float64Array | undefined;
   readonly #rows: readonly unknown[];
 
-  /** Takes the array over; the caller must not change it afterwards. */
-  constructor(rows: readonly unknown[], lineage?: Lineage) {
+  /** Takes the arrays over; the caller must not change them afterwards. */
+  constructor(rows: readonly unknown[], lineage?: Lineage, timestamps?: Float64Array) {
     this.length = rows.length;
     this.lineage = lineage;
+    this.timestamps = timestamps;
     this.#rows = rows;
   }
 

@@ -27,10 +27,11 @@ export class RowCalls {
   /** @param operator what the function is called in an error */
   run(operator: string, batch: RecordBatch, out: Output, call: (row: never) => void): void {
     const rows = batch.rows();
+    const { timestamps } = batch;
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
-          this.#emitted.begin();
+          this.#emitted.begin(timestamps?.[i]);
           this.#journal?.begin();
           call(rows[i] as never);
         }

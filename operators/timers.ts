@@ -1,4 +1,4 @@
-// The processing-time timers of one operator: a state table holds them, a heap in memory says which
+// The timers of one operator in event time, or those in processing time: a state table holds them, a heap in memory says which
 // is next.
 //   M1. Table and heap hold the same timers, one per key and time.
 //   M2. A timer that fired or was deleted leaves nothing behind, in neither.
@@ -11,8 +11,11 @@ import type { StoredSchema } from "../format/segment.ts";
 import type { KeyedStateStore, StateTable } from "./state/keyed-state.ts";
 import { schemaOf } from "./state/schema.ts";
 
-/** The state in which an operator keeps its timers; no state of a user's may have the name. */
-export const timerState = "timers/processing-time";
+/** The states in which an operator keeps its timers; no state of a user's may have their names. */
+export const timerStates = {
+  event: "timers/event-time",
+  processing: "timers/processing-time",
+} as const;
 
 const schema: StoredSchema = { holds: "map", version: 1, ttl: false };
 
@@ -27,14 +30,14 @@ interface Held extends Timer {
   at: number;
 }
 
-export class ProcessingTimers {
+export class TimerQueue {
   readonly #table: StateTable<true>;
   readonly #byId = new Map<KeyId, Held>();
   readonly #heap: Held[] = [];
 
   /** The store's table is restored already; the heap is built from it. */
-  constructor(store: KeyedStateStore) {
-    this.#table = store.table(timerState, schemaOf(schema)) as StateTable<true>;
+  constructor(store: KeyedStateStore, state: string) {
+    this.#table = store.table(state, schemaOf(schema)) as StateTable<true>;
     for (const [pair] of this.#table.entries()) {
       const [key, time] = pair as readonly [Key, number];
       this.#push(key, time, keyId(pair));

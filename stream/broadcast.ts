@@ -15,7 +15,7 @@ import {
   type OperatorStateDescriptors,
   type UnkeyedProcessContext,
 } from "./operator-state.ts";
-import type { ProcessContext, Rows } from "./process.ts";
+import type { ProcessContext, Rows, TimerContext } from "./process.ts";
 import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
 import { isStateDescriptor, type MapState, type MapStateDescriptor } from "./state.ts";
 import type { StateDescriptors } from "./state.ts";
@@ -95,7 +95,7 @@ export interface KeyedBroadcastProcessFunction<
   /** As in `ProcessFunction`. */
   onTimer?(
     time: number,
-    ctx: ProcessContext<K, R, S> & { readonly broadcast: ReadOnlyBroadcast<B> },
+    ctx: TimerContext<K, R, S> & { readonly broadcast: ReadOnlyBroadcast<B> },
   ): void;
 }
 

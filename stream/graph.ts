@@ -16,6 +16,7 @@ import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operato
 import type { ProcessFunction } from "./process.ts";
 import type { TableSink } from "./table.ts";
 import type { Topic } from "./topic.ts";
+import type { WatermarkStrategy } from "./watermarks.ts";
 
 /** A function from a row to its key. */
 export type KeySelector = (row: never) => Key;
@@ -25,11 +26,16 @@ export type AnyProcessFunction =
   | ProcessFunction<never, never, unknown>
   | UnkeyedProcessFunction<never, unknown, OperatorStateDescriptors>;
 
+/** How rows of a source come to have event times; absent where they have none. */
+interface SourceTime {
+  readonly watermarks?: WatermarkStrategy<never>;
+}
+
 /** What an operator does. The functions take and return `never`/`unknown` here: their types were
  * checked where the user wrote them. */
 export type OperatorSpec =
-  | { readonly kind: "source"; readonly topic: Topic<unknown> }
-  | { readonly kind: "generator"; readonly generator: GeneratorSource<unknown> }
+  | ({ readonly kind: "source"; readonly topic: Topic<unknown> } & SourceTime)
+  | ({ readonly kind: "generator"; readonly generator: GeneratorSource<unknown> } & SourceTime)
   | { readonly kind: "map"; readonly fn: (row: never) => unknown }
   | { readonly kind: "flatMap"; readonly fn: (row: never) => Iterable<unknown> }
   | { readonly kind: "filter"; readonly fn: (row: never) => boolean }

@@ -56,7 +56,13 @@ export {
 } from "./generate.ts";
 export type { GraphEdge, GraphNode, JobGraph, KeySelector, OperatorSpec } from "./graph.ts";
 export type { KeyField, WithNumber } from "./fields.ts";
-export { defineJob, type BuiltProgram, type JobDefinition, type JobEnvironment } from "./job.ts";
+export {
+  defineJob,
+  type BuiltProgram,
+  type JobDefinition,
+  type JobEnvironment,
+  type SourceOptions,
+} from "./job.ts";
 export {
   deadLetter,
   type DeadLetter,
@@ -79,6 +85,8 @@ export {
   type ProcessContext,
   type ProcessFunction,
   type Rows,
+  type TimeDomain,
+  type TimerContext,
   type Timers,
 } from "./process.ts";
 export type { ProgramParameters } from "./parameters.ts";
@@ -107,6 +115,14 @@ export {
 } from "./state.ts";
 export { table, type TableSink } from "./table.ts";
 export { topic, type Topic, type TopicOptions } from "./topic.ts";
+export {
+  boundedOutOfOrderness,
+  monotonous,
+  watermarks,
+  type WatermarkGenerator,
+  type WatermarkOptions,
+  type WatermarkStrategy,
+} from "./watermarks.ts";
 export type {
   CheckpointConfig,
   CheckpointingMode,

@@ -13,6 +13,16 @@ import { checkedName, shown } from "./names.ts";
 import { ParsedParameters, type ProgramParameters } from "./parameters.ts";
 import { GraphRecorder, type OperatorOptions } from "./recorder.ts";
 import type { Topic } from "./topic.ts";
+import type { WatermarkStrategy } from "./watermarks.ts";
+
+/** What a source may be given. */
+export interface SourceOptions<T> extends Omit<OperatorOptions, "onError"> {
+  /**
+   * Where the event times of the rows come from, and how far out of order they are; for windows,
+   * event-time timers and joins. Without it the rows have no event time.
+   */
+  readonly watermarks?: WatermarkStrategy<T>;
+}
 
 /** Where streams begin, and what the job was started with. Of use only inside the build function it was given to. */
 export interface JobEnvironment {
@@ -22,10 +32,7 @@ export interface JobEnvironment {
    *
    * @example env.from(topic<Flight>("flights"), { uid: "flights" })
    */
-  from<T>(
-    source: Topic<T> | GeneratorSource<T>,
-    options: Omit<OperatorOptions, "onError">,
-  ): DataStream<T>;
+  from<T>(source: Topic<T> | GeneratorSource<T>, options: SourceOptions<NoInfer<T>>): DataStream<T>;
   /** What the job was started with; empty while the module is loaded. */
   readonly parameters: ProgramParameters;
 }
@@ -108,7 +115,10 @@ function builtWith(
   const parameters = new ParsedParameters(from.args);
   const returned: unknown = build({
     parameters,
-    from<T>(source: Topic<T> | GeneratorSource<T>, operator: OperatorOptions): DataStream<T> {
+    from<T>(
+      source: Topic<T> | GeneratorSource<T>,
+      operator: SourceOptions<NoInfer<T>>,
+    ): DataStream<T> {
       const node = recorder.add(sourceSpec(source, operator), operator);
       return new RecordedStream(recorder, [{ node, partitioning: "forward" }]);
     },
@@ -126,13 +136,19 @@ function builtWith(
 
 function sourceSpec(
   source: Topic<unknown> | GeneratorSource<unknown>,
-  operator: OperatorOptions,
+  operator: SourceOptions<never>,
 ): OperatorSpec {
+  const { watermarks: given } = operator ?? {};
+  if (given !== undefined && (given as Partial<typeof given> | null)?.kind !== "watermarks") {
+    const allowed = `boundedOutOfOrderness("10s", { timestamp: … }) and the like`;
+    throw refusal("BAD_ARGUMENT", "from", operator, `has ${shown(given)} as watermarks`, allowed);
+  }
+  const time = given && { watermarks: given };
   switch ((source as Partial<typeof source> | undefined)?.kind) {
     case "topic":
-      return { kind: "source", topic: source as Topic<unknown> };
+      return { kind: "source", topic: source as Topic<unknown>, ...time };
     case "generator":
-      return { kind: "generator", generator: source as GeneratorSource<unknown> };
+      return { kind: "generator", generator: source as GeneratorSource<unknown>, ...time };
     default: {
       const allowed = "topic(…) or generate(…)";
       throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, allowed);

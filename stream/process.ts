@@ -25,16 +25,36 @@ export interface Timers {
   registerProcessingTime(time: number): void;
   /** Takes a registration back; no matter where there is none. */
   deleteProcessingTime(time: number): void;
+  /** Event time here, in milliseconds: no row is to come that is not later, but late ones. */
+  currentWatermark(): number;
+  /**
+   * Calls `onTimer` for this key once the watermark has come to that time, before anything behind it
+   * sees that watermark. A time that has passed fires with the next watermark.
+   */
+  registerEventTime(time: number): void;
+  /** Takes a registration back; no matter where there is none. */
+  deleteEventTime(time: number): void;
 }
+
+/** What a timer goes by: the times of the rows, or the clock. */
+export type TimeDomain = "event" | "processing";
 
 /** What a process function may touch. Valid during the call only: it is reused for the next row. */
 export interface ProcessContext<K, R, S extends StateDescriptors> {
   readonly key: K;
+  /** Event time of the row, or of the timer, in milliseconds; what is emitted has the same. */
+  readonly timestamp: number | undefined;
   readonly state: {
     readonly [Name in keyof S]: StateOf<S[Name]>;
   };
   readonly emit: (row: R) => void;
   readonly timers: Timers;
+}
+
+/** What `onTimer` may touch. */
+export interface TimerContext<K, R, S extends StateDescriptors> extends ProcessContext<K, R, S> {
+  /** Which timer it was. */
+  readonly timeDomain: TimeDomain;
 }
 
 /**
@@ -61,7 +81,7 @@ export interface ProcessFunction<T, K, R, S extends StateDescriptors = StateDesc
    * Called for a timer that is due, with the state of its key, earlier timers first. Needed by those
    * that register timers, and by no others.
    */
-  onTimer?(time: number, ctx: ProcessContext<K, R, S>): void;
+  onTimer?(time: number, ctx: TimerContext<K, R, S>): void;
 }
 
 /**

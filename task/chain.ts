@@ -1,20 +1,28 @@
 // The operators of one vertex, fused: a batch goes through all of them in one call, without a frame
 // or a copy in between.
 //   H1. An operator's results reach everything after it before the call that made them returns.
+//   H3. Event time passes an operator once the operator has done all that is due by it; what that made
+//       is ahead of it. An operator's own event time is in its state, and never goes back.
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 
+import { noTime } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import type { EdgePlan, ExecutionPlan, VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
 import {
+  type EventTimeOperator,
+  isEventTimed,
   isSink,
   isTimed,
+  isWatermarking,
   type Operator,
   type OperatorContext,
   type Output,
   type RecordBatch,
   type SinkOperator,
   type TimedOperator,
+  type WatermarkingOperator,
+  type WatermarkOutput,
 } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
 import { isSource, type GraphNode, type JobGraph, type KeySelector } from "../stream/graph.ts";
@@ -23,9 +31,28 @@ export interface ChainOptions {
   readonly graph: JobGraph;
   readonly plan: ExecutionPlan;
   readonly vertex: VertexPlan;
-  readonly contextOf: (node: GraphNode) => OperatorContext;
+  readonly contextOf: (node: GraphNode, watermark: () => number) => OperatorContext;
+  /** What is kept of an operator's event time: as far as it had come, whoever restores it. */
+  readonly keepWatermark: (node: GraphNode, watermark: () => number) => number;
   /** Takes what leaves the vertex by `edge`, an id of the plan. */
   readonly send: (edge: number, batch: RecordBatch) => void;
+  /** Takes how far event time has come on an edge. */
+  readonly sendWatermark: (edge: number, time: number) => void;
+}
+
+/** Event time on its way through an operator. */
+interface Link {
+  readonly node: GraphNode;
+  /** As far as the operator has come, and as far as it is to come. */
+  watermark: number;
+  due: number;
+  operator: EventTimeOperator | WatermarkingOperator | undefined;
+  /** How far event time is to come behind the operator. */
+  behind: number;
+  output: WatermarkOutput;
+  /** Positions of those it feeds, and its edges. */
+  readonly next: readonly number[];
+  readonly edges: readonly number[];
 }
 
 /** What takes the rows of an operator. */
@@ -39,23 +66,51 @@ export class Chain {
   readonly #timed: readonly { readonly operator: TimedOperator; readonly output: Output }[];
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #head: Entry;
+  /** In the order of the chain. */
+  readonly #links: readonly Link[];
+  readonly #sendWatermark: ChainOptions["sendWatermark"];
 
   constructor(options: ChainOptions) {
-    const { graph, vertex } = options;
+    const { graph, plan, vertex } = options;
     const operators = new Map<string, Operator>();
     const timed: { operator: TimedOperator; output: Output }[] = [];
     const tables = new Map<string, TableOperator>();
     const nodes = vertex.operators.map((uid) => nodeOf(graph, uid));
 
+    const links = nodes.map((node): Link => {
+      const next = vertex.operators.flatMap((uid, at) => (isFed(graph, node, uid) ? [at] : []));
+      const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
+      const output = { emit: () => {}, advance: () => {} };
+      const times = { watermark: noTime, due: noTime, behind: noTime };
+      return { node, ...times, operator: undefined, output, next, edges };
+    });
+
     // Backwards, so that what an operator emits to exists before it.
     const entries = new Map<string, Entry>();
-    for (const node of nodes.toReversed()) {
-      const output = outputOf(node, options, entries);
+    for (const link of links.toReversed()) {
+      const { node } = link;
+      const output = {
+        ...outputOf(link, links, options, entries),
+        advance: (watermark: number) => this.#behind(link, watermark),
+      };
+      link.output = output;
       if (isSource(node.spec)) {
         entries.set(node.uid, (batch) => output.emit(batch));
         continue;
       }
-      const operator = createOperator(node, options.contextOf(node));
+      const operator = createOperator(
+        node,
+        options.contextOf(node, () => link.watermark),
+      );
+      if (isWatermarking(operator)) {
+        link.operator = operator;
+        link.behind = operator.behind;
+      } else if (isEventTimed(operator)) {
+        link.operator = operator;
+        link.watermark = options.keepWatermark(node, () => link.watermark);
+        link.due = link.watermark;
+        link.behind = link.watermark;
+      }
       operators.set(node.uid, operator);
       if (isTimed(operator)) timed.unshift({ operator, output });
       if (node.spec.kind === "sink") tables.set(node.spec.table.name, operator as TableOperator);
@@ -66,6 +121,67 @@ export class Chain {
     this.tables = tables;
     this.#entries = entries;
     this.#head = entries.get(nodes[0]!.uid)!;
+    this.#links = links;
+    this.#sendWatermark = options.sendWatermark;
+  }
+
+  /** Tells every edge how far event time has come, and every operator behind one that is further. */
+  announce(): void {
+    for (const link of this.#links) this.#behind(link, link.behind);
+  }
+
+  /** Goes on where another chain stood, which event time had come through that far. */
+  resume(watermark: number): void {
+    const head = this.#links[0]!;
+    head.watermark = Math.max(head.watermark, watermark);
+    for (const link of this.#links) {
+      link.due = link.watermark;
+      if (link.operator === undefined || !isWatermarking(link.operator)) {
+        link.behind = link.watermark;
+      }
+      for (const at of link.next) {
+        const follower = this.#links[at]!;
+        follower.watermark = Math.max(follower.watermark, link.behind);
+      }
+    }
+  }
+
+  /** Whether event time is on its way through (H3): nothing else may be. */
+  get isAdvancing(): boolean {
+    return this.#links.some(({ watermark, due }) => due > watermark);
+  }
+
+  /** Event time has come that far at the head of the chain; `advance` takes it through. */
+  reached(watermark: number): void {
+    const head = this.#links[0]!;
+    head.due = Math.max(head.due, watermark);
+  }
+
+  /** Takes event time through, or a good part of the way; whether it has arrived. */
+  advance(): boolean {
+    for (const link of this.#links) {
+      const { operator, due, output } = link;
+      if (due <= link.watermark) continue;
+      if (operator !== undefined && isWatermarking(operator)) {
+        link.watermark = due;
+        operator.reached(due, output);
+        continue;
+      }
+      if (operator?.advance(due, output) === false) return false;
+      link.watermark = due;
+      this.#behind(link, due);
+    }
+    return true;
+  }
+
+  /** Event time has come through an operator. */
+  #behind(link: Link, watermark: number): void {
+    link.behind = Math.max(link.behind, watermark);
+    for (const at of link.next) {
+      const follower = this.#links[at]!;
+      follower.due = Math.max(follower.due, link.behind);
+    }
+    for (const edge of link.edges) this.#sendWatermark(edge, link.behind);
   }
 
   /** `input`: the one of the first operator that the rows came by. */
@@ -104,15 +220,16 @@ export class Chain {
   }
 }
 
+const isFed = ({ edges }: JobGraph, { uid }: GraphNode, by: string): boolean =>
+  edges.some((edge) => edge.from === uid && edge.to === by);
+
 function outputOf(
-  node: GraphNode,
-  { graph, plan, vertex, send }: ChainOptions,
+  { edges, next: positions }: Link,
+  links: readonly Link[],
+  { send }: ChainOptions,
   entries: ReadonlyMap<string, Entry>,
-): Output {
-  const next = graph.edges
-    .filter((edge) => edge.from === node.uid && vertex.operators.includes(edge.to))
-    .map((edge) => entries.get(edge.to)!);
-  const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
+): Pick<Output, "emit"> {
+  const next = positions.map((at) => entries.get(links[at]!.node.uid)!);
   return {
     emit(batch) {
       if (batch.length === 0) return;

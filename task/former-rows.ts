@@ -14,7 +14,7 @@
 //   X5. What it takes over it processes before anything else that comes by the edge (N5), what is
 //       further down its chain first.
 
-import { decodeRows, encodeRows } from "../format/batch.ts";
+import { decodeBatch, encodeRows } from "../format/batch.ts";
 import { decodeFrame, encodeData } from "../format/frame.ts";
 import { type Key, keyProblem } from "../format/key.ts";
 import {
@@ -105,10 +105,13 @@ function groupOf(selector: KeySelector, row: unknown, maxParallelism: number) {
 function filtered(bytes: Uint8Array, isOwn: (row: unknown) => boolean): Uint8Array[] {
   const frame = decodeFrame(bytes);
   if (frame.kind !== "data") throw new Error("Y2: channel state is of rows alone.");
-  const rows = decodeRows(frame.rows);
-  const own = rows.filter((row) => isOwn(row));
-  if (own.length === rows.length) return [bytes];
-  return own.length === 0 ? [] : [encodeData(encodeRows(own))];
+  const batch = decodeBatch(frame.rows);
+  const rows = batch.rows();
+  const select = [...rows.keys()].filter((i) => isOwn(rows[i]));
+  if (select.length === rows.length) return [bytes];
+  if (select.length === 0) return [];
+  const { timestamps } = batch;
+  return [encodeData(encodeRows(rows, { select, ...(timestamps && { timestamps }) }))];
 }
 
 /** X4. In other code a key may be anybody's. */

@@ -15,7 +15,9 @@ import { imagePartBytesMax } from "../format/limits.ts";
 import type { TaskDeployment, TaskMetrics } from "../format/messages.ts";
 import { blobOf, type SqlDatabase } from "../format/sql.ts";
 import { decodeValue, encodeValue } from "../format/value.ts";
+import type { Watermark } from "../format/frame.ts";
 import type { PastBarriers } from "./alignment.ts";
+import type { ChannelWatermark } from "./channel-watermarks.ts";
 import type { FrozenOperatorState } from "./operator-state.ts";
 import type { RestoredKeyedState } from "./state-snapshots.ts";
 
@@ -38,6 +40,8 @@ export interface TaskPositions {
   readonly outputs: readonly Seq[];
   readonly barriers: PastBarriers;
   readonly lastTriggered: number;
+  /** How far event time had come, and what each input had said of it; absent where there was none. */
+  readonly eventTime?: Watermark & { readonly channels: readonly ChannelWatermark[] };
 }
 
 /** What the front says of a table: the lengths of its segments, which are blobs of their own. */

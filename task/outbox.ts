@@ -2,10 +2,19 @@
 // channel as its credit allows.
 //   O1. A barrier follows every row that was emitted before it: pending rows become frames first.
 //       Where it overtakes, the frames that it passed are handed over, to be kept with the snapshot.
+//   O3. A watermark follows every row that was emitted before it, at the latest with the next frames that
+//       time or a barrier makes; what it says of idleness follows at once.
 //   O2. While a channel has frames that may not leave, the task takes no more input. What one input
 //       batch makes is therefore all that ever waits.
 
-import { atOnce, type Barrier, encodeBarrier } from "../format/frame.ts";
+import {
+  atOnce,
+  type Barrier,
+  encodeBarrier,
+  encodeWatermark,
+  noTime,
+  type Watermark,
+} from "../format/frame.ts";
 import type { Millis, Seq } from "../format/ids.ts";
 import { channelWindow } from "../format/limits.ts";
 import type { RecordBatch } from "../operators/operator.ts";
@@ -30,6 +39,8 @@ interface OutputChannel {
 
 export class Outbox {
   readonly #channels: OutputChannel[];
+  /** The latest watermark of each edge, and whether it is still to be sent. */
+  readonly #watermarks: { latest: Watermark; isPending: boolean }[];
   readonly #edges: readonly OutgoingEdge[];
   readonly #bufferTimeout: number;
   /** The latest barrier and its frame, the same one in every channel. */
@@ -50,6 +61,8 @@ export class Outbox {
       return { window, pending };
     });
     this.#edges = edges;
+    const none = { time: noTime, isIdle: false };
+    this.#watermarks = edges.map(() => ({ latest: none, isPending: false }));
     this.#bufferTimeout = bufferTimeout;
   }
 
@@ -74,6 +87,16 @@ export class Outbox {
     else this.#pendingSince ??= now;
   }
 
+  watermark(edge: number, watermark: Watermark, now: Millis): void {
+    const of = this.#watermarks[edge]!;
+    const { time, isIdle } = of.latest;
+    if (watermark.time === time && watermark.isIdle === isIdle) return;
+    of.latest = watermark;
+    of.isPending = true;
+    if (this.#bufferTimeout === 0 || watermark.isIdle !== isIdle) this.flush();
+    else this.#pendingSince ??= now;
+  }
+
   /** When the oldest pending row has waited long enough. */
   get flushAt(): number | undefined {
     return this.#pendingSince === undefined ? undefined : this.#pendingSince + this.#bufferTimeout;
@@ -81,6 +104,14 @@ export class Outbox {
 
   flush(): void {
     for (const { pending } of this.#channels) pending.cut();
+    for (const [edge, of] of this.#watermarks.entries()) {
+      if (!of.isPending) continue;
+      of.isPending = false;
+      const mark = encodeWatermark(of.latest);
+      for (const channel of this.#edges[edge]!.channels) {
+        this.#channels[channel]!.window.offer(mark);
+      }
+    }
     this.#pendingSince = undefined;
   }
 
@@ -145,6 +176,11 @@ export class Outbox {
     next.forEach((seq, channel) => this.#channels[channel]!.window.resume(seq));
     this.#recordsOut = sent.records;
     this.#bytesOut = sent.bytes;
+  }
+
+  /** This was sent already. */
+  resumeWatermarks(latest: Watermark): void {
+    for (const of of this.#watermarks) of.latest = latest;
   }
 
   settled(channel: number, seq: Seq): void {

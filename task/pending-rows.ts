@@ -2,6 +2,7 @@
 // copied once, from the batch that they came in to the frame that they leave in.
 //   N1. Frames have the rows in the order in which they were added, at most `batchRowsMax` each, and
 //       fewer where they are large.
+//   N3. Rows keep their event times.
 //   N2. Where all rows of a frame are held as columns of the same fields no row is made.
 
 import { encodeColumns, encodeRows } from "../format/batch.ts";
@@ -51,15 +52,21 @@ export class PendingRows {
     if (encoded.length - headerBytes <= frameBytesMax || count === 1) {
       return this.#frame(encoded, count);
     }
-    this.#halves(rowsOf(pieces));
+    this.#halves(rowsOf(pieces), timestampsOf(pieces));
   }
 
-  #halves(rows: readonly unknown[]): void {
+  #halves(rows: readonly unknown[], times: Float64Array | undefined): void {
     const half = rows.length >> 1;
-    for (const part of [rows.slice(0, half), rows.slice(half)]) {
-      const encoded = encodeRows(part, { headroom: headerBytes });
-      if (encoded.length - headerBytes > frameBytesMax && part.length > 1) this.#halves(part);
-      else this.#frame(encoded, part.length);
+    for (const [from, end] of [
+      [0, half],
+      [half, rows.length],
+    ] as const) {
+      const part = rows.slice(from, end);
+      const partTimes = times?.subarray(from, end);
+      const encoded = encodeRows(part, { headroom: headerBytes, ...timed(partTimes) });
+      if (encoded.length - headerBytes > frameBytesMax && part.length > 1) {
+        this.#halves(part, partTimes);
+      } else this.#frame(encoded, part.length);
     }
   }
 
@@ -70,10 +77,28 @@ export class PendingRows {
 
 function encode(pieces: readonly Piece[]): Uint8Array {
   const fields = pieces[0]!.batch.fields;
+  const options = { headroom: headerBytes, ...timed(timestampsOf(pieces)) };
   if (fields !== undefined && pieces.every((piece) => hasFields(piece, fields))) {
-    return encodeColumns(fields, pieces as readonly Piece<ColumnarBatch>[], headerBytes);
+    return encodeColumns(fields, pieces as readonly Piece<ColumnarBatch>[], options);
   }
-  return encodeRows(rowsOf(pieces), { headroom: headerBytes });
+  return encodeRows(rowsOf(pieces), options);
+}
+
+const timed = (timestamps: Float64Array | undefined) => timestamps && { timestamps };
+
+/** The event times of the rows; undefined where none has one, and NaN of those that have none. */
+function timestampsOf(pieces: readonly Piece[]): Float64Array | undefined {
+  if (pieces.every(({ batch }) => batch.timestamps === undefined)) return undefined;
+  const gathered = new Float64Array(pieces.reduce((sum, { count }) => sum + count, 0));
+  let at = 0;
+  for (const { batch, select, from, count } of pieces) {
+    const times = batch.timestamps;
+    if (times === undefined) gathered.fill(NaN, at, at + count);
+    else if (select === undefined) gathered.set(times.subarray(from, from + count), at);
+    else for (let i = 0; i < count; i++) gathered[at + i] = times[select[from + i]!]!;
+    at += count;
+  }
+  return gathered;
 }
 
 function hasFields({ batch }: Piece, fields: readonly string[]): boolean {

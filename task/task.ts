@@ -21,6 +21,9 @@
 //   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
 //       thread no alarm fires and no request is heard as long as one of them has something to do. So
 //       after a number of rows it takes none until `tick`, whatever is settled meanwhile.
+//   A12. Event time comes as far as the inputs allow (channel-watermarks.ts), or the splits of a source
+//       (split-watermarks.ts). Until it is through the chain no input is taken; a cut in between has the
+//       operators as they are then, and whoever told of the time tells again after a restore.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
@@ -32,11 +35,13 @@ import {
   type Barrier,
   decodeFrame,
   never,
+  noTime,
   type Purpose,
   savepointOf,
+  type Watermark,
 } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
-import { rangeOfSubtask } from "../format/key-groups.ts";
+import { intersectRanges, type KeyGroupRange, rangeOfSubtask } from "../format/key-groups.ts";
 import {
   deadLetterBytesPause,
   sourceTurnRows,
@@ -78,7 +83,12 @@ import {
 import type { RecordBatch } from "../operators/operator.ts";
 import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
-import { TracedBatch } from "../operators/traced-batch.ts";
+import { AnnotatedBatch } from "../operators/annotated-batch.ts";
+import {
+  type SplitProgress,
+  type SplitRows,
+  SplitWatermarks,
+} from "../operators/split-watermarks.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
 import { plainElements } from "../operators/state/operator-state.ts";
 import type { TableOperator } from "../operators/table.ts";
@@ -86,6 +96,7 @@ import type { GraphNode, JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
 import { BackPressure } from "./back-pressure.ts";
 import { Chain, nodeOf, selectorOf } from "./chain.ts";
+import { ChannelWatermarks } from "./channel-watermarks.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { type Commit, Commits } from "./commits.ts";
 import { DeadLetters } from "./dead-letters.ts";
@@ -174,6 +185,11 @@ export class Task {
   readonly #chain: Chain;
   readonly #source: TopicSource | undefined;
   readonly #generator: GeneratorReader | undefined;
+  /** Of a source whose rows have event times. */
+  readonly #splitTimes: SplitWatermarks | undefined;
+  readonly #channelTimes: ChannelWatermarks;
+  /** What is said of event time behind this task, beside how far it has come. */
+  #isTimeIdle = false;
   readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
   readonly #operatorStates: OperatorStates;
@@ -219,6 +235,7 @@ export class Task {
     this.#inputs = inputChannels(plan, task);
     this.#inputOf = this.#inputs.map(({ edge: id }) => edgeOf(plan, id).input);
     this.#outputs = outputChannels(plan, task);
+    this.#channelTimes = new ChannelWatermarks(this.#inputs.length);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);
     this.#deadLetters = new DeadLetters(deployment);
@@ -253,18 +270,26 @@ export class Task {
       graph,
       plan,
       vertex,
-      contextOf: (node) => {
+      contextOf: (node, watermark) => {
         const subtask = { index: task.index, parallelism: vertex.parallelism };
         const { uid } = node;
         const state = this.#backend.store(uid);
         const operatorState = this.#operatorStates.store(uid);
         const reject = this.#rejectOf(node);
-        return { uid, state, operatorState, subtask, now: () => this.#now, reject };
+        const now = (): Millis => this.#now;
+        return { uid, state, operatorState, subtask, now, watermark, reject };
       },
+      keepWatermark: (node, watermark) => this.#keptWatermark(node, watermark),
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
+      sendWatermark: (edge, time) => {
+        const isIdle = this.#isTimeIdle;
+        this.#outbox.watermark(edgePosition.get(edge)!, { time, isIdle }, this.#now);
+      },
     });
     this.#source = vertex.source && this.#sourceOf(vertex.operators[0]!, vertex.source.partitions);
-    this.#generator = this.#generatorOf(nodeOf(graph, vertex.operators[0]!));
+    const head = nodeOf(graph, vertex.operators[0]!);
+    this.#generator = this.#generatorOf(head);
+    this.#splitTimes = this.#splitTimesOf(head);
     this.#snapshots.restored();
     this.#operatorStates.restored();
     this.#checkMemory();
@@ -311,13 +336,20 @@ export class Task {
   }
 
   #resume({ positions, metrics }: TaskImage): void {
-    const { inputs, outputs, barriers, lastTriggered } = positions;
+    const { inputs, outputs, barriers, lastTriggered, eventTime } = positions;
     this.#phase = "running";
     this.#lastTriggered = lastTriggered;
     this.#aligner.resume(barriers);
     inputs.forEach((expected, channel) => this.#inbox.resume(channel, expected));
     this.#outbox.resume(outputs, { records: metrics.recordsOut, bytes: metrics.bytesOut });
     for (const channel of outputs.keys()) this.#dormant.add(channel);
+    if (eventTime !== undefined) {
+      const { channels, ...watermark } = eventTime;
+      this.#channelTimes.resume(channels, watermark);
+      this.#chain.resume(watermark.time);
+      this.#outbox.resumeWatermarks(watermark);
+      this.#isTimeIdle = watermark.isIdle;
+    }
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
     this.#deadLetters.resume(metrics);
@@ -359,9 +391,13 @@ export class Task {
     return !this.#commits.isEmpty;
   }
 
-  /** When the next timer is due, whether this runs or rests; undefined where there is none. */
+  /**
+   * When the next timer is due, or a split is to be waited for no longer, whether this runs or rests;
+   * undefined where there is none.
+   */
   get nextTimerAt(): number | undefined {
-    return this.#chain.nextTimerAt;
+    const at = Math.min(this.#chain.nextTimerAt ?? never, this.#splitTimes?.idleAt ?? never);
+    return at === never ? undefined : at;
   }
 
   /** When `tick` is due: for rows in a buffer, a barrier that is to overtake, a timer, the next turn. */
@@ -418,6 +454,7 @@ export class Task {
         outputs: this.#outbox.next,
         barriers: this.#aligner.past,
         lastTriggered: this.#lastTriggered,
+        ...this.#eventTime,
       },
       metrics: this.metrics,
     };
@@ -448,6 +485,10 @@ export class Task {
       }
       const { restore } = this.#deployment;
       if (restore !== undefined) this.#commit(restore.checkpoint);
+      this.#chain.announce();
+      this.#splitTimes?.started(now);
+      this.#endSplits();
+      if (this.#splitTimes !== undefined) this.#timeCame(this.#splitTimes.advance());
     });
   }
 
@@ -594,6 +635,7 @@ export class Task {
     this.#hasProcessed = false;
     try {
       step();
+      if (this.#isRunning()) this.#passTime();
       if (this.#isRunning()) this.#pump();
       if (this.#isRunning()) this.#checkMemory();
       if (this.#isRunning() && !this.#takesCheckpoints) this.#sendDeadLetters();
@@ -639,6 +681,11 @@ export class Task {
   }
 
   #step(): boolean {
+    if (this.#chain.isAdvancing) {
+      this.#clean = undefined;
+      this.#chain.advance();
+      return true;
+    }
     if (this.#inbox.hasTaken) return this.#stepInbox();
     if (this.#held !== undefined) return this.#stepBarrier(this.#held);
     if (this.#source !== undefined) return this.#stepSource(this.#source);
@@ -670,6 +717,9 @@ export class Task {
       case "barrier":
         this.#onBarrier(channel, frame);
         break;
+      case "watermark":
+        this.#timeCame(this.#channelTimes.received(channel, frame));
+        break;
       default:
         frame satisfies never;
     }
@@ -686,12 +736,58 @@ export class Task {
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
     const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
-    if (stored.skip > 0) {
-      this.#process(new RowBatch(batch.rows().slice(stored.skip), lineage), 0);
-    } else {
-      this.#process(lineage === undefined ? batch : new TracedBatch(batch, lineage), 0);
-    }
+    const { partition: split, skip } = stored;
+    const rows =
+      skip > 0
+        ? new RowBatch(batch.rows().slice(skip), lineage)
+        : lineage === undefined
+          ? batch
+          : new AnnotatedBatch(batch, { lineage });
+    this.#processRead(rows, [{ split, count: rows.length }]);
     return true;
+  }
+
+  /** Rows of a source come with their event times, and event time comes behind them. */
+  #processRead(batch: RecordBatch, of: readonly SplitRows[]): void {
+    const times = this.#splitTimes;
+    if (times === undefined) return this.#process(batch, 0);
+    const timed = times.observe(batch, of, this.#now);
+    // They are no rows of an idle stream.
+    if (this.#isTimeIdle) this.#timeCame({ time: noTime, isIdle: false });
+    this.#process(timed, 0);
+    this.#endSplits();
+    this.#timeCame(times.advance());
+  }
+
+  /** Splits of a generator have an end; what is left to catch up holds event time (N2 there). */
+  #endSplits(): void {
+    const times = this.#splitTimes;
+    if (times === undefined || this.#generator === undefined) return;
+    if (this.#generator.isAtEnd) times.ended(0);
+    else if (times.isHeld) times.isHeld = this.#generator.isCatchingUp;
+  }
+
+  /** By the clock. */
+  #passTime(): void {
+    const times = this.#splitTimes;
+    if (times === undefined || (times.idleAt ?? never) > this.#now) return;
+    times.tick(this.#now);
+    this.#timeCame(times.watermark);
+  }
+
+  #timeCame({ time, isIdle }: Watermark): void {
+    if (isIdle !== this.#isTimeIdle) {
+      this.#isTimeIdle = isIdle;
+      this.#chain.announce();
+    }
+    this.#chain.reached(time);
+  }
+
+  get #eventTime(): Pick<TaskImage["positions"], "eventTime"> {
+    const { channels, watermark } = this.#channelTimes;
+    const own = this.#splitTimes?.watermark ?? watermark;
+    if (own.time === noTime && !own.isIdle) return {};
+    return { eventTime: { ...own, channels } };
   }
 
   #processOf(channel: number, batch: RecordBatch): void {
@@ -707,14 +803,32 @@ export class Task {
     if (batch === undefined) return false;
     this.#taken += batch.length;
     this.#recordsIn += batch.length;
-    this.#process(batch, 0);
+    this.#processRead(batch, [{ split: 0, count: batch.length }]);
     return true;
+  }
+
+  /** How far an operator had come in event time, which it keeps from now on. */
+  #keptWatermark({ uid }: GraphNode, watermark: () => number): number {
+    const { plan, task } = this.#deployment;
+    const { parallelism } = vertexOf(plan, task.vertex);
+    const own = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
+    const restored = this.#operatorStates.store(uid).register("watermark", {
+      redistribution: "union",
+      schema: plainElements,
+      elements: () => (watermark() === noTime ? [] : [{ ...own, time: watermark() }]),
+      bytes: () => 0,
+    }) as readonly (KeyGroupRange & { readonly time: number })[];
+    const times = restored.flatMap(({ time, ...range }) =>
+      intersectRanges(range, own) === undefined ? [] : [time],
+    );
+    return times.length === 0 ? noTime : Math.min(...times);
   }
 
   /** From when on input waits for room in the outputs; undefined where it does not, or none is due. */
   #heldUpFrom(): number | undefined {
     const mayGoOn = this.#isRunning() && this.#stopped === undefined;
     if (!mayGoOn || !this.#outbox.hasBacklog) return undefined;
+    if (this.#chain.isAdvancing) return this.#now;
     const waits = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
     if (waits || this.#source?.hasNext === true) return this.#now;
     const generatesAt = this.#generator?.readyAt(this.#now) ?? never;
@@ -775,6 +889,7 @@ export class Task {
     const frame = decodeFrame(bytes);
     const open = this.#snapshot;
     if (frame.kind === "data") return open?.channels.received(channel, bytes);
+    if (frame.kind === "watermark") return;
     this.#aligner.announce(channel, frame, this.#now);
     if (open === undefined || frame.checkpoint < open.barrier.checkpoint) return;
     if (frame.checkpoint > open.barrier.checkpoint) {
@@ -970,6 +1085,28 @@ export class Task {
     return reader;
   }
 
+  /** Event time of a source; the subtasks of a generator count as one split each. */
+  #splitTimesOf({ uid, spec }: GraphNode): SplitWatermarks | undefined {
+    if (spec.kind !== "source" && spec.kind !== "generator") return undefined;
+    if (spec.watermarks === undefined) return undefined;
+    const restored = this.#operatorStates.store(uid).register("watermarks", {
+      redistribution: "union",
+      schema: plainElements,
+      elements: () => times.snapshot(),
+      bytes: () => 0,
+    }) as readonly SplitProgress[];
+    const isTopic = spec.kind === "source";
+    const splits = isTopic ? (this.#source?.partitions ?? []) : [0];
+    const times: SplitWatermarks = new SplitWatermarks(
+      uid,
+      spec.watermarks,
+      splits,
+      isTopic ? restored : furthestBehind(restored),
+    );
+    times.isHeld = this.#generator?.isCatchingUp === true;
+    return times;
+  }
+
   #checkMemory(): void {
     this.#backend.check();
     const { memoryBudget } = this.#deployment.config.state;
@@ -991,6 +1128,7 @@ export class Task {
       this.#aligner.isSettled &&
       this.#snapshot === undefined &&
       this.#turn === undefined &&
+      !this.#chain.isAdvancing &&
       this.#stopped === undefined &&
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
@@ -1042,6 +1180,13 @@ function outgoingEdges(
       return { channels, partitioner: new HashPartitioner(options) };
     });
 }
+
+/** What the subtasks of a generator had come to that was furthest behind, as everybody's. */
+const furthestBehind = (restored: readonly SplitProgress[]): SplitProgress[] =>
+  restored
+    .toSorted((left, right) => left.watermark - right.watermark)
+    .slice(0, 1)
+    .map((progress) => ({ ...progress, split: 0, isIdle: false }));
 
 /** Whether an operator of the chain, or one whose key is selected here, has a dead letter topic. */
 function sendsDeadLetters({ plan, task }: TaskDeployment, graph: JobGraph): boolean {

@@ -54,6 +54,7 @@ class Harness<S extends StateDescriptors> {
       operatorState: new OperatorStates([]).store("op"),
       subtask: { index: 0, parallelism: 1 },
       now: () => this.now,
+      watermark: () => -Infinity,
     };
     const fn = {
       state,

@@ -166,6 +166,7 @@ class Running {
         state: backend.store("op"),
         subtask: { index: 0, parallelism: 1 },
         now: () => this.now,
+        watermark: () => -Infinity,
         reject: (rejected) => void this.rejected.push(rejected),
       },
     );
@@ -290,6 +291,7 @@ describe("a row that is left out", () => {
         state: failing as never,
         subtask: { index: 0, parallelism: 1 },
         now: () => 0,
+        watermark: () => -Infinity,
         reject: () => {},
       },
     );

@@ -36,7 +36,14 @@ const row = (k: Key, n: number): Row => ({ k, n });
 
 function context(state = new MemoryStateStore(128)): OperatorContext & { state: MemoryStateStore } {
   const operatorState = new OperatorStates([]).store("op");
-  return { uid: "op", state, operatorState, subtask: { index: 0, parallelism: 1 }, now: () => 0 };
+  return {
+    uid: "op",
+    state,
+    operatorState,
+    subtask: { index: 0, parallelism: 1 },
+    watermark: () => -Infinity,
+    now: () => 0,
+  };
 }
 
 const keyed = (spec: OperatorSpec, ctx = context()): Operator =>

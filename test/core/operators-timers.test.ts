@@ -13,7 +13,7 @@ import { isTimed, type TimedOperator } from "../../operators/operator.ts";
 import type { Rejected } from "../../operators/rejection.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import type { StateBackend } from "../../operators/state/backend.ts";
-import { timerState } from "../../operators/timers.ts";
+import { timerStates } from "../../operators/timers.ts";
 import { type ProcessContext, rows, UserCodeError, valueState } from "tidemark";
 import { OperatorStates } from "../../task/operator-state.ts";
 import { stateBackends } from "./state-backends.ts";
@@ -42,7 +42,9 @@ class Timed {
     const store = this.backend.store("op");
     if (from !== undefined) {
       const all = { first: 0, last: maxParallelism - 1 } as KeyGroupRange;
-      store.restore(timerState, [{ segments: [readSegment(from)], range: range ?? all }]);
+      store.restore(timerStates.processing, [
+        { segments: [readSegment(from)], range: range ?? all },
+      ]);
     }
     const fn = {
       state,
@@ -64,6 +66,7 @@ class Timed {
         state: store,
         subtask: { index: 0, parallelism: 1 },
         now: () => this.now,
+        watermark: () => -Infinity,
         reject,
       },
     );
@@ -89,12 +92,18 @@ class Timed {
   }
 
   get table() {
-    return this.backend.store("op").tables().get(timerState)!;
+    return this.backend.store("op").tables().get(timerStates.processing)!;
   }
 
   snapshot(): Uint8Array {
     const { schema } = this.table;
-    const header = { uid: "op", state: timerState, kind: "full", maxParallelism, schema } as const;
+    const header = {
+      uid: "op",
+      state: timerStates.processing,
+      kind: "full",
+      maxParallelism,
+      schema,
+    } as const;
     const bytes = writeSegment(header, this.table.freeze("full"));
     this.backend.sealed(checkpointId(++this.#checkpoint));
     return bytes;
@@ -265,6 +274,8 @@ describe.each(stateBackends)("timers on $name", ({ open }) => {
     expect(errorOf(timed(), NaN)).toContain("was given NaN");
     expect(errorOf(timed(), -1)).toContain("whole number of milliseconds");
     expect(errorOf(timed(), 1.5)).toContain("was given 1.5");
-    expect(timed({ onTimer: "none" }).backend.store("op").tables().has(timerState)).toBe(false);
+    expect(
+      timed({ onTimer: "none" }).backend.store("op").tables().has(timerStates.processing),
+    ).toBe(false);
   });
 });

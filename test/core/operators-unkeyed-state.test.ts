@@ -30,6 +30,7 @@ class Harness {
         operatorState: this.states.store("op"),
         subtask: { index: 0, parallelism: 1 },
         now: () => 1_000,
+        watermark: () => -Infinity,
         reject: (rejected) => void this.rejected.push(rejected),
       },
     );

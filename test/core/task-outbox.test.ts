@@ -32,7 +32,9 @@ function sent(outbox: Outbox): unknown[][] {
     for (const push of pushes) {
       const frame = decodeFrame(push.frame);
       out[push.channel]!.push(
-        ...(frame.kind === "data" ? decodeRows(frame.rows) : [`|${frame.checkpoint}`]),
+        ...(frame.kind === "data"
+          ? decodeRows(frame.rows)
+          : [frame.kind === "barrier" ? `|${frame.checkpoint}` : `~${frame.time}`]),
       );
       outbox.settled(push.channel, push.seq);
     }

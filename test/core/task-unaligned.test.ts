@@ -456,6 +456,7 @@ describe("a source whose barriers overtake", () => {
       if (effect.kind !== "push") return [];
       const frame = decodeFrame(effect.frame);
       if (frame.kind === "barrier") return [`|${frame.checkpoint}`];
+      if (frame.kind === "watermark") return [`~${frame.time}`];
       return decodeRows(frame.rows).map((row) => `${(row as Row).n}`);
     });
 

@@ -1,0 +1,226 @@
+// Event time of a source: the event times of its rows, and how far each of its splits has come.
+//   S1. The source has come as far as the split that is furthest behind, of those that are waited for;
+//       never back. Where all are idle, as far as the furthest of them.
+//   S2. A split without a row for the strategy's idleness is idle until its next row. A subtask
+//       without splits is idle.
+//   S3. A snapshot holds of each split what its generator knows, whether it is idle, and how far the
+//       source had come: after a restore, at any parallelism, it has come no less far in any split.
+
+import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
+import { UserCodeError } from "../stream/errors.ts";
+import type { WatermarkGenerator, WatermarkStrategy } from "../stream/watermarks.ts";
+import { AnnotatedBatch } from "./annotated-batch.ts";
+import { isColumnar, type RecordBatch } from "./operator.ts";
+
+/** Of one split, in snapshots. */
+export interface SplitProgress {
+  readonly split: number;
+  /** What the generator knows; of a bound the latest event time. */
+  readonly known: unknown;
+  readonly watermark: number;
+  readonly isIdle: boolean;
+  /** By the clock; null before the first event. */
+  readonly lastRowAt: number | null;
+}
+
+/** Rows of one split that follow each other in a batch. */
+export interface SplitRows {
+  readonly split: number;
+  readonly count: number;
+}
+
+interface Split {
+  readonly split: number;
+  known: unknown;
+  watermark: number;
+  isIdle: boolean;
+  hasEnded: boolean;
+  lastRowAt: number | null;
+}
+
+type Generator = WatermarkGenerator<never, unknown>;
+
+export class SplitWatermarks {
+  readonly #uid: string;
+  readonly #timestamp: string | ((row: never) => number);
+  readonly #generator: Generator;
+  readonly #isBounded: boolean;
+  readonly #idleness: number | undefined;
+  readonly #splits: ReadonlyMap<number, Split>;
+  #time = noTime;
+
+  /** @param restored of all subtasks of the source; splits they lack begin anew. */
+  constructor(
+    uid: string,
+    { timestamp, progress, idleness }: WatermarkStrategy<never>,
+    splits: readonly number[],
+    restored: readonly SplitProgress[],
+  ) {
+    this.#uid = uid;
+    this.#timestamp = timestamp;
+    this.#generator = typeof progress === "number" ? bounded(progress) : progress;
+    this.#isBounded = typeof progress === "number";
+    this.#idleness = idleness;
+    const held = new Map(restored.map((one) => [one.split, one]));
+    this.#splits = new Map(
+      splits.map((split) => {
+        const { known, watermark, isIdle, lastRowAt } = held.get(split) ?? {
+          known: this.#generator.create(),
+          watermark: noTime,
+          isIdle: false,
+          lastRowAt: null,
+        };
+        return [split, { split, known, watermark, isIdle, lastRowAt, hasEnded: false }] as const;
+      }),
+    );
+    this.advance();
+  }
+
+  /** How far the source has come. */
+  get watermark(): Watermark {
+    return { time: this.#time, isIdle: this.#isIdle };
+  }
+
+  /** When the next split becomes idle if nothing comes; undefined where none does. */
+  get idleAt(): number | undefined {
+    if (this.#idleness === undefined) return undefined;
+    let at: number | undefined;
+    for (const { isIdle, hasEnded, lastRowAt } of this.#splits.values()) {
+      if (isIdle || hasEnded || lastRowAt === null) continue;
+      const own = lastRowAt + this.#idleness;
+      if (at === undefined || own < at) at = own;
+    }
+    return at;
+  }
+
+  /** The attempt begins: until now no split could have any row. */
+  started(now: number): void {
+    for (const split of this.#splits.values()) split.lastRowAt = now;
+  }
+
+  /** Time passes; splits may become idle. */
+  tick(now: number): void {
+    if (this.#idleness === undefined) return;
+    for (const split of this.#splits.values()) {
+      split.lastRowAt ??= now;
+      if (!split.hasEnded && now >= split.lastRowAt + this.#idleness) split.isIdle = true;
+    }
+    this.advance();
+  }
+
+  /** Whether event time stays where it is for now, whatever rows come. */
+  isHeld = false;
+
+  /**
+   * The rows of these splits have come, in this order, and are given back with their event times. They
+   * count once `advance` is called. @throws UserCodeError for no event time
+   */
+  observe(batch: RecordBatch, of: readonly SplitRows[], now: number): RecordBatch {
+    const timestamps = this.#timestampsOf(batch);
+    const rows = this.#isBounded ? undefined : batch.rows();
+    let at = 0;
+    for (const { split: number, count } of of) {
+      const split = this.#splits.get(number)!;
+      split.isIdle = false;
+      split.lastRowAt = now;
+      const end = at + count;
+      if (rows === undefined) {
+        split.known = latestOf(timestamps, at, end, split.known as number);
+      } else {
+        for (; at < end; at++) {
+          split.known = this.#generator.onRow(split.known, timestamps[at]!, rows[at] as never);
+        }
+      }
+      at = end;
+      split.watermark = Math.max(split.watermark, this.#watermarkOf(split.known));
+    }
+    return new AnnotatedBatch(batch, { timestamps });
+  }
+
+  /** No row of that split will come any more. */
+  ended(split: number): void {
+    this.#splits.get(split)!.hasEnded = true;
+  }
+
+  snapshot(): readonly SplitProgress[] {
+    return [...this.#splits.values()].flatMap(({ hasEnded, ...split }) =>
+      hasEnded ? [] : [split],
+    );
+  }
+
+  get #isIdle(): boolean {
+    for (const { isIdle, hasEnded } of this.#splits.values()) if (!isIdle || hasEnded) return false;
+    return true;
+  }
+
+  /** Event time comes as far as the rows that were seen allow. */
+  advance(): Watermark {
+    let least = endOfTime;
+    let greatest = noTime;
+    let isWaited = false;
+    for (const { watermark, isIdle, hasEnded } of this.#splits.values()) {
+      if (hasEnded) continue;
+      if (!isIdle) {
+        isWaited = true;
+        least = Math.min(least, watermark);
+      }
+      greatest = Math.max(greatest, watermark);
+    }
+    const hasEnded = this.#splits.size > 0 && [...this.#splits.values()].every((s) => s.hasEnded);
+    const time = isWaited || hasEnded ? least : greatest;
+    if (!this.isHeld || hasEnded) this.#time = Math.max(this.#time, time);
+    return this.watermark;
+  }
+
+  #watermarkOf(known: unknown): number {
+    return this.#generator.watermark(known) ?? noTime;
+  }
+
+  #timestampsOf(batch: RecordBatch): Float64Array {
+    const field = this.#timestamp;
+    if (typeof field === "string" && isColumnar(batch) && batch.fields.includes(field)) {
+      const column = batch.column(field);
+      if (column.kind === "float64") return this.#checked(column.values, batch);
+      if (column.kind === "int32") return Float64Array.from(column.values);
+    }
+    const read =
+      typeof field === "string" ? (row: never) => (row as Record<string, number>)[field]! : field;
+    const rows = batch.rows();
+    const times = new Float64Array(rows.length);
+    for (let i = 0; i < rows.length; i++) {
+      let time: unknown;
+      try {
+        time = read(rows[i] as never);
+      } catch (cause) {
+        throw new UserCodeError(this.#uid, "timestamp", i, cause);
+      }
+      times[i] = typeof time === "number" ? time : NaN;
+    }
+    return this.#checked(times, batch);
+  }
+
+  #checked(times: Float64Array, batch: RecordBatch): Float64Array {
+    for (let i = 0; i < times.length; i++) {
+      if (Number.isFinite(times[i])) continue;
+      const field = this.#timestamp;
+      const from = typeof field === "string" ? `field "${field}"` : "the timestamp function";
+      const row = JSON.stringify(batch.rows()[i])?.slice(0, 200);
+      const problem = `${from} gives no event time for ${row}: a finite number of milliseconds since 1970 is needed`;
+      throw new UserCodeError(this.#uid, "timestamp", i, new TypeError(problem));
+    }
+    return times;
+  }
+}
+
+function latestOf(timestamps: Float64Array, from: number, end: number, known: number): number {
+  let latest = known;
+  for (let i = from; i < end; i++) if (timestamps[i]! > latest) latest = timestamps[i]!;
+  return latest;
+}
+
+/** What is known is the latest event time. A row as late as the bound allows is not late. */
+const bounded = (bound: number): WatermarkGenerator<never, number> => ({
+  create: () => noTime,
+  onRow: (latest, timestamp) => (timestamp > latest ? timestamp : latest),
+  watermark: (latest) => latest - bound - 1,
+});

@@ -1,0 +1,16 @@
+// Event times of rows that come from other rows.
+
+/** Of rows that come from these rows, in this order; undefined where none has one. */
+export function timestampsAt(
+  timestamps: Float64Array | undefined,
+  rows: ArrayLike<number>,
+): Float64Array | undefined {
+  if (timestamps === undefined) return undefined;
+  const of = new Float64Array(rows.length);
+  for (let i = 0; i < of.length; i++) of[i] = timestamps[rows[i]!]!;
+  return of;
+}
+
+/** The later of two event times, of which NaN is none. */
+export const latest = (left: number, right: number): number =>
+  right > left || left !== left ? right : left;

@@ -1,0 +1,137 @@
+// Watermark strategies: where the event times of rows come from, and how far event time is known to have
+// come when they have been seen.
+//   W1. A strategy is applied to each split of a source by itself: its rows are in order, or nearly so,
+//       where those of all splits are not.
+//   W2. What a generator knows of a split is a plain value, which snapshots hold.
+
+import { GraphError } from "./errors.ts";
+import type { WithNumber } from "./fields.ts";
+import { isAsync, shown } from "./names.ts";
+import { type TimeSpan, timeSpanOf } from "./duration.ts";
+
+/** The field that is a row's event time, or what makes it of the row: milliseconds since the epoch. */
+export type TimestampOf = string | ((row: never) => number);
+
+/** Tells from the rows of a split how far event time has come in it. */
+export interface WatermarkGenerator<T, S> {
+  /** What is known of a split before its first row. */
+  create(this: void): S;
+  /** And after a row with that event time. Must not change `known`. */
+  onRow(this: void, known: S, timestamp: number, row: T): S;
+  /**
+   * The time of which no row is to come that is not later; undefined while there is none. Asked after
+   * the rows of a batch; where `punctuated`, after each row.
+   */
+  watermark(this: void, known: S): number | undefined;
+  readonly punctuated?: boolean;
+}
+
+/** How the rows of a source come to have event times. Made by `boundedOutOfOrderness` and the like. */
+export interface WatermarkStrategy<in T> {
+  readonly kind: "watermarks";
+  readonly timestamp: string | ((row: T) => number);
+  /** Milliseconds by which rows may be out of order, or a generator. */
+  readonly progress: number | WatermarkGenerator<T, unknown>;
+  /** Milliseconds without a row after which a split is waited for no longer; absent: it always is. */
+  readonly idleness?: number;
+}
+
+/** What every strategy is given. */
+export interface WatermarkOptions<Timestamp> {
+  /** A field of the rows, or a function of them: milliseconds since the epoch. */
+  readonly timestamp: Timestamp;
+  /** A split without a row for that long holds nobody up; without it every split is waited for. */
+  readonly idleness?: TimeSpan;
+}
+
+/**
+ * Event times that are out of order by at most `bound`: a row that is earlier than another before it by
+ * more than that is late.
+ *
+ * @example
+ * env.from(topic<Flight>("flights"), {
+ *   uid: "flights",
+ *   watermarks: boundedOutOfOrderness("10 min", { timestamp: "departure", idleness: "1 min" }),
+ * });
+ */
+export function boundedOutOfOrderness<T>(
+  bound: TimeSpan,
+  options: WatermarkOptions<(row: T) => number>,
+): WatermarkStrategy<T>;
+export function boundedOutOfOrderness<const F extends string>(
+  bound: TimeSpan,
+  options: WatermarkOptions<F>,
+): WatermarkStrategy<WithNumber<F>>;
+export function boundedOutOfOrderness(
+  bound: TimeSpan,
+  options: WatermarkOptions<TimestampOf>,
+): WatermarkStrategy<never> {
+  return strategy("boundedOutOfOrderness", span("boundedOutOfOrderness", "bound", bound), options);
+}
+
+/**
+ * Event times that never go back within a split.
+ *
+ * @example env.from(topic<Order>("orders"), { uid: "orders", watermarks: monotonous({ timestamp: "at" }) })
+ */
+export function monotonous<T>(options: WatermarkOptions<(row: T) => number>): WatermarkStrategy<T>;
+export function monotonous<const F extends string>(
+  options: WatermarkOptions<F>,
+): WatermarkStrategy<WithNumber<F>>;
+export function monotonous(options: WatermarkOptions<TimestampOf>): WatermarkStrategy<never> {
+  return strategy("monotonous", 0, options);
+}
+
+/**
+ * Event times with a generator of your own. It must be deterministic: rows are seen again after a failure.
+ *
+ * @example
+ * const byMarker = watermarks<Reading, number>({
+ *   timestamp: (reading) => reading.at,
+ *   create: () => -Infinity,
+ *   onRow: (known, at, reading) => (reading.isLastOfHour ? at : known),
+ *   watermark: (known) => known,
+ *   punctuated: true,
+ * });
+ */
+export function watermarks<T, S>(
+  options: WatermarkOptions<(row: T) => number> & WatermarkGenerator<T, S>,
+): WatermarkStrategy<T> {
+  for (const part of ["create", "onRow", "watermark"] as const) {
+    const fn: unknown = options[part];
+    if (typeof fn === "function" && !isAsync(fn)) continue;
+    throw refusal("watermarks", `${shown(fn)} as ${part}`, "a function that returns its result");
+  }
+  const { create, onRow, watermark, punctuated = false } = options;
+  const generator = { create, onRow, watermark, punctuated } as WatermarkGenerator<never, unknown>;
+  return strategy("watermarks", generator, options) as WatermarkStrategy<T>;
+}
+
+function strategy(
+  method: string,
+  progress: WatermarkStrategy<never>["progress"],
+  { timestamp, idleness }: WatermarkOptions<TimestampOf>,
+): WatermarkStrategy<never> {
+  const isFunction = typeof timestamp === "function" && !isAsync(timestamp);
+  if (!isFunction && (typeof timestamp !== "string" || timestamp === "")) {
+    const allowed =
+      "the name of a field, or a function of the row, in milliseconds since the epoch";
+    throw refusal(method, `${shown(timestamp)} as timestamp`, allowed);
+  }
+  return {
+    kind: "watermarks",
+    timestamp,
+    progress,
+    ...(idleness !== undefined && { idleness: span(method, "idleness", idleness) }),
+  };
+}
+
+function span(method: string, what: string, given: unknown): number {
+  const millis = timeSpanOf(given);
+  if (millis !== undefined) return millis;
+  const allowed = `milliseconds, or a text such as "10s", "5 min" or "12h"`;
+  throw refusal(method, `${shown(given)} as ${what}`, allowed);
+}
+
+const refusal = (method: string, given: string, allowed: string): GraphError =>
+  new GraphError("BAD_ARGUMENT", `${method} was given ${given}. Allowed: ${allowed}.`);

@@ -1,0 +1,64 @@
+// How far event time has come in a subtask, from what each of its inputs says.
+//   V1. It is the least of the inputs that are waited for, and never goes back.
+//   V2. An idle input is not waited for, nor one that was and is behind, until it has caught up.
+//   V3. Where all inputs are idle, so is the subtask, and has come as far as the furthest of them.
+// As Flink's StatusWatermarkValve.
+
+import { noTime, type Watermark } from "../format/frame.ts";
+
+/** What is known of one input. */
+export interface ChannelWatermark extends Watermark {
+  /** Whether it is not behind what was passed on while it was idle (V2). */
+  readonly isAligned: boolean;
+}
+
+export class ChannelWatermarks {
+  readonly #channels: ChannelWatermark[];
+  #time = noTime;
+  #isIdle = false;
+
+  constructor(channels: number) {
+    const first = { time: noTime, isIdle: false, isAligned: true };
+    this.#channels = Array.from({ length: channels }, () => first);
+  }
+
+  get watermark(): Watermark {
+    return { time: this.#time, isIdle: this.#isIdle };
+  }
+
+  get channels(): readonly ChannelWatermark[] {
+    return this.#channels;
+  }
+
+  /** Goes on where others stood. */
+  resume(channels: readonly ChannelWatermark[], { time, isIdle }: Watermark): void {
+    channels.forEach((channel, at) => (this.#channels[at] = channel));
+    this.#time = time;
+    this.#isIdle = isIdle;
+  }
+
+  received(channel: number, { time, isIdle }: Watermark): Watermark {
+    const before = this.#channels[channel]!;
+    const latest = Math.max(before.time, time);
+    const isAligned = !isIdle && latest >= this.#time;
+    this.#channels[channel] = {
+      time: latest,
+      isIdle,
+      // One that was waited for stays so; the others are once they have caught up.
+      isAligned: isAligned || (!isIdle && before.isAligned && !before.isIdle),
+    };
+    this.#combine();
+    return this.watermark;
+  }
+
+  #combine(): void {
+    const waited = this.#channels.filter(({ isIdle, isAligned }) => !isIdle && isAligned);
+    this.#isIdle = this.#channels.every(({ isIdle }) => isIdle);
+    const times = (waited.length > 0 ? waited : this.#isIdle ? this.#channels : []).map(
+      (c) => c.time,
+    );
+    if (times.length === 0) return;
+    const time = waited.length > 0 ? Math.min(...times) : Math.max(...times);
+    if (time > this.#time) this.#time = time;
+  }
+}

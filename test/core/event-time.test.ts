@@ -1,0 +1,163 @@
+// Event time from the source to the last operator: timers by the times of the rows, whatever was lost
+// and restored on the way, at any parallelism.
+
+import { describe, expect, test } from "vitest";
+
+import type { Manifest } from "../../format/manifest.ts";
+import { Prng } from "../../sim/prng.ts";
+import {
+  boundedOutOfOrderness,
+  defineJob,
+  type JobDefinition,
+  rows,
+  table,
+  topic,
+  valueState,
+} from "tidemark";
+import { Cluster, World } from "./task-cluster.ts";
+
+interface Reading {
+  readonly sensor: string;
+  readonly at: number;
+}
+
+const partitions = 3;
+const bound = 40;
+const hour = 100;
+const readings = topic<Reading>("readings", { partitions });
+
+/** Counts the readings of each sensor and hour; an hour is told once it is over. */
+const hourly = (unaligned: boolean, idleness?: number): JobDefinition =>
+  defineJob(
+    "hourly",
+    (env) => {
+      env
+        .from(readings, {
+          uid: "readings",
+          watermarks: boundedOutOfOrderness(bound, {
+            timestamp: "at",
+            ...(idleness !== undefined && { idleness }),
+          }),
+        })
+        .map(({ sensor, at }) => ({ sensor, hour: Math.floor(at / hour), at }), { uid: "hours" })
+        .keyBy(({ sensor, hour: of }) => [sensor, of])
+        .process(
+          {
+            state: { count: valueState({ default: 0 }), told: valueState({ default: 0 }) },
+            emits: rows<{ sensor: string; hour: number; n: number; told: number; late: number }>(),
+            process(row, { key: [sensor, of], state, timers, timestamp, emit }) {
+              if (timestamp !== row.at) throw new Error(`The row of ${row.at} has ${timestamp}.`);
+              const end = (of + 1) * hour - 1;
+              if (timers.currentWatermark() >= end) {
+                return emit({ sensor, hour: of, n: state.count.get(), told: -1, late: 1 });
+              }
+              state.count.set(state.count.get() + 1);
+              timers.registerEventTime(end);
+            },
+            onTimer(time, { key: [sensor, of], state, timeDomain, timestamp, emit }) {
+              if (timeDomain !== "event" || timestamp !== time) throw new Error("What time is it?");
+              state.told.set(state.told.get() + 1);
+              emit({ sensor, hour: of, n: state.count.get(), told: state.told.get(), late: 0 });
+              state.count.clear();
+            },
+          },
+          { uid: "count" },
+        )
+        .to(table("hours", { key: ({ sensor, hour: of, late }) => [sensor, of, late] }), {
+          uid: "out",
+        });
+    },
+    {
+      parallelism: 2,
+      bufferTimeout: 5,
+      checkpointing: { interval: 100, unaligned, inlineThreshold: 1_000 },
+    },
+  );
+
+/** Readings of a few sensors, out of order by less than the bound within a partition. */
+function append(world: World, prng: Prng, from: number, to: number): Reading[] {
+  const all: Reading[] = [];
+  for (let partition = 0; partition < partitions; partition++) {
+    for (let at = from; at < to; at += 5) {
+      const reading = { sensor: `s${prng.below(4)}`, at: Math.max(0, at - prng.below(bound)) };
+      all.push(reading);
+      world.append("readings", partition, [reading]);
+    }
+  }
+  return all;
+}
+
+function expected(all: readonly Reading[], upTo: number): unknown[] {
+  const counts = Map.groupBy(all, ({ sensor, at }) => `${sensor} ${Math.floor(at / hour)}`);
+  return [...counts]
+    .map(([key, own]) => {
+      const [sensor, of] = key.split(" ") as [string, string];
+      return { sensor, hour: Number(of), n: own.length, told: 1, late: 0 };
+    })
+    .filter((row) => (row.hour + 1) * hour - 1 <= upTo);
+}
+
+const sorted = (given: readonly unknown[]): string[] =>
+  given.map((row) => JSON.stringify(row)).toSorted();
+
+describe("event time", () => {
+  test.each([false, true])(
+    "fires each timer once, whatever is lost (unaligned: %s)",
+    (unaligned) => {
+      for (let seed = 1; seed <= 15; seed++) {
+        const prng = new Prng(seed);
+        const world = new World();
+        const definition = hourly(unaligned);
+        const all: Reading[] = [];
+        let restore: Manifest | undefined;
+        for (let round = 0; round < 5; round++) {
+          all.push(...append(world, prng, round * 300, (round + 1) * 300));
+          const cluster = new Cluster(world, {
+            definition,
+            parallelism: unaligned ? 2 : 1 + prng.below(4),
+            seed: seed * 100 + round,
+            ...(restore && { restore }),
+          });
+          cluster.run(prng.below(150));
+          if (prng.chance(0.8)) restore = cluster.checkpoint();
+          cluster.run(prng.below(100));
+          if (round < 4) continue;
+          cluster.settle();
+          const rowsOf = cluster.table("hours");
+          const upTo = Math.max(
+            ...rowsOf.map((row) => ((row as { hour: number }).hour + 1) * hour - 1),
+          );
+          expect(upTo).toBeGreaterThan(5 * 300 - hour - 3 * bound);
+          expect(sorted(rowsOf)).toEqual(sorted(expected(all, upTo)));
+        }
+      }
+    },
+  );
+
+  test("does not wait for a partition that is idle", () => {
+    const world = new World();
+    for (const at of [10, 150, 290]) world.append("readings", 0, [{ sensor: "a", at }]);
+    const waiting = new Cluster(world, { definition: hourly(false), parallelism: 2 }).settle();
+    expect(waiting.table("hours")).toEqual([]);
+    const definition = hourly(false, 500);
+    const cluster = new Cluster(world, { definition, parallelism: 2 }).settle();
+    expect(sorted(cluster.table("hours"))).toEqual(
+      sorted([
+        { sensor: "a", hour: 0, n: 1, told: 1, late: 0 },
+        { sensor: "a", hour: 1, n: 1, told: 1, late: 0 },
+      ]),
+    );
+    // A row of a partition that was idle is late if time has passed it, and else counts as any other.
+    world.append("readings", 1, [{ sensor: "b", at: 20 }]);
+    world.append("readings", 2, [{ sensor: "b", at: 260 }]);
+    world.append("readings", 0, [{ sensor: "a", at: 400 }]);
+    cluster.settle();
+    expect(cluster.table("hours")).toContainEqual({
+      sensor: "b",
+      hour: 0,
+      n: 0,
+      told: -1,
+      late: 1,
+    });
+  });
+});
