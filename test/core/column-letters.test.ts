@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { decodeRows } from "../../format/batch.ts";
 import { Prng } from "../../sim/prng.ts";
 import { count, type DeadLetter, deadLetter, defineJob, sum, table, topic } from "tidemark";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Sale {
   readonly user: string;

@@ -24,7 +24,7 @@ import {
   topic,
 } from "tidemark";
 import { exactly } from "./format-arbitraries.ts";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Row {
   readonly key: string;

@@ -14,7 +14,7 @@ import {
   topic,
   valueState,
 } from "tidemark";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Reading {
   readonly sensor: string;

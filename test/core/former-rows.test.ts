@@ -23,7 +23,7 @@ import {
   topic,
   valueState,
 } from "tidemark";
-import { Cluster, onTheirWay, World } from "./task-cluster.ts";
+import { Cluster, onTheirWay, World } from "../../testing/cluster.ts";
 
 interface Tick {
   readonly user: string;

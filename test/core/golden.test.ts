@@ -14,7 +14,7 @@ import {
   tables,
 } from "../golden/pipelines.ts";
 import { inputs, type Step } from "../golden/inputs.ts";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 /** With GOLDEN=full all of the matrix, else its diagonal (`npm run golden`). */
 const isFull = process.env["GOLDEN"] === "full";

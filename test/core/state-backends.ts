@@ -1,13 +1,12 @@
 // The backends of keyed state, for the suites that all of them run.
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-
 import { allKeyGroups } from "../../format/key-groups.ts";
-import type { SqlDatabase, SqlRow } from "../../format/sql.ts";
+import type { SqlDatabase } from "../../format/sql.ts";
 import type { StateBackend } from "../../operators/state/backend.ts";
 import { MemoryStateBackend } from "../../operators/state/memory.ts";
 import { SqliteStateBackend } from "../../operators/state/sqlite.ts";
 import { StateRows } from "../../operators/state/sqlite-rows.ts";
+import { memoryDatabase } from "../../testing/database.ts";
 
 export interface OpenOptions {
   readonly maxParallelism: number;
@@ -26,28 +25,15 @@ export interface NamedBackend {
 
 /** A database in memory, with its statements counted. */
 export function testDatabase(): SqlDatabase & { readonly statements: { count: number } } {
-  const db = new DatabaseSync(":memory:");
-  const prepared = new Map<string, StatementSync>();
+  const db = memoryDatabase();
   const statements = { count: 0 };
   return {
     statements,
     exec(query, ...bindings) {
       statements.count++;
-      let statement = prepared.get(query);
-      if (statement === undefined) prepared.set(query, (statement = db.prepare(query)));
-      return statement.all(...(bindings as (string | number | null | Uint8Array)[])) as SqlRow[];
+      return db.exec(query, ...bindings);
     },
-    transaction(work) {
-      db.exec("BEGIN");
-      try {
-        const result = work();
-        db.exec("COMMIT");
-        return result;
-      } catch (error) {
-        db.exec("ROLLBACK");
-        throw error;
-      }
-    },
+    transaction: (work) => db.transaction(work),
   };
 }
 

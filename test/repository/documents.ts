@@ -57,32 +57,50 @@ export function checkLinks(
   );
 }
 
-/** The ```ts blocks that import from "tidemark": what a reader would copy. */
+/** The ```ts blocks that import from "tidemark", or an entry point of it: what a reader would copy. */
 export function snippetsOf(file: SourceFile): { readonly line: number; readonly code: string }[] {
   return [...file.text.matchAll(fence)].flatMap(({ 3: info = "", 4: code = "", index }) => {
     const isTypeScript = /^(ts|typescript)\b/.test(info.trim());
-    if (!isTypeScript || !/from "tidemark(\/worker)?"/.test(code)) return [];
+    if (!isTypeScript || !/from "tidemark(\/(testing|worker))?"/.test(code)) return [];
     return [{ line: file.text.slice(0, index).split("\n").length + 1, code }];
   });
 }
 
-/** Compiles the snippets of all pages in one run of tsc, each as a module of its own. */
+interface Snippet {
+  readonly path: string;
+  readonly name: string;
+  readonly code: string;
+}
+
+/** Compiles the snippets of all pages, each as a module of its own. */
 export function checkSnippets(files: readonly SourceFile[]): Violation[] {
+  const snippets = files.filter(isMarkdown).flatMap((file) =>
+    snippetsOf(file).map(({ line, code }): Snippet => {
+      const name = `${file.path.replaceAll("/", "__")}.${line}.ts`;
+      // Blank lines before the code make tsc's lines those of the page.
+      return { path: file.path, name, code: "\n".repeat(line - 1) + code };
+    }),
+  );
+  const isTest = ({ code }: Snippet): boolean => code.includes(`from "tidemark/testing"`);
+  return [
+    ...compiled(
+      snippets.filter((snippet) => !isTest(snippet)),
+      "@cloudflare/workers-types",
+    ),
+    ...compiled(snippets.filter(isTest), "node"),
+  ];
+}
+
+/** In one run of tsc, with the global types of a runtime. */
+function compiled(snippets: readonly Snippet[], types: string): Violation[] {
+  if (snippets.length === 0) return [];
   // Inside the repository, so that "tidemark" resolves to it; .tidemark/ is ignored by git.
   mkdirSync(join(root, ".tidemark"), { recursive: true });
   const folder = mkdtempSync(join(root, ".tidemark/snippets-"));
   try {
-    const snippets = files.filter(isMarkdown).flatMap((file) =>
-      snippetsOf(file).map(({ line, code }) => {
-        const name = `${file.path.replaceAll("/", "__")}.${line}.ts`;
-        // Blank lines before the code make tsc's lines those of the page.
-        writeFileSync(join(folder, name), "\n".repeat(line - 1) + code);
-        return { path: file.path, name };
-      }),
-    );
-    if (snippets.length === 0) return [];
-
-    const config = { extends: "../../tsconfig.json", include: ["."] };
+    for (const { name, code } of snippets) writeFileSync(join(folder, name), code);
+    const compilerOptions = { types: [types] };
+    const config = { extends: "../../tsconfig.json", compilerOptions, include: ["."] };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
     const tsc = join(root, "node_modules/typescript/bin/tsc");
     const { status, stdout, stderr } = spawnSync(

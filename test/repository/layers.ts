@@ -40,9 +40,9 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders that may import anything: nothing of ours is built on them. */
-const outside = ["bench", "dashboard", "examples", "local", "scripts", "sim", "test"];
+const outside = ["bench", "dashboard", "examples", "local", "scripts", "sim", "test", "testing"];
 
-const entryPoints = ["tidemark", "tidemark/worker"];
+const entryPoints = ["tidemark", "tidemark/testing", "tidemark/worker"];
 
 interface Import {
   readonly specifier: string;

@@ -2,12 +2,12 @@
 // reads and time move as a seed draws them. A checkpoint becomes a manifest as it does in production,
 // and another cluster begins with it, at any parallelism and in any code that it fits.
 
-import { misfits, statesFor } from "../../coordinator/changed-code.ts";
-import { planOf } from "../../coordinator/plan.ts";
-import { encodeRows } from "../../format/batch.ts";
-import { decodeFrames } from "../../format/channel-state.ts";
-import type { CheckpointConfig, StateConfig } from "../../format/config.ts";
-import type { SavepointMark } from "../../format/frame.ts";
+import { misfits, statesFor } from "../coordinator/changed-code.ts";
+import { planOf } from "../coordinator/plan.ts";
+import { encodeRows } from "../format/batch.ts";
+import { decodeFrames } from "../format/channel-state.ts";
+import type { CheckpointConfig, StateConfig } from "../format/config.ts";
+import type { SavepointMark } from "../format/frame.ts";
 import {
   attempt as attemptOf,
   checkpointId,
@@ -18,14 +18,14 @@ import {
   type Seq,
   type TaskKey,
   taskKey,
-} from "../../format/ids.ts";
+} from "../format/ids.ts";
 import {
   decodeManifest,
   encodeManifest,
   hasRowsOnTheirWay,
   type Manifest,
-} from "../../format/manifest.ts";
-import type { StoredBatch, TaskDeployment } from "../../format/messages.ts";
+} from "../format/manifest.ts";
+import type { StoredBatch, TaskDeployment } from "../format/messages.ts";
 import {
   allEdges,
   channelKey,
@@ -35,15 +35,15 @@ import {
   sourceTasksOf,
   tasksOf,
   vertexOf,
-} from "../../format/plan.ts";
-import type { BytesHandle, TaskStateHandle } from "../../format/state-handle.ts";
-import { Prng } from "../../sim/prng.ts";
-import type { JobDefinition } from "../../stream/index.ts";
-import { channelsOf, restoredChannel } from "../../task/former-rows.ts";
-import { sharesOf } from "../../task/operator-state.ts";
-import { ownKeyedState } from "../../task/snapshot-parts.ts";
-import { type RestoredState, Task, type TaskEffect } from "../../task/task.ts";
-import { testDatabase } from "./state-backends.ts";
+} from "../format/plan.ts";
+import type { BytesHandle, TaskStateHandle } from "../format/state-handle.ts";
+import { Prng } from "../sim/prng.ts";
+import type { JobDefinition } from "../stream/index.ts";
+import { channelsOf, restoredChannel } from "../task/former-rows.ts";
+import { sharesOf } from "../task/operator-state.ts";
+import { ownKeyedState } from "../task/snapshot-parts.ts";
+import { type RestoredState, Task, type TaskEffect } from "../task/task.ts";
+import { memoryDatabase } from "./database.ts";
 
 /** What outlives a cluster: topics and files. */
 export class World {
@@ -73,6 +73,11 @@ export class World {
     if (this.#commits.has(id)) return;
     this.#commits.add(id);
     for (const { rows, bytes } of batches) this.#store(topic, partition, rows, bytes);
+  }
+
+  /** Everything in a topic, partition by partition. */
+  topic(name: string): readonly StoredBatch[] {
+    return (this.#topics.get(name) ?? []).flat();
   }
 
   batches(topic: string, partition: number): readonly StoredBatch[] {
@@ -167,7 +172,7 @@ export class Cluster {
         }),
       };
       const restored = this.#restored(deployment, options.definition);
-      const made = new Task(deployment, graph, restored, millis(world.now), testDatabase());
+      const made = new Task(deployment, graph, restored, millis(world.now), memoryDatabase());
       this.tasks.set(taskKey(task), made);
     }
     this.#connect();
@@ -201,14 +206,34 @@ export class Cluster {
     }
   }
 
+  /** Time passes, and with it whatever is due by the clock. */
+  pass(span: number): this {
+    for (const until = this.world.now + span; ;) {
+      const actions = this.#actions(true);
+      if (actions.length > 0) {
+        this.#prng.pick(actions)();
+        continue;
+      }
+      const next = Math.min(...Array.from(this.tasks.values(), (task) => task.wakeAt ?? Infinity));
+      this.world.now = Math.max(this.world.now, Math.min(next, until));
+      if (next > until) return this;
+    }
+  }
+
   /** A checkpoint, once all have acknowledged it. `ticks`: whether anybody goes on meanwhile. */
   checkpoint(
-    options: { readonly ticks?: boolean; readonly savepoint?: SavepointMark } = {},
+    options: {
+      readonly ticks?: boolean;
+      readonly savepoint?: SavepointMark;
+      /** Whatever the job's checkpoints are. */
+      readonly isAligned?: boolean;
+    } = {},
   ): Manifest {
     const id = checkpointId(++this.world.checkpoints);
+    const purpose = options.savepoint ?? (options.isAligned ? ("aligned" as const) : undefined);
     for (const source of sourceTasksOf(this.plan)) {
       const key = taskKey(source);
-      this.#did(key, this.#task(key).trigger(id, millis(this.world.now), options.savepoint));
+      this.#did(key, this.#task(key).trigger(id, millis(this.world.now), purpose));
     }
     for (let steps = 0; (this.#acks.get(id)?.size ?? 0) < this.tasks.size; steps++) {
       if (steps > 100_000) throw new Error(`Checkpoint ${id} never ends.`);

@@ -1,0 +1,225 @@
+// `tidemark/testing`: a job and an operator in the tests of their author.
+
+import { describe, expect, test } from "vitest";
+
+import {
+  boundedOutOfOrderness,
+  count,
+  type DataStream,
+  defineJob,
+  max,
+  rows,
+  table,
+  topic,
+  valueState,
+} from "tidemark";
+import { checkpoint, crash, operatorHarness, rescale, runJob, wait } from "tidemark/testing";
+
+interface Flight {
+  readonly origin: string;
+  readonly delay: number;
+}
+
+const flights = topic<Flight>("flights", { key: ({ origin }) => origin });
+
+const worst = defineJob("worst", (env) => {
+  env
+    .from(flights, { uid: "flights" })
+    .keyBy("origin")
+    .aggregate({ n: count(), worst: max("delay") }, { uid: "by-origin" })
+    .to(table("by-origin"), { uid: "out" });
+});
+
+const origins = ["BOS", "JFK", "SFO"];
+const many = Array.from({ length: 500 }, (_, n): Flight => ({
+  origin: origins[n % 3]!,
+  delay: (n * 37) % 101,
+}));
+
+describe("runJob", () => {
+  test("counts each row once, whatever happens in between", async () => {
+    const expected = origins.map((key) => {
+      const own = many.filter(({ origin }) => origin === key);
+      return { key, n: own.length, worst: Math.max(...own.map(({ delay }) => delay)) };
+    });
+    for (let seed = 1; seed <= 10; seed++) {
+      const input = [
+        ...many.slice(0, 100),
+        crash(),
+        ...many.slice(100, 200),
+        checkpoint(),
+        rescale(4),
+        ...many.slice(200, 300),
+        wait("1 min"),
+        crash(),
+        rescale(1),
+        ...many.slice(300),
+      ];
+      const run = await runJob(worst, { flights: input }, { seed });
+      expect(run.attempts).toBe(5);
+      expect(run.checkpoints).toBeGreaterThan(2);
+      expect(run.table("by-origin").toSorted(byKey)).toEqual(expected);
+    }
+  });
+
+  test("is the same run for the same seed", async () => {
+    const runs = [1, 1, 2].map((seed) => runJob(worst, { flights: many }, { seed }));
+    const [first, again, other] = await Promise.all(runs);
+    expect(again).toMatchObject({ tables: first!.tables, checkpoints: first!.checkpoints });
+    expect(other!.checkpoints).not.toBe(first!.checkpoints);
+  });
+
+  test("lets processing time pass", async () => {
+    const reminders = defineJob("reminders", (env) => {
+      env
+        .from(topic<{ key: string }>("tasks"), { uid: "tasks" })
+        .keyBy("key")
+        .process(
+          {
+            state: {},
+            emits: rows<{ key: string }>(),
+            process: (_, { timers }) =>
+              timers.registerProcessingTime(timers.currentProcessingTime() + 60_000),
+            onTimer: (_, { key, emit }) => emit({ key }),
+          },
+          { uid: "after-a-minute" },
+        )
+        .to(table("due"), { uid: "due" });
+    });
+    const early = await runJob(reminders, { tasks: [{ key: "a" }, wait("59 s")] });
+    expect(early.tables).toEqual({ due: [] });
+    const due = await runJob(reminders, {
+      tasks: [{ key: "a" }, wait("59 s"), crash(), wait("2 min")],
+    });
+    expect(due.tables).toEqual({ due: [{ key: "a" }] });
+  });
+
+  test("refuses rows of a topic that the job does not read, and tables that it has not", async () => {
+    await expect(runJob(worst, { flight: [] })).rejects.toThrow(
+      'runJob was given rows of topic "flight", which job "worst" does not read. Its topics: "flights".',
+    );
+    const run = await runJob(worst, {});
+    expect(() => run.table("by-orgin")).toThrow('has no table "by-orgin", but by-origin');
+    expect(() => rescale(0)).toThrow("rescale was given 0");
+    expect(() => wait("soon" as never)).toThrow("wait was given");
+  });
+
+  test("throws what the job fails with", async () => {
+    const failing = defineJob("failing", (env) => {
+      env
+        .from(flights, { uid: "flights" })
+        .map(
+          (flight) => {
+            if (flight.delay > 100) throw new RangeError("much too late");
+            return { key: flight.origin };
+          },
+          { uid: "check" },
+        )
+        .to(table("all"), { uid: "out" });
+    });
+    await expect(runJob(failing, { flights: [{ origin: "BOS", delay: 101 }] })).rejects.toThrow(
+      "much too late",
+    );
+  });
+});
+
+describe("an operator harness", () => {
+  interface Reading {
+    readonly sensor: string;
+    readonly value: number;
+  }
+
+  const hourly = (readings: DataStream<Reading>) =>
+    readings.keyBy("sensor").process(
+      {
+        state: { sum: valueState({ default: 0 }) },
+        emits: rows<{ sensor: string; sum: number; at: number }>(),
+        process({ value }, { state, timers, timestamp }) {
+          state.sum.set(state.sum.get() + value);
+          timers.registerEventTime(Math.ceil(timestamp! / 60) * 60);
+        },
+        onTimer(time, { key, state, emit }) {
+          emit({ sensor: key, sum: state.sum.get(), at: time });
+          state.sum.clear();
+        },
+      },
+      { uid: "hourly" },
+    );
+
+  test("fires event-time timers when its watermark comes", () => {
+    const harness = operatorHarness(hourly);
+    harness.push({ sensor: "a", value: 1 }, 10).push({ sensor: "a", value: 2 }, 20);
+    expect(harness.take()).toEqual([]);
+    harness.watermark(59);
+    expect(harness.take()).toEqual([]);
+    harness.watermark(60);
+    expect(harness.take()).toEqual([{ sensor: "a", sum: 3, at: 60 }]);
+    expect(harness.take()).toEqual([]);
+  });
+
+  test("is restored to what it was, as often as one likes", () => {
+    const harness = operatorHarness(hourly);
+    harness.push({ sensor: "a", value: 1 }, 10);
+    const snapshot = harness.snapshot();
+    harness.push({ sensor: "a", value: 5 }, 20).watermark(60);
+    expect(harness.take()).toEqual([{ sensor: "a", sum: 6, at: 60 }]);
+    for (const value of [7, 8]) {
+      const again = harness.restore(snapshot).push({ sensor: "a", value }, 30).watermark(60);
+      expect(again.take()).toEqual([{ sensor: "a", sum: 1 + value, at: 60 }]);
+    }
+    const late = harness.restore(harness.snapshot()).push({ sensor: "a", value: 9 }, 30);
+    expect(late.watermark(61).take()).toEqual([{ sensor: "a", sum: 9, at: 60 }]);
+  });
+
+  test("has operators of any kind, and processing time", () => {
+    const harness = operatorHarness((readings: DataStream<Reading>) =>
+      readings
+        .filter(({ value }) => value > 0, { uid: "positive" })
+        .keyBy("sensor")
+        .process(
+          {
+            state: {},
+            emits: rows<string>(),
+            process: (_, { timers }) =>
+              timers.registerProcessingTime(timers.currentProcessingTime() + 1_000),
+            onTimer: (_, { key, emit }) => emit(key),
+          },
+          { uid: "soon" },
+        ),
+    );
+    harness.push({ sensor: "a", value: -1 }).push({ sensor: "b", value: 1 }).wait("1 s");
+    expect(harness.take()).toEqual(["b"]);
+  });
+});
+
+test("event time of a job's own source is that of its rows", async () => {
+  interface Reading {
+    readonly key: string;
+    readonly at: number;
+  }
+  const job = defineJob("ends", (env) => {
+    env
+      .from(topic<Reading>("readings", { partitions: 1 }), {
+        uid: "readings",
+        watermarks: boundedOutOfOrderness(10, { timestamp: "at" }),
+      })
+      .keyBy("key")
+      .process(
+        {
+          state: {},
+          emits: rows<{ key: string; at: number }>(),
+          process: ({ at }, { timers }) => timers.registerEventTime(at),
+          onTimer: (at, { key, emit }) => emit({ key, at }),
+        },
+        { uid: "told" },
+      )
+      .to(table("told", { key: ({ key, at }) => [key, at] }), { uid: "out" });
+  });
+  const readings = [5, 20, 16, 31].map((at) => ({ key: "a", at }));
+  const run = await runJob(job, { readings });
+  const told = [5, 16, 20].map((at) => ({ key: "a", at }));
+  expect(run.table<Reading>("told").toSorted((a, b) => a.at - b.at)).toEqual(told);
+});
+
+const byKey = (left: unknown, right: unknown): number =>
+  (left as { key: string }).key < (right as { key: string }).key ? -1 : 1;

@@ -1,0 +1,5 @@
+// What `import … from "tidemark/testing"` gives: jobs and operators in the tests of their author.
+
+export { operatorHarness, type HarnessSnapshot, type OperatorHarness } from "./operator-harness.ts";
+export { runJob, type Inputs, type JobRun, type RunOptions } from "./run-job.ts";
+export { checkpoint, crash, rescale, wait, type Step } from "./steps.ts";

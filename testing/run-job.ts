@@ -1,0 +1,212 @@
+// A whole job in this process: the same cores as in production, under virtual time, on topics in memory.
+// What happens when, between the rows and the steps of a test, is drawn from a seed: how rows are
+// batched, which subtask goes on, when checkpoints are taken and what a crash loses.
+//   J1. The same job, inputs and seed give the same run.
+//   J2. A run ends when everything that was given is processed and no timer is due.
+
+import { isSource } from "../stream/graph.ts";
+import { GraphError } from "../stream/errors.ts";
+import type { JobDefinition } from "../stream/job.ts";
+import { shown } from "../stream/names.ts";
+import type { Topic } from "../stream/topic.ts";
+import { decodeRows } from "../format/batch.ts";
+import { keyGroupOf } from "../format/key-groups.ts";
+import type { Manifest } from "../format/manifest.ts";
+import { Prng } from "../sim/prng.ts";
+import { Cluster, World } from "./cluster.ts";
+import { type AnyStep, stepOf } from "./steps.ts";
+
+/** By topic, its rows in order, and steps between them. Topics take turns, one row each. */
+export type Inputs = Readonly<Record<string, readonly unknown[]>>;
+
+/** How a job is run. */
+export interface RunOptions {
+  /** Draws what is left to chance; 1 where absent. Another one is another run of the same test. */
+  readonly seed?: number;
+  /** Instead of the job's own. */
+  readonly parallelism?: number;
+  /** Checkpoints that are taken on the way, per row; 0.02 where absent, and 0 for none. */
+  readonly checkpointsPerRow?: number;
+  /** The virtual clock at the beginning, in milliseconds since 1970; 0 where absent. */
+  readonly now?: number;
+}
+
+/** What came of a run. */
+export interface JobRun {
+  /** The rows of each table, in no order. */
+  readonly tables: Readonly<Record<string, readonly unknown[]>>;
+  /** The rows of one table, in no order. Throws where the job has none of that name. */
+  table<R>(name: string): R[];
+  /** What the job itself has written to a topic, such as dead letters, in order by partition. */
+  topic<R>(name: string): R[];
+  /** Checkpoints that were completed, and attempts that were begun. */
+  readonly checkpoints: number;
+  readonly attempts: number;
+}
+
+/** Rows that come at once at most. */
+const burst = 20;
+
+/**
+ * Runs a job on rows, without a runtime, and gives its tables. A job that fails throws what its
+ * coordinator would report.
+ *
+ * @example
+ * test("counts exactly once", async () => {
+ *   const { table } = await runJob(byOrigin, {
+ *     flights: [{ origin: "BOS", delay: 3 }, crash(), { origin: "BOS", delay: 5 }],
+ *   });
+ *   expect(table("by-origin")).toEqual([{ key: "BOS", flights: 2, worst: 5 }]);
+ * });
+ */
+export async function runJob(
+  job: JobDefinition,
+  inputs: Inputs,
+  options: RunOptions = {},
+): Promise<JobRun> {
+  const topics = topicsOf(job, inputs);
+  const run = new Run(job, topics, options);
+  const queues = Object.entries(inputs).map(([name, given]) => ({ name, given, at: 0 }));
+  for (let left = queues.some(({ given }) => given.length > 0); left;) {
+    left = false;
+    for (const queue of queues) {
+      if (queue.at === queue.given.length) continue;
+      left = true;
+      const given = queue.given[queue.at++];
+      const step = stepOf(given);
+      if (step === undefined) run.row(queue.name, given);
+      else run.step(step);
+    }
+  }
+  return run.end();
+}
+
+class Run {
+  readonly #job: JobDefinition;
+  readonly #topics: ReadonlyMap<string, Topic<unknown>>;
+  readonly #world = new World();
+  readonly #prng: Prng;
+  readonly #checkpointsPerRow: number;
+  #parallelism: number;
+  #cluster: Cluster;
+  #latest: Manifest | undefined;
+  #checkpoints = 0;
+  /** Rows that have not been appended, by topic and partition. */
+  readonly #pending = new Map<string, { topic: string; partition: number; rows: unknown[] }>();
+  #turn = 0;
+
+  constructor(
+    job: JobDefinition,
+    topics: ReadonlyMap<string, Topic<unknown>>,
+    { seed = 1, parallelism, checkpointsPerRow = 0.02, now = 0 }: RunOptions,
+  ) {
+    this.#job = job;
+    this.#topics = topics;
+    this.#prng = new Prng(seed);
+    this.#checkpointsPerRow = checkpointsPerRow;
+    this.#parallelism = parallelism ?? job.graph.config.parallelism;
+    this.#world.now = now;
+    this.#cluster = this.#started();
+  }
+
+  row(topic: string, row: unknown): void {
+    const partition = this.#partitionOf(this.#topics.get(topic)!, row);
+    const place = `${topic} ${partition}`;
+    const pending = this.#pending.get(place) ?? { topic, partition, rows: [] };
+    this.#pending.set(place, pending);
+    pending.rows.push(row);
+    if (pending.rows.length >= burst || this.#prng.chance(1 / burst)) this.#append();
+    if (this.#prng.chance(this.#checkpointsPerRow)) this.#checkpoint();
+  }
+
+  step(step: AnyStep): void {
+    this.#append();
+    switch (step.kind) {
+      case "checkpoint":
+        return this.#checkpoint();
+      case "crash":
+        this.#cluster = this.#started();
+        return;
+      case "rescale":
+        this.#checkpoint({ isAligned: true });
+        this.#parallelism = step.parallelism;
+        this.#cluster = this.#started();
+        return;
+      case "wait":
+        this.#flushed().pass(step.millis);
+        return;
+      default:
+        step satisfies never;
+    }
+  }
+
+  end(): JobRun {
+    this.#append();
+    const cluster = this.#flushed();
+    const names = this.#job.graph.nodes.flatMap(({ spec }) =>
+      spec.kind === "sink" ? [spec.table.name] : [],
+    );
+    const tables = Object.fromEntries(names.map((name) => [name, cluster.table(name)]));
+    return {
+      tables,
+      table<R>(name: string) {
+        if (Object.hasOwn(tables, name)) return tables[name] as R[];
+        throw new RangeError(`The job has no table ${shown(name)}, but ${names.join(", ")}.`);
+      },
+      topic: <R>(name: string) =>
+        this.#world.topic(name).flatMap(({ bytes }) => decodeRows(bytes)) as R[],
+      checkpoints: this.#checkpoints,
+      attempts: this.#world.attempts,
+    };
+  }
+
+  #started(): Cluster {
+    return new Cluster(this.#world, {
+      definition: this.#job,
+      parallelism: this.#parallelism,
+      seed: 1 + this.#prng.below(1_000_000),
+      ...(this.#latest && { restore: this.#latest }),
+    });
+  }
+
+  /** What waits in buffers for more rows is sent. */
+  #flushed(): Cluster {
+    const { bufferTimeout } = this.#job.graph.config;
+    return this.#cluster.settle((this.#cluster.plan.edges.length + 1) * (bufferTimeout + 1));
+  }
+
+  #append(): void {
+    for (const { topic, partition, rows } of this.#pending.values()) {
+      this.#world.append(topic, partition, rows);
+    }
+    this.#pending.clear();
+    this.#cluster.run(this.#prng.below(40));
+  }
+
+  #checkpoint(options: { readonly isAligned?: boolean } = {}): void {
+    this.#latest = this.#cluster.checkpoint(options);
+    this.#checkpoints++;
+    this.#cluster.complete(this.#latest);
+  }
+
+  #partitionOf({ key, partitions }: Topic<unknown>, row: unknown): number {
+    if (key === undefined) return this.#turn++ % partitions;
+    return keyGroupOf(key(row as never), partitions);
+  }
+}
+
+function topicsOf(job: JobDefinition, inputs: Inputs): Map<string, Topic<unknown>> {
+  const topics = new Map<string, Topic<unknown>>();
+  for (const { spec } of job.graph.nodes) {
+    if (isSource(spec) && spec.kind === "source") topics.set(spec.topic.name, spec.topic);
+  }
+  for (const name of Object.keys(inputs)) {
+    if (topics.has(name)) continue;
+    const read = [...topics.keys()].map((one) => `"${one}"`).join(", ") || "none";
+    throw new GraphError(
+      "BAD_ARGUMENT",
+      `runJob was given rows of topic "${name}", which job "${job.name}" does not read. Its topics: ${read}.`,
+    );
+  }
+  return topics;
+}
