@@ -1,7 +1,7 @@
 // A checkpoint that was taken in another layout than the plan's, at other parallelisms or in other
 // code: what each vertex must know of that layout to take its part.
-//   L1. Operators are the same where their uids are, and edges where the uids of both ends and the
-//       input are: whatever vertices, channels or chains they are in.
+//   L1. Operators are the same where their uids are, and edges where the uids of both ends, the
+//       input and the side output are: whatever vertices, channels or chains they are in.
 //   L2. Rows on their way belong to the operator they go to, whichever end of their channel kept them.
 //       They go to the vertex of that operator and to no other.
 //   L3. Older rows come first: what was restored before, then what its receiver had, then what its
@@ -107,8 +107,11 @@ const rowsByEdge = ({ tasks }: Manifest): Map<number, ChannelStateHandle[]> =>
 /** L1. */
 const sameEdge = (before: EdgePlan, plan: ExecutionPlan): EdgePlan | undefined =>
   allEdges(plan).find(
-    ({ fromUid, toUid, input }) =>
-      fromUid === before.fromUid && toUid === before.toUid && input === before.input,
+    ({ fromUid, toUid, input, tag }) =>
+      fromUid === before.fromUid &&
+      toUid === before.toUid &&
+      input === before.input &&
+      tag === before.tag,
   );
 
 /** L3. */

@@ -117,6 +117,7 @@ function chainsOf(graph: JobGraph, config: JobConfig): ExecutionPlan {
       toUid: edge.to,
       input: edge.input,
       partitioning: effective(edge),
+      ...(edge.tag !== undefined && { tag: edge.tag }),
       ...(otherwise !== undefined && { apart: otherwise }),
     };
   });

@@ -31,6 +31,8 @@ export interface EdgePlan {
   /** Which input of `toUid` it feeds, from 0. */
   readonly input: number;
   readonly partitioning: Partitioning;
+  /** The side output of `fromUid` whose rows it carries; absent: what `fromUid` emits. */
+  readonly tag?: string;
   /**
    * Present where the program keeps rows in their subtask: how they go while both ends differ in
    * parallelism. While they do not, `partitioning` is `forward`.

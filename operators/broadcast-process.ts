@@ -34,7 +34,7 @@ export class BroadcastProcessOperator implements TimedOperator, EventTimeOperato
     const { uid, operatorState: store } = ctx;
     this.#fn = fn;
     this.#calls = new RowCalls(ctx);
-    const { note, emit } = this.#calls;
+    const { note, emits } = this.#calls;
     const maps = Object.entries(descriptors).map(([state, descriptor]) => {
       const place = { uid, state };
       const map = new BroadcastMap(place, descriptor, store, note);
@@ -42,7 +42,7 @@ export class BroadcastProcessOperator implements TimedOperator, EventTimeOperato
     });
     this.#context = {
       broadcast: Object.fromEntries(maps.map(({ state, map }) => [state, map])),
-      emit,
+      ...emits,
     };
     const broadcast = Object.fromEntries(maps.map(({ state, seen }) => [state, seen]));
     this.#rows = rowsWith({ broadcast });

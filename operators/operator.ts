@@ -35,7 +35,8 @@ export const isColumnar = (batch: RecordBatch): batch is ColumnarBatch =>
 
 /** Where an operator's results go: the next operators of the chain and the outgoing edges. */
 export interface Output {
-  emit(batch: RecordBatch): void;
+  /** @param tag the side output that the rows go to, by its name; absent: they are what it emits. */
+  emit(batch: RecordBatch, tag?: string): void;
 }
 
 /** Where a `WatermarkingOperator`'s results go: behind others event time goes on by itself. */

@@ -111,7 +111,7 @@ class CurrentRow
   implements
     Pick<
       TimerContext<Key, unknown, StateDescriptors>,
-      "key" | "timestamp" | "timeDomain" | "emit" | "timers"
+      "key" | "timestamp" | "timeDomain" | "emit" | "output" | "timers"
     >,
     Current
 {
@@ -128,6 +128,7 @@ class CurrentRow
   timeDomain: TimeDomain = "processing";
   readonly emitted = new Emitted();
   readonly emit = this.emitted.emit;
+  readonly output = this.emitted.output;
 
   constructor(
     fn: Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">,

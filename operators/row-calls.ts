@@ -12,7 +12,7 @@ export class RowCalls {
   readonly #emitted = new Emitted();
   readonly #journal: Journal | undefined;
   /** For the function's context. */
-  readonly emit = this.#emitted.emit;
+  readonly emits = { emit: this.#emitted.emit, output: this.#emitted.output };
 
   constructor(self: RejectingOperator) {
     this.#self = self;

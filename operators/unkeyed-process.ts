@@ -27,11 +27,11 @@ export class UnkeyedProcessOperator implements Operator {
     const { uid, operatorState: store } = ctx;
     this.#fn = fn;
     this.#calls = new RowCalls(ctx);
-    const { note, emit } = this.#calls;
+    const { note, emits } = this.#calls;
     const lists = Object.entries(fn.operatorState ?? {}).map(([state, descriptor]) => {
       return [state, new OperatorList({ uid, state }, descriptor, store, note)] as const;
     });
-    this.#context = { operatorState: Object.fromEntries(lists), emit, ...more };
+    this.#context = { operatorState: Object.fromEntries(lists), ...emits, ...more };
   }
 
   processBatch(batch: RecordBatch, out: Output): void {

@@ -5,7 +5,6 @@
 // Its rules are Flink's: https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/datastream/fault-tolerance/broadcast_state/
 
 import type { Key } from "../format/key.ts";
-import type { DataStream } from "./data-stream.ts";
 import { refusal } from "./errors.ts";
 import type { OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
@@ -16,7 +15,13 @@ import {
   type UnkeyedProcessContext,
 } from "./operator-state.ts";
 import type { ProcessContext, Rows, TimerContext } from "./process.ts";
-import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
+import {
+  type GraphRecorder,
+  type OperatorOptions,
+  repartitioned,
+  type Upstream,
+} from "./recorder.ts";
+import type { ProcessedStream, SideOutputs } from "./side-output.ts";
 import { isStateDescriptor, type MapState, type MapStateDescriptor } from "./state.ts";
 import type { StateDescriptors } from "./state.ts";
 
@@ -37,7 +42,7 @@ export type ReadOnlyBroadcast<B extends BroadcastDescriptors> = {
 };
 
 /** What `processBroadcast` may touch. Valid during the call only. */
-export interface BroadcastContext<R, B extends BroadcastDescriptors> {
+export interface BroadcastContext<R, B extends BroadcastDescriptors> extends SideOutputs {
   /** This subtask's copy. */
   readonly broadcast: {
     readonly [Name in keyof B]: B[Name] extends MapStateDescriptor<infer K, infer V>
@@ -139,7 +144,7 @@ export interface BroadcastConnectedStream<T, U, B extends BroadcastDescriptors> 
   process<R, O extends OperatorStateDescriptors = NoOperatorState>(
     fn: BroadcastProcessFunction<T, U, R, B, O>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
 }
 
 /** A keyed stream, and a broadcast stream. */
@@ -148,7 +153,7 @@ export interface KeyedBroadcastConnectedStream<T, K, U, B extends BroadcastDescr
   process<R, S extends StateDescriptors>(
     fn: KeyedBroadcastProcessFunction<T, U, K, R, B, S>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
 }
 
 /** Either function, as the graph holds it. */
@@ -173,7 +178,9 @@ export class RecordedBroadcast<
     checkedUnkeyed(undefined, "broadcast", states);
     this.recorder = recorder;
     this.states = states;
-    this.upstreams = upstreams.map(({ node }) => ({ node, partitioning: "broadcast", input: 1 }));
+    this.upstreams = upstreams.map((upstream) =>
+      repartitioned(upstream, "broadcast", { input: 1 }),
+    );
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { AggregateRow, Aggregates } from "./aggregates.ts";
-import { GraphError, refusal } from "./errors.ts";
+import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import { fieldSelector, type KeyField } from "./fields.ts";
 import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
@@ -26,7 +26,18 @@ import {
   type UnkeyedProcessFunction,
 } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
-import type { GraphRecorder, OperatorOptions, Upstream } from "./recorder.ts";
+import {
+  type GraphRecorder,
+  type OperatorOptions,
+  repartitioned,
+  type Upstream,
+} from "./recorder.ts";
+import {
+  hasSideOutputs,
+  isOutputTag,
+  type AnyOutputTag,
+  type ProcessedStream,
+} from "./side-output.ts";
 import { isStateDescriptor, type StateDescriptors } from "./state.ts";
 import type { TableSink } from "./table.ts";
 
@@ -83,7 +94,7 @@ export interface DataStream<T> {
   process<R, O extends OperatorStateDescriptors = NoOperatorState>(
     fn: UnkeyedProcessFunction<T, R, O>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
   /**
    * Sends every row to every subtask of the operator that follows a `connect`, which keeps what it
    * learns from them in these maps.
@@ -136,7 +147,7 @@ export interface KeyedStream<T, K> {
   process<R, S extends StateDescriptors>(
     fn: ProcessFunction<T, K, R, S>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
   /**
    * Puts a broadcast stream beside this one, for a function of both.
    *
@@ -148,7 +159,7 @@ export interface KeyedStream<T, K> {
 }
 
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
-export class RecordedStream implements DataStream<never>, KeyedStream<never, never> {
+export class RecordedStream implements ProcessedStream<never>, KeyedStream<never, never> {
   readonly #recorder: GraphRecorder;
   readonly #upstreams: readonly Upstream[];
   readonly #key: KeySelector | undefined;
@@ -220,6 +231,37 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
     return this.#then({ kind: "process", fn }, options, this.#key);
   }
 
+  sideOutput(tag: AnyOutputTag): RecordedStream {
+    const refuse = (code: GraphErrorCode, found: string, allowed: string): GraphError =>
+      refusal(code, "sideOutput", undefined, found, allowed);
+    if (!isOutputTag(tag)) {
+      throw refuse(
+        "BAD_ARGUMENT",
+        `was given ${shown(tag)}`,
+        `a tag, as outputTag("late") gives one`,
+      );
+    }
+    const allowed = "right behind process, of which it gives the rows of ctx.output";
+    const called = `"${tag.name}" was asked of`;
+    const [upstream, ...others] = this.#upstreams;
+    if (upstream === undefined || others.length > 0) {
+      throw refuse("NO_SIDE_OUTPUT", `${called} a union`, allowed);
+    }
+    const { node, partitioning } = upstream;
+    if (partitioning !== "forward" || this.#key !== undefined) {
+      const found = `${called} "${node.uid}" by another way than forward`;
+      throw refuse("NO_SIDE_OUTPUT", found, `${allowed}; repartition what it gives`);
+    }
+    if (upstream.tag !== undefined) {
+      throw refuse("NO_SIDE_OUTPUT", `${called} a side output of "${node.uid}"`, allowed);
+    }
+    if (!hasSideOutputs(node.spec)) {
+      const found = `${called} "${node.uid}", a ${node.spec.kind}, which has no side outputs`;
+      throw refuse("NO_SIDE_OUTPUT", found, allowed);
+    }
+    return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]);
+  }
+
   broadcast<B extends BroadcastDescriptors>(states: B): BroadcastStream<never, B> {
     return new RecordedBroadcast(this.#recorder, this.#upstreams, states);
   }
@@ -263,8 +305,8 @@ export class RecordedStream implements DataStream<never>, KeyedStream<never, nev
   }
 
   #partitioned(partitioning: Partitioning, key?: KeySelector): RecordedStream {
-    const of = { partitioning, ...(key === undefined ? {} : { key }) };
-    const upstreams = this.#upstreams.map(({ node }) => ({ node, ...of }));
+    const of = key === undefined ? {} : { key };
+    const upstreams = this.#upstreams.map((one) => repartitioned(one, partitioning, of));
     return new RecordedStream(this.#recorder, upstreams, key);
   }
 }

@@ -14,6 +14,7 @@ export type GraphErrorCode =
   | "DUPLICATE_TABLE"
   | "TOPIC_CONFLICT"
   | "NOT_KEYED"
+  | "NO_SIDE_OUTPUT"
   | "FOREIGN_STREAM"
   | "JOB_CLOSED"
   | "ASYNC_BUILD"

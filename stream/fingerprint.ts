@@ -10,7 +10,9 @@ export function fingerprintOf(graph: JobGraph): string {
     ...ofSpec(uid, spec),
     ...(onError === undefined ? [] : [onError === "drop" ? onError : ofTopic(onError.topic)]),
   ]);
-  const edges = graph.edges.map((edge) => [edge.from, edge.to, edge.input, edge.partitioning]);
+  const edges = graph.edges.map(({ from, to, input, partitioning, tag }) =>
+    tag === undefined ? [from, to, input, partitioning] : [from, to, input, partitioning, tag],
+  );
   return hex128(JSON.stringify([graph.name, nodes, edges]));
 }
 

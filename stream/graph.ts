@@ -71,6 +71,8 @@ export interface GraphEdge {
   readonly partitioning: Partitioning;
   /** Present exactly where `partitioning` is `hash`. */
   readonly key?: KeySelector;
+  /** The side output of `from` whose rows it carries; absent: what `from` emits. */
+  readonly tag?: string;
 }
 
 /** A whole job as its program defines it. */

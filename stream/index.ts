@@ -92,6 +92,12 @@ export {
 export type { ProgramParameters } from "./parameters.ts";
 export type { OperatorOptions } from "./recorder.ts";
 export {
+  outputTag,
+  type OutputTag,
+  type ProcessedStream,
+  type SideOutputs,
+} from "./side-output.ts";
+export {
   aggregatingState,
   listState,
   mapState,

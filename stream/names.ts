@@ -1,4 +1,4 @@
-// What a user may call things. One rule for uids and for the names of jobs, topics and tables: they
+// What a user may call things. One rule for uids and for the names of jobs, topics, tables and side outputs: they
 // become parts of paths, of object names and of URLs, and need no escaping in any of them.
 
 import { GraphError } from "./errors.ts";
@@ -8,7 +8,7 @@ const namePattern = /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/;
 const nameRule = '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
 
 /** The name as it is, or a `GraphError` where it may not be one. */
-export function checkedName(of: "job" | "topic" | "table", name: unknown): string {
+export function checkedName(of: "job" | "topic" | "table" | "side output", name: unknown): string {
   if (typeof name === "string" && namePattern.test(name)) return name;
   throw new GraphError(
     "BAD_NAME",

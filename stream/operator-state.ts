@@ -4,6 +4,7 @@
 import { GraphError } from "./errors.ts";
 import { shown } from "./names.ts";
 import type { Rows } from "./process.ts";
+import type { SideOutputs } from "./side-output.ts";
 import {
   listState,
   type ListState,
@@ -37,7 +38,7 @@ export type OperatorStateOf<D> =
       : never;
 
 /** What a process function without keys may touch. Valid during the call only. */
-export interface UnkeyedProcessContext<R, O extends OperatorStateDescriptors> {
+export interface UnkeyedProcessContext<R, O extends OperatorStateDescriptors> extends SideOutputs {
   /** The lists of this subtask. */
   readonly operatorState: { readonly [Name in keyof O]: OperatorStateOf<O[Name]> };
   readonly emit: (row: R) => void;

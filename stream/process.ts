@@ -2,6 +2,7 @@
 //   R1. What cannot be inferred is declared where it is used: the type of a state by its descriptor
 //       (`state.ts`), the type of what is emitted by `rows`. Everything else follows.
 
+import type { SideOutputs } from "./side-output.ts";
 import type { StateDescriptors, StateOf } from "./state.ts";
 
 declare const rowType: unique symbol;
@@ -40,7 +41,7 @@ export interface Timers {
 export type TimeDomain = "event" | "processing";
 
 /** What a process function may touch. Valid during the call only: it is reused for the next row. */
-export interface ProcessContext<K, R, S extends StateDescriptors> {
+export interface ProcessContext<K, R, S extends StateDescriptors> extends SideOutputs {
   readonly key: K;
   /** Event time of the row, or of the timer, in milliseconds; what is emitted has the same. */
   readonly timestamp: number | undefined;

@@ -35,7 +35,16 @@ export interface Upstream {
   readonly key?: KeySelector;
   /** Of the operator that follows; 0 where absent. */
   readonly input?: number;
+  /** The side output that the stream is, where it is one. */
+  readonly tag?: string;
 }
+
+/** The same origin, whose rows go another way. */
+export const repartitioned = (
+  { node, tag }: Upstream,
+  partitioning: Partitioning,
+  of: Pick<Upstream, "key" | "input"> = {},
+): Upstream => ({ node, partitioning, ...of, ...(tag !== undefined && { tag }) });
 
 const methodOf = (spec: OperatorSpec): string => {
   if (isSource(spec)) return "from";
@@ -234,7 +243,13 @@ export class GraphRecorder {
 }
 
 function edge(upstream: Upstream, to: GraphNode): GraphEdge {
-  const ends = { from: upstream.node.uid, to: to.uid, input: upstream.input ?? 0 };
+  const { tag } = upstream;
+  const ends = {
+    from: upstream.node.uid,
+    to: to.uid,
+    input: upstream.input ?? 0,
+    ...(tag !== undefined && { tag }),
+  };
   if (to.spec.kind === "sink") {
     // The rows of a table's key must all come to one subtask. Those of an aggregate that go by its
     // own key already are where its key groups are, and stay there where the parallelism is the same.

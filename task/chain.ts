@@ -7,7 +7,7 @@
 
 import { noTime } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
-import type { EdgePlan, ExecutionPlan, VertexPlan } from "../format/plan.ts";
+import { type EdgePlan, edgeOf, type ExecutionPlan, type VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
 import {
   type EventTimeOperator,
@@ -78,7 +78,8 @@ export class Chain {
     const nodes = vertex.operators.map((uid) => nodeOf(graph, uid));
 
     const links = nodes.map((node): Link => {
-      const next = vertex.operators.flatMap((uid, at) => (isFed(graph, node, uid) ? [at] : []));
+      const fed = new Set(graph.edges.flatMap(({ from, to }) => (from === node.uid ? [to] : [])));
+      const next = vertex.operators.flatMap((uid, at) => (fed.has(uid) ? [at] : []));
       const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
       const output = { emit: () => {}, advance: () => {} };
       const times = { watermark: noTime, due: noTime, behind: noTime };
@@ -220,21 +221,39 @@ export class Chain {
   }
 }
 
-const isFed = ({ edges }: JobGraph, { uid }: GraphNode, by: string): boolean =>
-  edges.some((edge) => edge.from === uid && edge.to === by);
+/** Where the rows of one output of an operator go. */
+interface Route {
+  readonly next: Entry[];
+  readonly edges: number[];
+}
 
 function outputOf(
-  { edges, next: positions }: Link,
+  { node, edges, next: positions }: Link,
   links: readonly Link[],
-  { send }: ChainOptions,
+  { graph, plan, send }: ChainOptions,
   entries: ReadonlyMap<string, Entry>,
 ): Pick<Output, "emit"> {
-  const next = positions.map((at) => entries.get(links[at]!.node.uid)!);
+  const routes = new Map<string | undefined, Route>();
+  const routeOf = (tag: string | undefined): Route => {
+    const route = routes.get(tag) ?? { next: [], edges: [] };
+    routes.set(tag, route);
+    return route;
+  };
+  const main = routeOf(undefined);
+  for (const at of positions) {
+    // One that is not the first of its chain has one input (C1 of the plan).
+    const { uid } = links[at]!.node;
+    const { tag } = graph.edges.find(({ from, to }) => from === node.uid && to === uid)!;
+    routeOf(tag).next.push(entries.get(uid)!);
+  }
+  for (const edge of edges) routeOf(edgeOf(plan, edge).tag).edges.push(edge);
   return {
-    emit(batch) {
+    emit(batch, tag) {
       if (batch.length === 0) return;
-      for (const entry of next) entry(batch, 0);
-      for (const edge of edges) send(edge, batch);
+      const route = tag === undefined ? main : routes.get(tag);
+      if (route === undefined) return; // T2 of side outputs
+      for (const entry of route.next) entry(batch, 0);
+      for (const edge of route.edges) send(edge, batch);
     },
   };
 }
@@ -242,7 +261,11 @@ function outputOf(
 /** By which the rows of an edge are given to subtasks; undefined where they have no key. */
 export const selectorOf = (graph: JobGraph, edge: EdgePlan): KeySelector | undefined =>
   graph.edges.find(
-    (one) => one.from === edge.fromUid && one.to === edge.toUid && one.input === edge.input,
+    (one) =>
+      one.from === edge.fromUid &&
+      one.to === edge.toUid &&
+      one.input === edge.input &&
+      one.tag === edge.tag,
   )?.key ?? nodeOf(graph, edge.toUid).key;
 
 export function nodeOf(graph: JobGraph, uid: string): GraphNode {

@@ -271,6 +271,8 @@ export function planInfo(jid: string, plan: ExecutionPlan): Plan {
           id: edge.from,
           ship_strategy: edge.partitioning.toUpperCase(),
           exchange: "pipelined_bounded",
+          // Not of Flink's schema.
+          ...(edge.tag !== undefined && { side_output: edge.tag }),
         })),
     })),
   };

@@ -13,6 +13,7 @@ import {
   GraphError,
   listState,
   mapState,
+  outputTag,
   rows,
   sum,
   table,
@@ -20,10 +21,12 @@ import {
   valueState,
   type DataStream,
   type GraphErrorCode,
+  type JobDefinition,
   type JobEnvironment,
   type JobOptions,
   type KeyedStream,
   type OnError,
+  type ProcessedStream,
 } from "tidemark";
 
 interface Row {
@@ -222,6 +225,39 @@ describe("a recorded graph", () => {
     expect(graph.nodes.find((node) => node.uid === "both")?.key).toBeDefined();
   });
 
+  test("says which side output an edge carries, whatever way it goes", () => {
+    const late = outputTag<Row>("late");
+    const define = (name: string): JobDefinition =>
+      defineJob("job", (env) => {
+        const stream = sorted(env.from(input, { uid: "in" }));
+        const side = stream.sideOutput(outputTag<Row>(name));
+        stream
+          .union(side, side.rebalance())
+          .map((row) => row, { uid: "all" })
+          .to(table("t"), { uid: "out" });
+        side
+          .keyBy((row) => row.key)
+          .connect(side.broadcast({ rules: mapState<string, number>() }))
+          .process(
+            { state: {}, emits: rows<Row>(), process: () => {}, processBroadcast: () => {} },
+            { uid: "both" },
+          )
+          .to(table("u"), { uid: "more" });
+      });
+    const { graph } = define(late.name);
+    const edges = graph.edges.filter((edge) => edge.from === "sorted");
+    expect(
+      edges.map(({ to, input: at, tag, partitioning }) => [to, at, tag, partitioning]),
+    ).toEqual([
+      ["all", 0, undefined, "forward"],
+      ["all", 0, "late", "forward"],
+      ["all", 0, "late", "rebalance"],
+      ["both", 0, "late", "hash"],
+      ["both", 1, "late", "broadcast"],
+    ]);
+    expect(fingerprintOf(graph)).not.toBe(fingerprintOf(define("later").graph));
+  });
+
   test("takes the same topic twice", () => {
     const job = defineJob("job", (env) => {
       const left = env.from(input, { uid: "left" });
@@ -245,6 +281,9 @@ function refusalOf(define: () => unknown): GraphError {
 type Untyped = Record<string, (...args: unknown[]) => Untyped>;
 const untyped = (stream: DataStream<Row> | KeyedStream<Row, string>): Untyped =>
   stream as unknown as Untyped;
+
+const sorted = (stream: DataStream<Row>): ProcessedStream<Row> =>
+  stream.process({ emits: rows<Row>(), process: () => {} }, { uid: "sorted" });
 
 /** A stream beside itself, broadcast. */
 const connected = (stream: DataStream<Row>): Untyped =>
@@ -783,6 +822,52 @@ const refusals: readonly {
       "like, or an object with create, add, merge and result.",
   },
   {
+    when: "a side output is asked of an operator that has none",
+    define: withStream((stream) =>
+      untyped(stream.map((row) => row, { uid: "m" })).sideOutput!(outputTag("late")),
+    ),
+    code: "NO_SIDE_OUTPUT",
+    message:
+      'sideOutput "late" was asked of "m", a map, which has no side outputs. Allowed: right behind ' +
+      "process, of which it gives the rows of ctx.output.",
+  },
+  {
+    when: "a side output is asked of a union",
+    define: withStream((stream) =>
+      untyped(sorted(stream).union(stream)).sideOutput!(outputTag("late")),
+    ),
+    code: "NO_SIDE_OUTPUT",
+    message:
+      'sideOutput "late" was asked of a union. Allowed: right behind process, of which it gives the ' +
+      "rows of ctx.output.",
+  },
+  {
+    when: "a side output is asked of rows that are on another way",
+    define: withStream((stream) =>
+      untyped(sorted(stream).rebalance()).sideOutput!(outputTag("late")),
+    ),
+    code: "NO_SIDE_OUTPUT",
+    message:
+      'sideOutput "late" was asked of "sorted" by another way than forward. Allowed: right behind ' +
+      "process, of which it gives the rows of ctx.output; repartition what it gives.",
+  },
+  {
+    when: "a side output is asked of a side output",
+    define: withStream((stream) =>
+      untyped(sorted(stream).sideOutput(outputTag<Row>("one"))).sideOutput!(outputTag("late")),
+    ),
+    code: "NO_SIDE_OUTPUT",
+    message:
+      'sideOutput "late" was asked of a side output of "sorted". Allowed: right behind process, of ' +
+      "which it gives the rows of ctx.output.",
+  },
+  {
+    when: "a side output is asked for without a tag",
+    define: withStream((stream) => untyped(sorted(stream)).sideOutput!("late")),
+    code: "BAD_ARGUMENT",
+    message: 'sideOutput was given "late". Allowed: a tag, as outputTag("late") gives one.',
+  },
+  {
     when: "a stream of another job is used",
     define: () => {
       let foreign: DataStream<Row> | undefined;
@@ -820,6 +905,10 @@ const refusals: readonly {
   },
 ];
 
+test.each([".", "", "a/b"])("no side output has the name %j", (given) => {
+  expect(() => outputTag(given)).toThrow(name);
+});
+
 describe("a graph is refused when", () => {
   test.each(refusals)("$when", ({ define, code, uid, message }) => {
     const refusal = refusalOf(define);
@@ -840,6 +929,7 @@ describe("a graph is refused when", () => {
       DUPLICATE_TABLE: true,
       TOPIC_CONFLICT: true,
       NOT_KEYED: true,
+      NO_SIDE_OUTPUT: true,
       FOREIGN_STREAM: true,
       JOB_CLOSED: true,
       ASYNC_BUILD: true,

@@ -70,6 +70,16 @@ const plan: ExecutionPlan = {
   ],
   edges: [
     { id: 0, from: "v1", fromUid: "b", to: "v2", toUid: "c", input: 0, partitioning: "hash" },
+    {
+      id: 1,
+      from: "v1",
+      fromUid: "b",
+      to: "v2",
+      toUid: "c",
+      input: 0,
+      partitioning: "rebalance",
+      tag: "late",
+    },
   ],
 };
 
@@ -177,10 +187,17 @@ describe("jobs", () => {
         type: "STREAMING",
         nodes: [
           { id: "v1", description: "Source: a -&gt; &lt;b&gt;", inputs: [] },
-          { id: "v2", inputs: [{ num: 0, id: "v1", ship_strategy: "HASH" }] },
+          {
+            id: "v2",
+            inputs: [
+              { num: 0, id: "v1", ship_strategy: "HASH" },
+              { num: 1, id: "v1", ship_strategy: "REBALANCE", side_output: "late" },
+            ],
+          },
         ],
       },
     });
+    expect(info.plan.nodes[1]!.inputs[0]).not.toHaveProperty("side_output");
     const [first, second] = info.vertices;
     expect(first?.metrics).toMatchObject({ "read-records": 5, "read-records-complete": false });
     expect(second?.metrics).toMatchObject({

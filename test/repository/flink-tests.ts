@@ -76,6 +76,7 @@ const names = `
   WatermarkAlignmentITCase WatermarkITCase WindowOperatorContractTest WindowOperatorTest
   WithinCheckpointFileMergingSnapshotManagerTest ZooKeeperCheckpointIDCounterITCase
   ZooKeeperCompletedCheckpointStoreITCase
+  SideOutputITCase
 `;
 
 const page = "docs/checkpoints.md";

@@ -14,6 +14,7 @@ import {
   mapState,
   max,
   min,
+  outputTag,
   reducingState,
   rows,
   sum,
@@ -27,6 +28,7 @@ import {
   type JobEnvironment,
   type KeyedStream,
   type MapStateDescriptor,
+  type ProcessedStream,
 } from "tidemark";
 
 type Same<A, B> =
@@ -232,7 +234,7 @@ const changes = byOrigin.process(
   },
   { uid: "changes" },
 );
-expectType<DataStream<{ readonly key: string; readonly change: number }>>().of(changes, true);
+expectType<ProcessedStream<{ readonly key: string; readonly change: number }>>().of(changes, true);
 
 // Tables: a `key` field, or a function that says what the key is.
 delays.to(table("delays"), { uid: "out" });
@@ -340,7 +342,7 @@ const over = byOrigin.connect(limits).process(
   },
   { uid: "over" },
 );
-expectType<DataStream<{ key: string; total: number }>>().of(over, true);
+expectType<ProcessedStream<{ key: string; total: number }>>().of(over, true);
 const beside = flights.connect(limits).process(
   {
     emits: rows<string>(),
@@ -357,11 +359,35 @@ const beside = flights.connect(limits).process(
   },
   { uid: "beside" },
 );
-expectType<DataStream<string>>().of(beside, true);
+expectType<ProcessedStream<string>>().of(beside, true);
 // @ts-expect-error broadcast state is maps
 rules.broadcast({ limits: listState<Rule>() });
 // @ts-expect-error a stream that is not broadcast
 flights.connect(rules);
+
+// Side outputs: rows of the type of their tag.
+const diverted = outputTag<Flight>("diverted");
+const sorted = flights.process(
+  {
+    emits: rows<number>(),
+    process(f, { emit, output }) {
+      emit(f.delay);
+      output(diverted, f);
+      // @ts-expect-error the tag's rows are flights
+      output(diverted, f.delay);
+      // @ts-expect-error a name is no tag
+      output("diverted", f);
+    },
+  },
+  { uid: "sorted" },
+);
+expectType<DataStream<Flight>>().of(sorted.sideOutput(diverted), true);
+// @ts-expect-error a tag of less is no tag of more
+const _cancelled: DataStream<Cancelled> = sorted.sideOutput(diverted);
+// @ts-expect-error a map has no side outputs
+flights.map((f) => f, { uid: "m" }).sideOutput(diverted);
+// @ts-expect-error no rows in two places
+sorted.rebalance().sideOutput(diverted);
 
 // Operator state: lists, on streams without keys.
 const batched = flights.process(
@@ -379,7 +405,7 @@ const batched = flights.process(
   },
   { uid: "batched" },
 );
-expectType<DataStream<readonly Flight[]>>().of(batched, true);
+expectType<ProcessedStream<readonly Flight[]>>().of(batched, true);
 flights.process(
   { emits: rows<number>(), process: (f, ctx) => ctx.emit(f.delay) },
   { uid: "plain" },

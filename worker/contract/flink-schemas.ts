@@ -188,7 +188,13 @@ const plan = named(
         description: z.string(),
         optimizer_properties: z.object({}),
         inputs: z.array(
-          z.object({ num: int, id: hex32, ship_strategy: z.string(), exchange: z.string() }),
+          z.object({
+            num: int,
+            id: hex32,
+            ship_strategy: z.string(),
+            exchange: z.string(),
+            side_output: z.string().optional(),
+          }),
         ),
       }),
     ),
