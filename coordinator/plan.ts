@@ -22,7 +22,13 @@ import {
 import { jobVertexOverridesKey } from "../stream/config.ts";
 import { ConfigError } from "../stream/errors.ts";
 import { fingerprintOf, shapeOf } from "../stream/fingerprint.ts";
-import { isSource, type GraphEdge, type GraphNode, type JobGraph } from "../stream/graph.ts";
+import {
+  endsStream,
+  isSource,
+  type GraphEdge,
+  type GraphNode,
+  type JobGraph,
+} from "../stream/graph.ts";
 
 /** Of some vertices or all, by id. */
 export type Parallelisms = Readonly<Record<string, number>>;
@@ -156,7 +162,7 @@ function vertexPlan(
 
 function titleOf(node: GraphNode): string {
   if (isSource(node.spec)) return `Source: ${node.uid}`;
-  if (node.spec.kind === "sink") return `Sink: ${node.uid}`;
+  if (endsStream(node.spec)) return `Sink: ${node.uid}`;
   return node.uid;
 }
 

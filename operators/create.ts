@@ -5,6 +5,7 @@ import type { AnyBroadcastFunction } from "../stream/broadcast.ts";
 import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
+import { discardOperator } from "./discard.ts";
 import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
 import { MapOperator } from "./map.ts";
@@ -49,6 +50,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
         rowsOf(node, fn, ctx, more),
       );
     }
+    case "discard":
+      return discardOperator;
     case "sink":
       return new TableOperator(ctx, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }

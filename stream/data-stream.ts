@@ -6,6 +6,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { AggregateRow, Aggregates } from "./aggregates.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
+import type { DiscardSink } from "./discard.ts";
 import { fieldSelector, type KeyField } from "./fields.ts";
 import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
 import { isAsync, shown } from "./names.ts";
@@ -111,11 +112,11 @@ export interface DataStream<T> {
     other: BroadcastStream<U, B>,
   ): BroadcastConnectedStream<T, U, B>;
   /**
-   * Writes the rows to a table.
+   * Writes the rows to a table, or forgets them.
    *
    * @example worst.to(table("worst-delays"), { uid: "out" })
    */
-  to(sink: TableSink<T>, options: OperatorOptions): void;
+  to(sink: TableSink<T> | DiscardSink, options: OperatorOptions): void;
 }
 
 /** Rows of type `T` by their key. Its operators keep state per key, which survives failures. */
@@ -207,12 +208,21 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return new RecordedStream(this.#recorder, upstreams);
   }
 
-  to(sink: TableSink<never>, options: OperatorOptions): void {
-    if ((sink as Partial<typeof sink> | undefined)?.kind !== "table") {
-      throw refusal("BAD_ARGUMENT", "to", options, `was given ${shown(sink)}`, "table(…)");
+  to(sink: TableSink<never> | DiscardSink, options: OperatorOptions): void {
+    switch ((sink as Partial<typeof sink> | undefined)?.kind) {
+      case "table": {
+        const table = sink as TableSink<never>;
+        this.#recorder.add({ kind: "sink", table }, options, this.#upstreams, table.key);
+        return;
+      }
+      case "discard":
+        this.#recorder.add({ kind: "discard" }, options, this.#upstreams);
+        return;
+      default: {
+        const allowed = "table(…) or discard()";
+        throw refusal("BAD_ARGUMENT", "to", options, `was given ${shown(sink)}`, allowed);
+      }
     }
-    const spec = { kind: "sink", table: sink } as const;
-    this.#recorder.add(spec, options, this.#upstreams, sink.key);
   }
 
   reduce(fn: (left: never, right: never) => unknown, options: OperatorOptions): RecordedStream {

@@ -25,6 +25,7 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
     case "map":
     case "flatMap":
     case "filter":
+    case "discard":
       return undefined;
     case "source":
       return `a source of topic "${spec.topic.name}" with ${spec.topic.partitions} partitions`;

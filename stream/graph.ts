@@ -48,7 +48,8 @@ export type OperatorSpec =
       readonly fn: AnyBroadcastFunction;
       readonly broadcast: BroadcastDescriptors;
     }
-  | { readonly kind: "sink"; readonly table: TableSink<never> };
+  | { readonly kind: "sink"; readonly table: TableSink<never> }
+  | { readonly kind: "discard" };
 
 /** An operator as the program defines it. */
 export interface GraphNode {
@@ -86,3 +87,7 @@ export interface JobGraph {
 /** Whether an operator of that kind has no input. */
 export const isSource = ({ kind }: OperatorSpec): boolean =>
   kind === "source" || kind === "generator";
+
+/** Whether an operator of that kind has no output. */
+export const endsStream = ({ kind }: OperatorSpec): boolean =>
+  kind === "sink" || kind === "discard";

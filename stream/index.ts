@@ -35,6 +35,7 @@ export type {
 } from "./broadcast.ts";
 export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
+export { discard, type DiscardSink } from "./discard.ts";
 export {
   ConfigError,
   GraphError,

@@ -7,6 +7,7 @@ import type { JobConfig } from "../format/config.ts";
 import type { Partitioning } from "../format/plan.ts";
 import { GraphError } from "./errors.ts";
 import {
+  endsStream,
   isSource,
   type GraphEdge,
   type GraphNode,
@@ -49,7 +50,7 @@ export const repartitioned = (
 const methodOf = (spec: OperatorSpec): string => {
   if (isSource(spec)) return "from";
   if (spec.kind === "processBroadcast") return "process";
-  return spec.kind === "sink" ? "to" : spec.kind;
+  return endsStream(spec) ? "to" : spec.kind;
 };
 
 export class GraphRecorder {
@@ -103,14 +104,14 @@ export class GraphRecorder {
     );
     this.#refuseWithout(
       "sink",
-      nodes.some(({ spec }) => spec.kind === "sink"),
+      nodes.some(({ spec }) => endsStream(spec)),
       "NO_SINK",
       ".to(table(…), { uid: … })",
     );
     this.#refuseDeadLetters(nodes);
     const read = new Set(this.#edges.map((edge) => edge.from));
     for (const { uid, spec } of nodes) {
-      if (spec.kind === "sink" || read.has(uid)) continue;
+      if (endsStream(spec) || read.has(uid)) continue;
       throw new GraphError(
         "NO_CONSUMER",
         `Nothing reads what operator "${uid}" (${methodOf(spec)}) of job "${this.job}" emits. ` +
@@ -268,6 +269,7 @@ function edge(upstream: Upstream, to: GraphNode): GraphEdge {
 function described(spec: OperatorSpec): string {
   if (spec.kind === "source") return `the source of topic "${spec.topic.name}"`;
   if (spec.kind === "generator") return "a generator";
+  if (spec.kind === "discard") return "a sink that discards";
   if (spec.kind === "sink") return `the sink to table "${spec.table.name}"`;
   return `a ${methodOf(spec)}`;
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 
+import { planOf } from "../../coordinator/plan.ts";
 import { fingerprintOf } from "../../stream/fingerprint.ts";
 import { catalogOf } from "../../worker/catalog.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
@@ -10,6 +11,7 @@ import {
   type DeadLetter,
   deadLetter,
   defineJob,
+  discard,
   GraphError,
   listState,
   mapState,
@@ -43,6 +45,14 @@ function edgesOf(build: (stream: DataStream<Row>) => void, options?: JobOptions)
 }
 
 describe("a recorded graph", () => {
+  test("may end in a sink that discards, which stays with the rows", () => {
+    const toNowhere = (stream: DataStream<Row>) => stream.to(discard(), { uid: "out" });
+    expect(edgesOf(toNowhere)).toEqual(["in>out forward"]);
+    const { graph } = defineJob("job", (env) => toNowhere(env.from(input, { uid: "in" })));
+    const plan = planOf(graph, graph.config);
+    expect(plan.vertices.map(({ name }) => name)).toEqual(["Source: in -> Sink: out"]);
+  });
+
   test("has the nodes and edges of the program, in its order", () => {
     const { name, graph } = flightDelays;
     expect(name).toBe("flight-delays");
@@ -760,7 +770,7 @@ const refusals: readonly {
     define: withStream((stream) => untyped(stream).to?.("table", { uid: "out" })),
     code: "BAD_ARGUMENT",
     uid: "out",
-    message: 'Operator "out" (to) was given "table". Allowed: table(…).',
+    message: 'Operator "out" (to) was given "table". Allowed: table(…) or discard().',
   },
   {
     when: "from is given a name",
