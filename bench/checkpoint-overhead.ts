@@ -35,6 +35,31 @@ const quickSettings: readonly Setting[] = [{ name: "1MB-hot1", keys: 10_000, hot
 const nameOf = (setting: Setting, interval: number | undefined): string =>
   `${setting.name}-${interval === undefined ? "none" : `${interval / 1_000}s`}`;
 
+/** The job with that state and interval; `rows` are those that are measured. */
+const contestantOf = (
+  runtime: BenchRuntime,
+  setting: Setting,
+  { interval, rows }: { readonly interval: number | undefined; readonly rows: number },
+): StateContestant =>
+  stateJob(runtime, {
+    name: nameOf(setting, interval),
+    shape: { keys: setting.keys, hot: setting.hot },
+    rows,
+    flink: interval === undefined ? {} : { "execution.checkpointing.interval": `${interval} ms` },
+  });
+
+type Made = (runtime: BenchRuntime, rows: number) => StateContestant;
+
+/** Each of them by its name, to be run by itself. */
+export const overheadContestants: ReadonlyMap<string, Made> = new Map(
+  settings.flatMap((setting) =>
+    [undefined, ...intervals].map((interval): [string, Made] => [
+      nameOf(setting, interval),
+      (runtime, rows) => contestantOf(runtime, setting, { interval, rows }),
+    ]),
+  ),
+);
+
 export const checkpointOverhead: Benchmark = {
   name: "checkpoint-overhead",
   summary: "throughput by checkpoint interval and size of state",
@@ -46,19 +71,10 @@ export const checkpointOverhead: Benchmark = {
     for (const setting of quick ? quickSettings : settings) {
       const runtime = await BenchRuntime.start();
       try {
-        const contestant = (interval: number | undefined, rows: number): StateContestant =>
-          stateJob(runtime, {
-            name: nameOf(setting, interval),
-            shape: { keys: setting.keys, hot: setting.hot },
-            rows,
-            flink:
-              interval === undefined
-                ? {}
-                : { "execution.checkpointing.interval": `${interval} ms` },
-          });
-        const perRun = quick ? rows : await calibrated(contestant(undefined, rows), rounds.say);
+        const first = contestantOf(runtime, setting, { interval: undefined, rows });
+        const perRun = quick ? rows : await calibrated(first, rounds.say);
         const contestants = [undefined, ...intervals].map((interval) =>
-          contestant(interval, perRun),
+          contestantOf(runtime, setting, { interval, rows: perRun }),
         );
         const measured = await compete(contestants, rounds);
         for (const each of contestants) Object.assign(figures, figuresOf(each, measured));

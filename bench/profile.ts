@@ -10,7 +10,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { commandFrom, execute, wholeNumber } from "../local/command-line.ts";
-import { contestantNames, contestantNamed } from "./contestants.ts";
+import { overheadContestants } from "./checkpoint-overhead.ts";
+import { contestantNames as others, contestantNamed } from "./contestants.ts";
 import { millions } from "./harness.ts";
 import {
   type CallFrame,
@@ -28,9 +29,12 @@ interface Options {
   readonly out: string | undefined;
 }
 
+const contestantNames = [...others, ...overheadContestants.keys()];
+
 const usage = `Usage: npm run bench:profile -- [CONTESTANT] [options]
 
-  CONTESTANT  ${contestantNames.join(", ")} (rows)
+  CONTESTANT  ${others.join(", ")} (rows);
+              of checkpoint-overhead: ${[...overheadContestants.keys()].join(", ")}
   --rows N    Rows of the profiled run (5,000,000); one like it goes before, to warm up
   --top N     Functions to print (30)
   --out FILE  Keeps the profile, for DevTools
@@ -62,7 +66,9 @@ async function profile({ contestant: name, rows, top, out }: Options): Promise<b
   const inspectorPort = await freePort();
   const runtime = await BenchRuntime.start({ inspectorPort });
   try {
-    const contestant = await contestantNamed(runtime, name, rows);
+    const contestant =
+      overheadContestants.get(name)?.(runtime, rows) ??
+      (await contestantNamed(runtime, name, rows));
     const once = async (): Promise<void> => {
       await contestant.prepare?.();
       const begunAt = performance.now();
