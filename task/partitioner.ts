@@ -195,7 +195,11 @@ export class HashPartitioner implements Partitioner {
   }
 
   #ownerOf(key: Key): number {
-    return ownerOfGroup(keyGroupOf(key, this.#maxParallelism), this.#receivers, this.#maxParallelism);
+    return ownerOfGroup(
+      keyGroupOf(key, this.#maxParallelism),
+      this.#receivers,
+      this.#maxParallelism,
+    );
   }
 
   #lookUp(key: Key): number {
