@@ -16,7 +16,7 @@ import {
   UserCodeError,
   valueState,
 } from "tidemark";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Item {
   readonly id: number;
