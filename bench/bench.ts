@@ -26,7 +26,7 @@ const benchmarks: readonly Benchmark[] = [
 ];
 
 async function bench(options: Options, interrupted: AbortSignal): Promise<boolean> {
-  const { names, rows, rounds, warmUps, quick, large, svg, json } = options;
+  const { names, rows, rounds, warmUps, quick, large, svg, only, json } = options;
   // Nothing is worth an orderly end: runtimes whose parent is gone end themselves.
   interrupted.addEventListener("abort", () => process.exit(1));
   const print = json ? console.error : console.log;
@@ -34,7 +34,7 @@ async function bench(options: Options, interrupted: AbortSignal): Promise<boolea
   const results: Record<string, unknown> = {};
   for (const { name, run } of benchmarks.filter(({ name }) => names.includes(name))) {
     say(`${name}, ${rows.toLocaleString("en")} rows, ${rounds} rounds`);
-    const result = await run({ rows, rounds, warmUps, quick, large, svg, say });
+    const result = await run({ rows, rounds, warmUps, quick, large, svg, only, say });
     print(tableOf(name, result));
     results[name] = result;
   }

@@ -13,6 +13,8 @@ export interface BenchmarkOptions {
   readonly large: boolean;
   /** Where the benchmark that draws a curve writes it; nowhere where absent. */
   readonly svg: string | undefined;
+  /** Contestants to measure; all where none is named. */
+  readonly only: readonly string[];
   readonly say: (text: string) => void;
 }
 

@@ -4,7 +4,7 @@
 import type { Benchmark } from "./benchmark.ts";
 import { byHand, countingJob, countingJobs, fillTopic, limitContestant } from "./contestants.ts";
 import { talliesOf } from "./data.ts";
-import { type Contestant, compete, cpuRatio, rateOf, speedRatio } from "./harness.ts";
+import { type Contestant, compete, cpuRatio, rateOf, type Rounds, speedRatio } from "./harness.ts";
 import { inMemory, InMemory } from "./in-memory/in-memory.ts";
 import { BenchRuntime } from "./runtime.ts";
 import { type Summary, summaryOf } from "./statistics.ts";
@@ -15,17 +15,22 @@ const share = { objectPerKey: 1 / 2_500, shardedSqlite: 1 / 10, d2ts: 1 / 100 } 
 export const keyedCount: Benchmark = {
   name: "keyed-count",
   summary: "count and sum by key, exactly-once, beside what it could be replaced by",
-  async run({ rows, ...rounds }) {
+  async run({ rows, only, ...rounds }) {
     const runtime = await BenchRuntime.start();
     const memory = new InMemory();
     try {
-      await fillTopic(runtime, rows);
+      const isMeasured = (name: string): boolean => only.length === 0 || only.includes(name);
+      if (countingJobs.some((name) => name.endsWith("-topic") && isMeasured(name))) {
+        await fillTopic(runtime, rows);
+      }
       const expected = talliesOf(rows);
       const part = (of: number): number => Math.max(1_000, Math.round(rows * of));
       const written = (name: string, rows: number): Contestant =>
         byHand(runtime, { name, rows, expected: talliesOf(rows) });
-      const jobs = countingJobs.map((name) => countingJob(runtime, { name, rows, expected }));
-      const contestants: Contestant[] = [
+      const jobs = countingJobs
+        .filter(isMeasured)
+        .map((name) => countingJob(runtime, { name, rows, expected }));
+      const all: Contestant[] = [
         limitContestant(runtime, rows),
         ...jobs,
         written("sharded-sqlite", part(share.shardedSqlite)),
@@ -34,6 +39,12 @@ export const keyedCount: Benchmark = {
         inMemory(memory, "d2ts", part(share.d2ts)),
         inMemory(memory, "rxjs", rows),
       ];
+      const contestants = all.filter(({ name }) => isMeasured(name));
+      const unknown = only.find((name) => contestants.every((one) => one.name !== name));
+      if (unknown !== undefined) {
+        const known = [...new Set(Object.values(pairs).flat())].join(", ");
+        throw new RangeError(`keyed-count has no contestant "${unknown}"; it has ${known}.`);
+      }
       const measured = await compete(contestants, rounds);
       const figures = contestants.map(({ name }) => {
         return [name, { unit: "rows/s", ...rateOf(measured, name) }] as const;
@@ -43,8 +54,8 @@ export const keyedCount: Benchmark = {
       });
       return {
         figures: Object.fromEntries([...figures, ...checkpoints]),
-        ratios: mapped((ours, theirs) => speedRatio(measured, ours, theirs)),
-        cpuRatios: mapped((ours, theirs) => cpuRatio(measured, ours, theirs)),
+        ratios: mapped(measured, (ours, theirs) => speedRatio(measured, ours, theirs)),
+        cpuRatios: mapped(measured, (ours, theirs) => cpuRatio(measured, ours, theirs)),
       };
     } finally {
       memory.stop();
@@ -68,10 +79,11 @@ const pairs = {
 } as const;
 
 function mapped(
+  measured: Rounds,
   ratio: (ours: string, theirs: string) => Summary | undefined,
 ): Record<string, Summary> {
   const known = Object.entries(pairs).flatMap(([name, [ours, theirs]]) => {
-    const summary = ratio(ours, theirs);
+    const summary = measured.has(ours) && measured.has(theirs) ? ratio(ours, theirs) : undefined;
     return summary === undefined ? [] : [[name, summary] as const];
   });
   return Object.fromEntries(known);

@@ -14,6 +14,8 @@ export interface Options {
   readonly quick: boolean;
   readonly large: boolean;
   readonly svg: string | undefined;
+  /** Those of `keyed-count`; all where there are none. */
+  readonly only: readonly string[];
   readonly json: boolean;
 }
 
@@ -37,6 +39,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --quick     ${quick.rows.toLocaleString("en")} rows, ${quick.rounds} round: to see that it works, not how fast
   --large     With the sizes of state that take many minutes, too: 1 GB, 10 million keys
   --svg FILE  Where checkpoint-overhead draws its curve
+  --only A,B  Of keyed-count these contestants, such as limit,rows
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
 
@@ -55,6 +58,7 @@ export const commandOf = (
         rounds: { type: "string" },
         large: { type: "boolean", default: false },
         svg: { type: "string" },
+        only: { type: "string" },
         quick: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -78,6 +82,7 @@ export const commandOf = (
       quick: values.quick,
       large: values.large,
       svg: values.svg,
+      only: values.only?.split(",") ?? [],
       json: values.json,
     };
   });

@@ -236,7 +236,7 @@ function tableOfShape({ rows, select, count }: Selection, sample: unknown): Tabl
   return { layout: tuples ? layout.tuples : layout.objects, names, columns, odd };
 }
 
-function isPlain(row: unknown): row is Record<string, unknown> {
+export function isPlain(row: unknown): row is Record<string, unknown> {
   if (typeof row !== "object" || row === null) return false;
   return Object.getPrototypeOf(row) === Object.prototype;
 }
@@ -248,7 +248,7 @@ function isTuple(row: unknown): row is readonly unknown[] {
 // Checks the shape and copies the values in one walk: `for…in` reads a property by its place in
 // the object's hidden class, where `row[name]` with a changing name would look it up. A row that
 // turns out to differ leaves values behind, which the next row overwrites.
-function copyFields(
+export function copyFields(
   row: Record<string, unknown>,
   names: readonly string[],
   columns: readonly unknown[][],

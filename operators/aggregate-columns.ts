@@ -1,9 +1,11 @@
-// aggregate over columns: where the key is a field, every aggregate is of a field or counts, and a
-// batch has all of them as columns that leave nothing to reject, it is folded without making rows.
+// aggregate over columns: where it is known of every aggregate which number of a row it takes, the rows
+// of a batch become a column of key codes and a column per number, which are folded one after the other.
+// What is a field is taken from the batch's columns, where it has them, and no row is made for that; what
+// is a function is called for every row.
 //   F1. State, results and their order are those of folding the rows one by one: each accumulator takes
 //       its numbers in the order of the rows, beginning with what the state holds.
-//   F2. Whether a batch can be folded is known before anything is changed; one that cannot is left to
-//       the rows.
+//   F2. Whether a batch can be folded is known before anything is changed; one that cannot, as a function
+//       throws or answers what is no number, is left to the rows.
 
 import type { Column } from "../format/batch.ts";
 import { type Key, keyId, type KeyId } from "../format/key.ts";
@@ -11,7 +13,8 @@ import { type Aggregate, type Fold, foldOf } from "../stream/aggregates.ts";
 import { fieldOf } from "../stream/fields.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { ColumnBatch } from "./column-batch.ts";
-import { isColumnar, type ColumnarBatch, type RecordBatch } from "./operator.ts";
+import { KeyGuess } from "./key-guess.ts";
+import { isColumnar, type RecordBatch } from "./operator.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
 import { latest } from "./timestamps.ts";
@@ -26,46 +29,45 @@ interface CodedKeys {
 }
 
 export class ColumnFolder {
-  readonly #keyField: string;
   readonly #folds: readonly PlacedFold[];
   readonly #fields: readonly string[];
   readonly #state: PackedTable<unknown[]>;
-  readonly #codes = new KeyCodes();
+  readonly #codes: KeyCodes;
+  /** Of each aggregate by a function, the numbers of a batch. */
+  readonly #read: Float64Array[] = [];
   /** By the code of a key, where its accumulators begin. */
   #places = new Int32Array(0);
 
   private constructor(
-    keyField: string,
+    key: KeySelector,
     folds: readonly Fold[],
     fields: readonly string[],
     state: StateTable<unknown[]>,
   ) {
-    this.#keyField = keyField;
+    this.#codes = new KeyCodes(key);
     this.#folds = placed(folds);
     this.#fields = ["key", ...fields];
     this.#state = packedOf(state, accumulatorPacking(this.#folds));
   }
 
-  /** Undefined where something is known to its functions only. */
+  /** Undefined where an aggregate is known to its functions only. */
   static of(
     key: KeySelector,
     aggregates: Readonly<Record<string, Aggregate>>,
     state: StateTable<unknown[]>,
   ): ColumnFolder | undefined {
-    const keyField = fieldOf(key);
     const folds = Object.values(aggregates).map(foldOf);
     const isKnown = (fold: Fold | undefined): fold is Fold => fold !== undefined;
-    if (keyField === undefined || !folds.every(isKnown)) return undefined;
-    return new ColumnFolder(keyField, folds, Object.keys(aggregates), state);
+    if (!folds.every(isKnown)) return undefined;
+    return new ColumnFolder(key, folds, Object.keys(aggregates), state);
   }
 
   /** Folds a batch and answers what is to be emitted; undefined where it is for the rows (F2). */
   fold(batch: RecordBatch): ColumnBatch | undefined {
-    if (!isColumnar(batch) || !batch.fields.includes(this.#keyField)) return undefined;
+    const coded = this.#codes.of(batch);
+    if (coded === undefined) return undefined;
     const values = this.#numbersOf(batch);
     if (values === undefined) return undefined;
-    const coded = this.#codes.of(batch.column(this.#keyField));
-    if (coded === undefined) return undefined;
     const slots = this.#slots(coded);
     if (slots === undefined) return undefined;
     const places = this.#change(coded, slots);
@@ -79,19 +81,30 @@ export class ColumnFolder {
     return results;
   }
 
-  #numbersOf(batch: ColumnarBatch): (Numbers | undefined)[] | undefined {
+  #numbersOf(batch: RecordBatch): (Numbers | undefined)[] | undefined {
     const numbers: (Numbers | undefined)[] = [];
-    for (const fold of this.#folds) {
+    for (const [a, fold] of this.#folds.entries()) {
       if (fold.kind === "count") {
         numbers.push(undefined);
         continue;
       }
-      if (!batch.fields.includes(fold.field)) return undefined;
-      const column = batch.column(fold.field);
-      if (column.kind !== "int32" && column.kind !== "float64") return undefined;
-      numbers.push(column.values);
+      const found = columnOf(batch, fold.field) ?? this.#numbersRead(a, batch.rows(), fold.read);
+      if (found === undefined) return undefined;
+      numbers.push(found);
     }
     return numbers;
+  }
+
+  #numbersRead(
+    a: number,
+    rows: readonly unknown[],
+    read: (row: never) => unknown,
+  ): Float64Array | undefined {
+    let numbers = this.#read[a];
+    if (numbers === undefined || numbers.length < rows.length) {
+      numbers = this.#read[a] = new Float64Array(rows.length);
+    }
+    return readNumbers(rows, read, numbers) ? numbers : undefined;
   }
 
   /** The places of the touched keys; undefined where one is of other aggregates. */
@@ -144,6 +157,31 @@ export class ColumnFolder {
     });
     const all = [keyColumn(keys, touched, slots), ...columns];
     return new ColumnBatch(count, this.#fields, all, times);
+  }
+}
+
+/** A field as numbers, where the batch has it so. */
+function columnOf(batch: RecordBatch, field: string | undefined): Numbers | undefined {
+  if (field === undefined || !isColumnar(batch) || !batch.fields.includes(field)) return undefined;
+  const column = batch.column(field);
+  return column.kind === "int32" || column.kind === "float64" ? column.values : undefined;
+}
+
+/** False where a row has no number, or the function throws. */
+function readNumbers(
+  rows: readonly unknown[],
+  read: (row: never) => unknown,
+  to: Float64Array,
+): boolean {
+  try {
+    for (let i = 0; i < rows.length; i++) {
+      const value = read(rows[i] as never);
+      if (typeof value !== "number") return false;
+      to[i] = value;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -241,11 +279,15 @@ function keyColumn(
   touched: Int32Array,
   slots: readonly StateSlot<unknown[]>[],
 ): Column {
-  if (typeof slots[0]?.key === "string") {
-    const values = slots.map(({ key }) => key as string);
-    return { kind: "string", values, dictionary: undefined };
+  const texts = new Array<string>(slots.length);
+  for (let i = 0; i < slots.length; i++) {
+    const { key } = slots[i]!;
+    if (typeof key !== "string") {
+      return { kind: "any", values: Array.from(touched, (code) => keys[code]!) };
+    }
+    texts[i] = key;
   }
-  return { kind: "any", values: Array.from(touched, (code) => keys[code]!) };
+  return { kind: "string", values: texts, dictionary: undefined };
 }
 
 /** Of each touched key, in order. */
@@ -257,18 +299,45 @@ function latestOf({ keys, codes, touched }: CodedKeys, timestamps: Float64Array)
   return Float64Array.from(touched, (code) => ofCode[code]!);
 }
 
-/** Numbers the keys of a batch, by its dictionary where it has one. */
+/** Numbers the keys of a batch, by a dictionary where it has one. */
 class KeyCodes {
+  readonly #select: KeySelector;
+  readonly #field: string | undefined;
+  readonly #guess: KeyGuess;
   readonly #byId = new Map<KeyId, number>();
   /** Of a dictionary's entries, whether a row was seen that has it. */
   #seen = new Uint8Array(0);
 
+  constructor(select: KeySelector) {
+    this.#select = select;
+    this.#field = fieldOf(select);
+    this.#guess = new KeyGuess(select);
+  }
+
   /** Undefined where a row may have no key. */
-  of(column: Column): CodedKeys | undefined {
-    if (column.kind === "any") return undefined;
-    return column.kind === "string" && column.dictionary !== undefined
-      ? this.#ofDictionary(column.dictionary)
-      : this.#ofValues(column.values);
+  of(batch: RecordBatch): CodedKeys | undefined {
+    const field = this.#field;
+    if (field !== undefined && isColumnar(batch) && batch.fields.includes(field)) {
+      const column = batch.column(field);
+      if (column.kind === "any") return undefined;
+      return column.kind === "string" && column.dictionary !== undefined
+        ? this.#ofDictionary(column.dictionary)
+        : this.#ofValues(column.values);
+    }
+    const rows = batch.rows();
+    const dictionary = this.#guess.of(rows, batch);
+    return dictionary === undefined ? this.#ofRows(rows) : this.#ofDictionary(dictionary);
+  }
+
+  #ofRows(rows: readonly unknown[]): CodedKeys | undefined {
+    const select = this.#select;
+    const keys = new Array<Key>(rows.length);
+    try {
+      for (let i = 0; i < rows.length; i++) keys[i] = select(rows[i] as never);
+      return this.#ofValues(keys);
+    } catch {
+      return undefined;
+    }
   }
 
   #ofDictionary({
@@ -292,10 +361,11 @@ class KeyCodes {
     return { keys: entries, codes, touched: touched.subarray(0, count) };
   }
 
-  #ofValues(values: ArrayLike<string | number | boolean>): CodedKeys {
+  #ofValues(values: ArrayLike<Key>): CodedKeys {
     const byId = this.#byId;
     const keys: Key[] = [];
     const codes = new Int32Array(values.length);
+    byId.clear();
     for (let i = 0; i < values.length; i++) {
       const id = keyId(values[i]!);
       let code = byId.get(id);

@@ -40,10 +40,16 @@ export type AggregateRow<K, G> = { readonly key: K } & {
   readonly [Field in keyof G]: ResultOf<G[Field]>;
 };
 
-/** How an aggregate folds, where that can be said without its functions: rows, or one field of numbers. */
+/** How an aggregate folds, where that is known: rows, or a number of each. */
 export type Fold =
   | { readonly kind: "count" }
-  | { readonly kind: "sum" | "avg" | "min" | "max"; readonly field: string };
+  | {
+      readonly kind: "sum" | "avg" | "min" | "max";
+      /** The field that the number is, where it is one. */
+      readonly field: string | undefined;
+      /** The number of a row. What is none throws when it is added. */
+      readonly read: (this: void, row: never) => unknown;
+    };
 
 const folds = new WeakMap<Aggregate, Fold>();
 
@@ -61,7 +67,9 @@ function ofNumber<A>(
   value: ((row: never) => number) | string,
   make: (value: (row: never) => unknown) => Aggregate<never, A, number>,
 ): Aggregate<never, A, number> {
-  if (typeof value === "function") return make(value);
+  if (typeof value === "function") {
+    return known(make(value), { kind, field: undefined, read: value });
+  }
   if (typeof value !== "string") {
     throw new GraphError(
       "BAD_ARGUMENT",
@@ -69,7 +77,7 @@ function ofNumber<A>(
     );
   }
   const read = (row: never): unknown => (row as Readonly<Record<string, unknown>>)[value];
-  return known(make(read), { kind, field: value });
+  return known(make(read), { kind, field: value, read });
 }
 
 const own = <A>(accumulator: A): A => accumulator;
@@ -98,12 +106,16 @@ export const count = (): Aggregate<unknown, number, number> =>
  *
  * @example keyed.aggregate({ delayed: countIf((flight) => flight.delay > 15) }, { uid: "by-origin" })
  */
-export const countIf = <T>(predicate: (row: T) => boolean): Aggregate<T, number, number> => ({
-  create: () => 0,
-  add: (rows, row) => (predicate(row) ? rows + 1 : rows),
-  merge: plus,
-  result: own,
-});
+export const countIf = <T>(predicate: (row: T) => boolean): Aggregate<T, number, number> =>
+  known(
+    {
+      create: () => 0,
+      add: (rows: number, row: T) => (predicate(row) ? rows + 1 : rows),
+      merge: plus,
+      result: own,
+    },
+    { kind: "sum", field: undefined, read: (row) => (predicate(row) ? 1 : 0) },
+  );
 
 /**
  * The sum of a number over the rows: of a field, or of what a function makes of each row. By its name a

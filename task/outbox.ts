@@ -17,7 +17,9 @@ import {
 } from "../format/frame.ts";
 import type { Millis, Seq } from "../format/ids.ts";
 import { channelWindow } from "../format/limits.ts";
-import type { RecordBatch } from "../operators/operator.ts";
+import { RowColumns } from "../format/row-columns.ts";
+import { ColumnBatch } from "../operators/column-batch.ts";
+import { isColumnar, type RecordBatch } from "../operators/operator.ts";
 import { CreditWindow, type OutgoingFrame, type ReopenOutcome } from "./credit-window.ts";
 import type { Partitioner } from "./partitioner.ts";
 import { PendingRows } from "./pending-rows.ts";
@@ -32,6 +34,9 @@ export interface Push extends OutgoingFrame {
   readonly channel: number;
 }
 
+/** Fewest rows of a batch that columns are made of before it is divided. */
+const columnsRowsMin = 32;
+
 interface OutputChannel {
   readonly window: CreditWindow;
   readonly pending: PendingRows;
@@ -41,7 +46,7 @@ export class Outbox {
   readonly #channels: OutputChannel[];
   /** The latest watermark of each edge, and whether it is still to be sent. */
   readonly #watermarks: { latest: Watermark; isPending: boolean }[];
-  readonly #edges: readonly OutgoingEdge[];
+  readonly #edges: readonly (OutgoingEdge & { readonly columns: RowColumns })[];
   readonly #bufferTimeout: number;
   /** The latest barrier and its frame, the same one in every channel. */
   #barrier: { readonly barrier: Barrier; readonly mark: Uint8Array } | undefined;
@@ -60,7 +65,7 @@ export class Outbox {
       });
       return { window, pending };
     });
-    this.#edges = edges;
+    this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns() }));
     const none = { time: noTime, isIdle: false };
     this.#watermarks = edges.map(() => ({ latest: none, isPending: false }));
     this.#bufferTimeout = bufferTimeout;
@@ -79,9 +84,10 @@ export class Outbox {
   }
 
   emit(edge: number, batch: RecordBatch, now: Millis): void {
-    const { channels, partitioner } = this.#edges[edge]!;
-    for (const { receiver, select, count } of partitioner.split(batch)) {
-      this.#channels[channels[receiver]!]!.pending.add(batch, select, count);
+    const { channels, partitioner, columns } = this.#edges[edge]!;
+    const held = inColumns(batch, columns);
+    for (const { receiver, select, count } of partitioner.split(batch, held)) {
+      this.#channels[channels[receiver]!]!.pending.add(held, select, count);
     }
     if (this.#bufferTimeout === 0) this.flush();
     else this.#pendingSince ??= now;
@@ -200,4 +206,12 @@ export class Outbox {
       .map(({ window }, channel) => ({ channel, frames: window.ahead(mark) }))
       .filter(({ frames }) => frames.length > 0);
   }
+}
+
+/** The same rows as columns, where they can be: what waits for its frame then is no objects. */
+function inColumns(batch: RecordBatch, columns: RowColumns): RecordBatch {
+  if (isColumnar(batch) || batch.length < columnsRowsMin) return batch;
+  const made = columns.of(batch.rows());
+  if (made === undefined) return batch;
+  return new ColumnBatch(batch.length, made.fields, made.columns, batch.timestamps);
 }

@@ -3,10 +3,13 @@
 //   P2. Rebalancing deals rows out in turn, whatever batches they come in.
 //   P3. Broadcasting sends every row to every receiver, in the same order to each.
 //   P4. Rows keep their order. Where the key is a field and the batch has its column, no row is made.
+//   P5. A key function is called for every row. Where what it answers is what stands in a column of texts,
+//       the receivers are those of the column's dictionary (key-guess.ts).
 
-import type { Column } from "../format/batch.ts";
+import type { Column, Dictionary } from "../format/batch.ts";
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
+import { KeyGuess } from "../operators/key-guess.ts";
 import { isColumnar, type RecordBatch } from "../operators/operator.ts";
 import { type Reject, rejectRow, type RejectingOperator } from "../operators/rejection.ts";
 import { fieldOf } from "../stream/fields.ts";
@@ -21,8 +24,11 @@ export interface Share {
 }
 
 export interface Partitioner {
-  /** Who gets which rows; receivers without any are left out. */
-  split(batch: RecordBatch): readonly Share[];
+  /**
+   * Who gets which rows; receivers without any are left out. `held` has the same rows, in columns where
+   * they can be.
+   */
+  split(batch: RecordBatch, held?: RecordBatch): readonly Share[];
 }
 
 const whole = (receiver: number, { length }: RecordBatch): Share => ({
@@ -97,6 +103,13 @@ function sharesOf(receiverOfRow: Int32Array, receivers: number): Share[] {
   return shares;
 }
 
+/** The receivers of the first `count` entries of a dictionary. */
+interface Coded {
+  readonly entries: readonly string[];
+  readonly receivers: Int32Array;
+  readonly count: number;
+}
+
 /** Longer texts, and keys of several fields, are hashed once and remembered. */
 const hashedUnitsMax = 48;
 /** Keys whose receiver is remembered; beyond, the memory starts anew. */
@@ -109,8 +122,9 @@ export class HashPartitioner implements Partitioner {
   readonly #receivers: number;
   readonly #maxParallelism: number;
   readonly #remembered = new Map<KeyId, number>();
-  /** Of the latest dictionary: it may be that of many batches. */
-  #coded: { readonly entries: readonly string[]; readonly receivers: Int32Array } | undefined;
+  readonly #guess: KeyGuess;
+  /** Of the latest dictionary: it may be that of many batches, and have grown since. */
+  #coded: Coded = { entries: [], receivers: new Int32Array(0), count: 0 };
 
   constructor(options: {
     /** The operator behind the edge: the selector is its own, and so is what becomes of bad rows. */
@@ -123,28 +137,37 @@ export class HashPartitioner implements Partitioner {
     this.#self = { uid: options.uid, reject: options.reject };
     this.#selector = options.selector;
     this.#field = fieldOf(options.selector);
+    this.#guess = new KeyGuess(options.selector);
     this.#receivers = options.receivers;
     this.#maxParallelism = options.maxParallelism;
   }
 
-  split(batch: RecordBatch): Share[] {
+  split(batch: RecordBatch, held: RecordBatch = batch): Share[] {
     const field = this.#field;
     const receiverOfRow =
-      field !== undefined && isColumnar(batch) && batch.fields.includes(field)
-        ? this.#ofColumn(batch, batch.column(field))
-        : this.#ofRows(batch);
+      field !== undefined && isColumnar(held) && held.fields.includes(field)
+        ? this.#ofColumn(batch, held.column(field))
+        : (this.#asGuessed(batch, held) ?? this.#ofRows(batch));
     return sharesOf(receiverOfRow, this.#receivers);
   }
 
   #ofColumn(batch: RecordBatch, column: Column): Int32Array {
     if (column.kind === "string" && column.dictionary !== undefined) {
-      const { entries, codes } = column.dictionary;
-      const ofEntry = this.#ofEntries(entries);
-      const receivers = new Int32Array(codes.length);
-      for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
-      return receivers;
+      return this.#ofDictionary(column.dictionary);
     }
     return this.#ofKeys(batch, column.values);
+  }
+
+  #asGuessed(batch: RecordBatch, held: RecordBatch): Int32Array | undefined {
+    const dictionary = this.#guess.of(batch.rows(), held);
+    return dictionary && this.#ofDictionary(dictionary);
+  }
+
+  #ofDictionary({ entries, codes }: Dictionary): Int32Array {
+    const ofEntry = this.#ofEntries(entries);
+    const receivers = new Int32Array(codes.length);
+    for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
+    return receivers;
   }
 
   #ofRows(batch: RecordBatch): Int32Array {
@@ -176,10 +199,16 @@ export class HashPartitioner implements Partitioner {
   }
 
   #ofEntries(entries: readonly string[]): Int32Array {
-    if (this.#coded?.entries === entries) return this.#coded.receivers;
-    const receivers = new Int32Array(entries.length);
-    for (let i = 0; i < entries.length; i++) receivers[i] = this.#receiverOf(entries[i]);
-    this.#coded = { entries, receivers };
+    const isSame = this.#coded.entries === entries;
+    let { receivers } = this.#coded;
+    let count = isSame ? this.#coded.count : 0;
+    if (receivers.length < entries.length) {
+      const grown = new Int32Array(2 * entries.length);
+      grown.set(receivers.subarray(0, count));
+      receivers = grown;
+    }
+    for (; count < entries.length; count++) receivers[count] = this.#receiverOf(entries[count]);
+    this.#coded = { entries, receivers, count };
     return receivers;
   }
 
