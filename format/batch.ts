@@ -65,15 +65,22 @@ export function encodeRows(
   try {
     return encode({ rows, select: options.select, count }, options);
   } catch (error) {
-    // A column knows its values but not their rows. Find the row, now that time does not matter.
-    if (error instanceof ValueNotSerialisableError) {
-      for (let i = 0; i < count; i++) {
-        const position = options.select?.[i] ?? i;
-        encodeValue(rows[position], `rows[${position}]`);
-      }
-    }
-    throw error;
+    throw inRow(error, { rows, select: options.select, count });
   }
+}
+
+/** A column knows its values but not their rows. Finds the row, now that time does not matter. */
+function inRow(error: unknown, { rows, select, count }: Selection): unknown {
+  if (!(error instanceof ValueNotSerialisableError)) return error;
+  try {
+    for (let i = 0; i < count; i++) {
+      const position = select?.[i] ?? i;
+      encodeValue(rows[position], `rows[${position}]`);
+    }
+  } catch (inRow) {
+    return inRow;
+  }
+  return error;
 }
 
 interface Selection {
@@ -82,16 +89,37 @@ interface Selection {
   readonly count: number;
 }
 
+/** Appends the bytes that `encodeRows` gives, to a writer that stands at a multiple of `alignment`. */
+export function writeRows(out: ByteWriter, rows: readonly unknown[]): void {
+  const selection = { rows, select: undefined, count: rows.length };
+  try {
+    write(out, selection, tableOf(selection), undefined);
+  } catch (error) {
+    throw inRow(error, selection);
+  }
+}
+
 function encode(
   selection: Selection,
   { timestamps, headroom = 0 }: EncodeRowsOptions,
 ): Uint8Array<ArrayBuffer> {
-  const { rows, select, count } = selection;
   const table = tableOf(selection);
+  const columns = Math.max(1, table?.names.length ?? 0);
+  const out = new ByteWriter(headroom + 64 + selection.count * 8 * columns);
+  out.room(headroom);
+  write(out, selection, table, timestamps);
+  return out.finish();
+}
+
+function write(
+  out: ByteWriter,
+  selection: Selection,
+  table: Table | undefined,
+  timestamps: Float64Array | undefined,
+): void {
+  const { rows, select, count } = selection;
   const names = table?.names ?? [];
   const odd = table?.odd ?? [];
-  const out = new ByteWriter(headroom + 64 + count * 8 * Math.max(1, names.length));
-  out.room(headroom);
   writeHeader(out, {
     layout: table?.layout ?? layout.values,
     flags: timestamps === undefined ? 0 : flag.timestamps,
@@ -104,10 +132,7 @@ function encode(
     const times = out.typedRoom(Float64Array, count);
     for (let i = 0; i < count; i++) times[i] = timestamps[select?.[i] ?? i]!;
   }
-  if (table === undefined) {
-    writeColumn(out, picked(selection));
-    return out.finish();
-  }
+  if (table === undefined) return writeColumn(out, picked(selection));
   if (table.layout === layout.objects) writeTexts(out, names);
   for (const column of table.columns) writeColumn(out, column);
   if (odd.length > 0) {
@@ -117,7 +142,6 @@ function encode(
       odd.map((i) => rows[select?.[i] ?? i]),
     );
   }
-  return out.finish();
 }
 
 interface Header {

@@ -42,6 +42,8 @@ const dictionaryRowsMin = 16;
 export const dictionaryEntriesMax = 65_536;
 /** Rows after which a dictionary must have proven itself (a quarter repeats), or is given up. */
 const dictionaryTrialRows = 1_024;
+/** Rows after which some must have repeated: fewer than so many, and the trial will not end well. */
+const dictionaryGlimpse = { rows: 128, repeats: 4 } as const;
 
 // Numbers below are part of the stored format: never renumber.
 export const form = {
@@ -426,6 +428,8 @@ function dictionaryOf(values: readonly string[]): Dictionary | undefined {
       codeByText.set(text, code);
     }
     codes[i] = code;
+    const { rows: seen, repeats } = dictionaryGlimpse;
+    if (i + 1 === seen && codeByText.size > seen - repeats) return undefined;
     const trialOver = i === dictionaryTrialRows;
     if (trialOver && codeByText.size > 0.75 * dictionaryTrialRows) return undefined;
   }

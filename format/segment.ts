@@ -12,7 +12,7 @@
 // A block: entries (4), size of keys (4), size of values (4), 1 if there are tombstones (4), a byte
 // per entry that is 1 for a tombstone, the keys as a batch, the values that are there as a batch.
 
-import { decodeRows, encodeRows } from "./batch.ts";
+import { decodeRows, encodeRows, writeRows } from "./batch.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { envelopeBytes, envelopeEnd, seal, unsealFront } from "./envelope.ts";
@@ -101,18 +101,33 @@ export function writeSegment(
   header: SegmentHeader,
   entries: Iterable<SegmentEntry>,
 ): Uint8Array<ArrayBuffer> {
-  const groups = new Map<KeyGroup, SegmentEntry[]>();
-  for (const entry of entries) {
-    const members = groups.get(entry.group);
-    if (members === undefined) groups.set(entry.group, [entry]);
-    else members.push(entry);
+  checkMaxParallelism(header.maxParallelism);
+  const list = Array.isArray(entries) ? (entries as readonly SegmentEntry[]) : [...entries];
+  const out = new SegmentWriter(header);
+  const ordered = byGroup(list, header.maxParallelism);
+  for (let from = 0, end = 0; from < ordered.length; from = end) {
+    const { group } = ordered[from]!;
+    const most = Math.min(ordered.length, from + segmentBlockRowsMax);
+    while (end < most && ordered[end]!.group === group) end++;
+    out.block(ordered, from, end);
   }
-  const ordered = [...groups].sort(([a], [b]) => a - b);
-  return writeOrderedSegment(header, inOrder(ordered));
+  return out.finish();
 }
 
-function* inOrder(groups: readonly [KeyGroup, SegmentEntry[]][]): Generator<SegmentEntry> {
-  for (const [, members] of groups) yield* members;
+/** The entries by their groups, within a group in their order: a sort by counting. */
+function byGroup(entries: readonly SegmentEntry[], maxParallelism: number): SegmentEntry[] {
+  const ends = new Int32Array(maxParallelism + 1);
+  // Entries lie all over the heap: each is looked at once.
+  const groups = new Uint16Array(entries.length);
+  for (let i = 0; i < entries.length; i++) {
+    const group = keyGroup(entries[i]!.group, maxParallelism);
+    groups[i] = group;
+    ends[group + 1]!++;
+  }
+  for (let group = 1; group <= maxParallelism; group++) ends[group]! += ends[group - 1]!;
+  const ordered = new Array<SegmentEntry>(entries.length);
+  for (let i = 0; i < entries.length; i++) ordered[ends[groups[i]!]!++] = entries[i]!;
+  return ordered;
 }
 
 /**
@@ -126,27 +141,9 @@ export function writeOrderedSegment(
   entries: Iterable<SegmentEntry>,
 ): Uint8Array<ArrayBuffer> {
   checkMaxParallelism(header.maxParallelism);
-  const blocks: Uint8Array[] = [];
-  const index: SegmentBlock[] = [];
-  let offset = 0; // from the end of the index, whose size is not known yet
-  for (const part of inBlocks(entries, header.maxParallelism)) {
-    const { group } = part[0]!;
-    const block = writeBlock(part);
-    const { length } = block;
-    index.push({ group, offset, length, rows: part.length, checksum: crc32(block) });
-    blocks.push(block);
-    offset += length;
-  }
-
-  const front = seal(kind, version, writeFront(header, index));
-  const bytes = new Uint8Array(front.length + offset);
-  bytes.set(front);
-  let at = front.length;
-  for (const block of blocks) {
-    bytes.set(block, at);
-    at += block.length;
-  }
-  return bytes;
+  const out = new SegmentWriter(header);
+  for (const part of inBlocks(entries, header.maxParallelism)) out.block(part, 0, part.length);
+  return out.finish();
 }
 
 function* inBlocks(
@@ -171,6 +168,42 @@ function* inBlocks(
   if (part.length > 0) yield part;
 }
 
+/** Blocks in their order, then the front, which tells where they are. */
+class SegmentWriter {
+  readonly #header: SegmentHeader;
+  readonly #blocks: Uint8Array[] = [];
+  readonly #index: SegmentBlock[] = [];
+  /** From the end of the index, whose size is not known yet. */
+  #offset = 0;
+
+  constructor(header: SegmentHeader) {
+    this.#header = header;
+  }
+
+  /** Appends entries of one group, those from `from` up to `end`. */
+  block(entries: readonly SegmentEntry[], from: number, end: number): void {
+    const { group } = entries[from]!;
+    const block = writeBlock(entries, from, end);
+    const { length } = block;
+    const checksum = crc32(block);
+    this.#index.push({ group, offset: this.#offset, length, rows: end - from, checksum });
+    this.#blocks.push(block);
+    this.#offset += length;
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const front = seal(kind, version, writeFront(this.#header, this.#index));
+    const bytes = new Uint8Array(front.length + this.#offset);
+    bytes.set(front);
+    let at = front.length;
+    for (const block of this.#blocks) {
+      bytes.set(block, at);
+      at += block.length;
+    }
+    return bytes;
+  }
+}
+
 function writeFront(header: SegmentHeader, index: readonly SegmentBlock[]): Uint8Array {
   const { uid, state, kind: segmentKind, maxParallelism, schema } = header;
   const about = encodeValue(
@@ -186,28 +219,45 @@ function writeFront(header: SegmentHeader, index: readonly SegmentBlock[]): Uint
   return out.finish();
 }
 
-function writeBlock(entries: readonly SegmentEntry[]): Uint8Array {
-  const keys = encodeRows(entries.map((entry) => entry.key));
-  const live = entries.filter((entry) => "value" in entry);
-  const values = encodeRows(live.map((entry) => entry.value));
-  const tombstones = live.length < entries.length;
+function writeBlock(entries: readonly SegmentEntry[], from: number, end: number): Uint8Array {
+  const rows = end - from;
+  const keys = new Array<Key>(rows);
+  const values = new Array<unknown>(rows);
+  let live = 0;
+  for (let i = 0; i < rows; i++) {
+    const entry = entries[from + i]!;
+    keys[i] = entry.key;
+    if (!isGone(entry)) values[live++] = entry.value;
+  }
+  values.length = live;
 
-  const out = new ByteWriter(64 + entries.length + keys.length + values.length);
-  out.u32(entries.length);
-  out.u32(keys.length);
-  out.u32(values.length);
-  out.u32(tombstones ? 1 : 0);
-  if (tombstones) {
-    const deleted = out.room(entries.length);
-    for (let i = 0; i < entries.length; i++) deleted[i] = "value" in entries[i]! ? 0 : 1;
+  const out = new ByteWriter(64 + 64 * rows);
+  out.u32(rows);
+  const keysSizeAt = out.length;
+  out.u32(0);
+  const valuesSizeAt = out.length;
+  out.u32(0);
+  out.u32(live < rows ? 1 : 0);
+  if (live < rows) {
+    const deleted = out.room(rows);
+    for (let i = 0; i < rows; i++) deleted[i] = isGone(entries[from + i]!) ? 1 : 0;
   }
   out.align();
-  out.bytes(keys);
+  const keysAt = out.length;
+  writeRows(out, keys);
+  out.patchU32(keysSizeAt, out.length - keysAt);
   out.align();
-  out.bytes(values);
+  const valuesAt = out.length;
+  writeRows(out, values);
+  out.patchU32(valuesSizeAt, out.length - valuesAt);
   out.align();
   return out.finish();
 }
+
+// Not `in`: this is asked of every entry, and one that holds a value may compute it when it is read.
+const isGone = (
+  entry: SegmentEntry & { readonly deleted?: true },
+): entry is Extract<SegmentEntry, { readonly deleted: true }> => entry.deleted === true;
 
 /**
  * Reads the front of a segment from the first bytes of its file, for a reader that will fetch
