@@ -2,7 +2,8 @@
 // once; a user's own are objects of the same interface.
 //   A1. An accumulator exists only after a row: `create` is followed by `add` at once, so the
 //       extreme or the average of no rows never shows.
-//   A2. An accumulator is a plain value (number, string, array, plain object): it is state.
+//   A2. An accumulator is a plain value (number, string, array, plain object, Map, Set, typed array): it is
+//       state.
 //   A3. What is known of an aggregate beside its functions (`foldOf`) is no part of the object: a copy
 //       with another function in it is a user's own. The object itself cannot be given another.
 

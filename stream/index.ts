@@ -11,6 +11,10 @@ export {
   type AggregateRow,
   type Aggregates,
 } from "./aggregates.ts";
+export { approxCountDistinct, countDistinct, type Distinct } from "./distinct.ts";
+export { percentiles, type PercentileOptions } from "./percentiles.ts";
+export { collect, first, last, topN, type TopOptions } from "./row-aggregates.ts";
+export type { WithField } from "./field-values.ts";
 export {
   applyFlinkConfiguration,
   jobConfig,

@@ -4,22 +4,27 @@ import {
   aggregatingState,
   avg,
   count,
+  collect,
+  countDistinct,
   countIf,
   type DeadLetter,
   deadLetter,
   defineJob,
   generate,
+  first,
   generateColumns,
   listState,
   mapState,
   max,
   min,
   outputTag,
+  percentiles,
   reducingState,
   rows,
   sum,
   table,
   topic,
+  topN,
   unionListState,
   valueState,
   type Aggregate,
@@ -463,3 +468,35 @@ byOrigin.process(
   },
   { uid: "quiet" },
 );
+
+// Aggregates that keep values have their types.
+const kept = flights.keyBy("origin").aggregate(
+  {
+    to: countDistinct("destination"),
+    firstDelay: first("delay"),
+    opened: first((f) => f),
+    worst: topN(3, "delay"),
+    early: topN(1, (f) => -f.delay, { order: "least" }),
+    all: collect((f) => f.destination),
+    tail: percentiles([0.99], "delay"),
+  },
+  { uid: "kept" },
+);
+kept.map(
+  ({ key, to, firstDelay, opened, worst, early, all, tail }) => {
+    expectType<string>().of(key, true);
+    expectType<number>().of(to, true);
+    expectType<number>().of(firstDelay, true);
+    expectType<Flight>().of(opened, true);
+    expectType<readonly Flight[]>().of(worst, true);
+    expectType<readonly Flight[]>().of(early, true);
+    expectType<readonly string[]>().of(all, true);
+    expectType<readonly number[]>().of(tail, true);
+    return key;
+  },
+  { uid: "kept-key" },
+);
+// @ts-expect-error: rows have no such field.
+flights.keyBy("origin").aggregate({ n: countDistinct("nothing") }, { uid: "x" });
+// @ts-expect-error: a percentile is of numbers.
+flights.keyBy("origin").aggregate({ n: percentiles([0.5], "origin") }, { uid: "x" });
