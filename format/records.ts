@@ -8,23 +8,43 @@
 //   W3. No record has an own key `__proto__`: what a program does with such a row is not its intent.
 //   W4. No record nests deeper than `recordDepthMax`. One that could be encoded here and not decoded
 //       by a task, whose stack is fuller, would stop its job for good.
+//   W5. Lines that are objects of one shape become columns at once (json-columns.ts), and no row is made.
+//       Whatever is wrong or unusual goes the long way, by which alone anything is refused.
 
+import { type JsonColumns, readJsonColumns } from "./json-columns.ts";
 import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "./limits.ts";
 
 /** How the body is laid out; `sniff`: an array where it starts with `[`, lines otherwise. */
 export type BodyForm = "lines" | "array" | "sniff";
 
-export interface Records {
-  readonly rows: readonly unknown[];
+export type Records = (RecordRows | RecordColumns) & {
   /** How a message calls the record at `index`: `Line 3`, or `Record 3` of an array, from 1. */
   readonly placeOf: (index: number) => string;
+};
+
+/** Records of any shape. */
+export interface RecordRows {
+  readonly kind: "rows";
+  readonly rows: readonly unknown[];
 }
+
+/** Objects of one shape. */
+export interface RecordColumns {
+  readonly kind: "columns";
+  readonly columns: JsonColumns;
+}
+
+type ParsedRows = Extract<Records, { kind: "rows" }>;
+type ParsedOutcome = { readonly kind: "records"; readonly records: ParsedRows } | Refused;
 
 export type ReadRecordsOutcome =
   | { readonly kind: "records"; readonly records: Records }
   | { readonly kind: "refused"; readonly status: 400 | 413; readonly reason: string };
 
 type Refused = Extract<ReadRecordsOutcome, { kind: "refused" }>;
+
+/** Bytes below which a body is not worth columns. */
+const columnBytesMin = 1_024;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 const encoder = new TextEncoder();
@@ -38,6 +58,13 @@ export function readRecords(body: Uint8Array, form: BodyForm): ReadRecordsOutcom
     return refused(400, "The body is not UTF-8.");
   }
   const isArray = form === "array" || (form === "sniff" && text.trimStart().startsWith("["));
+  if (!isArray && body.length >= columnBytesMin) {
+    const columns = readJsonColumns(body, text, columnLimits);
+    if (columns !== undefined) {
+      const placeOf = (index: number): string => `Line ${lineOfRow(text, index)}`;
+      return { kind: "records", records: { kind: "columns", columns, placeOf } };
+    }
+  }
   const outcome = isArray ? readArray(text) : readLines(text);
   if (outcome.kind === "refused") return outcome;
   const { records } = outcome;
@@ -48,10 +75,16 @@ export function readRecords(body: Uint8Array, form: BodyForm): ReadRecordsOutcom
   return problemOf(records, text) ?? (isArray ? longOf(records, text) : undefined) ?? outcome;
 }
 
+const columnLimits = {
+  rowsMax: ingestRecordsMax,
+  lineBytesMax: recordBytesMax,
+  takes: (nested: object): boolean => !isDeep(nested, 2) && !holdsProto(nested),
+};
+
 const tooMany = (): Refused =>
   refused(413, `The body holds more than ${ingestRecordsMax} records (ingestRecordsMax).`);
 
-function readLines(text: string): ReadRecordsOutcome {
+function readLines(text: string): ParsedOutcome {
   const rows: unknown[] = [];
   let end: number;
   for (let start = 0; start < text.length; start = end + 1) {
@@ -71,11 +104,11 @@ function readLines(text: string): ReadRecordsOutcome {
   }
   return {
     kind: "records",
-    records: { rows, placeOf: (index) => `Line ${lineOfRow(text, index)}` },
+    records: { kind: "rows", rows, placeOf: (index) => `Line ${lineOfRow(text, index)}` },
   };
 }
 
-function readArray(text: string): ReadRecordsOutcome {
+function readArray(text: string): ParsedOutcome {
   let rows: unknown;
   try {
     rows = JSON.parse(text);
@@ -91,11 +124,11 @@ function readArray(text: string): ReadRecordsOutcome {
   }
   if (rows.length > ingestRecordsMax) return tooMany();
   const placeOf = (index: number): string => `Record ${index + 1}`;
-  return { kind: "records", records: { rows, placeOf } };
+  return { kind: "records", records: { kind: "rows", rows, placeOf } };
 }
 
 /** The elements of an array have no text of their own until they are written again. */
-function longOf({ rows, placeOf }: Records, text: string): Refused | undefined {
+function longOf({ rows, placeOf }: ParsedRows, text: string): Refused | undefined {
   if (text.length * 3 <= recordBytesMax) return undefined;
   const long = rows.findIndex((row) => isLong(JSON.stringify(row)));
   return long === -1 ? undefined : tooLong(placeOf(long));
@@ -114,7 +147,7 @@ function isDeep(value: unknown, depth: number): boolean {
 }
 
 /** What is wrong with a record that is JSON. */
-function problemOf({ rows, placeOf }: Records, text: string): Refused | undefined {
+function problemOf({ rows, placeOf }: ParsedRows, text: string): Refused | undefined {
   const bare = rows.indexOf(null);
   if (bare !== -1) {
     return refused(400, `${placeOf(bare)} is null; a record may be any other JSON value.`);

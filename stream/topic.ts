@@ -4,6 +4,7 @@
 import type { Key } from "../format/key.ts";
 import { topicPartitionsDefault, topicPartitionsMax } from "../format/limits.ts";
 import { GraphError } from "./errors.ts";
+import { fieldSelector, type KeyField } from "./fields.ts";
 import type { KeySelector } from "./graph.ts";
 import { checkedName, shown } from "./names.ts";
 
@@ -23,8 +24,11 @@ export interface Topic<out T> {
 export interface TopicOptions<T> {
   /** 1 to 256; 4 where absent. Cannot be changed once the topic holds records. */
   readonly partitions?: number;
-  /** Records with the same key go to the same partition, and so stay in order. */
-  readonly key?: (row: T) => Key;
+  /**
+   * Records with the same key go to the same partition, and so stay in order: the name of a field, or what
+   * a function makes of each record. By its name a field is read without making rows of what is sent.
+   */
+  readonly key?: KeyField<T> | ((row: T) => Key);
 }
 
 /**
@@ -32,7 +36,7 @@ export interface TopicOptions<T> {
  *
  * @example
  * interface Flight { origin: string; delay: number }
- * const flights = topic<Flight>("flights", { partitions: 8, key: (flight) => flight.origin });
+ * const flights = topic<Flight>("flights", { partitions: 8, key: "origin" });
  */
 export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> {
   checkedName("topic", name);
@@ -45,10 +49,12 @@ export function topic<T>(name: string, options: TopicOptions<T> = {}): Topic<T> 
     );
   }
   if (key === undefined) return { kind: "topic", name, partitions };
+  if (typeof key === "string") return { kind: "topic", name, partitions, key: fieldSelector(key) };
   if (typeof key !== "function") {
     throw new GraphError(
       "BAD_ARGUMENT",
-      `The key of topic "${name}" is ${shown(key)}. Allowed: a function from a row to its key.`,
+      `The key of topic "${name}" is ${shown(key)}. ` +
+        `Allowed: the name of a field, or a function from a row to its key.`,
     );
   }
   return { kind: "topic", name, partitions, key };

@@ -75,7 +75,7 @@ export class BroadcastPartitioner implements Partitioner {
 const nobody = -1;
 
 /** Every receiver's rows, by the receiver of each. */
-function sharesOf(receiverOfRow: Int32Array, receivers: number): Share[] {
+export function sharesOf(receiverOfRow: Int32Array, receivers: number): Share[] {
   const counts = new Int32Array(receivers);
   for (let i = 0; i < receiverOfRow.length; i++) {
     const receiver = receiverOfRow[i]!;

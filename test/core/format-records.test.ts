@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { ingestRecordsMax, recordBytesMax, recordDepthMax } from "../../format/limits.ts";
 import { type BodyForm, readRecords } from "../../format/records.ts";
+import { ColumnBatch } from "../../operators/column-batch.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const read = (text: string, form: BodyForm = "lines") => readRecords(bytes(text), form);
@@ -10,7 +11,10 @@ const read = (text: string, form: BodyForm = "lines") => readRecords(bytes(text)
 function rowsOf(text: string, form?: BodyForm): readonly unknown[] {
   const outcome = read(text, form);
   if (outcome.kind === "refused") throw new Error(outcome.reason);
-  return outcome.records.rows;
+  const { records } = outcome;
+  if (records.kind === "rows") return records.rows;
+  const { rows, fields, columns } = records.columns;
+  return new ColumnBatch(rows, fields, columns).rows();
 }
 
 function refusalOf(text: string, form?: BodyForm): { status: number; reason: string } {

@@ -786,10 +786,11 @@ const refusals: readonly {
     message: "union was given an array. Allowed: streams.",
   },
   {
-    when: "a topic's key is a field's name",
-    define: () => topic("t", { key: "origin" as never }),
+    when: "a topic's key is a number",
+    define: () => topic("t", { key: 3 as never }),
     code: "BAD_ARGUMENT",
-    message: 'The key of topic "t" is "origin". Allowed: a function from a row to its key.',
+    message:
+      'The key of topic "t" is 3. Allowed: the name of a field, or a function from a row to its key.',
   },
   {
     when: "a table's key is a field's name",

@@ -250,6 +250,9 @@ flights.to(table("last"), { uid: "out" });
 // @ts-expect-error an object is no key
 flights.to(table("last", { key: (f) => f }), { uid: "out" });
 topic<Flight>("flights", { partitions: 4, key: (f) => f.origin });
+topic<Flight>("flights", { partitions: 4, key: "origin" });
+// @ts-expect-error flights have no such field
+topic<Flight>("flights", { partitions: 4, key: "no-such-field" });
 
 // State needs a key, and an operator a uid.
 // @ts-expect-error not keyed

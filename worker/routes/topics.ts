@@ -93,11 +93,11 @@ export function topicRoutes({ topics }: Catalog): Hono<{ Bindings: Env }> {
 
     const idempotency =
       key === undefined ? { digest: 0 } : { idempotencyKey: key, digest: murmur3(body) };
-    const { byPartition } = split;
+    const { byPartition, records } = split;
     const appended = await appendAll(c.env, topic, { byPartition, idempotency, keyHome: unkeyed });
     return {
       topic: topic.name,
-      records: read.records.rows.length,
+      records,
       partitions: appended.map(({ partition, first, count }) => ({ partition, first, count })),
       duplicate: appended.every(({ kind }) => kind === "duplicate"),
     };
