@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
+import { ingestContestant } from "./ingest.ts";
 import type { BenchRuntime, JobSettings } from "./runtime.ts";
 
 /** Written by hand, answering by itself. */
@@ -145,7 +146,12 @@ export const fillTopic = (runtime: BenchRuntime, rows: number): Promise<unknown>
 const handWritten = ["sharded-sqlite", "sharded-log", "object-per-key"];
 
 /** Those in the runtime that can be run one by one. */
-export const contestantNames: readonly string[] = [...countingJobs, "limit", ...handWritten];
+export const contestantNames: readonly string[] = [
+  ...countingJobs,
+  "ingest",
+  "limit",
+  ...handWritten,
+];
 
 /** One of them, with all that it needs. */
 export async function contestantNamed(
@@ -153,6 +159,7 @@ export async function contestantNamed(
   name: string,
   rows: number,
 ): Promise<Contestant> {
+  if (name === "ingest") return ingestContestant(runtime, rows);
   if (name === "limit") return limitContestant(runtime, rows);
   const expected = talliesOf(rows);
   if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });

@@ -12,6 +12,8 @@ const clientCounts = [1, 4, 16, 64];
 /** Of the rows of a run of other benchmarks: requests are slow beside channels. */
 const share = 1 / 20;
 
+const topicPath = "/topics/ingested/records";
+
 interface Sender extends Contestant {
   /** Milliseconds of each request of all runs. */
   readonly latencies: readonly number[];
@@ -27,12 +29,7 @@ export const ingest: Benchmark = {
     const runtime = await BenchRuntime.start();
     try {
       const contestants = clientCounts.flatMap((clients) => [
-        sender(runtime, {
-          name: `topic-${clients}`,
-          path: "/topics/ingested/records",
-          bodies,
-          clients,
-        }),
+        sender(runtime, { name: `topic-${clients}`, path: topicPath, bodies, clients }),
         sender(runtime, { name: `bare-${clients}`, path: "/bench/bare", bodies, clients }),
       ]);
       const measured = await compete(contestants, rounds);
@@ -59,6 +56,10 @@ export const ingest: Benchmark = {
     }
   },
 };
+
+/** One client that sends so many rows, for whoever wants to see where the time goes. */
+export const ingestContestant = (runtime: BenchRuntime, rows: number): Contestant =>
+  sender(runtime, { name: "ingest", path: topicPath, bodies: bodiesOf(rows), clients: 1 });
 
 const scaled = ({ median, min, max }: Summary, by: number): Summary => ({
   median: median * by,

@@ -42,6 +42,11 @@ const named =
 
 // In this order: the first that a frame belongs to.
 const stages: readonly Stage[] = [
+  {
+    name: "parse lines",
+    holds: inFile("format/records.ts", "format/json-columns.ts", "format/column-builder.ts"),
+  },
+  { name: "encode lines", holds: inFile("worker/ingest.ts") },
   { name: "encode", holds: named("format/batch.ts", "encodeRows", "encode") },
   {
     name: "decode",
@@ -65,6 +70,7 @@ const stages: readonly Stage[] = [
   { name: "channels", holds: inFile("task/shell/", "task/inbox.ts", "task/alignment.ts") },
   { name: "topic", holds: inFile("topic/", "connectors/topic-source.ts") },
   { name: "task", holds: inFile("task/") },
+  { name: "requests", holds: inFile("worker/", "node_modules/hono") },
   { name: "by hand", holds: inFile("bench/worker/") },
 ];
 
