@@ -81,7 +81,7 @@ export const deadLetterBytesMax = 4 * MiB;
 /** Bytes of dead letters from which on a source takes no more records until some are gone. */
 export const deadLetterBytesPause = 1 * MiB;
 
-/** Deltas after which a state is written whole again. */
+/** Deltas after which they are merged into one, or the state is written whole again. */
 export const deltaChainMax = 32;
 
 /** Milliseconds after which a channel's session is renewed, well under the 15 minutes that one

@@ -6,6 +6,9 @@
 //   S3. An empty table has no chain: it leaves nothing behind.
 //   S4. A chain that was restored is gone on with where it is this subtask's alone, whole, and of the
 //       schemas the program declares today; else the next segment is full.
+//   S6. Deltas that are many, or together larger than their full segment, are merged into one with
+//       all that changed since that segment, where this is much less than the whole: a few keys that
+//       change all the time are then never the reason to write all others again.
 //   S5. A savepoint holds every table whole and refers to nothing else; nothing else refers to it: the
 //       next segment after it is full.
 
@@ -23,7 +26,7 @@ import {
   writeSegment,
 } from "../format/segment.ts";
 import { type BytesHandle, type KeyedStateHandle, lengthOf } from "../format/state-handle.ts";
-import type { BackendTable, StateBackend } from "../operators/state/backend.ts";
+import type { BackendTable, FreezeKind, StateBackend } from "../operators/state/backend.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 
 /** A state to begin with. */
@@ -47,13 +50,18 @@ interface Chain {
   readonly uid: string;
   readonly state: string;
   segments: BytesHandle[];
+  /** Whether the table knows what changed since the first of them. */
+  isMergeable: boolean;
 }
 
 interface Part {
   readonly chain: Chain;
-  readonly kind: "full" | "delta";
+  readonly kind: FreezeKind;
   readonly bytes: Uint8Array;
 }
+
+/** Of the keys of a table, as many as a merged delta may hold to be worth it (S6). */
+const mergedShareMax = 0.5;
 
 /** Inline bytes that the chains of one subtask may hold together, in inline thresholds. */
 const inlineThresholdsMax = 4;
@@ -107,7 +115,11 @@ export class StateSnapshots {
       const { first, last } = only!.handle.range;
       const isOwn = first === this.#range.first && last === this.#range.last;
       if (others.length > 0 || !isOwn || isBorrowed) continue;
-      this.#chains.set(key, { uid, state, segments: [...only!.handle.segments] });
+      // An image has the table whole, beside a chain with deltas.
+      const { segments } = only!.handle;
+      const restored = only!.segments;
+      const isMergeable = restored !== "held" && restored.length === segments.length;
+      this.#chains.set(key, { uid, state, segments: [...segments], isMergeable });
     }
   }
 
@@ -171,7 +183,7 @@ export class StateSnapshots {
         continue;
       }
       keyed.push({ uid, state, range: this.#range });
-      parts.push(this.#segment({ uid, state, kind: "full" }, table));
+      parts.push(this.#segment({ uid, state }, "full", table));
     }
     this.#backend.sealed(checkpoint);
     const bytes = bytesOf(parts);
@@ -194,8 +206,8 @@ export class StateSnapshots {
         table.freeze("full");
         chain.segments = [];
       } else if (chain.segments.length === 0 || table.changes > 0 || isWhole) {
-        const kind = isWhole ? "full" : this.#kindOf(chain);
-        parts.push({ chain, kind, bytes: this.#segment({ uid, state, kind }, table) });
+        const kind = isWhole ? "full" : this.#kindOf(chain, table);
+        parts.push({ chain, kind, bytes: this.#segment({ uid, state }, kind, table) });
       }
     }
     this.#backend.sealed(checkpoint);
@@ -216,12 +228,18 @@ export class StateSnapshots {
     };
   }
 
-  #segment(of: Pick<SegmentHeader, "uid" | "state" | "kind">, table: BackendTable): Uint8Array {
+  #segment(
+    of: Pick<SegmentHeader, "uid" | "state">,
+    freezes: FreezeKind,
+    table: BackendTable,
+  ): Uint8Array {
     const { schema } = table;
     const { holds, version, ttl } = schema;
     const isPlain = holds === plainSchema.holds && version === plainSchema.version && !ttl;
-    const header = { ...of, maxParallelism: this.#maxParallelism, ...(!isPlain && { schema }) };
-    const entries = table.freeze(of.kind);
+    const kind = freezes === "full" ? "full" : "delta";
+    const maxParallelism = this.#maxParallelism;
+    const header = { ...of, kind, maxParallelism, ...(!isPlain && { schema }) } as const;
+    const entries = table.freeze(freezes);
     return this.#backend.freezesInOrder
       ? writeOrderedSegment(header, entries)
       : writeSegment(header, entries);
@@ -229,7 +247,12 @@ export class StateSnapshots {
 
   /** Appends the parts to their chains, inline or as ranges of one file. */
   #place(checkpoint: CheckpointId, parts: readonly Part[]): FrozenState["file"] {
-    for (const { chain, kind } of parts) if (kind === "full") chain.segments = [];
+    for (const { chain, kind } of parts) {
+      if (kind === "full") {
+        chain.segments = [];
+        chain.isMergeable = true;
+      } else if (kind === "merged") chain.segments.length = 1;
+    }
     const total = sum(parts.map((part) => part.bytes.length));
     const isSmall =
       total <= this.#inlineThreshold &&
@@ -251,10 +274,13 @@ export class StateSnapshots {
     return { path, bytes: file };
   }
 
-  #kindOf(chain: Chain): "full" | "delta" {
+  #kindOf(chain: Chain, table: BackendTable): FreezeKind {
     const [base, ...deltas] = chain.segments.map(lengthOf);
-    if (base === undefined || deltas.length >= deltaChainMax) return "full";
-    return sum(deltas) > Math.max(base, this.#inlineThreshold) ? "full" : "delta";
+    if (base === undefined) return "full";
+    const isShort = deltas.length < deltaChainMax;
+    if (isShort && sum(deltas) <= Math.max(base, this.#inlineThreshold)) return "delta";
+    if (!chain.isMergeable) return "full";
+    return (table.mergedChanges ?? Infinity) <= mergedShareMax * table.size ? "merged" : "full";
   }
 
   #inlineBytes(): number {
@@ -272,7 +298,7 @@ export class StateSnapshots {
     const key = chainKey(uid, state);
     const known = this.#chains.get(key);
     if (known !== undefined) return known;
-    const chain: Chain = { uid, state, segments: [] };
+    const chain: Chain = { uid, state, segments: [], isMergeable: false };
     this.#chains.set(key, chain);
     return chain;
   }

@@ -6,14 +6,16 @@
 //   B2. A removed key is in a delta only if an earlier freeze may hold it; what came and went
 //       between two freezes leaves no trace.
 //   B3. A full freeze leaves out what has expired.
+//   B4. A merged freeze holds every key put or removed since the full freeze: it stands for all deltas
+//       after that one.
 
 import type { KeyGroupRange } from "../../format/key-groups.ts";
 import type { CheckpointId } from "../../format/ids.ts";
 import type { Segment, SegmentEntry, SegmentHeader, StoredSchema } from "../../format/segment.ts";
 import type { KeyedStateStore, StateTable } from "./keyed-state.ts";
 
-/** What a freeze holds: everything, or what changed since the one before. */
-export type FreezeKind = SegmentHeader["kind"];
+/** What a freeze holds: everything, what changed since the one before, or since the full one. */
+export type FreezeKind = SegmentHeader["kind"] | "merged";
 
 /** Segments to restore one state from: a full one, then the deltas after it. */
 export interface StateSource {
@@ -26,6 +28,8 @@ export interface BackendTable extends StateTable<unknown> {
   readonly schema: StoredSchema;
   /** Keys that a delta would hold now, or more; 0 exactly where it would hold none. */
   readonly changes: number;
+  /** Keys that a merged freeze would hold now, or more; counted each time. Absent where there is none. */
+  readonly mergedChanges?: number;
   /** What was restored was stored under another schema, so nothing may be added to what is stored. */
   readonly isUpgraded: boolean;
   /**

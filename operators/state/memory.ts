@@ -1,12 +1,19 @@
 // The `memory` backend of keyed state: a heap map per table, and the news since the last freeze.
 //   S1. Between freezes the bookkeeping is bounded by the keys held and the keys frozen.
+//   S3. Which keys changed since the full freeze is known from the number of the freeze that last held
+//       each, whatever deltas there were; keys that went since are remembered, and others are not.
 //   S2. The bytes accounted for are estimated when an entry is put, and again at each put: the
 //       estimate follows the entry, never adds up beside it.
 
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
 import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
-import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
+import {
+  plainSchema,
+  type SegmentEntry,
+  type SegmentHeader,
+  type StoredSchema,
+} from "../../format/segment.ts";
 import { sizeText } from "../../format/size-text.ts";
 import { StateError } from "../../stream/errors.ts";
 import type {
@@ -29,6 +36,8 @@ class Entry<V> implements StateSlot<V> {
   /** Changed since the last freeze; `new` where no freeze holds the key, `gone` where the table does
    * not. */
   dirty: "no" | "changed" | "new" | "gone";
+  /** The freeze that held it last; 0 for the full one, and for none. */
+  frozen = 0;
   bytes = 0;
   mark = 0;
   /** Undefined where the value is packed. */
@@ -174,6 +183,10 @@ export class MemoryStateTable<V> implements BackendTable {
   readonly #entries = new Map<KeyId, Entry<V>>();
   readonly #dirty = new Set<Entry<V>>();
   readonly #removed = new Map<KeyId, Tombstone>();
+  /** Keys that earlier deltas since the full freeze say are gone. */
+  readonly #removedBefore = new Map<KeyId, Tombstone>();
+  /** Freezes since the full one. */
+  #freezes = 0;
   #numbers: PackedNumbers<V> | undefined;
   /** Of a nested table: the entries by the first half of their keys. */
   readonly #under: Map<KeyId, Set<Entry<V>>> | undefined;
@@ -201,6 +214,14 @@ export class MemoryStateTable<V> implements BackendTable {
 
   get changes(): number {
     return this.#dirty.size + this.#removed.size;
+  }
+
+  get mergedChanges(): number {
+    let changes = this.changes + this.#removedBefore.size;
+    for (const { dirty, frozen } of this.#entries.values()) {
+      if (frozen > 0 && dirty === "no") changes++;
+    }
+    return changes;
   }
 
   /** Bytes that keys and values take, about. */
@@ -330,20 +351,52 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   freeze(kind: FreezeKind): readonly SegmentEntry[] {
-    if (kind === "full") this.sweep(this.size);
-    const frozen: SegmentEntry[] =
-      kind === "full" ? [...this.#entries.values()] : [...this.#dirty, ...this.#removed.values()];
-    for (const entry of this.#dirty) entry.dirty = "no";
+    if (kind === "full") return this.#freezeAll();
+    this.#freezes++;
+    const frozen: SegmentEntry[] = [];
+    for (const entry of this.#dirty) {
+      entry.dirty = "no";
+      entry.frozen = this.#freezes;
+      frozen.push(entry);
+    }
+    for (const [id, tombstone] of this.#removed) {
+      this.#removedBefore.set(id, tombstone);
+      frozen.push(tombstone);
+    }
     this.#dirty.clear();
     this.#removed.clear();
-    if (kind === "full") this.#isUpgraded = false;
-    return frozen;
+    return kind === "delta" ? frozen : this.#merged();
   }
 
-  /** Applies frozen entries: a full freeze, then the deltas after it. Changes nothing else. */
-  restore(entries: Iterable<SegmentEntry>): void {
+  #freezeAll(): readonly SegmentEntry[] {
+    this.sweep(this.size);
+    const all = [...this.#entries.values()];
+    for (const entry of all) {
+      entry.dirty = "no";
+      entry.frozen = 0;
+    }
+    this.#dirty.clear();
+    this.#removed.clear();
+    this.#removedBefore.clear();
+    this.#freezes = 0;
+    this.#isUpgraded = false;
+    return all;
+  }
+
+  #merged(): SegmentEntry[] {
+    const merged: SegmentEntry[] = [];
+    for (const entry of this.#entries.values()) if (entry.frozen > 0) merged.push(entry);
+    for (const [id, tombstone] of this.#removedBefore) {
+      if (!this.#entries.has(id)) merged.push(tombstone);
+    }
+    return merged;
+  }
+
+  /** Applies the entries of a full freeze, or of one after it. */
+  restore(entries: Iterable<SegmentEntry>, kind: SegmentHeader["kind"] = "full"): void {
+    if (kind === "delta") this.#freezes++;
     for (const entry of entries) {
-      if ("deleted" in entry) this.#drop(entry.key);
+      if ("deleted" in entry) this.#drop(entry);
       else this.#hold(entry.key, entry.group, entry.value as V);
     }
   }
@@ -355,13 +408,13 @@ export class MemoryStateTable<V> implements BackendTable {
     for (const segment of segments) {
       const from = segment.header.schema ?? plainSchema;
       if (!mustUpgrade(place, from, this.#schema)) {
-        this.restore(segment.entries(range));
+        this.restore(segment.entries(range), segment.header.kind);
         continue;
       }
       this.#isUpgraded = true;
       for (const entry of segment.entries(range)) {
         const value = "deleted" in entry ? undefined : this.#schema.upgrade(entry.value, from);
-        if (value === undefined) this.#drop(entry.key);
+        if (value === undefined) this.#drop(entry);
         else this.#hold(entry.key, entry.group, value);
       }
     }
@@ -370,13 +423,16 @@ export class MemoryStateTable<V> implements BackendTable {
   #hold(key: Key, group: KeyGroup, value: V): void {
     const entry = this.slot(key);
     if (entry.dirty === "gone") this.#insert(entry, group, "no");
+    entry.frozen = this.#freezes;
     this.#setHeld(entry, value);
     this.#measure(entry);
   }
 
-  #drop(key: Key): void {
-    const entry = this.#entries.get(keyId(key));
+  #drop({ key, group }: Pick<SegmentEntry, "key" | "group">): void {
+    const id = keyId(key);
+    const entry = this.#entries.get(id);
     if (entry !== undefined) this.#forget(entry);
+    if (this.#freezes > 0) this.#removedBefore.set(id, { group, key, deleted: true });
   }
 
   #insert(entry: Entry<V>, group: KeyGroup, dirty: Entry<V>["dirty"]): void {

@@ -13,7 +13,7 @@ import {
   writeOrderedSegment,
   writeSegment,
 } from "../../format/segment.ts";
-import type { BackendStore, StateBackend } from "../../operators/state/backend.ts";
+import type { BackendStore, FreezeKind, StateBackend } from "../../operators/state/backend.ts";
 import type { StateTable } from "../../operators/state/keyed-state.ts";
 import { packedOf, type Packing } from "../../operators/state/packed.ts";
 import { schemaOf } from "../../operators/state/schema.ts";
@@ -55,12 +55,13 @@ class Opened {
     return checkpointId(this.#last);
   }
 
-  freeze(kind: SegmentHeader["kind"], checkpoint = this.#last + 1): Frozen {
+  freeze(kind: FreezeKind, checkpoint = this.#last + 1): Frozen {
     const write = this.backend.freezesInOrder ? writeOrderedSegment : writeSegment;
     const frozen = new Map<string, readonly SegmentEntry[]>();
     for (const [state, table] of this.store.tables()) {
       const isEmpty = table.changes === 0;
-      const segment = readSegment(write(this.#header(state, kind), table.freeze(kind)));
+      const header = this.#header(state, kind === "full" ? "full" : "delta");
+      const segment = readSegment(write(header, table.freeze(kind)));
       const entries = [...segment.entries()];
       if (isEmpty && kind === "delta" && entries.length > 0) {
         throw new Error("A table without changes has entries in its delta.");
@@ -285,6 +286,32 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
           expect(table.size).toBe(model.size);
         }),
         { numRuns: 500 },
+      );
+    });
+
+    test("B4: a merged freeze stands for all deltas since the full one, where there is one", () => {
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+          const opened = open(16);
+          const table = opened.store.table<number>("t");
+          let full = opened.freeze("full");
+          for (const step of steps) {
+            if (step.kind === "put") put(table, step);
+            else if (step.kind === "remove") table.remove(step.key);
+            else {
+              const frozen = opened.freeze(step.as);
+              if (step.as === "full") full = frozen;
+            }
+          }
+          const [of] = opened.store.tables().values();
+          const { mergedChanges } = of!;
+          if (mergedChanges === undefined) return;
+          const merged = opened.freeze("merged");
+          expect(merged.get("t")!.length).toBeLessThanOrEqual(mergedChanges);
+          const restored = open(16, [full, merged]).store.table("t");
+          expect(sorted(restored)).toEqual(sorted(table));
+        }),
+        { numRuns: 300 },
       );
     });
 

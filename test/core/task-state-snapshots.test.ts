@@ -6,7 +6,11 @@ import { deltaChainMax } from "../../format/limits.ts";
 import { readSegment } from "../../format/segment.ts";
 import type { KeyedStateHandle } from "../../format/state-handle.ts";
 import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
-import { type FrozenState, StateSnapshots } from "../../task/state-snapshots.ts";
+import {
+  type FrozenState,
+  type RestoredKeyedState,
+  StateSnapshots,
+} from "../../task/state-snapshots.ts";
 
 const range = rangeOfSubtask(0, 1, 128);
 
@@ -15,6 +19,7 @@ function subtask(
   inlineThreshold: number,
   incremental = true,
   storage: CheckpointConfig["storage"] = "r2",
+  from?: { readonly states: readonly RestoredKeyedState[]; readonly checkpoint: number },
 ) {
   const backend = new MemoryStateBackend({ maxParallelism: 128, budget: Infinity });
   const snapshots = new StateSnapshots({
@@ -28,9 +33,11 @@ function subtask(
     storage,
     backend,
   });
+  if (from !== undefined) snapshots.restore(from.states);
   const table = backend.store("sum").table<number>("accumulators");
+  snapshots.restored();
   const files = new Map<string, Uint8Array>();
-  let checkpoint = 0;
+  let checkpoint = from?.checkpoint ?? 0;
   let last: FrozenState | undefined;
 
   const freeze = ({ isLost = false, isFull = false } = {}): FrozenState => {
@@ -66,6 +73,10 @@ function subtask(
     );
   return { table, backend, snapshots, freezeWhole, freeze, restored, kinds, files };
 }
+
+/** What a subtask finds that is given these. */
+const restoredFrom = (states: readonly RestoredKeyedState[]): Record<string, number> =>
+  Object.fromEntries(subtask(0, true, "r2", { states, checkpoint: 0 }).table.entries());
 
 describe("StateSnapshots", () => {
   it("refers to nothing earlier where a full one is asked for, and goes on from that (S1)", () => {
@@ -127,6 +138,72 @@ describe("StateSnapshots", () => {
     }
     expect(restored()["key-59"]).toBe(6_059);
     expect(restored()["key-99"]).toBe(99);
+  });
+
+  describe("with one key in a hundred changing", () => {
+    const keys = 5_000;
+    const hot = keys / 100;
+    const segmentsOf = (
+      { keyed }: FrozenState,
+      files: ReadonlyMap<string, Uint8Array>,
+    ): RestoredKeyedState[] =>
+      keyed.map((handle) => ({
+        handle,
+        segments: handle.segments.map((of) => {
+          if (of.kind === "inline") return of.bytes;
+          return files.get(of.path)!.subarray(of.offset, of.offset + of.length);
+        }),
+      }));
+
+    it.each(["", "and restored now and then", "and restored from its image now and then"])(
+      "deltas are merged, and the rest is never written again %s (S6)",
+      (how) => {
+        let opened = subtask(0);
+        const files = new Map<string, Uint8Array>();
+        const expected: Record<string, number> = {};
+        const put = (key: string, value: number): void => {
+          opened.table.put(key, value);
+          expected[key] = value;
+        };
+        const remove = (key: string): void => {
+          opened.table.remove(key);
+          delete expected[key];
+        };
+        for (let n = 0; n < keys; n++) put(`key-${n}`, n);
+        const { bytes: full } = opened.freeze();
+        const sizes: number[] = [];
+        let fulls = 0;
+        for (let round = 1; round <= 5 * deltaChainMax; round++) {
+          for (let n = 0; n < hot; n++) put(`key-${n}`, round * 1_000 + n);
+          // Keys that come, go and come again, with barriers in between or not.
+          put(`new-${round % 7}`, round);
+          remove(`new-${(round + 3) % 7}`);
+          remove(`key-${hot + (round % 5)}`);
+          if (round % 3 === 0) put(`key-${hot + (round % 4)}`, -round);
+          const frozen = opened.freeze();
+          for (const [path, bytes] of opened.files) files.set(path, bytes);
+          sizes.push(frozen.bytes);
+          const [first, ...deltas] = frozen.keyed[0]!.segments;
+          expect(deltas.length).toBeLessThanOrEqual(deltaChainMax);
+          if (deltas.length === 0) fulls++;
+          expect(first!.kind).toBe("file");
+          if (round % 10 === 0) expect(restoredFrom(segmentsOf(frozen, files))).toEqual(expected);
+          if (how === "" || round % 45 !== 0) continue;
+          const states = how.includes("image")
+            ? opened.snapshots.image()
+            : segmentsOf(frozen, files);
+          opened = subtask(0, true, "r2", { states, checkpoint: round + 1 });
+        }
+        const mean = sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+        // An image does not say what changed since the full segment.
+        if (how.includes("image")) expect(fulls).toBeGreaterThan(0);
+        else {
+          expect(fulls).toBe(0);
+          expect(mean).toBeLessThan(1.1 * sizes[0]!);
+          expect(mean).toBeLessThan(0.1 * full);
+        }
+      },
+    );
   });
 
   it("a chain never grows beyond its limit", () => {
