@@ -14,6 +14,7 @@ import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TableOperator } from "./table.ts";
 import { UnkeyedProcessOperator } from "./unkeyed-process.ts";
+import { WindowOperator } from "./window.ts";
 
 /**
  * The operator of a node, with its state behind `ctx`. Sources are none: they have no input, and
@@ -52,6 +53,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     }
     case "discard":
       return discardOperator;
+    case "window":
+      return new WindowOperator(ctx, keyOf(node), spec);
     case "sink":
       return new TableOperator(ctx, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }

@@ -25,6 +25,11 @@ export class Emitted {
     if (this.#sides !== undefined) for (const side of this.#sides.values()) side.begin();
   }
 
+  /** What is emitted from here on has that event time, NaN for none. */
+  at(time: number): void {
+    this.#time = time;
+  }
+
   /** Forgets what was emitted since. */
   undo(): void {
     this.#main.undo();

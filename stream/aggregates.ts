@@ -7,7 +7,7 @@
 //   A3. What is known of an aggregate beside its functions (`foldOf`) is no part of the object: a copy
 //       with another function in it is a user's own. The object itself cannot be given another.
 
-import { GraphError } from "./errors.ts";
+import { GraphError, refusal } from "./errors.ts";
 import type { WithNumber } from "./fields.ts";
 import { shown } from "./names.ts";
 
@@ -36,10 +36,11 @@ export type Aggregates<T> = { readonly [field: string]: Aggregate<T> } & { reado
 
 type ResultOf<G> = G extends Aggregate<never, infer _A, infer R> ? R : never;
 
+/** What several aggregates come to, by field. */
+export type AggregateResults<G> = { readonly [Field in keyof G]: ResultOf<G[Field]> };
+
 /** The row that `aggregate` emits for a key. */
-export type AggregateRow<K, G> = { readonly key: K } & {
-  readonly [Field in keyof G]: ResultOf<G[Field]>;
-};
+export type AggregateRow<K, G> = { readonly key: K } & AggregateResults<G>;
 
 /** How an aggregate folds, where that is known: rows, or a number of each. */
 export type Fold =
@@ -188,4 +189,29 @@ export function max(value: ((row: never) => number) | string): Aggregate<never, 
     merge: Math.max,
     result: own,
   }));
+}
+
+/** Refuses what are no aggregates, and fields that hold something else. @throws GraphError */
+export function checkedAggregates(
+  aggregates: unknown,
+  options: { readonly uid: string } | undefined,
+  taken: readonly string[] = ["key"],
+): void {
+  const refuse = (found: string, allowed: string): GraphError =>
+    refusal("BAD_AGGREGATES", "aggregate", options, found, allowed);
+  if (typeof aggregates !== "object" || aggregates === null) {
+    throw refuse(`was given ${shown(aggregates)}`, "an object such as { rows: count() }");
+  }
+  const fields = Object.entries(aggregates);
+  if (fields.length === 0) throw refuse("has no field", "one or more, such as { rows: count() }");
+  for (const [field, aggregate] of fields as [string, Record<string, unknown> | undefined][]) {
+    if (taken.includes(field)) {
+      const holds = field === "key" ? "the stream's key" : "that of the window";
+      throw refuse(`has a field "${field}"`, `any other name; "${field}" holds ${holds}`);
+    }
+    const has = (part: string): boolean => typeof aggregate?.[part] === "function";
+    if (["create", "add", "merge", "result"].every(has)) continue;
+    const allowed = "count(), sum(…) and the like, or an object with create, add, merge and result";
+    throw refuse(`has ${shown(aggregate)} in its field "${field}"`, allowed);
+  }
 }

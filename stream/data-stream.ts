@@ -4,7 +4,7 @@
 
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
-import type { AggregateRow, Aggregates } from "./aggregates.ts";
+import { type AggregateRow, type Aggregates, checkedAggregates } from "./aggregates.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
 import { fieldSelector, type KeyField } from "./fields.ts";
@@ -41,6 +41,8 @@ import {
 } from "./side-output.ts";
 import { isStateDescriptor, type StateDescriptors } from "./state.ts";
 import type { TableSink } from "./table.ts";
+import { RecordedWindows, type WindowedStream } from "./windowed-stream.ts";
+import type { TimeWindow, WindowAssigner } from "./windows.ts";
 
 /**
  * Rows of type `T`, in no order beyond that of the subtask they come from. The functions given to
@@ -150,6 +152,14 @@ export interface KeyedStream<T, K> {
     options: OperatorOptions,
   ): ProcessedStream<R>;
   /**
+   * Divides the rows of each key into windows, for what follows to be told window by window.
+   *
+   * @example
+   * flights.keyBy("origin").window(sliding("6h", "1h"))
+   *   .aggregate({ flights: count(), delay: sum("delay") }, { uid: "by-window" })
+   */
+  window<W extends TimeWindow>(assigner: WindowAssigner<T, W>): WindowedStream<T, K, W>;
+  /**
    * Puts a broadcast stream beside this one, for a function of both.
    *
    * @example byAccount.connect(rules.broadcast({ rules: mapState<string, Rule>() }))
@@ -231,7 +241,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
   }
 
   aggregate<G extends Aggregates<never>>(aggregates: G, options: OperatorOptions): RecordedStream {
-    requireAggregates(aggregates, options);
+    checkedAggregates(aggregates, options);
     return this.#keyed({ kind: "aggregate", aggregates }, options);
   }
 
@@ -272,6 +282,13 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]);
   }
 
+  window(assigner: WindowAssigner<never>): RecordedWindows {
+    return new RecordedWindows(
+      assigner,
+      (spec, options) => this.#keyed(spec, options) as DataStream<never>,
+    );
+  }
+
   broadcast<B extends BroadcastDescriptors>(states: B): BroadcastStream<never, B> {
     return new RecordedBroadcast(this.#recorder, this.#upstreams, states);
   }
@@ -305,7 +322,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
       spec.kind,
       options,
       `needs a key, and its input ${inputs} has none`,
-      "reduce and aggregate on a keyed stream: call .keyBy((row) => …) right before",
+      "reduce, aggregate and window on a keyed stream: call .keyBy((row) => …) right before",
     );
   }
 
@@ -330,25 +347,6 @@ function requireFunction(
   if (typeof fn === "function" && !isAsync(fn)) return;
   const allowed = `${orElse}a function that returns its result, not a promise`;
   throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(fn)}`, allowed);
-}
-
-function requireAggregates(aggregates: unknown, options: OperatorOptions): void {
-  const refuse = (found: string, allowed: string): GraphError =>
-    refusal("BAD_AGGREGATES", "aggregate", options, found, allowed);
-  if (typeof aggregates !== "object" || aggregates === null) {
-    throw refuse(`was given ${shown(aggregates)}`, "an object such as { rows: count() }");
-  }
-  const fields = Object.entries(aggregates);
-  if (fields.length === 0) throw refuse("has no field", "one or more, such as { rows: count() }");
-  for (const [field, aggregate] of fields as [string, Record<string, unknown> | undefined][]) {
-    if (field === "key") {
-      throw refuse(`has a field "key"`, `any other name; "key" holds the stream's key`);
-    }
-    const has = (part: string): boolean => typeof aggregate?.[part] === "function";
-    if (["create", "add", "merge", "result"].every(has)) continue;
-    const allowed = "count(), sum(…) and the like, or an object with create, add, merge and result";
-    throw refuse(`has ${shown(aggregate)} in its field "${field}"`, allowed);
-  }
 }
 
 function requireProcess(fn: unknown, options: OperatorOptions): void {

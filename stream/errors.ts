@@ -15,6 +15,7 @@ export type GraphErrorCode =
   | "TOPIC_CONFLICT"
   | "NOT_KEYED"
   | "NO_SIDE_OUTPUT"
+  | "NO_EVENT_TIME"
   | "FOREIGN_STREAM"
   | "JOB_CLOSED"
   | "ASYNC_BUILD"

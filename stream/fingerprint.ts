@@ -4,6 +4,7 @@
 import { hex128 } from "../format/digest.ts";
 import type { GraphNode, JobGraph, OperatorSpec } from "./graph.ts";
 import type { Topic } from "./topic.ts";
+import { foldsByPanes, type WindowSpec } from "./windowed-stream.ts";
 
 export function fingerprintOf(graph: JobGraph): string {
   const nodes = graph.nodes.map(({ uid, spec, onError }) => [
@@ -35,9 +36,19 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return `an aggregate of ${Object.keys(spec.aggregates).join(", ")}`;
     case "sink":
       return "a table";
+    case "window":
+      return shapeOfWindows(spec);
     default:
       return `a ${spec.kind}`;
   }
+}
+
+function shapeOfWindows(spec: WindowSpec): string {
+  const { assigner, fold } = spec;
+  const fields = fold.kind === "aggregate" ? ` of ${Object.keys(fold.aggregates).join(", ")}` : "";
+  const own = assigner.merging === true ? "windows that merge" : "windows";
+  const panes = foldsByPanes(spec) ? ", by panes" : "";
+  return `${assigner.name ?? own}: ${fold.kind}${fields}${panes}`;
 }
 
 const ofTopic = ({ name, partitions }: Topic<unknown>): unknown[] => [name, partitions];
@@ -50,6 +61,8 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
       return [uid, spec.kind, spec.table.name];
     case "aggregate":
       return [uid, spec.kind, Object.keys(spec.aggregates)];
+    case "window":
+      return [uid, spec.kind, shapeOfWindows(spec), spec.allowedLateness];
     case "process":
       return [uid, spec.kind, ...ofFunction(spec.fn)];
     case "processBroadcast":

@@ -17,6 +17,7 @@ import type { ProcessFunction } from "./process.ts";
 import type { TableSink } from "./table.ts";
 import type { Topic } from "./topic.ts";
 import type { WatermarkStrategy } from "./watermarks.ts";
+import type { WindowSpec } from "./windowed-stream.ts";
 
 /** A function from a row to its key. */
 export type KeySelector = (row: never) => Key;
@@ -48,6 +49,7 @@ export type OperatorSpec =
       readonly fn: AnyBroadcastFunction;
       readonly broadcast: BroadcastDescriptors;
     }
+  | WindowSpec
   | { readonly kind: "sink"; readonly table: TableSink<never> }
   | { readonly kind: "discard" };
 

@@ -8,6 +8,7 @@ export {
   min,
   sum,
   type Aggregate,
+  type AggregateResults,
   type AggregateRow,
   type Aggregates,
 } from "./aggregates.ts";
@@ -40,6 +41,14 @@ export type {
 export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
 export { discard, type DiscardSink } from "./discard.ts";
+export {
+  countEvictor,
+  deltaEvictor,
+  timeEvictor,
+  type Evictor,
+  type EvictorOptions,
+  type TimestampedRow,
+} from "./evictors.ts";
 export {
   ConfigError,
   GraphError,
@@ -127,6 +136,19 @@ export {
 export { table, type TableSink } from "./table.ts";
 export { topic, type Topic, type TopicOptions } from "./topic.ts";
 export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  eventTimeTrigger,
+  never,
+  processingTimeTrigger,
+  purging,
+  type Trigger,
+  type TriggerContext,
+  type TriggerMergeContext,
+  type TriggerResult,
+} from "./triggers.ts";
+export {
   boundedOutOfOrderness,
   monotonous,
   watermarks,
@@ -134,6 +156,27 @@ export {
   type WatermarkOptions,
   type WatermarkStrategy,
 } from "./watermarks.ts";
+export type {
+  WindowAggregates,
+  WindowContext,
+  WindowedStream,
+  WindowFields,
+  WindowFunction,
+  WindowRow,
+} from "./windowed-stream.ts";
+export {
+  globalWindow,
+  session,
+  sliding,
+  tumbling,
+  type GlobalWindow,
+  type KnownAssigner,
+  type Sliding,
+  type TimeWindow,
+  type WindowAssigner,
+  type WindowOptions,
+  type WindowTimeOptions,
+} from "./windows.ts";
 export type {
   CheckpointConfig,
   CheckpointingMode,

@@ -53,6 +53,9 @@ const methodOf = (spec: OperatorSpec): string => {
   return endsStream(spec) ? "to" : spec.kind;
 };
 
+const needsEventTime = (spec: OperatorSpec): boolean =>
+  spec.kind === "window" && spec.assigner.time === "event";
+
 export class GraphRecorder {
   readonly job: string;
   readonly #config: JobConfig;
@@ -79,6 +82,7 @@ export class GraphRecorder {
     const uid = checkedUid(method, options?.uid);
     this.#refuseIfFinished(method, uid);
     this.#refuseConflicts(spec, uid);
+    if (needsEventTime(spec)) this.#refuseWithoutEventTime(spec, uid, upstreams);
     const parallelism = this.#parallelism(uid, options?.parallelism);
     const node = {
       uid,
@@ -130,6 +134,30 @@ export class GraphRecorder {
         `Use env and its streams only inside the function given to defineJob.`,
       uid,
     );
+  }
+
+  /** Every source that an operator of event time has its rows from must say what that is. */
+  #refuseWithoutEventTime(spec: OperatorSpec, uid: string, upstreams: readonly Upstream[]): void {
+    const seen = new Set<GraphNode>();
+    const waiting = upstreams.map(({ node }) => node);
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      if (seen.has(node) || "watermarks" in node.spec) continue;
+      seen.add(node);
+      if (isSource(node.spec)) {
+        throw new GraphError(
+          "NO_EVENT_TIME",
+          `Operator "${uid}" (${methodOf(spec)}) of job "${this.job}" goes by event time, and its ` +
+            `source "${node.uid}" has no watermarks: its rows have no event times, and no window would ` +
+            `ever end. Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or ` +
+            `go by the clock: { time: "processing" }.`,
+          uid,
+        );
+      }
+      const { uid: to } = node;
+      for (const { from } of this.#edges.filter((one) => one.to === to)) {
+        waiting.push(this.#nodes.get(from)!);
+      }
+    }
   }
 
   #refuseConflicts(spec: OperatorSpec, uid: string): void {

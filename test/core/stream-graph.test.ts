@@ -20,6 +20,7 @@ import {
   sum,
   table,
   topic,
+  tumbling,
   valueState,
   type DataStream,
   type GraphErrorCode,
@@ -353,8 +354,8 @@ const refusals: readonly {
     code: "NOT_KEYED",
     uid: "sum",
     message:
-      'Operator "sum" (aggregate) needs a key, and its input "in" has none. Allowed: reduce ' +
-      "and aggregate on a keyed stream: call .keyBy((row) => …) right before.",
+      'Operator "sum" (aggregate) needs a key, and its input "in" has none. Allowed: reduce, ' +
+      "aggregate and window on a keyed stream: call .keyBy((row) => …) right before.",
   },
   {
     when: "a stream is no longer keyed, because of a union",
@@ -365,8 +366,8 @@ const refusals: readonly {
     code: "NOT_KEYED",
     uid: "fold",
     message:
-      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce ' +
-      "and aggregate on a keyed stream: call .keyBy((row) => …) right before.",
+      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce, ' +
+      "aggregate and window on a keyed stream: call .keyBy((row) => …) right before.",
   },
   {
     when: "state of a key is declared without one",
@@ -894,6 +895,23 @@ const refusals: readonly {
       "to use another job's rows, let both read the same topic.",
   },
   {
+    when: "windows go by event time, and a source of theirs has none",
+    define: withStream((stream) =>
+      stream
+        .map((row) => row, { uid: "same" })
+        .keyBy("key")
+        .window(tumbling("1h"))
+        .aggregate({ n: count() }, { uid: "hourly" }),
+    ),
+    code: "NO_EVENT_TIME",
+    uid: "hourly",
+    message:
+      'Operator "hourly" (window) of job "job" goes by event time, and its source "in" has no ' +
+      "watermarks: its rows have no event times, and no window would ever end. Give that source " +
+      'watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or go by the clock: ' +
+      '{ time: "processing" }.',
+  },
+  {
     when: "a stream is used after its job was defined",
     define: () => {
       let kept: DataStream<Row> | undefined;
@@ -941,6 +959,7 @@ describe("a graph is refused when", () => {
       TOPIC_CONFLICT: true,
       NOT_KEYED: true,
       NO_SIDE_OUTPUT: true,
+      NO_EVENT_TIME: true,
       FOREIGN_STREAM: true,
       JOB_CLOSED: true,
       ASYNC_BUILD: true,
