@@ -13,8 +13,8 @@ import type { Operator, OperatorContext } from "./operator.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TableOperator } from "./table.ts";
-import { UnkeyedProcessOperator } from "./unkeyed-process.ts";
 import { WindowOperator } from "./window.ts";
+import { ClosingProcessOperator, UnkeyedProcessOperator } from "./unkeyed-process.ts";
 
 /**
  * The operator of a node, with its state behind `ctx`. Sources are none: they have no input, and
@@ -66,10 +66,12 @@ const rowsOf = (
   fn: AnyProcessFunction | AnyBroadcastFunction,
   ctx: OperatorContext,
   more?: object,
-): Operator =>
-  key === undefined
-    ? new UnkeyedProcessOperator(fn as never, ctx, more)
-    : new ProcessOperator(key, fn as never, ctx, more);
+): Operator => {
+  if (key !== undefined) return new ProcessOperator(key, fn as never, ctx, more);
+  const closes = "close" in fn && fn.close !== undefined;
+  const Unkeyed = closes ? ClosingProcessOperator : UnkeyedProcessOperator;
+  return new Unkeyed(fn as never, ctx, more);
+};
 
 function keyOf({ uid, key }: GraphNode): KeySelector {
   if (key === undefined) throw new Error(`G2: "${uid}" needs a key and its node has none.`);

@@ -20,6 +20,7 @@ import type {
   TimedOperator,
 } from "./operator.ts";
 import { bindState, type Current } from "./process-state.ts";
+import { RandomNumbers } from "./random.ts";
 import { RegisteredTimers } from "./process-timers.ts";
 import { rejectRow, rejectTimer, type RejectingOperator } from "./rejection.ts";
 import type { StateTable } from "./state/keyed-state.ts";
@@ -29,8 +30,6 @@ const sweepMin = 16;
 
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
-
-type FunctionContext = Pick<OperatorContext, "uid" | "state" | "now" | "watermark" | "reject">;
 
 /** The part of a function that this operator calls. */
 type RowFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "process" | "onTimer">;
@@ -42,7 +41,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
   readonly #context: CurrentRow;
 
   /** @param more what else the context has. */
-  constructor(key: KeySelector, fn: RowFunction, ctx: FunctionContext, more: object = {}) {
+  constructor(key: KeySelector, fn: RowFunction, ctx: OperatorContext, more: object = {}) {
     this.#self = ctx;
     this.#key = key;
     this.#fn = fn;
@@ -111,7 +110,7 @@ class CurrentRow
   implements
     Pick<
       TimerContext<Key, unknown, StateDescriptors>,
-      "key" | "timestamp" | "timeDomain" | "emit" | "output" | "timers"
+      "key" | "timestamp" | "timeDomain" | "emit" | "output" | "random" | "timers"
     >,
     Current
 {
@@ -129,10 +128,11 @@ class CurrentRow
   readonly emitted = new Emitted();
   readonly emit = this.emitted.emit;
   readonly output = this.emitted.output;
+  readonly random: () => number;
 
   constructor(
     fn: Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">,
-    ctx: FunctionContext,
+    ctx: OperatorContext,
   ) {
     this.uid = ctx.uid;
     this.now = () => ctx.now();
@@ -145,6 +145,8 @@ class CurrentRow
     // Of the timers' table only the timers know: what undoes them undoes their table.
     this.timers = new RegisteredTimers(this, fn.onTimer === undefined ? undefined : ctx.state);
     this.state = Object.fromEntries(bound.map(([name, { state }]) => [name, state]));
+    const of = { uid: ctx.uid, index: ctx.subtask.index };
+    this.random = new RandomNumbers(of, ctx.operatorState, this.journal?.note).draw;
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
   }
 

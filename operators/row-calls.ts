@@ -2,6 +2,7 @@
 //   R1. A row that throws where that is not to fail has changed nothing: what it emitted is forgotten,
 //       and its changes of state are undone. The rows after it go on.
 
+import { UserCodeError } from "../stream/errors.ts";
 import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
 import type { Output, RecordBatch } from "./operator.ts";
@@ -22,6 +23,18 @@ export class RowCalls {
   /** Where changes of state are noted, if they are ever undone. */
   get note(): Journal["note"] | undefined {
     return this.#journal?.note;
+  }
+
+  /** A call for no row in particular: where it throws the attempt fails. */
+  runOnce(operator: string, out: Output, call: () => void): void {
+    this.#emitted.begin();
+    this.#journal?.begin();
+    try {
+      call();
+    } catch (error) {
+      throw new UserCodeError(this.#self.uid, operator, undefined, error);
+    }
+    this.#emitted.sendTo(out);
   }
 
   /** @param operator what the function is called in an error */

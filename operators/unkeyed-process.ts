@@ -2,8 +2,16 @@
 // belong to the subtask.
 //   E1. The context is one object for the operator's life. Outside a call it is of no use.
 
+import { endOfTime } from "../format/frame.ts";
 import type { OperatorStateDescriptors } from "../stream/operator-state.ts";
-import type { Operator, OperatorContext, Output, RecordBatch } from "./operator.ts";
+import type {
+  EventTimeOperator,
+  Operator,
+  OperatorContext,
+  Output,
+  RecordBatch,
+} from "./operator.ts";
+import { RandomNumbers } from "./random.ts";
 import { RowCalls } from "./row-calls.ts";
 import { OperatorList } from "./state/operator-list.ts";
 
@@ -11,6 +19,7 @@ import { OperatorList } from "./state/operator-list.ts";
 interface RowFunction {
   readonly operatorState?: OperatorStateDescriptors;
   process(row: never, ctx: never): void;
+  close?(ctx: never): void;
 }
 
 export class UnkeyedProcessOperator implements Operator {
@@ -21,20 +30,35 @@ export class UnkeyedProcessOperator implements Operator {
   /** @param more what else the context has. */
   constructor(
     fn: RowFunction,
-    ctx: Pick<OperatorContext, "uid" | "operatorState" | "reject">,
+    ctx: Pick<OperatorContext, "uid" | "operatorState" | "subtask" | "now" | "reject">,
     more: object = {},
   ) {
-    const { uid, operatorState: store } = ctx;
+    const { uid, operatorState: store, subtask } = ctx;
     this.#fn = fn;
     this.#calls = new RowCalls(ctx);
     const { note, emits } = this.#calls;
     const lists = Object.entries(fn.operatorState ?? {}).map(([state, descriptor]) => {
       return [state, new OperatorList({ uid, state }, descriptor, store, note)] as const;
     });
-    this.#context = { operatorState: Object.fromEntries(lists), ...emits, ...more };
+    const random = new RandomNumbers({ uid, index: subtask.index }, store, note).draw;
+    const now = (): number => ctx.now();
+    this.#context = { operatorState: Object.fromEntries(lists), ...emits, now, random, ...more };
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
     this.#calls.run("process", batch, out, (row) => this.#fn.process(row, this.#context as never));
+  }
+
+  protected close(out: Output): void {
+    this.#calls.runOnce("close", out, () => this.#fn.close?.(this.#context as never));
+  }
+}
+
+/** Of a function that has something to do once all input has ended. */
+export class ClosingProcessOperator extends UnkeyedProcessOperator implements EventTimeOperator {
+  // A chain takes event time to its end once, and keeps that it did (H3 there).
+  advance(watermark: number, out: Output): boolean {
+    if (watermark === endOfTime) this.close(out);
+    return true;
   }
 }

@@ -127,6 +127,8 @@ export interface BroadcastProcessFunction<
     row: T,
     ctx: UnkeyedProcessContext<R, O> & { readonly broadcast: ReadOnlyBroadcast<B> },
   ): void;
+  /** As in `UnkeyedProcessFunction`. */
+  close?(ctx: UnkeyedProcessContext<R, O> & { readonly broadcast: ReadOnlyBroadcast<B> }): void;
 }
 
 declare const broadcastRow: unique symbol;
@@ -163,6 +165,7 @@ export interface AnyBroadcastFunction {
   process(row: never, ctx: never): void;
   processBroadcast(row: never, ctx: never): void;
   onTimer?(time: number, ctx: never): void;
+  close?(ctx: never): void;
 }
 
 /** A recorded stream that is to be broadcast. */
@@ -232,6 +235,7 @@ function requireBroadcastFunction(
   if (isKeyed) {
     const states: unknown[] = Object.values(given?.state ?? {});
     const isTimed = given?.onTimer === undefined || typeof given.onTimer === "function";
+    if (given?.close !== undefined) refuseKeyedClose(options);
     if (!isTimed)
       refuse(`has ${shown(given?.onTimer)} as onTimer`, "a function onTimer(time, ctx)");
     if (typeof given?.state === "object" && states.every(isStateDescriptor)) return;
@@ -242,6 +246,7 @@ function requireBroadcastFunction(
   }
   if (given?.state !== undefined) refuseKeyedState(options);
   if (given?.onTimer !== undefined) refuseUnkeyedTimer(options);
+  requireClose(given?.close, options);
   const { operatorState = {} } = given ?? {};
   checkedUnkeyed(options.uid, "operatorState", operatorState);
   const both = Object.keys(operatorState).find((name) => Object.hasOwn(broadcast, name));
@@ -257,6 +262,23 @@ export function refuseUnkeyedTimer(options: OperatorOptions): never {
     options,
     "has onTimer, and its input has no key",
     "timers on a keyed stream: call .keyBy((row) => …) right before",
+  );
+}
+
+export function requireClose(close: unknown, options: OperatorOptions): void {
+  if (close === undefined || (typeof close === "function" && !isAsync(close))) return;
+  const allowed = "a function close(ctx) that returns nothing";
+  throw refusal("BAD_ARGUMENT", "process", options, `has ${shown(close)} as close`, allowed);
+}
+
+/** At the end of all input there is no row whose key it could be. */
+export function refuseKeyedClose(options: OperatorOptions): never {
+  throw refusal(
+    "BAD_ARGUMENT",
+    "process",
+    options,
+    "has close, and its input has a key",
+    "onTimer with a timer of event time: all of them fire once the input has ended",
   );
 }
 

@@ -17,8 +17,10 @@ import {
   type KeyedBroadcastConnectedStream,
   RecordedBroadcast,
   RecordedConnection,
+  refuseKeyedClose,
   refuseKeyedState,
   refuseUnkeyedTimer,
+  requireClose,
 } from "./broadcast.ts";
 import {
   checkedUnkeyed,
@@ -34,7 +36,7 @@ import {
   type Upstream,
 } from "./recorder.ts";
 import {
-  hasSideOutputs,
+  sideOutputsOf,
   isOutputTag,
   type AnyOutputTag,
   type ProcessedStream,
@@ -275,8 +277,10 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     if (upstream.tag !== undefined) {
       throw refuse("NO_SIDE_OUTPUT", `${called} a side output of "${node.uid}"`, allowed);
     }
-    if (!hasSideOutputs(node.spec)) {
-      const found = `${called} "${node.uid}", a ${node.spec.kind}, which has no side outputs`;
+    const outputs = sideOutputsOf(node.spec);
+    if (outputs !== "any" && !outputs.includes(tag.name)) {
+      const which = outputs.length === 0 ? "no side outputs" : `only ${outputs.join(", ")}`;
+      const found = `${called} "${node.uid}", a ${node.spec.kind}, which has ${which}`;
       throw refuse("NO_SIDE_OUTPUT", found, allowed);
     }
     return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]);
@@ -357,6 +361,7 @@ function requireProcess(fn: unknown, options: OperatorOptions): void {
     const allowed = `names that do not begin with "timers/", where timers are kept`;
     throw refusal("BAD_ARGUMENT", "process", options, found, allowed);
   }
+  if (given !== undefined && given !== null && "close" in given) refuseKeyedClose(options);
   const states: unknown[] = Object.values(given?.state ?? {});
   const whole = typeof given?.process === "function" && typeof given.state === "object";
   const isTimed = given?.onTimer === undefined || typeof given.onTimer === "function";
@@ -372,7 +377,7 @@ function requireProcess(fn: unknown, options: OperatorOptions): void {
 
 function requireUnkeyedProcess(fn: AnyProcessFunction, options: OperatorOptions): void {
   const given = fn as {
-    readonly [Part in "process" | "state" | "operatorState" | "onTimer"]?: unknown;
+    readonly [Part in "process" | "state" | "operatorState" | "onTimer" | "close"]?: unknown;
   };
   if (typeof given?.process !== "function" || isAsync(given.process)) {
     throw refusal(
@@ -385,5 +390,6 @@ function requireUnkeyedProcess(fn: AnyProcessFunction, options: OperatorOptions)
   }
   if (given.state !== undefined) refuseKeyedState(options);
   if (given.onTimer !== undefined) refuseUnkeyedTimer(options);
+  requireClose(given.close, options);
   checkedUnkeyed(options.uid, "operatorState", given.operatorState ?? {});
 }

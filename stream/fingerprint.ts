@@ -76,12 +76,15 @@ const ofFunction = ({
   state = {},
   operatorState = {},
   onTimer,
+  close,
 }: {
   readonly state?: object;
   readonly operatorState?: object;
   readonly onTimer?: unknown;
+  readonly close?: unknown;
 }): unknown[] => [
   Object.keys(state),
   Object.keys(operatorState),
   ...(onTimer === undefined ? [] : ["timers"]),
+  ...(close === undefined ? [] : ["close"]),
 ];

@@ -96,6 +96,7 @@ export {
 } from "./operator-state.ts";
 export {
   rows,
+  type FunctionContext,
   type ProcessContext,
   type ProcessFunction,
   type Rows,

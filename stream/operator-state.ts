@@ -3,8 +3,7 @@
 
 import { GraphError } from "./errors.ts";
 import { shown } from "./names.ts";
-import type { Rows } from "./process.ts";
-import type { SideOutputs } from "./side-output.ts";
+import type { FunctionContext, Rows } from "./process.ts";
 import {
   listState,
   type ListState,
@@ -38,10 +37,12 @@ export type OperatorStateOf<D> =
       : never;
 
 /** What a process function without keys may touch. Valid during the call only. */
-export interface UnkeyedProcessContext<R, O extends OperatorStateDescriptors> extends SideOutputs {
+export interface UnkeyedProcessContext<
+  R,
+  O extends OperatorStateDescriptors,
+> extends FunctionContext<R> {
   /** The lists of this subtask. */
   readonly operatorState: { readonly [Name in keyof O]: OperatorStateOf<O[Name]> };
-  readonly emit: (row: R) => void;
 }
 
 /** No operator state at all. */
@@ -76,6 +77,11 @@ export interface UnkeyedProcessFunction<
   readonly operatorState?: O;
   readonly emits: Rows<R>;
   process(row: T, ctx: UnkeyedProcessContext<R, O>): void;
+  /**
+   * Called once all input has ended, of a bounded job or by a stop that drains it, after the last row:
+   * the last chance to emit what is left. What it emits has no event time.
+   */
+  close?(ctx: UnkeyedProcessContext<R, O>): void;
 }
 
 /**
@@ -110,6 +116,9 @@ export function checkedUnkeyed(
   for (const [name, state] of Object.entries(
     given as Record<string, StateDescriptor | undefined>,
   )) {
+    if (name.startsWith("ctx/")) {
+      throw refuse(`has a state named "${name}"`, `names that do not begin with "ctx/"`);
+    }
     if (!kinds.includes(state?.kind as string)) {
       throw refuse(`has ${described(state)} as "${name}"`, allowed);
     }

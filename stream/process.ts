@@ -40,15 +40,28 @@ export interface Timers {
 /** What a timer goes by: the times of the rows, or the clock. */
 export type TimeDomain = "event" | "processing";
 
+/** What any function of rows may touch. */
+export interface FunctionContext<R> extends SideOutputs {
+  readonly emit: (row: R) => void;
+  /** Processing time in milliseconds; stands still during a batch. In place of `Date.now`. */
+  readonly now: () => number;
+  /**
+   * A number from 0 up to but not including 1, in place of `Math.random`. Each subtask has a sequence of
+   * its own, whose place is in every checkpoint: after a failure the numbers that were drawn since come
+   * again, to the rows in the order in which they then come. Where a job is given another size,
+   * subtasks that were not there before begin sequences of their own.
+   */
+  readonly random: () => number;
+}
+
 /** What a process function may touch. Valid during the call only: it is reused for the next row. */
-export interface ProcessContext<K, R, S extends StateDescriptors> extends SideOutputs {
+export interface ProcessContext<K, R, S extends StateDescriptors> extends FunctionContext<R> {
   readonly key: K;
   /** Event time of the row, or of the timer, in milliseconds; what is emitted has the same. */
   readonly timestamp: number | undefined;
   readonly state: {
     readonly [Name in keyof S]: StateOf<S[Name]>;
   };
-  readonly emit: (row: R) => void;
   readonly timers: Timers;
 }
 

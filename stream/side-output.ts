@@ -69,6 +69,13 @@ export function nameOfTag(given: unknown): string {
   throw new TypeError(`ctx.output was given ${shown(given)} as its tag. Allowed: ${example}.`);
 }
 
-/** Whether an operator may emit to side outputs: to those that its code names. */
-export const hasSideOutputs = ({ kind }: OperatorSpec): boolean =>
-  kind === "process" || kind === "processBroadcast";
+/** The side outputs that an operator may emit to, by name; `any` that its code has a tag of. */
+export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
+  switch (spec.kind) {
+    case "process":
+    case "processBroadcast":
+      return "any";
+    default:
+      return [];
+  }
+}

@@ -834,6 +834,44 @@ const refusals: readonly {
       "like, or an object with create, add, merge and result.",
   },
   {
+    when: "a function of keyed rows has close",
+    define: withStream((stream) =>
+      untyped(stream.keyBy("key")).process!(
+        { state: {}, process: () => {}, close: () => {} },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) has close, and its input has a key. Allowed: onTimer with a timer of ' +
+      "event time: all of them fire once the input has ended.",
+  },
+  {
+    when: "close is no function",
+    define: withStream((stream) =>
+      untyped(stream).process!({ process: () => {}, close: true }, { uid: "p" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) has true as close. Allowed: a function close(ctx) that returns nothing.',
+  },
+  {
+    when: "operator state has a name of the context's own",
+    define: withStream((stream) =>
+      untyped(stream).process!(
+        { process: () => {}, operatorState: { "ctx/random": listState() } },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (operatorState) has a state named "ctx/random". Allowed: names that do not begin ' +
+      'with "ctx/".',
+  },
+  {
     when: "a side output is asked of an operator that has none",
     define: withStream((stream) =>
       untyped(stream.map((row) => row, { uid: "m" })).sideOutput!(outputTag("late")),
