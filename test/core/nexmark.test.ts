@@ -8,7 +8,7 @@ import { textOf } from "../../examples/nexmark/row-text.ts";
 import type { JobDefinition } from "tidemark";
 import { houseOf } from "../nexmark/oracles/house.ts";
 import { oracles } from "../nexmark/oracles/oracles.ts";
-import { Cluster, World } from "./task-cluster.ts";
+import { Cluster, World } from "../../testing/cluster.ts";
 
 const events = 100_000;
 /** Events a second, by their times: so the run takes a thousand seconds of event time. */
