@@ -2,6 +2,7 @@
 // keeps; the names are part of what checkpoints hold.
 
 import type { AnyBroadcastFunction } from "../stream/broadcast.ts";
+import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
@@ -14,7 +15,7 @@ import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TableOperator } from "./table.ts";
 import { WindowOperator } from "./window.ts";
-import { ClosingProcessOperator, UnkeyedProcessOperator } from "./unkeyed-process.ts";
+import { ClosingProcessOperator, type RowCall, UnkeyedProcessOperator } from "./unkeyed-process.ts";
 
 /**
  * The operator of a node, with its state behind `ctx`. Sources are none: they have no input, and
@@ -51,6 +52,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
         rowsOf(node, fn, ctx, more),
       );
     }
+    case "coProcess":
+      return bothOf(node, spec.fn, spec.rightKey, ctx);
     case "discard":
       return discardOperator;
     case "window":
@@ -67,11 +70,38 @@ const rowsOf = (
   ctx: OperatorContext,
   more?: object,
 ): Operator => {
-  if (key !== undefined) return new ProcessOperator(key, fn as never, ctx, more);
+  const process = fn.process.bind(fn) as RowCall;
+  if (key !== undefined) return new ProcessOperator([{ key, process }], fn as never, ctx, more);
+  return unkeyedOf([process], fn, ctx, more);
+};
+
+/** The same for the rows of two streams, both with keys or neither. */
+function bothOf(
+  { key: leftKey }: GraphNode,
+  fn: AnyCoProcessFunction,
+  rightKey: KeySelector | undefined,
+  ctx: OperatorContext,
+): Operator {
+  const left = fn.processLeft.bind(fn) as RowCall;
+  const right = fn.processRight.bind(fn) as RowCall;
+  if (leftKey === undefined || rightKey === undefined) return unkeyedOf([left, right], fn, ctx);
+  const inputs = [
+    { key: leftKey, process: left },
+    { key: rightKey, process: right },
+  ];
+  return new ProcessOperator(inputs, fn as never, ctx);
+}
+
+function unkeyedOf(
+  inputs: readonly RowCall[],
+  fn: AnyProcessFunction | AnyBroadcastFunction | AnyCoProcessFunction,
+  ctx: OperatorContext,
+  more?: object,
+): Operator {
   const closes = "close" in fn && fn.close !== undefined;
   const Unkeyed = closes ? ClosingProcessOperator : UnkeyedProcessOperator;
-  return new Unkeyed(fn as never, ctx, more);
-};
+  return new Unkeyed(inputs, fn as never, ctx, more);
+}
 
 function keyOf({ uid, key }: GraphNode): KeySelector {
   if (key === undefined) throw new Error(`G2: "${uid}" needs a key and its node has none.`);

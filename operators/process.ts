@@ -1,4 +1,5 @@
-// process: calls a function of the user's for every row, with the state of the row's key.
+// process: calls a function of the user's for every row, with the state of the row's key; of two inputs,
+// one for each, with the same state.
 //   E1. The context is one object for the operator's life; its key is that of the current row, and
 //       its states read and write the entry of that key. Outside a call it is of no use.
 //   E2. A row, or a timer, that throws where that is not to fail has changed nothing: what it emitted is
@@ -31,26 +32,36 @@ const sweepMin = 16;
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
 
-/** The part of a function that this operator calls. */
-type RowFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "process" | "onTimer">;
+/** The part of a function that is not called for rows. */
+type KeyedFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">;
+
+/** Where the key of an input's rows is, and what is called for them. */
+export interface RowInput {
+  readonly key: KeySelector;
+  process(this: void, row: never, ctx: never): void;
+}
 
 export class ProcessOperator implements TimedOperator, EventTimeOperator {
   readonly #self: RejectingOperator;
-  readonly #key: KeySelector;
-  readonly #fn: RowFunction;
+  readonly #inputs: readonly RowInput[];
+  readonly #fn: KeyedFunction;
   readonly #context: CurrentRow;
 
   /** @param more what else the context has. */
-  constructor(key: KeySelector, fn: RowFunction, ctx: OperatorContext, more: object = {}) {
+  constructor(
+    inputs: readonly RowInput[],
+    fn: KeyedFunction,
+    ctx: OperatorContext,
+    more: object = {},
+  ) {
     this.#self = ctx;
-    this.#key = key;
+    this.#inputs = inputs;
     this.#fn = fn;
     this.#context = Object.assign(new CurrentRow(fn, ctx), more);
   }
 
-  processBatch(batch: RecordBatch, out: Output): void {
-    const select = this.#key;
-    const fn = this.#fn;
+  processBatch(batch: RecordBatch, out: Output, input: number): void {
+    const { key: select, process } = this.#inputs[input]!;
     const context = this.#context;
     const rows = batch.rows();
     const { timestamps } = batch;
@@ -61,7 +72,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
           const row = rows[i] as never;
           context.key = select(row);
           keyId(context.key); // refuses what is no key, also where no state is used
-          fn.process(row, context as never);
+          process(row, context as never);
         }
       } catch (error) {
         context.undo();

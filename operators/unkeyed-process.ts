@@ -15,25 +15,30 @@ import { RandomNumbers } from "./random.ts";
 import { RowCalls } from "./row-calls.ts";
 import { OperatorList } from "./state/operator-list.ts";
 
-/** The part of a function that this operator calls. */
+/** What is called for the rows of an input. */
+export type RowCall = (this: void, row: never, ctx: never) => void;
+
+/** The part of a function that is not called for rows. */
 interface RowFunction {
   readonly operatorState?: OperatorStateDescriptors;
-  process(row: never, ctx: never): void;
   close?(ctx: never): void;
 }
 
 export class UnkeyedProcessOperator implements Operator {
+  readonly #inputs: readonly RowCall[];
   readonly #fn: RowFunction;
   readonly #context: object;
   readonly #calls: RowCalls;
 
   /** @param more what else the context has. */
   constructor(
+    inputs: readonly RowCall[],
     fn: RowFunction,
     ctx: Pick<OperatorContext, "uid" | "operatorState" | "subtask" | "now" | "reject">,
     more: object = {},
   ) {
     const { uid, operatorState: store, subtask } = ctx;
+    this.#inputs = inputs;
     this.#fn = fn;
     this.#calls = new RowCalls(ctx);
     const { note, emits } = this.#calls;
@@ -45,8 +50,9 @@ export class UnkeyedProcessOperator implements Operator {
     this.#context = { operatorState: Object.fromEntries(lists), ...emits, now, random, ...more };
   }
 
-  processBatch(batch: RecordBatch, out: Output): void {
-    this.#calls.run("process", batch, out, (row) => this.#fn.process(row, this.#context as never));
+  processBatch(batch: RecordBatch, out: Output, input: number): void {
+    const process = this.#inputs[input]!;
+    this.#calls.run("process", batch, out, (row) => process(row, this.#context as never));
   }
 
   protected close(out: Output): void {

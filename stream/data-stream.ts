@@ -23,6 +23,12 @@ import {
   requireClose,
 } from "./broadcast.ts";
 import {
+  type ConnectedStream,
+  type KeyedConnectedStream,
+  RecordedPair,
+  refuseHalfKeyed,
+} from "./connect.ts";
+import {
   checkedUnkeyed,
   type NoOperatorState,
   type OperatorStateDescriptors,
@@ -116,6 +122,12 @@ export interface DataStream<T> {
     other: BroadcastStream<U, B>,
   ): BroadcastConnectedStream<T, U, B>;
   /**
+   * Puts a stream without keys beside this one, for functions of both. See `UnkeyedCoProcessFunction`.
+   *
+   * @example departures.connect(arrivals)
+   */
+  connect<U>(other: DataStream<U>): ConnectedStream<T, U>;
+  /**
    * Writes the rows to a table, or forgets them.
    *
    * @example worst.to(table("worst-delays"), { uid: "out" })
@@ -169,6 +181,13 @@ export interface KeyedStream<T, K> {
   connect<U, B extends BroadcastDescriptors>(
     other: BroadcastStream<U, B>,
   ): KeyedBroadcastConnectedStream<T, K, U, B>;
+  /**
+   * Puts a stream with keys of the same type beside this one, for functions of both that share the
+   * state of a key. See `CoProcessFunction`.
+   *
+   * @example orders.keyBy((order) => order.id).connect(payments.keyBy((payment) => payment.orderId))
+   */
+  connect<U>(other: KeyedStream<U, K>): KeyedConnectedStream<T, U, K>;
 }
 
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
@@ -297,16 +316,33 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return new RecordedBroadcast(this.#recorder, this.#upstreams, states);
   }
 
-  connect(other: BroadcastStream<unknown, BroadcastDescriptors>): RecordedConnection<never> {
+  connect(other: unknown): RecordedConnection<never> & RecordedPair<never> {
+    if (other instanceof RecordedStream) return this.#paired(other) as never;
     if (!(other instanceof RecordedBroadcast)) {
-      const allowed = "a broadcast stream: rules.broadcast({ rules: mapState() })";
+      const allowed = "a stream, or a broadcast one: rules.broadcast({ rules: mapState() })";
       throw refusal("BAD_ARGUMENT", "connect", undefined, `was given ${shown(other)}`, allowed);
     }
     this.#refuseForeign("connect", other.recorder);
     return new RecordedConnection(this.#upstreams, other, (spec, options, upstreams) => {
       const node = this.#recorder.add(spec, options, upstreams, this.#key);
       return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]) as never;
-    });
+    }) as never;
+  }
+
+  #paired(other: RecordedStream): RecordedPair<RecordedStream> {
+    this.#refuseForeign("connect", other.#recorder);
+    refuseHalfKeyed("connect", this.#key !== undefined, other.#key !== undefined);
+    const keys = other.#key && { rightKey: other.#key };
+    return new RecordedPair(keys !== undefined, (fn, options) =>
+      this.#thenBoth(other, { kind: "coProcess", fn, ...keys }, options),
+    );
+  }
+
+  /** Behind this stream, as input 0, and another one. */
+  #thenBoth(other: RecordedStream, spec: OperatorSpec, options: OperatorOptions): RecordedStream {
+    const right = other.#upstreams.map((upstream) => ({ ...upstream, input: 1 }));
+    const node = this.#recorder.add(spec, options, [...this.#upstreams, ...right], this.#key);
+    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]);
   }
 
   #refuseForeign(method: string, other: GraphRecorder): void {

@@ -64,6 +64,7 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
     case "window":
       return [uid, spec.kind, shapeOfWindows(spec), spec.allowedLateness];
     case "process":
+    case "coProcess":
       return [uid, spec.kind, ...ofFunction(spec.fn)];
     case "processBroadcast":
       return [uid, spec.kind, ...ofFunction(spec.fn), Object.keys(spec.broadcast)];

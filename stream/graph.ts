@@ -10,6 +10,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { Aggregate } from "./aggregates.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
+import type { AnyCoProcessFunction } from "./connect.ts";
 import type { GeneratorSource } from "./generate.ts";
 import type { OnError } from "./on-error.ts";
 import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
@@ -32,6 +33,11 @@ interface SourceTime {
   readonly watermarks?: WatermarkStrategy<never>;
 }
 
+/** Of operators with two keyed inputs: the selector of input 1; that of input 0 is the node's key. */
+interface TwoKeys {
+  readonly rightKey: KeySelector;
+}
+
 /** What an operator does. The functions take and return `never`/`unknown` here: their types were
  * checked where the user wrote them. */
 export type OperatorSpec =
@@ -50,6 +56,7 @@ export type OperatorSpec =
       readonly broadcast: BroadcastDescriptors;
     }
   | WindowSpec
+  | ({ readonly kind: "coProcess"; readonly fn: AnyCoProcessFunction } & Partial<TwoKeys>)
   | { readonly kind: "sink"; readonly table: TableSink<never> }
   | { readonly kind: "discard" };
 

@@ -38,6 +38,12 @@ export type {
   ReadOnlyBroadcast,
   ReadOnlyMapState,
 } from "./broadcast.ts";
+export type {
+  ConnectedStream,
+  CoProcessFunction,
+  KeyedConnectedStream,
+  UnkeyedCoProcessFunction,
+} from "./connect.ts";
 export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
 export { discard, type DiscardSink } from "./discard.ts";

@@ -49,7 +49,7 @@ export const repartitioned = (
 
 const methodOf = (spec: OperatorSpec): string => {
   if (isSource(spec)) return "from";
-  if (spec.kind === "processBroadcast") return "process";
+  if (spec.kind === "processBroadcast" || spec.kind === "coProcess") return "process";
   return endsStream(spec) ? "to" : spec.kind;
 };
 

@@ -74,6 +74,7 @@ export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
   switch (spec.kind) {
     case "process":
     case "processBroadcast":
+    case "coProcess":
       return "any";
     default:
       return [];

@@ -460,11 +460,11 @@ const refusals: readonly {
       "key, behind keyBy.",
   },
   {
-    when: "a stream is connected to one that is not broadcast",
-    define: withStream((stream) => untyped(stream).connect?.(stream)),
+    when: "a stream is connected to what is none",
+    define: withStream((stream) => untyped(stream).connect?.({})),
     code: "BAD_ARGUMENT",
     message:
-      "connect was given an object. Allowed: a broadcast stream: " +
+      "connect was given an object. Allowed: a stream, or a broadcast one: " +
       "rules.broadcast({ rules: mapState() }).",
   },
   {
@@ -832,6 +832,53 @@ const refusals: readonly {
     message:
       'Operator "a" (aggregate) has a function in its field "n". Allowed: count(), sum(…) and the ' +
       "like, or an object with create, add, merge and result.",
+  },
+  {
+    when: "a stream with a key is connected to one without",
+    define: withStream((stream) => untyped(stream.keyBy("key")).connect!(stream)),
+    code: "NOT_KEYED",
+    message:
+      "connect was given two streams of which the stream itself has a key and the other has none. " +
+      "Allowed: two keyed streams, or two without keys. Call .keyBy((row) => …) on both, so that rows " +
+      "of one key meet.",
+  },
+  {
+    when: "a stream without a key is connected to one with one",
+    define: withStream((stream) => untyped(stream).connect!(stream.keyBy("key"))),
+    code: "NOT_KEYED",
+    message:
+      "connect was given two streams of which the other has a key and the stream has none. Allowed: " +
+      "two keyed streams, or two without keys. Call .keyBy((row) => …) on both, so that rows of one " +
+      "key meet.",
+  },
+  {
+    when: "a function of two streams is one of one",
+    define: withStream((stream) =>
+      untyped(stream).connect!(stream).process!({ process: () => {} }, { uid: "p" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) was given undefined as processLeft. Allowed: functions ' +
+      "processLeft(row, ctx) and processRight(row, ctx) that return nothing.",
+  },
+  {
+    when: "a function of two keyed streams keeps what is the timers'",
+    define: withStream((stream) =>
+      untyped(stream.keyBy("key")).connect!(stream.keyBy("key")).process!(
+        {
+          state: { "timers/event-time": mapState() },
+          processLeft: () => {},
+          processRight: () => {},
+        },
+        { uid: "p" },
+      ),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "p",
+    message:
+      'Operator "p" (process) has a state named "timers/event-time". Allowed: names that do not begin ' +
+      'with "timers/", where timers are kept.',
   },
   {
     when: "a function of keyed rows has close",

@@ -370,8 +370,44 @@ const beside = flights.connect(limits).process(
 expectType<ProcessedStream<string>>().of(beside, true);
 // @ts-expect-error broadcast state is maps
 rules.broadcast({ limits: listState<Rule>() });
-// @ts-expect-error a stream that is not broadcast
-flights.connect(rules);
+
+// Two streams: keys of one type, or none.
+const paired = byOrigin.connect(rules.keyBy((rule) => rule.carrier)).process(
+  {
+    state: { most: valueState<number>() },
+    emits: rows<{ key: string; most: number }>(),
+    processLeft(f, ctx) {
+      expectType<Flight>().of(f, true);
+      expectType<string>().of(ctx.key, true);
+      ctx.state.most.set(f.delay);
+    },
+    processRight(rule, ctx) {
+      expectType<Rule>().of(rule, true);
+      expectType<number | undefined>().of(ctx.state.most.get(), true);
+      ctx.emit({ key: ctx.key, most: rule.most });
+      // @ts-expect-error not the emitted row
+      ctx.emit(rule);
+    },
+    onTimer: (time, ctx) => ctx.state.most.set(time),
+  },
+  { uid: "paired" },
+);
+expectType<ProcessedStream<{ key: string; most: number }>>().of(paired, true);
+flights.connect(rules).process(
+  {
+    emits: rows<number>(),
+    processLeft: (f, ctx) => ctx.emit(f.delay),
+    processRight: (rule, ctx) => ctx.emit(rule.most + ctx.now() + ctx.random()),
+    close: (ctx) => ctx.emit(0),
+  },
+  { uid: "unpaired" },
+);
+// @ts-expect-error keys of two types
+byOrigin.connect(rules.keyBy((rule) => rule.most));
+// @ts-expect-error a key on one side only
+byOrigin.connect(rules);
+// @ts-expect-error a key on one side only
+flights.connect(rules.keyBy((rule) => rule.carrier));
 
 // Side outputs: rows of the type of their tag.
 const diverted = outputTag<Flight>("diverted");
