@@ -3,7 +3,7 @@
 
 import type { Benchmark, Figure } from "./benchmark.ts";
 import { batches } from "./data.ts";
-import { compete, type Contestant, rateOf, speedRatio } from "./harness.ts";
+import { compete, type Contestant, cpuRatio, rateOf, speedRatio } from "./harness.ts";
 import { BenchRuntime } from "./runtime.ts";
 import { quantile, type Summary, summaryOf } from "./statistics.ts";
 
@@ -35,6 +35,7 @@ export const ingest: Benchmark = {
       const measured = await compete(contestants, rounds);
       const figures: Record<string, Figure> = {};
       const ratios: Record<string, Summary> = {};
+      const cpuRatios: Record<string, Summary> = {};
       for (const { name, latencies } of contestants) {
         const rate = rateOf(measured, name);
         const sorted = latencies.toSorted((a, b) => a - b);
@@ -48,9 +49,12 @@ export const ingest: Benchmark = {
         }
       }
       for (const clients of clientCounts) {
-        ratios[`vsBare-${clients}`] = speedRatio(measured, `topic-${clients}`, `bare-${clients}`);
+        const pair = [`topic-${clients}`, `bare-${clients}`] as const;
+        ratios[`vsBare-${clients}`] = speedRatio(measured, ...pair);
+        const byCpu = cpuRatio(measured, ...pair);
+        if (byCpu !== undefined) cpuRatios[`vsBare-${clients}`] = byCpu;
       }
-      return { figures, ratios };
+      return { figures, ratios, cpuRatios };
     } finally {
       await runtime.stop();
     }
