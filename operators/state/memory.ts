@@ -2,8 +2,8 @@
 //   S1. Between freezes the bookkeeping is bounded by the keys held and the keys frozen.
 //   S3. Which keys changed since the full freeze is known from the number of the freeze that last held
 //       each, whatever deltas there were; keys that went since are remembered, and others are not.
-//   S2. The bytes accounted for are estimated when an entry is put, and again at each put: the
-//       estimate follows the entry, never adds up beside it.
+//   S2. The bytes accounted for are estimated when an entry is put, and again at later puts, of an object
+//       at every eighth: the estimate follows the entry, never adds up beside it.
 
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
@@ -38,7 +38,11 @@ class Entry<V> implements StateSlot<V> {
   dirty: "no" | "changed" | "new" | "gone";
   /** The freeze that held it last; 0 for the full one, and for none. */
   frozen = 0;
+  /** Whether it is in the list of entries that may be dirty. */
+  isListed = false;
   bytes = 0;
+  /** Since it was measured. */
+  puts = 0;
   mark = 0;
   /** Undefined where the value is packed. */
   held: V | undefined;
@@ -66,6 +70,14 @@ class Entry<V> implements StateSlot<V> {
 
 /** Of an entry that was never in its table. */
 const unknownGroup = -1 as KeyGroup;
+
+/** Puts of an object after which it is measured again (S2). */
+const putsUnmeasured = 8;
+/** Entries that are gone, beside as many as are dirty, before the list is cleared of them (S1). */
+const goneListed = 1_024;
+
+const isObject = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 interface Tombstone {
   readonly group: KeyGroup;
@@ -181,7 +193,9 @@ export class MemoryStateTable<V> implements BackendTable {
   readonly #maxParallelism: number;
   readonly #schema: StateSchema<V>;
   readonly #entries = new Map<KeyId, Entry<V>>();
-  readonly #dirty = new Set<Entry<V>>();
+  /** Every dirty entry, once, and some that are gone. */
+  #listed: Entry<V>[] = [];
+  #dirty = 0;
   readonly #removed = new Map<KeyId, Tombstone>();
   /** Keys that earlier deltas since the full freeze say are gone. */
   readonly #removedBefore = new Map<KeyId, Tombstone>();
@@ -213,7 +227,7 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   get changes(): number {
-    return this.#dirty.size + this.#removed.size;
+    return this.#dirty + this.#removed.size;
   }
 
   get mergedChanges(): number {
@@ -244,8 +258,10 @@ export class MemoryStateTable<V> implements BackendTable {
 
   putAt(slot: Entry<V>, value: V): void {
     const entry = this.#changing(slot);
+    // Measuring an object reads all that hangs on it, which may be more than its function does.
+    const isLikeBefore = isObject(value) && isObject(entry.held) && ++entry.puts < putsUnmeasured;
     this.#setHeld(entry, value);
-    this.#measure(entry);
+    if (!isLikeBefore) this.#measure(entry);
   }
 
   packed(packing: Packing<V>): PackedTable<V> | undefined {
@@ -298,7 +314,7 @@ export class MemoryStateTable<V> implements BackendTable {
   #changing(slot: Entry<V>): Entry<V> {
     if (slot.dirty === "no") {
       slot.dirty = "changed";
-      this.#dirty.add(slot);
+      this.#list(slot);
       return slot;
     }
     if (slot.dirty !== "gone") return slot;
@@ -309,8 +325,35 @@ export class MemoryStateTable<V> implements BackendTable {
     this.#removed.delete(slot.id);
     const group = tombstone?.group ?? this.#groupOf(slot.key);
     this.#insert(slot, group, tombstone === undefined ? "new" : "changed");
-    this.#dirty.add(slot);
+    this.#list(slot);
     return slot;
+  }
+
+  /** An entry is dirty that was not. */
+  #list(entry: Entry<V>): void {
+    this.#dirty++;
+    if (entry.isListed) return;
+    entry.isListed = true;
+    this.#listed.push(entry);
+  }
+
+  /** Takes the entries that are gone off the list; where `frozen` is said, the others as well. */
+  #unlist(frozen?: number): Entry<V>[] {
+    const listed = this.#listed;
+    let count = 0;
+    for (const entry of listed) {
+      entry.isListed = frozen === undefined && !entry.isFree;
+      if (entry.isFree) continue;
+      listed[count++] = entry;
+      if (frozen === undefined) continue;
+      entry.dirty = "no";
+      entry.frozen = frozen;
+    }
+    listed.length = count;
+    if (frozen === undefined) return listed;
+    this.#listed = [];
+    this.#dirty = 0;
+    return listed;
   }
 
   remove(key: Key): void {
@@ -353,29 +396,20 @@ export class MemoryStateTable<V> implements BackendTable {
   freeze(kind: FreezeKind): readonly SegmentEntry[] {
     if (kind === "full") return this.#freezeAll();
     this.#freezes++;
-    const frozen: SegmentEntry[] = [];
-    for (const entry of this.#dirty) {
-      entry.dirty = "no";
-      entry.frozen = this.#freezes;
-      frozen.push(entry);
-    }
+    const frozen: (Entry<V> | Tombstone)[] = this.#unlist(this.#freezes);
     for (const [id, tombstone] of this.#removed) {
       this.#removedBefore.set(id, tombstone);
       frozen.push(tombstone);
     }
-    this.#dirty.clear();
     this.#removed.clear();
     return kind === "delta" ? frozen : this.#merged();
   }
 
   #freezeAll(): readonly SegmentEntry[] {
     this.sweep(this.size);
+    this.#unlist(0);
     const all = [...this.#entries.values()];
-    for (const entry of all) {
-      entry.dirty = "no";
-      entry.frozen = 0;
-    }
-    this.#dirty.clear();
+    if (this.#freezes > 0) for (const entry of all) entry.frozen = 0;
     this.#removed.clear();
     this.#removedBefore.clear();
     this.#freezes = 0;
@@ -449,8 +483,9 @@ export class MemoryStateTable<V> implements BackendTable {
   #remove(entry: Entry<V>): void {
     const { id, group, key, dirty } = entry;
     this.#forget(entry);
-    this.#dirty.delete(entry);
+    if (dirty !== "no") this.#dirty--;
     if (dirty !== "new") this.#removed.set(id, { group, key, deleted: true });
+    if (this.#listed.length > 2 * this.#dirty + goneListed) this.#unlist();
   }
 
   #forget(entry: Entry<V>): void {
@@ -472,6 +507,7 @@ export class MemoryStateTable<V> implements BackendTable {
     const bytes = entryOverhead + approximateBytes(id) + value;
     this.#bytes += bytes - entry.bytes;
     entry.bytes = bytes;
+    entry.puts = 0;
   }
 
   #groupOf(key: Key): KeyGroup {
