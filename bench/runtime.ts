@@ -73,10 +73,11 @@ export class BenchRuntime {
 
   /** Ends a job, and returns once nothing of it runs. */
   async cancel(job: string): Promise<void> {
-    await this.ask("PATCH", `/jobs/${job}?mode=cancel`);
-    for (;;) {
+    for (let isTold = false; ; isTold = true) {
+      // One of which the input has an end may have finished by itself.
       const { state } = await this.ask<{ state: string }>("GET", `/jobs/${job}`);
       if (ended.includes(state)) return;
+      if (!isTold) await this.ask("PATCH", `/jobs/${job}?mode=cancel`);
       await sleep(20);
     }
   }

@@ -370,7 +370,7 @@ export class Attempts {
   cancelTasks(now: Millis): void {
     this.#state.probed(now);
     const tasks = this.#state.tasks.inPhase("CANCELING");
-    this.#state.tell(tasks, (attempt, group) => ({ kind: "cancelTasks", attempt, tasks: group }));
+    this.#state.tell(tasks, (attempt, group) => this.#state.cancellation(attempt, group));
   }
 
   #begin(indices: readonly number[], attempt: Attempt, now: Millis): void {
@@ -423,8 +423,13 @@ export class Attempts {
     const { checkpoints } = this.#state;
     const latest = this.#restorePoint;
     // One that is another job's, or that this one ends with, has none before it.
-    const previous = latest === checkpoints.latest ? checkpoints.ledger.retained[1] : undefined;
-    if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();
+    const isLatest = latest !== undefined && latest.path === checkpoints.latest?.path;
+    const previous = isLatest ? checkpoints.ledger.retained[1] : undefined;
+    if (latest !== undefined && previous !== undefined) {
+      checkpoints.dropLatest();
+      // Its last one was not the end, then.
+      this.#state.update({ stopping: undefined });
+    }
     const verdict =
       previous === undefined
         ? "No earlier one is retained; what is there of it stays."
@@ -435,6 +440,11 @@ export class Attempts {
       message: `Checkpoint ${latest?.id} is damaged: ${message} ${verdict}`,
     };
     this.fail(failure, now, { isFinal: previous === undefined, endsAll: true });
+  }
+
+  /** All regions begin again at once, and it counts for nothing: what they have done is to be undone. */
+  undo(failure: Failure, now: Millis): void {
+    this.fail(failure, now, { decision: this.#atOnce(now) });
   }
 
   #atOnce(now: Millis): RestartDecision {

@@ -190,7 +190,8 @@ export class Checkpointing {
     const savepoint = savepointOf(purpose);
     const isSavepoint = savepoint !== undefined;
     if (isSavepoint) this.#folder = savepoint.folder;
-    const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now, { isSavepoint });
+    const kind = isSavepoint ? "savepoint" : purpose === "final" ? "final" : undefined;
+    const { id: checkpoint } = checkpoints.trigger(attempt, tasks.keys, now, kind);
     this.#state.changed();
     this.#state.tell(sourceTasksOf(plan), (of, sources) => ({
       kind: "trigger",
@@ -246,9 +247,11 @@ export class Checkpointing {
   #complete(candidate: RetainedCheckpoint, now: Millis): void {
     const { checkpoints, tasks, record } = this.#state;
     const isSavepoint = checkpoints.isSavepoint(candidate.id);
+    const isFinal = checkpoints.isFinal(candidate.id);
     const { subsumed, overtaken } = checkpoints.completed(candidate, now);
     this.#state.changed();
     if (isSavepoint) return; // savepoints.ts, P4
+    if (isFinal) this.#state.update({ stopping: { ends: "finish", savepoint: candidate } });
     tasks.forgetActivity();
     this.#state.tell(tasks.all, (attempt, group) => ({
       kind: "notifyComplete",

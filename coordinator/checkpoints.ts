@@ -31,6 +31,8 @@ export interface OpenCheckpoint {
   readonly attempt: Attempt;
   readonly triggeredAt: Millis;
   readonly isSavepoint?: true;
+  /** The last one of a job whose input has ended. */
+  readonly isFinal?: true;
 }
 
 interface TaskCheckpoint {
@@ -198,14 +200,24 @@ export class Checkpoints {
     return this.#ledger.open.some((open) => open.id === id && open.isSavepoint === true);
   }
 
+  isFinal(id: CheckpointId): boolean {
+    return this.#ledger.open.some((open) => open.id === id && open.isFinal === true);
+  }
+
   trigger(
     attempt: Attempt,
     tasks: readonly TaskKey[],
     now: Millis,
-    { isSavepoint = false } = {},
+    kind?: "savepoint" | "final",
   ): OpenCheckpoint {
-    const of = { id: this.nextId, attempt, triggeredAt: now };
-    const open: OpenCheckpoint = isSavepoint ? { ...of, isSavepoint } : of;
+    const isSavepoint = kind === "savepoint";
+    const open: OpenCheckpoint = {
+      id: this.nextId,
+      attempt,
+      triggeredAt: now,
+      ...(isSavepoint && { isSavepoint }),
+      ...(kind === "final" && { isFinal: true }),
+    };
     this.#pending.set(open.id, { ...open, acks: new Map(), missing: new Set(tasks) });
     if (!isSavepoint) this.#lastTriggerAt = now;
     this.#ledger = { ...this.#ledger, nextId: open.id + 1, open: [...this.#ledger.open, open] };

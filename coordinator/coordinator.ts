@@ -250,6 +250,10 @@ export function coordinatorClass(programs: Programs) {
       this.#handle((job, at) => job.active(attempt, task, at));
     }
 
+    async ended(attempt: Attempt, task: TaskId): Promise<void> {
+      this.#handle((job, at) => job.ended(attempt, task, at));
+    }
+
     override async alarm(): Promise<void> {
       this.#alarmAt = undefined;
       const job = this.#job;
@@ -365,7 +369,7 @@ export function coordinatorClass(programs: Programs) {
         case "cancelTasks":
           for (const task of effect.tasks) {
             this.#later(async () => {
-              await this.#subtask(task).cancel(effect.attempt);
+              await this.#subtask(task).cancel(effect.attempt, effect.keepsTables);
               this.#handle((job, at) => job.tasksCancelled(effect.attempt, [task], at));
             });
           }

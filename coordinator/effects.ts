@@ -66,7 +66,13 @@ export type Effect =
       readonly tasks: readonly TaskId[];
     }
   /** Each that answers is reported by `tasksCancelled`. */
-  | { readonly kind: "cancelTasks"; readonly attempt: Attempt; readonly tasks: readonly TaskId[] }
+  | {
+      readonly kind: "cancelTasks";
+      readonly attempt: Attempt;
+      readonly tasks: readonly TaskId[];
+      /** What their tables are read from stays: the job has finished. */
+      readonly keepsTables?: true;
+    }
   /** Delete these files; `notDeleted` where that failed. */
   | { readonly kind: "deleteFiles"; readonly paths: readonly string[] }
   /** Delete what is in the folder of a savepoint, then `folderDeleted`. */

@@ -84,6 +84,12 @@ export interface Sized {
   readonly config: JobConfig;
 }
 
+/** With a savepoint that was asked for, or with its last checkpoint, as its input has ended. */
+export type Stopping = { readonly savepoint: RetainedCheckpoint } & (
+  | { readonly ends: NonNullable<SavepointRequest["ends"]>; readonly trigger: string }
+  | { readonly ends: "finish" }
+);
+
 /** A size that was asked for while the job ran. */
 export interface RescaleRecord extends Omit<RescaleStatus, "progress"> {
   readonly progress:
@@ -131,12 +137,8 @@ export interface JobRecord {
   readonly savepoints?: readonly SavepointRecord[];
   /** Folders of savepoints that failed, which may hold files. */
   readonly leftovers?: readonly { readonly folder: string; readonly since: Millis }[];
-  /** The complete savepoint that the job ends with; it is what a restart begins with. */
-  readonly stopping?: {
-    readonly trigger: string;
-    readonly ends: NonNullable<SavepointRequest["ends"]>;
-    readonly savepoint: RetainedCheckpoint;
-  };
+  /** What the job ends with, complete: it is what a restart begins with. */
+  readonly stopping?: Stopping | undefined;
   /** Newest first; absent before the first. */
   readonly rescales?: readonly RescaleRecord[];
   /** What the next attempt deploys, where that is another plan than the last one's. */

@@ -119,6 +119,12 @@ export class JobState {
     }
   }
 
+  /** These are not needed any more; a job that has finished is still to be read. */
+  cancellation(attempt: Attempt, tasks: readonly TaskId[]): Effect {
+    const keepsTables = this.#record.endsAs === "FINISHED" && { keepsTables: true as const };
+    return { kind: "cancelTasks", attempt, tasks, ...keepsTables };
+  }
+
   enter(phase: JobPhase, now: Millis): void {
     const { phase: from, entered } = this.#record;
     const allowed: readonly JobPhase[] = jobTransitions[from];

@@ -1,8 +1,8 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
 // checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
-// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), rescaling.ts gives it
-// another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
+// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), ending.ts ends it with its
+// input (Z), rescaling.ts gives it another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
 // of them (L); here are the probes and the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
@@ -51,6 +51,7 @@ import { type OwnCode, ownCodeOf, type Programs } from "./changed-code.ts";
 import { Checkpointing, type PublishOutcome } from "./checkpointing.ts";
 import { emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
 import type { Effect, Silence } from "./effects.ts";
+import { Ending } from "./ending.ts";
 import { Holds } from "./holds.ts";
 import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
@@ -73,6 +74,7 @@ export class Job {
   readonly #attempts: Attempts;
   readonly #resting: Resting;
   readonly #savepoints: Savepoints;
+  readonly #ending: Ending;
   readonly #manualCheckpoints: ManualCheckpoints;
   readonly #holds: Holds;
   readonly #restorePoint: RestorePoint;
@@ -87,9 +89,11 @@ export class Job {
     this.#resting = new Resting(this.#state);
     this.#holds = new Holds(this.#state, this.#checkpointing);
     this.#restorePoint = new RestorePoint(this.#state);
-    this.#savepoints = new Savepoints(this.#state, this.#checkpointing, (at) =>
-      this.#cancel("The job was stopped with a savepoint.", at),
-    );
+    this.#savepoints = new Savepoints(this.#state, this.#checkpointing, {
+      stopped: (at) => this.#cancel("The job has ended.", at),
+      drainFailed: (message, at) => this.#drainFailed(message, at),
+    });
+    this.#ending = new Ending(this.#state, this.#checkpointing);
     this.#manualCheckpoints = new ManualCheckpoints(
       this.#state,
       this.#checkpointing,
@@ -165,6 +169,7 @@ export class Job {
     const times: number[] = [];
     if (announceAt !== undefined) times.push(announceAt);
     times.push(...this.#savepoints.wakeTimes(), ...this.#manualCheckpoints.wakeTimes());
+    times.push(...this.#ending.wakeTimes());
     times.push(...this.#rescaling.wakeTimes());
     times.push(...this.#holds.wakeTimes(), ...this.#restorePoint.wakeTimes());
     if (!this.#resting.isResting) {
@@ -413,6 +418,12 @@ export class Job {
 
   // Failure and end.
 
+  /** No row will come to that subtask any more. */
+  ended(attempt: Attempt, task: TaskId, now: Millis): Effect[] {
+    if (this.#attempts.isCurrent(attempt, task)) this.#state.tasks.ended(task);
+    return this.#flush(now);
+  }
+
   taskFailed(failure: TaskFailure, now: Millis): Effect[] {
     const { attempt, task, fault } = failure;
     const isGone = this.#state.regionOf(task) === undefined;
@@ -420,7 +431,7 @@ export class Job {
     if (isGone || (isCurrent && isTerminal(this.phase))) {
       // Of a version of the program that the job has left behind, or one that could not be told of
       // the end in time: its alarm would ring for ever.
-      this.#state.push({ kind: "cancelTasks", attempt, tasks: [task] });
+      this.#state.push(this.#state.cancellation(attempt, [task]));
     } else if (isCurrent) {
       if (fault === "otherCode") this.#attempts.otherCode(failure, now);
       else this.#attempts.fail(failure, now);
@@ -498,6 +509,7 @@ export class Job {
     this.#savepoints.settle(now);
     this.#manualCheckpoints.settle(now);
     this.#rescaling.settle(now);
+    this.#ending.settle(now, this.#savepoints.isBusy || this.#rescaling.isBusy);
     return this.#state.flush(now);
   }
 
@@ -505,6 +517,12 @@ export class Job {
     this.#attempts.endAll(reason, now);
     this.#state.enter("CANCELLING", now);
     this.#attempts.cancelTasks(now);
+  }
+
+  /** Whoever let go of what waited for event time has gone too far. */
+  #drainFailed(reason: string, now: Millis): void {
+    const message = `The job was to be drained, and goes on from its latest checkpoint: ${reason}`;
+    this.#attempts.undo({ name: "DrainFailed", message }, now);
   }
 
   #resume(own: OwnCode, now: Millis): void {
@@ -521,7 +539,7 @@ export class Job {
 
   /** When a checkpoint may be triggered; a job that comes to rest takes one last. */
   #nextTriggerAt(): number | undefined {
-    const isBusy = this.#savepoints.isBusy || this.#rescaling.isBusy;
+    const isBusy = this.#savepoints.isBusy || this.#rescaling.isBusy || this.#ending.isDue;
     if (this.phase !== "RUNNING" || isBusy) return undefined;
     return this.#resting.isSettling
       ? this.#resting.lastCheckpointDue()

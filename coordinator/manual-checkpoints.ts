@@ -55,10 +55,8 @@ export class ManualCheckpoints {
         reason: `Job ${job} is ${phase}; it takes no checkpoint any more.`,
       };
     }
-    const stop = this.#savepoints.stopping;
-    if (stop !== undefined) {
-      return { kind: "refused", reason: `Job ${job} is being stopped with savepoint ${stop}.` };
-    }
+    const { refusal: reason } = this.#savepoints;
+    if (reason !== undefined) return { kind: "refused", reason };
     if (this.#all.filter(isOpen).length >= waitingMax) {
       const reason = `${waitingMax} checkpoints of job ${job} are waited for; ask again later.`;
       return { kind: "refused", reason };
@@ -125,6 +123,7 @@ export class ManualCheckpoints {
     const { record, checkpoints } = this.#state;
     const waiting = this.#all.filter(({ progress }) => progress.kind === "waiting");
     const { maxConcurrent } = record.config.checkpointing;
+    if (checkpoints.ledger.open.some(({ isFinal }) => isFinal)) return;
     const mayTake = record.phase === "RUNNING" && checkpoints.ledger.open.length < maxConcurrent;
     if (waiting.length === 0 || !mayTake || this.#savepoints.isBusy) return;
     // The job is about to be rescaled from the checkpoint that is complete.

@@ -127,6 +127,8 @@ export class Resting {
   /** What the subtasks have told, all together. */
   #verdict(): "busy" | "unknown" | "changed" | "clean" {
     const { record, tasks, checkpoints } = this.#state;
+    // It is about to end (ending.ts).
+    if (tasks.haveEnded) return "busy";
     const isIdle = tasks.states.every((state) => (state.idleRounds ?? 0) >= idleRoundsMin);
     if (record.phase !== "RUNNING" || !isIdle) return "busy";
     const since = (of: CheckpointId | undefined): boolean => of === checkpoints.latest?.id;

@@ -11,7 +11,9 @@
 //       checkpoint's, so that no restore ever goes back behind what was committed.
 //   P5. One that stops the job binds it as soon as it is complete. All subtasks hear of it, and again
 //       until each has said that it is committed; whoever is lost meanwhile is restored from it, and
-//       does nothing but commit. Then the job ends.
+//       does nothing but commit. Then the job ends. So it does with its last checkpoint (ending.ts).
+//   P6. One that drains has ended event time in subtasks: where it fails, their attempts end with it,
+//       at no cost, and what was let go is undone.
 
 import type { Millis } from "../format/ids.ts";
 import type {
@@ -23,6 +25,7 @@ import type {
 import { savepointFolder, savepointManifestPath } from "../format/paths.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { isEnding, isTerminal, type JobRecord, type SavepointRecord } from "./job-record.ts";
+import type { RetainedCheckpoint } from "./checkpoints.ts";
 import type { JobState } from "./job-state.ts";
 import { openRescale } from "./rescales.ts";
 
@@ -35,17 +38,24 @@ const waitingMax = 32;
 /** Milliseconds after which a folder is deleted once more. No write takes so long. */
 const deleteAgain = 60_000;
 
+export interface SavepointEvents {
+  /** Everybody has committed what the job ends with. */
+  readonly stopped: (now: Millis) => void;
+  /** One that drains has failed (P6). */
+  readonly drainFailed: (message: string, now: Millis) => void;
+}
+
 export class Savepoints {
   readonly #state: JobState;
   readonly #checkpointing: Checkpointing;
-  readonly #onStopped: (now: Millis) => void;
+  readonly #on: SavepointEvents;
   /** When a folder's deletion was last asked for. */
   readonly #deletedAt = new Map<string, Millis>();
 
-  constructor(state: JobState, checkpointing: Checkpointing, onStopped: (now: Millis) => void) {
+  constructor(state: JobState, checkpointing: Checkpointing, on: SavepointEvents) {
     this.#state = state;
     this.#checkpointing = checkpointing;
-    this.#onStopped = onStopped;
+    this.#on = on;
   }
 
   /** Whether checkpoints have to wait (P2). */
@@ -53,10 +63,13 @@ export class Savepoints {
     return this.#state.record.stopping !== undefined || this.#all.some(isOpen);
   }
 
-  /** The trigger id of the savepoint that ends the job; undefined where none was asked for. */
-  get stopping(): string | undefined {
+  /** Why the job takes no more requests although it runs; undefined where it does. */
+  get refusal(): string | undefined {
+    const { stopping, job } = this.#state.record;
+    if (stopping?.ends === "finish") return `The input of job ${job} has ended, and so does it.`;
     const stop = this.#all.find((each) => each.ends !== undefined && isOpen(each));
-    return this.#state.record.stopping?.trigger ?? stop?.trigger;
+    const trigger = stopping?.trigger ?? stop?.trigger;
+    return trigger && `Job ${job} is being stopped with savepoint ${trigger}.`;
   }
 
   request(request: SavepointRequest, now: Millis): SavepointAnswer {
@@ -70,10 +83,8 @@ export class Savepoints {
     if (isTerminal(phase) || isEnding(phase)) {
       return { kind: "refused", reason: `Job ${job} is ${phase}; it takes no savepoint any more.` };
     }
-    const { stopping } = this;
-    if (stopping !== undefined) {
-      return { kind: "refused", reason: `Job ${job} is being stopped with savepoint ${stopping}.` };
-    }
+    const { refusal: reason } = this;
+    if (reason !== undefined) return { kind: "refused", reason };
     if (this.#all.filter(isOpen).length >= waitingMax) {
       const reason = `${waitingMax} savepoints of job ${job} are waited for; ask again later.`;
       return { kind: "refused", reason };
@@ -173,13 +184,14 @@ export class Savepoints {
         this.#enter(savepoint, { kind: "failed", message, at: now });
         const folder = this.#folderOf(savepoint, progress.checkpoint);
         this.#update({ leftovers: [...this.#leftovers, { folder, since: now }] });
+        if (savepoint.drains) this.#on.drainFailed(message, now);
       }
     }
   }
 
   #completed(
     { ends, trigger }: SavepointRecord,
-    { id, attempt, path, completedAt, files }: NonNullable<JobRecord["stopping"]>["savepoint"],
+    { id, attempt, path, completedAt, files }: RetainedCheckpoint,
   ): void {
     if (ends === undefined) return; // P4
     this.#update({
@@ -214,7 +226,8 @@ export class Savepoints {
     const checkpoint = checkpoints.nextId;
     this.#enter(next, { kind: "taking", checkpoint });
     const folder = this.#folderOf(next, checkpoint);
-    this.#checkpointing.trigger(now, { folder, stops: next.ends !== undefined });
+    const drains = next.drains && { drains: next.drains };
+    this.#checkpointing.trigger(now, { folder, stops: next.ends !== undefined, ...drains });
   }
 
   #deleteLeftovers(now: Millis): void {
@@ -225,7 +238,7 @@ export class Savepoints {
     }
   }
 
-  /** The end that a savepoint has brought about, as soon as everybody has committed it (P5). */
+  /** The end of the job, as soon as everybody has committed what it ends with (P5). */
   #finish(now: Millis): void {
     const { record, tasks } = this.#state;
     const { stopping, phase } = record;
@@ -235,8 +248,8 @@ export class Savepoints {
       return stopped?.checkpoint === stopping.savepoint.id && stopped.isCommitted;
     });
     if (!isDone) return;
-    if (stopping.ends === "stop") this.#update({ endsAs: "FINISHED" });
-    this.#onStopped(now);
+    if (stopping.ends !== "cancel") this.#update({ endsAs: "FINISHED" });
+    this.#on.stopped(now);
   }
 
   #dueAt(folder: string): number {

@@ -20,6 +20,8 @@ export interface SubtaskState {
   readonly report?: Report;
   /** What it told last, since the latest checkpoint completed. */
   readonly activity?: TaskActivity;
+  /** No row will come to it any more. */
+  readonly hasEnded?: true;
   /** Rounds of heartbeats in which it was idle, up to now and without a break. */
   readonly idleRounds?: number;
   /** It was asked in this round, and has not told yet that it is idle. */
@@ -69,6 +71,19 @@ export class Subtasks {
     this.#change(task, (state) => ({ ...state, phase }));
   }
 
+  ended(task: TaskId): void {
+    this.heard(task);
+    this.#change(task, (state) => ({ ...state, hasEnded: true }));
+  }
+
+  /** Whether that is so of all. */
+  get haveEnded(): boolean {
+    for (const { phase, hasEnded } of this.#states.values()) {
+      if (phase !== "RUNNING" || hasEnded !== true) return false;
+    }
+    return true;
+  }
+
   /** A round of heartbeats is on its way to these. */
   asked(tasks: readonly TaskId[], now: Millis): void {
     for (const task of tasks) {
@@ -98,6 +113,7 @@ export class Subtasks {
         activity,
         ...(rates && { rates }),
         ...(isNew && { report }),
+        ...(activity.hasEnded && { hasEnded: true as const }),
       };
       if (activity.isIdle) return { ...told, idleRounds: idleRounds + (isAsked ? 1 : 0) };
       // Clean and not idle, it is busy with a checkpoint. Where these come often, one is mostly under

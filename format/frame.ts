@@ -8,14 +8,14 @@
 //       infinity: its rows have ended.
 //   F3. The barrier of a savepoint names the folder that every subtask writes its part into; that of a
 //       full checkpoint says that no segment may refer to an earlier one. One that is aligned though the
-//       job's are not says so by its kind.
+//       job's are not says so by its kind. The last checkpoint of a job stops everybody, as a stop does.
 
 import { type CheckpointId, checkpointId } from "./ids.ts";
 
 const tags = { data: 1, barrier: 2, watermark: 3 } as const;
 
 /** The second byte of a barrier. */
-const purposes = { checkpoint: 0, savepoint: 1, stop: 2, full: 3 } as const;
+const purposes = { checkpoint: 0, savepoint: 1, stop: 2, full: 3, final: 4, drain: 5 } as const;
 
 /** What a subtask needs to know of a savepoint. */
 export interface SavepointMark {
@@ -23,10 +23,12 @@ export interface SavepointMark {
   readonly folder: string;
   /** Sources emit nothing behind its barrier, unless it fails. */
   readonly stops: boolean;
+  /** With `stops`: event time has ended before its barrier, and all that waited for it is let go. */
+  readonly drains?: true;
 }
 
-/** What a checkpoint is beside one as the job is configured. */
-export type Purpose = SavepointMark | "full" | "aligned";
+/** What a checkpoint is beside one as the job is configured; `final`: the job's input has ended. */
+export type Purpose = SavepointMark | "full" | "aligned" | "final";
 
 export interface Barrier {
   readonly checkpoint: CheckpointId;
@@ -83,8 +85,8 @@ export function encodeBarrier(
   const folder = new TextEncoder().encode(savepoint?.folder ?? "");
   const frame = new Uint8Array(barrierBytes + folder.length);
   frame[0] = tags.barrier;
-  if (purpose === "full") frame[1] = purposes.full;
-  if (savepoint !== undefined) frame[1] = savepoint.stops ? purposes.stop : purposes.savepoint;
+  if (purpose === "full" || purpose === "final") frame[1] = purposes[purpose];
+  if (savepoint !== undefined) frame[1] = purposeOf(savepoint);
   frame.set(folder, barrierBytes);
   const view = new DataView(frame.buffer);
   view.setFloat64(headerBytes, checkpoint, true);
@@ -110,19 +112,21 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     return { kind: "watermark", time, isIdle: bytes[1] === 1 };
   }
   const purpose = bytes[1] as (typeof purposes)[keyof typeof purposes];
-  const isSavepoint = purpose === purposes.savepoint || purpose === purposes.stop;
+  const stops = purpose === purposes.stop || purpose === purposes.drain;
+  const isSavepoint = purpose === purposes.savepoint || stops;
   const isWhole = isSavepoint ? bytes.length > barrierBytes : bytes.length === barrierBytes;
   if (tag === tags.barrier && isWhole) {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const checkpoint = checkpointId(view.getFloat64(headerBytes, true));
     const overtakesAt = view.getFloat64(2 * headerBytes, true);
-    if (purpose === purposes.full) {
-      return { kind: "barrier", checkpoint, overtakesAt, purpose: "full" };
+    if (purpose === purposes.full || purpose === purposes.final) {
+      const given = purpose === purposes.full ? "full" : "final";
+      return { kind: "barrier", checkpoint, overtakesAt, purpose: given };
     }
     if (!isSavepoint) return { kind: "barrier", checkpoint, overtakesAt };
     const folder = new TextDecoder().decode(bytes.subarray(barrierBytes));
-    const savepoint = { folder, stops: purpose === purposes.stop };
-    return { kind: "barrier", checkpoint, overtakesAt, purpose: savepoint };
+    const drains = purpose === purposes.drain && { drains: true as const };
+    return { kind: "barrier", checkpoint, overtakesAt, purpose: { folder, stops, ...drains } };
   }
   throw new RangeError(
     `A frame has tag ${tag} and ${bytes.length} bytes, neither rows nor a mark.`,
@@ -132,5 +136,14 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 /** The savepoint that is meant; undefined where it is a checkpoint. */
 export const savepointOf = (purpose: Purpose | undefined): SavepointMark | undefined =>
   typeof purpose === "string" ? undefined : purpose;
+
+/** Whether nothing is done behind its barrier, unless it fails. */
+export const stopsAll = (purpose: Purpose | undefined): boolean =>
+  purpose === "final" || savepointOf(purpose)?.stops === true;
+
+const purposeOf = ({ stops, drains }: SavepointMark): number => {
+  if (drains) return purposes.drain;
+  return stops ? purposes.stop : purposes.savepoint;
+};
 
 export const needsCredit = (frame: Uint8Array): boolean => frame[0] === tags.data;

@@ -96,9 +96,11 @@ export interface TaskActivity {
   readonly isIdle: boolean;
   /** The checkpoint since whose barrier nothing was processed; absent where something was. */
   readonly cleanSince?: CheckpointId;
+  /** No row will come any more, and all that was there is through. */
+  readonly hasEnded?: true;
   /**
-   * The savepoint behind whose barrier nothing is done any more. `isCommitted`: it is complete, and
-   * all that was prepared for it is done.
+   * The savepoint, or last checkpoint, behind whose barrier nothing is done any more. `isCommitted`: it
+   * is complete, and all that was prepared for it is done.
    */
   readonly stopped?: { readonly checkpoint: CheckpointId; readonly isCommitted: boolean };
 }
@@ -274,8 +276,8 @@ export interface SubtaskApi {
   rest(attempt: Attempt, checkpoint: CheckpointId): Promise<RestOutcome>;
   /** From a topic partition to a source that subscribed: there is something to read. */
   appended(attempt: Attempt, partition: number): Promise<AttemptOutcome>;
-  /** Ends the attempt and forgets everything. */
-  cancel(attempt: Attempt): Promise<void>;
+  /** Ends the attempt and forgets everything; `keepsTables`: but for what its tables are read from. */
+  cancel(attempt: Attempt, keepsTables?: true): Promise<void>;
   open(request: OpenChannel): Promise<OpenOutcome>;
   readTable(query: TableQuery): Promise<TableAnswer>;
   /** Changes nothing, and leaves a resting subtask at rest. */
@@ -289,6 +291,8 @@ export interface CoordinatorTaskApi {
   taskFailed(failure: TaskFailure): Promise<void>;
   /** A resting subtask has something to process. Returns once the coordinator is sure to go on. */
   active(attempt: Attempt, task: TaskId): Promise<void>;
+  /** No row will come to that subtask any more. Heartbeats tell it again. */
+  ended(attempt: Attempt, task: TaskId): Promise<void>;
 }
 
 /** A submission that the Worker has validated. */

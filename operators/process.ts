@@ -93,7 +93,8 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
 
   advance(watermark: number, out: Output): boolean {
     this.#fire("event", watermark, out);
-    return (this.#context.timers.nextAt("event") ?? Infinity) > watermark;
+    const next = this.#context.timers.nextAt("event");
+    return next === undefined || next > watermark;
   }
 
   #fire(domain: TimeDomain, upTo: number, out: Output): void {

@@ -149,8 +149,13 @@ export class SplitWatermarks {
   }
 
   get #isIdle(): boolean {
-    for (const { isIdle, hasEnded } of this.#splits.values()) if (!isIdle || hasEnded) return false;
-    return true;
+    let haveEnded = this.#splits.size > 0;
+    for (const { isIdle, hasEnded } of this.#splits.values()) {
+      if (hasEnded) continue;
+      if (!isIdle) return false;
+      haveEnded = false;
+    }
+    return !haveEnded;
   }
 
   /** Event time comes as far as the rows that were seen allow. */

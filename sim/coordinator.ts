@@ -300,7 +300,7 @@ export class CoordinatorInstance extends Instance<State> {
           this.#call<AttemptOutcome>(
             task,
             (subtask, reply) => {
-              subtask.cancel(effect.attempt);
+              subtask.cancel(effect.attempt, effect.keepsTables);
               reply({ kind: "ok" });
             },
             (outcome) => {

@@ -166,7 +166,8 @@ export class JobRun {
     if (record !== undefined && !isOver) return `it is ${record.phase}`;
     for (const host of this.deployed.subtasks) {
       if (host.awake?.run?.isOver === false) return `${host.name} still runs`;
-      if (host.durable?.resting !== undefined) return `${host.name} still rests`;
+      const { isFinished, ...rest } = host.durable?.resting ?? {};
+      if (Object.keys(rest).length > 0 && isFinished !== true) return `${host.name} still rests`;
     }
     const { retention } = this.options.checkpointing;
     const isKept = retention === "RETAIN_ON_CANCELLATION" && this.phase !== "FINISHED";

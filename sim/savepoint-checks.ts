@@ -79,6 +79,7 @@ export class SavepointChecks {
     for (const trigger of triggers) this.#known.add(trigger);
     must(triggers.size === savepoints.length, () => "X7: two requests have one trigger id");
     if (stopping === undefined || before?.stopping !== undefined) return;
+    if (stopping.ends === "finish") return;
     const of = savepoints.find(({ trigger }) => trigger === stopping.trigger);
     must(of?.ends === stopping.ends, () => `X7: nobody asked ${stopping.trigger} to stop the job`);
   }

@@ -61,6 +61,8 @@ interface StoredAttempt {
     readonly metrics: TaskMetrics;
     /** When its next timer is due. */
     readonly timerAt?: number;
+    /** It has finished with that checkpoint. */
+    readonly isFinished?: true;
   };
 }
 
@@ -214,12 +216,18 @@ export class SubtaskInstance extends Instance<State> {
   heartbeat(attempt: Attempt): HeartbeatOutcome {
     const resting = this.#rests(attempt);
     if (resting !== undefined) {
-      const { metrics, checkpoint } = resting;
-      return { kind: "ok", metrics, activity: { isIdle: true, cleanSince: checkpoint } };
+      const { metrics, checkpoint, isFinished } = resting;
+      const stopped = isFinished && { stopped: { checkpoint, isCommitted: true } };
+      const activity = { isIdle: true, cleanSince: checkpoint, ...stopped };
+      return { kind: "ok", metrics, activity };
     }
     const outcome = this.#within(attempt, () => {});
     if (outcome.kind !== "ok") return outcome;
     const { task, activity } = this.#run!;
+    if (task.finishedWith !== undefined && task.hasTables) {
+      this.#rest(this.#run!, task.finishedWith, { isFinished: true });
+      return this.heartbeat(attempt);
+    }
     return { kind: "ok", metrics: task.metricsAt(this.#now()), activity };
   }
 
@@ -253,8 +261,9 @@ export class SubtaskInstance extends Instance<State> {
     return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));
   }
 
-  cancel(attempt: Attempt): void {
+  cancel(attempt: Attempt, keepsTables?: true): void {
     if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
+    if (keepsTables && this.#rests(attempt)?.isFinished) return;
     this.#run?.over();
     this.#run = undefined;
     this.#dropImage();
@@ -295,7 +304,13 @@ export class SubtaskInstance extends Instance<State> {
   #within(attempt: Attempt, step: (run: TaskRun) => void): AttemptOutcome {
     const current = this.#stored?.attempt;
     if (current !== undefined && attempt < current) return { kind: "stale", current };
-    const run = this.#rests(attempt) ? this.#awake(attempt) : this.#runOf(attempt);
+    const resting = this.#rests(attempt);
+    const run =
+      resting === undefined
+        ? this.#runOf(attempt)
+        : resting.isFinished
+          ? this.#rebuilt(attempt)
+          : this.#awake(attempt);
     if (run === undefined) return { kind: "unknown" };
     step(run);
     return { kind: "ok" };
@@ -311,10 +326,16 @@ export class SubtaskInstance extends Instance<State> {
   }
 
   /** Lets go of everything but the image. */
-  #rest(run: TaskRun, checkpoint: CheckpointId): void {
+  #rest(run: TaskRun, checkpoint: CheckpointId, finished?: { readonly isFinished: true }): void {
     this.#images.write(run.task.image(checkpoint));
-    const { metrics, nextTimerAt: timerAt } = run.task;
-    const resting = { checkpoint, metrics, ...(timerAt !== undefined && { timerAt }) };
+    const { metrics } = run.task;
+    const timerAt = finished === undefined ? run.task.nextTimerAt : undefined;
+    const resting = {
+      checkpoint,
+      metrics,
+      ...(timerAt !== undefined && { timerAt }),
+      ...finished,
+    };
     run.over();
     this.#run = undefined;
     this.host.scene.log?.(`${this.title} rests on checkpoint ${checkpoint}`);

@@ -237,6 +237,10 @@ export class TaskRun {
         return this.#append(effect.commit);
       case "decline":
         return this.#report((job, now) => job.declined(effect.decline, now));
+      case "ended": {
+        const { attempt, task } = this.task.deployment;
+        return this.#report((job, now) => job.ended(attempt, task, now));
+      }
       case "fail":
         this.instance.host.scene.log?.(`${this.instance.title} fails: ${effect.failure.message}`);
         this.#report((job, now) => job.taskFailed(effect.failure, now));

@@ -65,7 +65,7 @@ export type GeneratedRow<F extends GeneratedFields> = {
  * A source of rows that a function makes from their index, from 0 on. The function must give the same
  * row for the same index whenever and wherever it is called: rows are made again after a failure, and
  * by another subtask after a change of parallelism. A snapshot holds how far it has come, and every
- * row is there exactly once. At its end the source idles, and so may the job; it does not finish.
+ * row is there exactly once. With `rows` it has an end: a job of which all sources have one finishes.
  *
  * @example env.from(generate((index) => ({ user: `u${index % 100}`, n: index }), { rows: 1_000_000 }), { uid: "in" })
  */

@@ -63,6 +63,7 @@ export {
   UserCodeError,
   type GraphErrorCode,
 } from "./errors.ts";
+export { fromIterable } from "./from-iterable.ts";
 export {
   generate,
   generateColumns,

@@ -27,8 +27,8 @@ export interface SourceOptions<T> extends Omit<OperatorOptions, "onError"> {
 /** Where streams begin, and what the job was started with. Of use only inside the build function it was given to. */
 export interface JobEnvironment {
   /**
-   * The rows of a topic, each partition in its order, or those of a generator. Subtasks beyond the
-   * topic's partitions idle.
+   * The rows of a topic, each partition in its order, those of a generator or of an iterable. Subtasks
+   * beyond the topic's partitions idle. A job finishes when all of its sources have come to an end.
    *
    * @example env.from(topic<Flight>("flights"), { uid: "flights" })
    */
@@ -150,7 +150,7 @@ function sourceSpec(
     case "generator":
       return { kind: "generator", generator: source as GeneratorSource<unknown>, ...time };
     default: {
-      const allowed = "topic(…) or generate(…)";
+      const allowed = "topic(…), generate(…) or fromIterable(…)";
       throw refusal("BAD_ARGUMENT", "from", operator, `was given ${shown(source)}`, allowed);
     }
   }

@@ -2,10 +2,11 @@
 // or a copy in between.
 //   H1. An operator's results reach everything after it before the call that made them returns.
 //   H3. Event time passes an operator once the operator has done all that is due by it; what that made
-//       is ahead of it. An operator's own event time is in its state, and never goes back.
+//       is ahead of it. An operator's own event time is in its state, and never goes back. The end of
+//       time is not: whoever goes on from a state has rows to come, and tells of the end again.
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 
-import { noTime } from "../format/frame.ts";
+import { endOfTime, noTime } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import { type EdgePlan, edgeOf, type ExecutionPlan, type VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
@@ -46,6 +47,8 @@ interface Link {
   /** As far as the operator has come, and as far as it is to come. */
   watermark: number;
   due: number;
+  /** As far as the operator had come before the end of time (H3). */
+  kept: number;
   operator: EventTimeOperator | WatermarkingOperator | undefined;
   /** How far event time is to come behind the operator. */
   behind: number;
@@ -82,7 +85,7 @@ export class Chain {
       const next = vertex.operators.flatMap((uid, at) => (fed.has(uid) ? [at] : []));
       const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
       const output = { emit: () => {}, advance: () => {} };
-      const times = { watermark: noTime, due: noTime, behind: noTime };
+      const times = { watermark: noTime, due: noTime, kept: noTime, behind: noTime };
       return { node, ...times, operator: undefined, output, next, edges };
     });
 
@@ -108,7 +111,8 @@ export class Chain {
         link.behind = operator.behind;
       } else if (isEventTimed(operator)) {
         link.operator = operator;
-        link.watermark = options.keepWatermark(node, () => link.watermark);
+        link.watermark = options.keepWatermark(node, () => link.kept);
+        link.kept = link.watermark;
         link.due = link.watermark;
         link.behind = link.watermark;
       }
@@ -137,14 +141,18 @@ export class Chain {
     head.watermark = Math.max(head.watermark, watermark);
     for (const link of this.#links) {
       link.due = link.watermark;
-      if (link.operator === undefined || !isWatermarking(link.operator)) {
-        link.behind = link.watermark;
-      }
+      const decides = link.operator !== undefined && isWatermarking(link.operator);
+      if (!decides || watermark === endOfTime) link.behind = link.watermark;
       for (const at of link.next) {
         const follower = this.#links[at]!;
         follower.watermark = Math.max(follower.watermark, link.behind);
       }
     }
+  }
+
+  /** Whether event time has come to its end, here and behind every operator: nothing waits for it. */
+  get hasEnded(): boolean {
+    return this.#links.every(({ behind }) => behind === endOfTime);
   }
 
   /** Whether event time is on its way through (H3): nothing else may be. */
@@ -164,15 +172,20 @@ export class Chain {
       const { operator, due, output } = link;
       if (due <= link.watermark) continue;
       if (operator !== undefined && isWatermarking(operator)) {
-        link.watermark = due;
+        this.#reach(link);
         operator.reached(due, output);
         continue;
       }
       if (operator?.advance(due, output) === false) return false;
-      link.watermark = due;
+      this.#reach(link);
       this.#behind(link, due);
     }
     return true;
+  }
+
+  #reach(link: Link): void {
+    link.watermark = link.due;
+    if (link.due !== endOfTime) link.kept = link.due;
   }
 
   /** Event time has come through an operator. */

@@ -2,9 +2,10 @@
 //   V1. It is the least of the inputs that are waited for, and never goes back.
 //   V2. An idle input is not waited for, nor one that was and is behind, until it has caught up.
 //   V3. Where all inputs are idle, so is the subtask, and has come as far as the furthest of them.
+//   V4. An input that has ended counts for nothing of this; when all have, so has the subtask.
 // As Flink's StatusWatermarkValve.
 
-import { noTime, type Watermark } from "../format/frame.ts";
+import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 
 /** What is known of one input. */
 export interface ChannelWatermark extends Watermark {
@@ -52,11 +53,15 @@ export class ChannelWatermarks {
   }
 
   #combine(): void {
-    const waited = this.#channels.filter(({ isIdle, isAligned }) => !isIdle && isAligned);
-    this.#isIdle = this.#channels.every(({ isIdle }) => isIdle);
-    const times = (waited.length > 0 ? waited : this.#isIdle ? this.#channels : []).map(
-      (c) => c.time,
-    );
+    const open = this.#channels.filter(({ time }) => time !== endOfTime);
+    if (open.length === 0) {
+      this.#time = endOfTime;
+      this.#isIdle = false;
+      return;
+    }
+    const waited = open.filter(({ isIdle, isAligned }) => !isIdle && isAligned);
+    this.#isIdle = open.every(({ isIdle }) => isIdle);
+    const times = (waited.length > 0 ? waited : this.#isIdle ? open : []).map((c) => c.time);
     if (times.length === 0) return;
     const time = waited.length > 0 ? Math.min(...times) : Math.max(...times);
     if (time > this.#time) this.#time = time;

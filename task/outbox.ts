@@ -12,6 +12,7 @@ import {
   type Barrier,
   encodeBarrier,
   encodeWatermark,
+  endOfTime,
   noTime,
   type Watermark,
 } from "../format/frame.ts";
@@ -99,7 +100,8 @@ export class Outbox {
     if (watermark.time === time && watermark.isIdle === isIdle) return;
     of.latest = watermark;
     of.isPending = true;
-    if (this.#bufferTimeout === 0 || watermark.isIdle !== isIdle) this.flush();
+    const isUrgent = watermark.isIdle !== isIdle || watermark.time === endOfTime;
+    if (this.#bufferTimeout === 0 || isUrgent) this.flush();
     else this.#pendingSince ??= now;
   }
 

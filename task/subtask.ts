@@ -10,6 +10,9 @@
 //   V5. Any other call removes the image, sets the watch alarm and tells the coordinator, all before
 //       it is carried out. The output gate holds back what leaves until the removal is durable, so no
 //       image is ever behind what others have seen; from then on V2 holds again.
+//   V6. An attempt that has finished and has tables is its image before anybody hears that it has, and
+//       stays it: nothing is new to it, and nothing removes the image but another attempt. Tables are
+//       read from it as long as there is this object.
 
 import { DurableObject } from "cloudflare:workers";
 import { encodeRows } from "../format/batch.ts";
@@ -69,6 +72,8 @@ interface StoredAttempt {
     readonly metrics: TaskMetrics;
     /** When its next timer is due. */
     readonly timerAt?: number;
+    /** It has finished with that checkpoint (V6). */
+    readonly isFinished?: true;
   };
 }
 
@@ -177,14 +182,21 @@ export function subtaskClass(
     async heartbeat(attempt: Attempt): Promise<HeartbeatOutcome> {
       const resting = this.#rests(attempt);
       if (resting !== undefined) {
-        const { metrics, checkpoint } = resting;
-        return { kind: "ok", metrics, activity: { isIdle: true, cleanSince: checkpoint } };
+        const { metrics, checkpoint, isFinished } = resting;
+        const stopped = isFinished && { stopped: { checkpoint, isCommitted: true } };
+        const activity = { isIdle: true, cleanSince: checkpoint, ...stopped };
+        return { kind: "ok", metrics, activity };
       }
       const outcome = this.#within(attempt, () => {});
       const run = this.#runOf(attempt);
       if (outcome.kind !== "ok" || run === undefined)
         return outcome as Exclude<AttemptOutcome, { kind: "ok" }>;
-      return { kind: "ok", metrics: run.metrics, activity: run.activity };
+      const { finishedWith, hasTables } = run.task;
+      if (finishedWith === undefined || !hasTables) {
+        return { kind: "ok", metrics: run.metrics, activity: run.activity };
+      }
+      await this.#rest(run, finishedWith, { isFinished: true });
+      return this.heartbeat(attempt);
     }
 
     async rest(attempt: Attempt, checkpoint: CheckpointId): Promise<RestOutcome> {
@@ -218,8 +230,11 @@ export function subtaskClass(
       return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));
     }
 
-    async cancel(attempt: Attempt): Promise<void> {
+    async cancel(attempt: Attempt, keepsTables?: true): Promise<void> {
       if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
+      if (keepsTables && this.#rests(attempt)?.isFinished) {
+        return LocalSegments.drop(this.#database());
+      }
       this.#run?.over();
       this.#run = undefined;
       this.#images.remove();
@@ -280,7 +295,13 @@ export function subtaskClass(
     #within(attempt: Attempt, step: (run: TaskRun) => void): AttemptOutcome {
       const current = this.#stored?.attempt;
       if (current !== undefined && attempt < current) return { kind: "stale", current };
-      const run = this.#rests(attempt) ? this.#awake(attempt) : this.#runOf(attempt);
+      const resting = this.#rests(attempt);
+      const run =
+        resting === undefined
+          ? this.#runOf(attempt)
+          : resting.isFinished
+            ? this.#rebuilt(attempt)
+            : this.#awake(attempt);
       if (run === undefined) return { kind: "unknown" };
       step(run);
       return { kind: "ok" };
@@ -296,12 +317,17 @@ export function subtaskClass(
     }
 
     /** Lets go of everything but the image. */
-    async #rest(run: TaskRun, checkpoint: CheckpointId): Promise<void> {
+    async #rest(
+      run: TaskRun,
+      checkpoint: CheckpointId,
+      finished?: { readonly isFinished: true },
+    ): Promise<void> {
       this.#images.write(run.task.image(checkpoint));
       const { metrics } = run;
-      const { nextTimerAt: timerAt } = run.task;
+      // What has finished has no timers any more.
+      const timerAt = finished === undefined ? run.task.nextTimerAt : undefined;
       const resting = { checkpoint, metrics, ...(timerAt !== undefined && { timerAt }) };
-      this.#store({ ...this.#stored!, resting });
+      this.#store({ ...this.#stored!, resting: { ...resting, ...finished } });
       run.over();
       this.#run = undefined;
       if (timerAt === undefined) await this.ctx.storage.deleteAlarm();
@@ -319,10 +345,13 @@ export function subtaskClass(
     #rebuilt(attempt: Attempt): TaskRun | undefined {
       const known = this.#runOf(attempt);
       if (known !== undefined) return known;
+      const isFinished = this.#rests(attempt)?.isFinished === true;
       try {
         const image = this.#images.read();
         const own = ownGraph(programs, image.deployment);
-        if (own.kind === "other") return this.#giveUp(otherCode(own.reason));
+        if (own.kind === "other") {
+          return isFinished ? undefined : this.#giveUp(otherCode(own.reason));
+        }
         const now = millis(Date.now());
         const database = this.#database();
         const task = Task.fromImage(image, own.graph, now, database);
@@ -330,9 +359,13 @@ export function subtaskClass(
         const local = localSegmentsKept(image.deployment, database);
         this.#run = new TaskRun(task, this.env, { ...timeouts, local, restored });
         // What was migrated for this code is in no checkpoint, and in the image as it was before.
-        if (task.activity.cleanSince === undefined) this.#goOn(this.#run);
+        if (task.activity.cleanSince === undefined && !isFinished) this.#goOn(this.#run);
         return this.#run;
       } catch (error) {
+        if (isFinished) {
+          console.error(`The image of a finished subtask cannot be read: ${String(error)}`);
+          return undefined;
+        }
         const message = `The image that it rested on cannot be read: ${String(error)}`;
         return this.#giveUp({ name: "SubtaskLost", message });
       }

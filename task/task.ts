@@ -13,9 +13,10 @@
 //       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
-//   A9. Behind the barrier of a savepoint that stops the job nothing is done: no record is taken and
-//       no timer fires, until the savepoint has failed or a newer checkpoint shows that it has.
-//       Savepoints that stop nothing commit nothing: the next checkpoint does.
+//   A9. Behind the barrier of a savepoint that stops the job, or of its last checkpoint, nothing is done:
+//       no record is taken and no timer fires, until it has failed or a newer checkpoint shows that it
+//       has. Savepoints that stop nothing commit nothing: the next checkpoint does. Once all is
+//       committed, its image is all that there is to the task.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
@@ -24,6 +25,10 @@
 //   A12. Event time comes as far as the inputs allow (channel-watermarks.ts), or the splits of a source
 //       (split-watermarks.ts). Until it is through the chain no input is taken; a cut in between has the
 //       operators as they are then, and whoever told of the time tells again after a restore.
+//   A13. A source at its end says so by the end of time, whether its rows have event times or not; a
+//       task has ended once that is through all of its chain. It goes on to take part in checkpoints,
+//       and its timers of processing time keep nobody. The barrier of a savepoint that drains waits for
+//       the end of time to be through, from the sources on.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
@@ -34,10 +39,12 @@ import {
   atOnce,
   type Barrier,
   decodeFrame,
+  endOfTime,
   never,
   noTime,
   type Purpose,
   savepointOf,
+  stopsAll,
   type Watermark,
 } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
@@ -147,6 +154,8 @@ export type TaskEffect =
   /** Append to a topic partition, until it is there; `committed` tells the core. */
   | { readonly kind: "append"; readonly commit: Commit }
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
+  /** Tell the coordinator, once: no row will come any more, and all is through (A13). */
+  | { readonly kind: "ended" }
   | { readonly kind: "fail"; readonly failure: TaskFailure };
 
 /** A restored state with its bytes at hand. */
@@ -188,8 +197,9 @@ export class Task {
   /** Of a source whose rows have event times. */
   readonly #splitTimes: SplitWatermarks | undefined;
   readonly #channelTimes: ChannelWatermarks;
-  /** What is said of event time behind this task, beside how far it has come. */
-  #isTimeIdle = false;
+  /** How far event time has come at the head of the chain. */
+  #time: Watermark = { time: noTime, isIdle: false };
+  #hasToldEnd = false;
   readonly #backend: StateBackend;
   readonly #snapshots: StateSnapshots;
   readonly #operatorStates: OperatorStates;
@@ -205,7 +215,7 @@ export class Task {
   #snapshot: OpenSnapshot | undefined;
   /** The savepoint that stops this task (A9), and whether it is known to be complete. */
   #stopped: { readonly checkpoint: CheckpointId; readonly isComplete: boolean } | undefined;
-  /** A barrier that a source was told to put in and that waits for rows it took over (A11). */
+  /** A barrier whose turn has come and that waits for rows that were taken over (A11), or for time (A13). */
   #held: Barrier | undefined;
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
@@ -282,7 +292,7 @@ export class Task {
       keepWatermark: (node, watermark) => this.#keptWatermark(node, watermark),
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
       sendWatermark: (edge, time) => {
-        const isIdle = this.#isTimeIdle;
+        const isIdle = this.#time.isIdle && time !== endOfTime;
         this.#outbox.watermark(edgePosition.get(edge)!, { time, isIdle }, this.#now);
       },
     });
@@ -348,7 +358,7 @@ export class Task {
       this.#channelTimes.resume(channels, watermark);
       this.#chain.resume(watermark.time);
       this.#outbox.resumeWatermarks(watermark);
-      this.#isTimeIdle = watermark.isIdle;
+      this.#time = watermark;
     }
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
@@ -427,6 +437,7 @@ export class Task {
     return {
       isIdle: this.#isIdle,
       ...(this.#clean !== undefined && { cleanSince: this.#clean.upTo }),
+      ...(this.#hasEnded && { hasEnded: true }),
       ...(this.#stopped !== undefined && {
         stopped: {
           checkpoint: this.#stopped.checkpoint,
@@ -441,11 +452,28 @@ export class Task {
     return this.#isIdle && this.#clean !== undefined && this.#clean.from <= checkpoint;
   }
 
-  /** What a task is made of again, later. Only where it `mayRest`; it goes on as if nothing was. */
+  /** The checkpoint that this task has ended with, once all of it is committed (A9). */
+  get finishedWith(): CheckpointId | undefined {
+    const { isComplete = false, checkpoint } = this.#stopped ?? {};
+    return isComplete && !this.isCommitting ? checkpoint : undefined;
+  }
+
+  /** Whether its rows are read from outside. */
+  get hasTables(): boolean {
+    return this.#chain.tables.size > 0;
+  }
+
+  /**
+   * What a task is made of again, later. Only where it `mayRest`, and it goes on as if nothing was, or
+   * where it has finished with that checkpoint.
+   */
   image(checkpoint: CheckpointId): TaskImage {
-    if (!this.mayRest(checkpoint)) throw new Error("A7: the task has something under way.");
+    if (!this.mayRest(checkpoint) && this.finishedWith !== checkpoint) {
+      throw new Error("A7: the task has something under way.");
+    }
+    const isStopped = this.#stopped !== undefined && { isStopped: true as const };
     return {
-      deployment: { ...this.#deployment, restore: { checkpoint, states: [] } },
+      deployment: { ...this.#deployment, restore: { checkpoint, states: [], ...isStopped } },
       checkpoint,
       keyed: this.#snapshots.image(),
       operator: this.#operatorStates.freeze(),
@@ -489,6 +517,7 @@ export class Task {
       this.#splitTimes?.started(now);
       this.#endSplits();
       if (this.#splitTimes !== undefined) this.#timeCame(this.#splitTimes.advance());
+      this.#endTime();
     });
   }
 
@@ -571,13 +600,16 @@ export class Task {
     return this.#event(now, () => {
       if (this.#isRunning() && checkpoint > this.#lastTriggered) {
         const { alignedTimeout } = this.#deployment.config.checkpointing;
+        const savepoint = savepointOf(purpose);
         // A savepoint has no rows on their way in it, so that it can be started from at another size.
-        const isAligned = savepointOf(purpose) !== undefined || purpose === "aligned";
+        const isAligned = savepoint !== undefined || purpose === "aligned" || purpose === "final";
         const mayOvertake = this.#mayOvertake && !isAligned;
         const overtakesAt = mayOvertake ? this.#now + alignedTimeout : never;
         const barrier = { checkpoint, overtakesAt, ...(purpose && { purpose }) };
         if (this.#held !== undefined) this.#decline(this.#held.checkpoint, checkpoint);
-        const waits = !mayOvertake && this.#inbox.hasTaken;
+        const drains = savepoint?.drains === true;
+        if (drains) this.#timeCame({ time: endOfTime, isIdle: false });
+        const waits = drains || (!mayOvertake && this.#inbox.hasTaken);
         this.#held = waits ? barrier : undefined;
         if (!waits) this.#checkpoint(barrier, this.#now);
       }
@@ -639,6 +671,10 @@ export class Task {
       if (this.#isRunning()) this.#pump();
       if (this.#isRunning()) this.#checkMemory();
       if (this.#isRunning() && !this.#takesCheckpoints) this.#sendDeadLetters();
+      if (!this.#hasToldEnd && this.#hasEnded) {
+        this.#hasToldEnd = true;
+        this.#effects.push({ kind: "ended" });
+      }
       this.#backPressure.observe(this.#heldUpFrom(), now);
     } catch (error) {
       this.#fail(error);
@@ -681,12 +717,12 @@ export class Task {
   }
 
   #step(): boolean {
+    if (this.#inbox.hasTaken) return this.#stepInbox();
     if (this.#chain.isAdvancing) {
       this.#clean = undefined;
       this.#chain.advance();
       return true;
     }
-    if (this.#inbox.hasTaken) return this.#stepInbox();
     if (this.#held !== undefined) return this.#stepBarrier(this.#held);
     if (this.#source !== undefined) return this.#stepSource(this.#source);
     if (this.#generator !== undefined) return this.#stepGenerator(this.#generator);
@@ -694,6 +730,7 @@ export class Task {
   }
 
   #stepBarrier(held: Barrier): boolean {
+    if (savepointOf(held.purpose)?.drains === true && !this.#chain.hasEnded) return false;
     this.#held = undefined;
     this.#checkpoint(held, this.#now);
     return true;
@@ -753,7 +790,7 @@ export class Task {
     if (times === undefined) return this.#process(batch, 0);
     const timed = times.observe(batch, of, this.#now);
     // They are no rows of an idle stream.
-    if (this.#isTimeIdle) this.#timeCame({ time: noTime, isIdle: false });
+    if (this.#time.isIdle) this.#timeCame({ time: noTime, isIdle: false });
     this.#process(timed, 0);
     this.#endSplits();
     this.#timeCame(times.advance());
@@ -776,18 +813,26 @@ export class Task {
   }
 
   #timeCame({ time, isIdle }: Watermark): void {
-    if (isIdle !== this.#isTimeIdle) {
-      this.#isTimeIdle = isIdle;
-      this.#chain.announce();
-    }
+    if (this.#time.time === endOfTime) return;
+    const isChanged = isIdle !== this.#time.isIdle;
+    this.#time = { time: Math.max(time, this.#time.time), isIdle };
+    if (isChanged) this.#chain.announce();
     this.#chain.reached(time);
   }
 
+  /** A generator has an end, which also rows without event times have. */
+  #endTime(): void {
+    if (this.#generator?.isAtEnd === true) this.#timeCame({ time: endOfTime, isIdle: false });
+  }
+
+  get #hasEnded(): boolean {
+    return this.#isRunning() && this.#chain.hasEnded && !this.#inbox.hasTaken;
+  }
+
   get #eventTime(): Pick<TaskImage["positions"], "eventTime"> {
-    const { channels, watermark } = this.#channelTimes;
-    const own = this.#splitTimes?.watermark ?? watermark;
-    if (own.time === noTime && !own.isIdle) return {};
-    return { eventTime: { ...own, channels } };
+    const { time, isIdle } = this.#time;
+    if (time === noTime && !isIdle) return {};
+    return { eventTime: { time, isIdle, channels: this.#channelTimes.channels } };
   }
 
   #processOf(channel: number, batch: RecordBatch): void {
@@ -804,6 +849,7 @@ export class Task {
     this.#taken += batch.length;
     this.#recordsIn += batch.length;
     this.#processRead(batch, [{ split: 0, count: batch.length }]);
+    this.#endTime();
     return true;
   }
 
@@ -904,7 +950,9 @@ export class Task {
     const outcome = this.#aligner.onBarrier(channel, barrier.checkpoint, this.#now);
     if (outcome.kind === "ignored") return;
     if (outcome.superseded !== undefined) this.#decline(outcome.superseded, barrier.checkpoint);
-    if (outcome.kind === "aligned") this.#checkpoint(barrier, this.#now - outcome.duration);
+    if (outcome.kind !== "aligned") return;
+    if (savepointOf(barrier.purpose)?.drains === true) this.#held = barrier;
+    else this.#checkpoint(barrier, this.#now - outcome.duration);
   }
 
   /** Lets the barriers overtake whose time has come: what waits here, and what waits to leave. */
@@ -934,7 +982,7 @@ export class Task {
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(checkpoint);
     this.#commits.prepare(this.#deadLetters.prepare(checkpoint));
-    this.#stopped = savepoint?.stops === true ? { checkpoint, isComplete: false } : undefined;
+    this.#stopped = stopsAll(purpose) ? { checkpoint, isComplete: false } : undefined;
     const open: OpenSnapshot = {
       barrier,
       frozen:
@@ -1130,6 +1178,7 @@ export class Task {
       this.#turn === undefined &&
       !this.#chain.isAdvancing &&
       this.#stopped === undefined &&
+      this.#held === undefined &&
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
       (this.#source?.isAtEnd ?? true) &&

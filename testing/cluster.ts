@@ -121,6 +121,8 @@ export class Cluster {
   readonly #wires = new Map<ChannelKey, { readonly seq: Seq; readonly frame: Uint8Array }[]>();
   readonly #credits: { readonly key: ChannelKey; readonly seq: Seq }[] = [];
   #reads: Read[] = [];
+  /** Subtasks that have told of their end. */
+  readonly ended = new Set<TaskKey>();
   readonly #acks = new Map<number, Map<TaskKey, TaskStateHandle>>();
   /** By channel, the sender and its output, the receiver and its input. */
   readonly #ends = new Map<
@@ -227,10 +229,13 @@ export class Cluster {
       readonly savepoint?: SavepointMark;
       /** Whatever the job's checkpoints are. */
       readonly isAligned?: boolean;
+      /** The last one of a job whose input has ended. */
+      readonly isFinal?: boolean;
     } = {},
   ): Manifest {
     const id = checkpointId(++this.world.checkpoints);
-    const purpose = options.savepoint ?? (options.isAligned ? ("aligned" as const) : undefined);
+    const given = options.isFinal === true ? "final" : options.isAligned ? "aligned" : undefined;
+    const purpose = options.savepoint ?? given;
     for (const source of sourceTasksOf(this.plan)) {
       const key = taskKey(source);
       this.#did(key, this.#task(key).trigger(id, millis(this.world.now), purpose));
@@ -408,6 +413,9 @@ export class Cluster {
         this.world.commit(id, topic, partition, batches);
         return this.#did(key, task.committed(id, now));
       }
+      case "ended":
+        this.ended.add(key);
+        return;
       case "awaitSettled":
       case "decline":
         throw new Error(`Nothing breaks here, and yet: ${effect.kind}.`);

@@ -177,6 +177,7 @@ async function processed(env: BenchEnv, job: string, uid: string, rows: number):
       continue;
     }
     const { summary, attempt } = (await env.COORDINATOR.getByName(job).details())!;
+    if (summary.phase === "FINISHED") return rows;
     if (attempt !== details.attempt || !["INITIALIZING", "RUNNING"].includes(summary.phase)) {
       throw new Error(`Job ${job} is ${summary.phase}, in attempt ${attempt}.`);
     }

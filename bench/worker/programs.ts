@@ -104,8 +104,13 @@ const keyedState = defineJob(
       const key = stateKeyAt(i, shape);
       return { user: `user-${key}`, amount: stateAmountAt(i), isSampled: key < sampledKeys };
     };
+    // Without it the job would end when all rows are there, and nothing could be done to it any more.
+    const open = env.from(topic<ReturnType<typeof row>>("no-end", { partitions: 1 }), {
+      uid: "no-end",
+    });
     env
       .from(generate(row, { rows: env.parameters.getInt("rows", 0) }), { uid: "purchases" })
+      .union(open)
       .keyBy(({ user }) => user)
       .process(
         {

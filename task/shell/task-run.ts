@@ -218,6 +218,10 @@ export class TaskRun {
         });
       case "decline":
         return this.#tell((coordinator) => coordinator.decline(effect.decline));
+      case "ended": {
+        const { attempt, task } = this.task.deployment;
+        return this.#tell((coordinator) => coordinator.ended(attempt, task));
+      }
       case "fail":
         this.#tell((coordinator) => coordinator.taskFailed(effect.failure));
         return this.over();

@@ -190,7 +190,13 @@ export class Witness {
           );
           return;
         }
+        if (effect.purpose === "final") {
+          this.#must(checkpoints.open.length === 1, "Z1: the last checkpoint is taken alone");
+          this.#lastTriggerAt = now;
+          return;
+        }
         const isTaking = checkpoints.open.some((open) => open.isSavepoint);
+        this.#must(!checkpoints.open.some((open) => open.isFinal), "Z1: none beside the last");
         this.#must(!isTaking, "P2: a savepoint is taken alone");
         this.#must(
           checkpoints.open.length <= this.#config.checkpointing.maxConcurrent,

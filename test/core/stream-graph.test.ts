@@ -778,7 +778,8 @@ const refusals: readonly {
     define: withStream((_, env) => env.from("input" as never, { uid: "again" })),
     code: "BAD_ARGUMENT",
     uid: "again",
-    message: 'Operator "again" (from) was given "input". Allowed: topic(…) or generate(…).',
+    message:
+      'Operator "again" (from) was given "input". Allowed: topic(…), generate(…) or fromIterable(…).',
   },
   {
     when: "union is given no stream",

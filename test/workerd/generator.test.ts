@@ -1,9 +1,9 @@
-// Jobs that make their rows themselves, with checkpoints, losses, savepoints and rest.
+// Jobs that make their rows themselves, with checkpoints, losses and savepoints, to their end.
 
 import { afterEach, expect, test } from "vitest";
 
 import { heal } from "./faults.ts";
-import { killSubtask, run, type TestJob, until } from "./harness.ts";
+import { becomes, killSubtask, run, type TestJob, until } from "./harness.ts";
 import { generatedTallies } from "./programs.ts";
 import { runFrom, stopped } from "./savepoints.ts";
 
@@ -25,10 +25,10 @@ test.each(["hashmap", "sqlite"])(
     const location = await stopped(first);
 
     const second = await runFrom("generated", location, { parallelism: 3 });
-    await second.settlesAt("tallies", generatedTallies);
-    const rests = async () => (await second.details()).restingSince !== undefined;
-    await expect.poll(rests, { timeout: 30_000, interval: 200 }).toBe(true);
-    const again = await runFrom("generated", await stopped(second));
-    await again.settlesAt("tallies", generatedTallies);
+    await becomes(() => second.state(), "FINISHED");
+    expect(await second.rows("tallies")).toEqual(generatedTallies);
+    const again = await runFrom("generated", location, { parallelism: 1 });
+    await becomes(() => again.state(), "FINISHED");
+    expect(await again.rows("tallies")).toEqual(generatedTallies);
   },
 );

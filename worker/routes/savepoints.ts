@@ -85,8 +85,6 @@ export function savepointRoutes(): Hono<Jobs> {
       trigger: body.triggerId ?? newTrigger(),
       directory: directoryOf("targetDirectory", body.targetDirectory),
       ends: "stop",
-      // No operator knows event time yet: the final watermark, which would go before the barrier, has
-      // nothing to fire.
       ...(body.drain === true && { drains: true }),
     });
   });

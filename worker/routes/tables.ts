@@ -3,6 +3,8 @@
 //   Q1. Committed rows are those of one completed checkpoint, the same in every subtask. Subtasks
 //       hear of a completion one after another, so a gathering that saw two is made again.
 //   Q2. A key is asked of the one subtask that owns its key group.
+//   Q3. A job that has finished is asked as one that runs: its tables stay as its last checkpoint, or
+//       the savepoint it was stopped with, has them.
 
 import { Hono } from "hono";
 import * as z from "zod";
@@ -148,12 +150,17 @@ async function ask(
     return { rows: decodeRows(answer.rows), checkpoint: answer.checkpoint };
   const ended = phase === "CANCELED" || phase === "FAILED" || phase === "FINISHED";
   throw ended
-    ? new HttpError(409, `Job ${job} is ${phase}; a table is served while its job runs.`)
+    ? new HttpError(409, `Job ${job} is ${phase}; ${whyNotServed(phase)}`)
     : new HttpError(
         503,
         `Job ${job} is ${phase} and subtask ${index} holds no rows now; repeat the request.`,
       );
 }
+
+const whyNotServed = (phase: "CANCELED" | "FAILED" | "FINISHED"): string =>
+  phase === "FINISHED"
+    ? "its tables were not kept, or the program has changed since: run it again to read them."
+    : "a table is served while its job runs, and after it has finished.";
 
 /** The keys that `text` may mean: itself, and what it is as JSON where that is a key too. */
 function keysOf(text: string): Key[] {
