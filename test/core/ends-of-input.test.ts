@@ -20,7 +20,7 @@ import {
   valueState,
 } from "tidemark";
 import { Task } from "../../task/task.ts";
-import { Cluster, type ClusterOptions, World } from "./task-cluster.ts";
+import { Cluster, type ClusterOptions, World } from "../../testing/cluster.ts";
 
 interface Reading {
   readonly sensor: string;
