@@ -5,6 +5,7 @@
 import type { ByteWriter } from "./bytes.ts";
 import {
   beginColumn,
+  dictionaryColumn,
   endColumn,
   form,
   writeCodes,
@@ -48,6 +49,51 @@ export function writeGathered(out: ByteWriter, parts: readonly ColumnPart[], row
     case "values":
       return writeColumn(out, valuesOf(parts, rows));
   }
+}
+
+/** The values at some positions of a column, as a column. */
+export function selectedColumn(column: Column, select: Int32Array): Column {
+  switch (column.kind) {
+    case "int32":
+    case "float64":
+      return selectedNumbers(column, select);
+    case "boolean":
+      return { kind: "boolean", values: pick(column.values, select) };
+    case "string": {
+      const { dictionary } = column;
+      if (dictionary === undefined) {
+        return { kind: "string", values: pick(column.values, select), dictionary };
+      }
+      const { entries, codes } = dictionary;
+      const type = codes instanceof Uint8Array ? Uint8Array : Uint16Array;
+      const selected = new type(select.length);
+      for (let i = 0; i < select.length; i++) selected[i] = codes[select[i]!]!;
+      return dictionaryColumn({ entries, codes: selected });
+    }
+    case "any":
+      return { kind: "any", values: pick(column.values, select) };
+  }
+}
+
+function selectedNumbers(
+  column: Extract<Column, { kind: "int32" | "float64" }>,
+  select: Int32Array,
+): Column {
+  const part = { column, select, from: 0, count: select.length };
+  if (column.kind === "int32") {
+    const values = new Int32Array(select.length);
+    copyNumbers([part], values);
+    return { kind: "int32", values };
+  }
+  const values = new Float64Array(select.length);
+  copyNumbers([part], values);
+  return { kind: "float64", values };
+}
+
+function pick<T>(values: readonly T[], select: Int32Array): T[] {
+  const picked = new Array<T>(select.length);
+  for (let i = 0; i < select.length; i++) picked[i] = values[select[i]!]!;
+  return picked;
 }
 
 function kindOf(parts: readonly ColumnPart[]): "int32" | "float64" | "dictionary" | "values" {

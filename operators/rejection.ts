@@ -81,11 +81,11 @@ export class Lineage {
   }
 
   /** Of a batch whose rows come from these rows, in this order. */
-  of(rows: readonly number[]): Lineage {
+  of(rows: ArrayLike<number>): Lineage {
     return new Lineage(
       this.#topic,
       this.#partition,
-      rows.map((row) => this.#offsets[row]!),
+      Array.from(rows, (row) => this.#offsets[row]!),
     );
   }
 }

@@ -36,7 +36,7 @@ interface Row {
 
 interface Program {
   readonly source: "topic" | "columns" | "rows";
-  readonly steps: readonly ("map" | "filter" | "keep all" | "rebalance")[];
+  readonly steps: readonly ("map" | "filter" | "flatMap" | "keep all" | "rebalance")[];
   /** Keys and aggregates by the names of fields, or by functions. */
   readonly keyByName: boolean;
   readonly foldByName: boolean;
@@ -47,6 +47,7 @@ interface Program {
 
 // What the program does with a row, and the loop, too.
 const mapped = (row: Row): Row => ({ ...row, n: row.n * 2, m: row.m + 1 });
+const doubled = (row: Row): Row[] => (row.m % 3 === 0 ? [row, { ...row, m: row.m + 2 }] : [row]);
 const passes = ({ m }: Row): boolean => m % 5 !== 0;
 
 function definitionOf(program: Program, generated: readonly Row[]): JobDefinition {
@@ -84,6 +85,7 @@ function definitionOf(program: Program, generated: readonly Row[]): JobDefinitio
       const rows = steps.reduce((before: DataStream<Row>, kind, at) => {
         const options = { uid: `step-${at}` };
         if (kind === "map") return before.map(mapped, options);
+        if (kind === "flatMap") return before.flatMap(doubled, options);
         if (kind === "filter") return before.filter(passes, options);
         if (kind === "keep all") return before.filter(() => true, options);
         return before.rebalance();
@@ -120,13 +122,17 @@ function definitionOf(program: Program, generated: readonly Row[]): JobDefinitio
 function looped({ steps }: Program, given: readonly Row[]): Record<string, Map<KeyId, unknown>> {
   const stats = new Map<KeyId, { key: Key; n: number[]; grown: number }>();
   const last = new Map<KeyId, unknown>();
-  for (const one of given) {
-    let row: Row | undefined = one;
-    for (const kind of steps) {
-      if (row !== undefined && kind === "map") row = mapped(row);
-      if (row !== undefined && kind === "filter" && !passes(row)) row = undefined;
-    }
-    if (row === undefined || !isKey(row.key)) continue;
+  const stepped = (row: Row, kind: Program["steps"][number]): Row[] => {
+    if (kind === "map") return [mapped(row)];
+    if (kind === "flatMap") return doubled(row);
+    return kind === "filter" && !passes(row) ? [] : [row];
+  };
+  const came = steps.reduce(
+    (rows, kind) => rows.flatMap((row) => stepped(row, kind)),
+    given.slice(),
+  );
+  for (const row of came) {
+    if (!isKey(row.key)) continue;
     const id = keyId(row.key);
     last.set(id, row);
     if (typeof row.n !== "number" || typeof row.m !== "number") continue;
@@ -235,8 +241,8 @@ class Drawn {
     const isTopic = source === "topic";
     this.program = {
       source,
-      steps: Array.from({ length: prng.pick([0, 0, 0, 0, 1, 2]) }, () =>
-        prng.pick(["map", "filter", "keep all", "rebalance"] as const),
+      steps: Array.from({ length: prng.pick([0, 0, 0, 1, 1, 2, 3]) }, () =>
+        prng.pick(["map", "filter", "filter", "flatMap", "keep all", "rebalance"] as const),
       ),
       keyByName: prng.chance(0.8),
       foldByName: prng.chance(0.8),

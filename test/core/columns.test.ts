@@ -4,12 +4,23 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { decodeBatch, decodeRows, dictionaryColumn, encodeRows } from "../../format/batch.ts";
+import {
+  type Column,
+  decodeBatch,
+  decodeRows,
+  type Dictionary,
+  dictionaryColumn,
+  encodeRows,
+} from "../../format/batch.ts";
 import { decodeFrame } from "../../format/frame.ts";
 import { batchRowsMax } from "../../format/limits.ts";
+import { RowColumns } from "../../format/row-columns.ts";
 import { AggregateOperator } from "../../operators/aggregate.ts";
+import { AnnotatedBatch } from "../../operators/annotated-batch.ts";
 import { ColumnBatch } from "../../operators/column-batch.ts";
+import { FilterOperator } from "../../operators/filter.ts";
 import type { RecordBatch } from "../../operators/operator.ts";
+import { Lineage, type Rejected } from "../../operators/rejection.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import type { FreezeKind, StateBackend } from "../../operators/state/backend.ts";
 import { TableOperator } from "../../operators/table.ts";
@@ -108,6 +119,7 @@ describe("an aggregate", () => {
     most: max("n"),
     sum: sum("m"),
   };
+  // One that is not known by anything but its functions, so that all are folded row by row.
   const byFunction: Readonly<Record<keyof typeof byName, Aggregate<Row>>> = {
     rows: { create: () => 0, add: (n) => (n as number) + 1, merge: (n) => n, result: (n) => n },
     total: sum((row: Row) => row.n) as Aggregate<Row>,
@@ -116,6 +128,8 @@ describe("an aggregate", () => {
     most: max((row: Row) => row.n) as Aggregate<Row>,
     sum: sum((row: Row) => row.m) as Aggregate<Row>,
   };
+
+  const byKnownFunction = { ...byFunction, rows: count() };
 
   /** One operator, with all there is to see of it. */
   class Observed {
@@ -158,8 +172,16 @@ describe("an aggregate", () => {
     }
   }
 
-  for (const { name, open } of stateBackends) {
-    test(`of fields comes to what functions come to, on ${name}`, () => {
+  const ways = [
+    { of: "fields", key: fieldSelector("k"), aggregates: byName },
+    { of: "functions", key: (row: Row) => row.k, aggregates: byKnownFunction },
+    { of: "both", key: (row: Row) => row.k, aggregates: { ...byKnownFunction, most: max("n") } },
+  ];
+
+  for (const [{ name, open }, { of, key, aggregates }] of stateBackends.flatMap((backend) =>
+    ways.map((way) => [backend, way] as const),
+  )) {
+    test(`of ${of} comes to what it comes to row by row, on ${name}`, () => {
       fc.assert(
         fc.property(
           fc.array(fc.record({ rows: batchOfRows, freezes: fc.boolean(), asRows: fc.boolean() }), {
@@ -168,7 +190,7 @@ describe("an aggregate", () => {
           fc.boolean(),
           (batches, rejects) => {
             const options = { maxParallelism: 16 };
-            const columns = new Observed(open(options), fieldSelector("k"), byName, rejects);
+            const columns = new Observed(open(options), key, aggregates as never, rejects);
             const rows = new Observed(
               open(options),
               (row: Row) => row.k,
@@ -190,7 +212,7 @@ describe("an aggregate", () => {
             expect(columns.freeze("full")).toSatisfy(exactly(rows.freeze("full")));
           },
         ),
-        { numRuns: name === "memory" ? 300 : 60 },
+        { numRuns: name === "memory" ? 200 : 40 },
       );
     });
   }
@@ -264,9 +286,137 @@ describe("a partitioner", () => {
     );
   });
 
+  test("splits rows by a function as it splits their columns by it", () => {
+    const selectors: readonly KeySelector[] = [
+      (row: Row) => row.k,
+      (row: Row) => (row.n > 0 ? row.k : "other"),
+      (row: { k: string; m: string }) => (row.m === "b" ? row.m : row.k),
+    ];
+    const texts = fc.array(
+      fc.record({ m: fc.constantFrom("a", "b"), k: fc.constantFrom("a", "b", "c") }),
+      { minLength: 16, maxLength: 60 },
+    );
+    const anyBatches = fc.array(fc.oneof(texts, batchOfRows), { maxLength: 6 });
+    fc.assert(
+      fc.property(fc.constantFrom(...selectors), anyBatches, (selector, batches) => {
+        const rejected: [unknown[], unknown[]] = [[], []];
+        const columns = partitioner(selector, rejected[0]);
+        const rows = partitioner(selector, rejected[1]);
+        for (const batch of batches) {
+          const rowBatch = new RowBatch(batch);
+          expect(columns.split(rowBatch, encoded(batch))).toEqual(rows.split(rowBatch));
+        }
+        expect(rejected[0]).toSatisfy(exactly(rejected[1]));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test("makes no rows where the column of the key is there", () => {
     const shares = partitioner(fieldSelector("k"), []).split(threeRows);
     expect(shares.reduce((sum, { count: rows }) => sum + rows, 0)).toBe(3);
+  });
+});
+
+describe("a filter", () => {
+  const passes = ({ n }: Row): boolean => {
+    if (Number.isNaN(n)) throw new RangeError("not a number");
+    return n > 0;
+  };
+
+  test("leaves columns columns: of the rows that stay, with their times and where they come from", () => {
+    fc.assert(
+      fc.property(regular, (drawn) => {
+        const rows = drawn.map((row) => ({ ...row }));
+        const timestamps = Float64Array.from(rows.keys(), (at) => (at % 3 === 0 ? NaN : at));
+        const lineage = new Lineage("t", 0, [...rows.keys()]);
+        const [ofColumns, ofRows] = [encoded(rows), new RowBatch(rows)].map((batch) => {
+          const rejected: unknown[] = [];
+          const reject = ({ value, source }: Rejected): void => void rejected.push([value, source]);
+          const emitted: RecordBatch[] = [];
+          new FilterOperator({ uid: "f", reject }, passes as never).processBatch(
+            new AnnotatedBatch(batch, { lineage, timestamps }),
+            { emit: (out) => emitted.push(out) },
+          );
+          return { rejected, emitted: emitted[0] };
+        });
+        expect(ofColumns!.rejected).toSatisfy(exactly(ofRows!.rejected));
+        const [columns, kept] = [ofColumns!.emitted, ofRows!.emitted];
+        if (columns === undefined || kept === undefined) {
+          expect(columns).toBe(kept);
+          return;
+        }
+        expect(columns.rows()).toSatisfy(exactly(kept.rows()));
+        expect(columns.timestamps).toEqual(kept.timestamps);
+        const from = (batch: RecordBatch): unknown[] =>
+          Array.from(batch.rows(), (_, at) => batch.lineage!.at(at));
+        expect(from(columns)).toEqual(from(kept));
+        expect(columns.fields).toEqual(["k", "n", "m"]);
+        for (const field of ["k", "n", "m"] as const) {
+          const values = kept.rows().map((row) => (row as Row)[field]);
+          const column = columns.column!(field);
+          expect([...column.values]).toSatisfy(exactly(values));
+          const { dictionary } = column as { dictionary?: Dictionary };
+          if (dictionary === undefined) continue;
+          const texts = Array.from(dictionary.codes, (code) => dictionary.entries[code]);
+          expect(texts).toEqual(values);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("rows that are made columns before they are divided", () => {
+  test("are the same rows, batch after batch", () => {
+    fc.assert(
+      fc.property(fc.array(batchOfRows, { maxLength: 8 }), (batches) => {
+        const taken = new RowColumns();
+        for (const rows of batches) {
+          const made = taken.of(rows);
+          if (made === undefined) continue;
+          const batch = new ColumnBatch(rows.length, made.fields, made.columns);
+          expect(batch.rows()).toSatisfy(exactly(rows));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("have one dictionary as long as their texts repeat, and none where they do not", () => {
+    const taken = new RowColumns();
+    const column = (
+      rows: number,
+      text: (at: number) => string,
+    ): Extract<Column, { kind: "string" }> => {
+      const { columns } = taken.of(Array.from({ length: rows }, (_, at) => ({ text: text(at) })))!;
+      return columns[0] as never;
+    };
+    const texts = ({ values }: Column): unknown[] => [...values];
+    const first = column(2_000, (at) => `user ${at % 90}`);
+    const second = column(2_000, (at) => `user ${at % 100}`);
+    expect(second.dictionary?.entries).toBe(first.dictionary?.entries);
+    expect(second.dictionary?.entries).toHaveLength(100);
+    expect(texts(first)).toEqual(Array.from({ length: 2_000 }, (_, at) => `user ${at % 90}`));
+    const own = column(20_000, (at) => `only ${at}`);
+    expect(own.dictionary).toBeUndefined();
+    for (let batch = 0; batch < 3; batch++) {
+      const once = column(9_000, (at) => `once ${batch} ${at}`);
+      expect(once.dictionary).toBeUndefined();
+      expect(texts(once)).toEqual(Array.from({ length: 9_000 }, (_, at) => `once ${batch} ${at}`));
+    }
+    expect(texts(first)[89]).toBe("user 89");
+  });
+
+  test("are left alone where they are not all of one shape", () => {
+    const taken = new RowColumns();
+    const odd = [{ b: 1, a: 2 }, { a: 1 }, { a: 1, b: 2, c: 3 }, [1, 2], null, 1, new Date(0)];
+    for (const other of [...odd, Object.create({ a: 1, b: 2 })]) {
+      expect(taken.of([{ a: 1, b: 2 }, other])).toBeUndefined();
+      if (other !== odd[0]) expect(taken.of([other, { a: 1, b: 2 }])).toBeUndefined();
+    }
+    expect(taken.of([{}, {}])).toBeUndefined();
+    expect(taken.of([])).toBeUndefined();
   });
 });
 
