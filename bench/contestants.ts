@@ -158,11 +158,13 @@ export async function contestantNamed(
   runtime: BenchRuntime,
   name: string,
   rows: number,
+  parallelism?: number,
 ): Promise<Contestant> {
   if (name === "ingest") return ingestContestant(runtime, rows);
   if (name === "limit") return limitContestant(runtime, rows);
   const expected = talliesOf(rows);
   if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });
   if (name.endsWith("-topic")) await fillTopic(runtime, rows);
-  return countingJob(runtime, { name: name as CountingJob, rows, expected });
+  const job = { name: name as CountingJob, rows, expected };
+  return countingJob(runtime, parallelism === undefined ? job : { ...job, parallelism });
 }

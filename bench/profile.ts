@@ -25,6 +25,7 @@ import { BenchRuntime } from "./runtime.ts";
 interface Options {
   readonly contestant: string;
   readonly rows: number;
+  readonly parallelism: number | undefined;
   readonly top: number;
   readonly out: string | undefined;
 }
@@ -35,10 +36,11 @@ const usage = `Usage: npm run bench:profile -- [CONTESTANT] [options]
 
   CONTESTANT  ${others.join(", ")} (rows);
               of checkpoint-overhead: ${[...overheadContestants.keys()].join(", ")}
-  --rows N    Rows of the profiled run (5,000,000); one like it goes before, to warm up
-  --top N     Functions to print (30)
-  --out FILE  Keeps the profile, for DevTools
-  --help      This text`;
+  --rows N         Rows of the profiled run (5,000,000); one like it goes before, to warm up
+  --parallelism N  Of a job that counts (4)
+  --top N          Functions to print (30)
+  --out FILE       Keeps the profile, for DevTools
+  --help           This text`;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -62,13 +64,14 @@ interface TakenProfile {
   readonly timeDeltas: readonly number[];
 }
 
-async function profile({ contestant: name, rows, top, out }: Options): Promise<boolean> {
+async function profile(options: Options): Promise<boolean> {
+  const { contestant: name, rows, parallelism, top, out } = options;
   const inspectorPort = await freePort();
   const runtime = await BenchRuntime.start({ inspectorPort });
   try {
     const contestant =
       overheadContestants.get(name)?.(runtime, rows) ??
-      (await contestantNamed(runtime, name, rows));
+      (await contestantNamed(runtime, name, rows, parallelism));
     const once = async (): Promise<void> => {
       await contestant.prepare?.();
       const begunAt = performance.now();
@@ -193,6 +196,7 @@ const command = commandFrom<Options>(() => {
     allowPositionals: true,
     options: {
       rows: { type: "string", default: "5000000" },
+      parallelism: { type: "string" },
       top: { type: "string", default: "30" },
       out: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
@@ -208,6 +212,10 @@ const command = commandFrom<Options>(() => {
   return {
     contestant,
     rows: wholeNumber("--rows", values.rows, { least: 1_000, most: 1_000_000_000 }),
+    parallelism:
+      values.parallelism === undefined
+        ? undefined
+        : wholeNumber("--parallelism", values.parallelism, { least: 1, most: 128 }),
     top: wholeNumber("--top", values.top, { least: 1, most: 1_000 }),
     out: values.out,
   };

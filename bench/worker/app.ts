@@ -68,8 +68,17 @@ interface BenchEnv extends LimitEnv, ByHandEnv {
   readonly ECHO: Objects<Echo>;
 }
 
-/** Milliseconds between two looks at a job: each is some calls, and costs it time. */
-const lookEvery = 20;
+/** Milliseconds between two looks at a job, at least and at most. */
+const lookEvery = { least: 20, most: 500 } as const;
+
+/**
+ * Each look is a call of every subtask, and costs the job time: so the next is half of the way to where
+ * its pace would bring it to the end.
+ */
+function nextLook(taken: number, rows: number, millis: number): number {
+  const left = taken === 0 ? 0 : (millis * (rows - taken)) / taken;
+  return Math.min(Math.max(left / 2, lookEvery.least), lookEvery.most);
+}
 
 async function run(env: BenchEnv, contestant: string, rows: number): Promise<unknown> {
   const limit = env.LIMIT_SENDER.getByName("limit");
@@ -163,6 +172,7 @@ async function processed(env: BenchEnv, job: string, uid: string, rows: number):
   const names = Array.from({ length: vertex.parallelism }, (_, index) =>
     objectName.subtask(job as JobId, { vertex: vertex.id, index }),
   );
+  const begunAt = Date.now();
   for (;;) {
     const beats = await Promise.all(
       names.map((name) => env.SUBTASK.getByName(name).heartbeat(details.attempt)),
@@ -173,7 +183,7 @@ async function processed(env: BenchEnv, job: string, uid: string, rows: number):
     );
     if (taken >= rows) return taken;
     if (beats.every(({ kind }) => kind === "ok")) {
-      await scheduler.wait(lookEvery);
+      await scheduler.wait(nextLook(taken, rows, Date.now() - begunAt));
       continue;
     }
     const { summary, attempt } = (await env.COORDINATOR.getByName(job).details())!;
@@ -181,7 +191,7 @@ async function processed(env: BenchEnv, job: string, uid: string, rows: number):
     if (attempt !== details.attempt || !["INITIALIZING", "RUNNING"].includes(summary.phase)) {
       throw new Error(`Job ${job} is ${summary.phase}, in attempt ${attempt}.`);
     }
-    await scheduler.wait(lookEvery);
+    await scheduler.wait(lookEvery.least);
   }
 }
 
