@@ -2,7 +2,8 @@
 // What happens when, between the rows and the steps of a test, is drawn from a seed: how rows are
 // batched, which subtask goes on, when checkpoints are taken and what a crash loses.
 //   J1. The same job, inputs and seed give the same run.
-//   J2. A run ends when everything that was given is processed and no timer is due.
+//   J2. A run ends when everything that was given is processed and nothing is due by the clock; then event
+//       time ends, unless it is not to.
 
 import { isSource } from "../stream/graph.ts";
 import { GraphError } from "../stream/errors.ts";
@@ -27,6 +28,11 @@ export interface RunOptions {
   readonly parallelism?: number;
   /** Checkpoints that are taken on the way, per row; 0.02 where absent, and 0 for none. */
   readonly checkpointsPerRow?: number;
+  /**
+   * Whether event time ends with the inputs, as it does where a job is drained: windows and timers of event
+   * time fire, whatever they wait for. True where absent.
+   */
+  readonly drain?: boolean;
   /** The virtual clock at the beginning, in milliseconds since 1970; 0 where absent. */
   readonly now?: number;
 }
@@ -87,6 +93,7 @@ class Run {
   readonly #world = new World();
   readonly #prng: Prng;
   readonly #checkpointsPerRow: number;
+  readonly #drains: boolean;
   #parallelism: number;
   #cluster: Cluster;
   #latest: Manifest | undefined;
@@ -98,12 +105,13 @@ class Run {
   constructor(
     job: JobDefinition,
     topics: ReadonlyMap<string, Topic<unknown>>,
-    { seed = 1, parallelism, checkpointsPerRow = 0.02, now = 0 }: RunOptions,
+    { seed = 1, parallelism, checkpointsPerRow = 0.02, drain = true, now = 0 }: RunOptions,
   ) {
     this.#job = job;
     this.#topics = topics;
     this.#prng = new Prng(seed);
     this.#checkpointsPerRow = checkpointsPerRow;
+    this.#drains = drain;
     this.#parallelism = parallelism ?? job.graph.config.parallelism;
     this.#world.now = now;
     this.#cluster = this.#started();
@@ -143,6 +151,11 @@ class Run {
   end(): JobRun {
     this.#append();
     const cluster = this.#flushed();
+    if (this.#drains) {
+      cluster.complete(
+        cluster.checkpoint({ savepoint: { folder: "end", stops: true, drains: true } }),
+      );
+    }
     const names = this.#job.graph.nodes.flatMap(({ spec }) =>
       spec.kind === "sink" ? [spec.table.name] : [],
     );
