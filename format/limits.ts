@@ -9,7 +9,7 @@ export const stateAnswerBytesMax = 16 * MiB;
 /** Rows per record batch: where a frame is cut. */
 export const batchRowsMax = 5_000;
 
-/** Rows that a source takes before whatever else waits has its turn. */
+/** Rows that a source takes at most before whatever else waits has its turn. */
 export const sourceTurnRows = 4 * batchRowsMax;
 
 /** Bytes of one frame or of one stored topic batch. Below SQLite's 2 MB a value. */

@@ -21,7 +21,7 @@
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
 //       thread no alarm fires and no request is heard as long as one of them has something to do. So
-//       after a number of rows it takes none until `tick`, whatever is settled meanwhile.
+//       after a number of rows (source-turn.ts) it takes none until `tick`, whatever is settled meanwhile.
 //   A12. Event time comes as far as the inputs allow (channel-watermarks.ts), or the splits of a source
 //       (split-watermarks.ts). Until it is through the chain no input is taken; a cut in between has the
 //       operators as they are then, and whoever told of the time tells again after a restore.
@@ -51,7 +51,6 @@ import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
 import { intersectRanges, type KeyGroupRange, rangeOfSubtask } from "../format/key-groups.ts";
 import {
   deadLetterBytesPause,
-  sourceTurnRows,
   inlineSnapshotBytesMax,
   operatorStateInlineBytes,
   restMin,
@@ -126,6 +125,7 @@ import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 import type { TaskImage } from "./image.ts";
 import { holdsState, stateBackendOf } from "./state-backend.ts";
 import { answerStateQuery } from "./state-query.ts";
+import { SourceTurn } from "./source-turn.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
 
 /** Milliseconds of work after which a task waits for `tick`, where barriers may overtake. */
@@ -220,8 +220,8 @@ export class Task {
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
-  /** Rows that the source has taken in this turn (A10). */
-  #taken = 0;
+  /** Of the source (A10). */
+  readonly #sourceTurn = new SourceTurn();
   /** The first and the last barrier since which nothing was processed (A7). */
   #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
   /** Outputs without a session, which none is opened for until there is something to send. */
@@ -421,7 +421,7 @@ export class Task {
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
     const mayGenerate = mayFire && !this.#isHeldBack;
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
-    const readsAt = mayGenerate && this.#source !== undefined && this.#hasHadItsTurn;
+    const readsAt = mayGenerate && this.#source !== undefined && this.#sourceTurn.isOver;
     const at = Math.min(
       flushAt,
       this.#aligner.overtakesAt,
@@ -653,7 +653,7 @@ export class Task {
   tick(now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#turn = undefined;
-      this.#taken = 0;
+      this.#sourceTurn.next(now);
       const due = this.#outbox.flushAt;
       if (due !== undefined && now >= due) this.#outbox.flush();
     });
@@ -765,11 +765,11 @@ export class Task {
   }
 
   #stepSource(source: TopicSource): boolean {
-    if (this.#isHeldBack || this.#hasHadItsTurn) return false;
+    if (this.#isHeldBack || this.#sourceTurn.isOver) return false;
     const stored = source.take();
     if (stored === undefined) return false;
     const batch = decodeBatch(stored.bytes);
-    this.#taken += batch.length - stored.skip;
+    this.#sourceTurn.took(batch.length - stored.skip, this.#now);
     this.#recordsIn += batch.length - stored.skip;
     this.#bytesIn += stored.bytes.length;
     const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
@@ -843,10 +843,10 @@ export class Task {
   }
 
   #stepGenerator(generator: GeneratorReader): boolean {
-    if (this.#isHeldBack || this.#hasHadItsTurn) return false;
+    if (this.#isHeldBack || this.#sourceTurn.isOver) return false;
     const batch = generator.take(this.#now);
     if (batch === undefined) return false;
-    this.#taken += batch.length;
+    this.#sourceTurn.took(batch.length, this.#now);
     this.#recordsIn += batch.length;
     this.#processRead(batch, [{ split: 0, count: batch.length }]);
     this.#endTime();
@@ -880,11 +880,6 @@ export class Task {
     const generatesAt = this.#generator?.readyAt(this.#now) ?? never;
     const from = Math.min(this.nextTimerAt ?? never, generatesAt);
     return from === never ? undefined : from;
-  }
-
-  /** Whether a source waits for `tick` (A10). */
-  get #hasHadItsTurn(): boolean {
-    return this.#taken >= sourceTurnRows;
   }
 
   /** Whether a source may take nothing now. */

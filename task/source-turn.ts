@@ -1,0 +1,40 @@
+// How many rows a source takes before whatever else waits has its turn (A10 of task.ts).
+//   S1. A turn is one batch at least and `sourceTurnRows` at most.
+//   S2. Where objects share a thread, all of them have a turn before the next one begins here. Long turns
+//       cost least; but a request, an alarm or a record that comes meanwhile waits for several of them. So
+//       turns become shorter as long as the next one comes too late, and longer again when it comes soon.
+
+import type { Millis } from "../format/ids.ts";
+import { batchRowsMax, sourceTurnRows } from "../format/limits.ts";
+
+/** Milliseconds from the end of a turn to the next one, beyond which turns become shorter. */
+export const turnWaitMax = 25;
+
+export class SourceTurn {
+  #rowsMax = sourceTurnRows;
+  #taken = 0;
+  #overSince: Millis | undefined;
+
+  /** Whether the source takes nothing more until `next`. */
+  get isOver(): boolean {
+    return this.#overSince !== undefined;
+  }
+
+  took(rows: number, now: Millis): void {
+    this.#taken += rows;
+    if (this.#taken >= this.#rowsMax) this.#overSince ??= now;
+  }
+
+  next(now: Millis): void {
+    if (this.#overSince !== undefined) {
+      const waited = now - this.#overSince;
+      // Half as many rows are about half the wait, so what follows is within the bounds for both.
+      if (waited > turnWaitMax) this.#rowsMax = Math.max(batchRowsMax, this.#rowsMax / 2);
+      else if (waited < turnWaitMax / 4) {
+        this.#rowsMax = Math.min(sourceTurnRows, this.#rowsMax * 2);
+      }
+    }
+    this.#overSince = undefined;
+    this.#taken = 0;
+  }
+}

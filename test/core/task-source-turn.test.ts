@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+
+import { millis } from "../../format/ids.ts";
+import { batchRowsMax, sourceTurnRows } from "../../format/limits.ts";
+import { SourceTurn, turnWaitMax } from "../../task/source-turn.ts";
+
+/** Rows of each turn of a source that never waits, the next of which begins after so many milliseconds. */
+function turnsOf(waits: readonly number[]): number[] {
+  const turn = new SourceTurn();
+  let now = 0;
+  return waits.map((wait) => {
+    let rows = 0;
+    while (!turn.isOver) {
+      turn.took(batchRowsMax, millis(now));
+      rows += batchRowsMax;
+    }
+    turn.next(millis((now += wait)));
+    return rows;
+  });
+}
+
+const late = turnWaitMax + 1;
+const soon = Math.floor(turnWaitMax / 4);
+
+describe("the turn of a source", () => {
+  test("stays as long as it may be where the next comes in time (S1)", () => {
+    expect(turnsOf([0, soon, turnWaitMax, soon])).toEqual(Array(4).fill(sourceTurnRows));
+  });
+
+  test("becomes shorter while the next comes late, down to one batch (S1, S2)", () => {
+    expect(turnsOf([late, late, late, late])).toEqual([
+      sourceTurnRows,
+      sourceTurnRows / 2,
+      batchRowsMax,
+      batchRowsMax,
+    ]);
+  });
+
+  test("becomes longer again when the next comes soon, and stays in between (S2)", () => {
+    expect(turnsOf([late, late, turnWaitMax, soon, soon, soon])).toEqual([
+      sourceTurnRows,
+      sourceTurnRows / 2,
+      batchRowsMax,
+      batchRowsMax,
+      sourceTurnRows / 2,
+      sourceTurnRows,
+    ]);
+  });
+
+  test("that is not over says nothing of how long others took", () => {
+    const turn = new SourceTurn();
+    turn.took(batchRowsMax, millis(0));
+    turn.next(millis(10_000));
+    turn.took(sourceTurnRows - 1, millis(10_000));
+    expect(turn.isOver).toBe(false);
+  });
+});
