@@ -10,10 +10,12 @@ import { BenchRuntime } from "./runtime.ts";
 import { type StateContestant, stateJob } from "./state-job.ts";
 import { type Summary, summaryOf } from "./statistics.ts";
 
-/** Milliseconds. */
-const intervals = [300, 1_000, 3_000, 10_000];
-/** Seconds of one run, about: enough for a checkpoint at the longest interval. */
-const runSeconds = 12;
+/** Milliseconds. A large state that changes all the time is not written in a shorter time than that. */
+const intervals = { small: [300, 1_000, 3_000, 10_000], large: [1_000, 10_000] } as const;
+/** Seconds of one run, about: two checkpoints of the longest interval fall into it. */
+const runSeconds = (interval = 0): number => Math.max(4, (2.1 * interval) / 1_000);
+/** Milliseconds of CPU that putting files alone is measured for, about. */
+const storeMillis = 500;
 /** Bytes of state per key, about. */
 const keyBytes = 84;
 
@@ -21,16 +23,20 @@ interface Setting {
   readonly name: string;
   readonly keys: number;
   readonly hot: number;
+  readonly intervals: readonly number[];
 }
 
 const settings: readonly Setting[] = [10, 100].flatMap((megabytes) => {
   const keys = Math.round((megabytes * 1e6) / keyBytes);
+  const of = { keys, intervals: megabytes > 10 ? intervals.large : intervals.small };
   return [
-    { name: `${megabytes}MB-hot100`, keys, hot: keys },
-    { name: `${megabytes}MB-hot1`, keys, hot: Math.round(keys / 100) },
+    { ...of, name: `${megabytes}MB-hot100`, hot: keys },
+    { ...of, name: `${megabytes}MB-hot1`, hot: Math.round(keys / 100) },
   ];
 });
-const quickSettings: readonly Setting[] = [{ name: "1MB-hot1", keys: 10_000, hot: 100 }];
+const quickSettings: readonly Setting[] = [
+  { name: "1MB-hot1", keys: 10_000, hot: 100, intervals: intervals.small },
+];
 
 const nameOf = (setting: Setting, interval: number | undefined): string =>
   `${setting.name}-${interval === undefined ? "none" : `${interval / 1_000}s`}`;
@@ -53,7 +59,7 @@ type Made = (runtime: BenchRuntime, rows: number) => StateContestant;
 /** Each of them by its name, to be run by itself. */
 export const overheadContestants: ReadonlyMap<string, Made> = new Map(
   settings.flatMap((setting) =>
-    [undefined, ...intervals].map((interval): [string, Made] => [
+    [undefined, ...setting.intervals].map((interval): [string, Made] => [
       nameOf(setting, interval),
       (runtime, rows) => contestantOf(runtime, setting, { interval, rows }),
     ]),
@@ -63,35 +69,47 @@ export const overheadContestants: ReadonlyMap<string, Made> = new Map(
 export const checkpointOverhead: Benchmark = {
   name: "checkpoint-overhead",
   summary: "throughput by checkpoint interval and size of state",
-  async run({ rows, quick, svg, ...rounds }) {
+  async run({ rows, quick, svg, only, ...rounds }) {
     const figures: Record<string, Figure> = {};
     const ratios: Record<string, Summary> = {};
     const cpuRatios: Record<string, Summary> = {};
     const drawn: Curve[] = [];
-    for (const setting of quick ? quickSettings : settings) {
+    const chosen = (quick ? quickSettings : settings).filter(
+      ({ name }) => only.length === 0 || only.includes(name),
+    );
+    for (const setting of chosen) {
       const runtime = await BenchRuntime.start();
       try {
         const first = contestantOf(runtime, setting, { interval: undefined, rows });
-        const perRun = quick ? rows : await calibrated(first, rounds.say);
-        const contestants = [undefined, ...intervals].map((interval) =>
-          contestantOf(runtime, setting, { interval, rows: perRun }),
+        const rate = quick ? 0 : await calibrated(first, rounds.say);
+        const contestants = [undefined, ...setting.intervals].map((interval) =>
+          contestantOf(runtime, setting, {
+            interval,
+            rows: quick ? rows : Math.ceil(rate * runSeconds(interval)),
+          }),
         );
-        const measured = await compete(contestants, rounds);
+        // Whatever is to be warm was so for the rate.
+        const measured = await compete(contestants, { ...rounds, warmUps: quick ? 1 : 0 });
+        const [none, ...others] = contestants;
         for (const each of contestants) Object.assign(figures, figuresOf(each, measured));
-        const none = nameOf(setting, undefined);
-        for (const interval of intervals) {
-          const name = nameOf(setting, interval);
-          ratios[name] = speedRatio(measured, name, none);
-          const byCpu = cpuRatio(measured, name, none);
+        for (const each of others) {
+          const { name } = each;
+          ratios[name] = speedRatio(measured, name, none!.name);
+          const byCpu = cpuRatio(measured, name, none!.name);
           if (byCpu !== undefined) cpuRatios[name] = byCpu;
+          const storing = await storingOf(runtime, each);
+          if (storing === undefined || byCpu === undefined) continue;
+          figures[`${name} storing alone`] = { unit: "ms of CPU", ...summaryOf([storing]) };
+          const beyond = beyondStoring(measured, each, storing / 1_000);
+          cpuRatios[`${name} beyond storing`] = cpuRatio(beyond, name, none!.name)!;
         }
-        const sizes = contestants.flatMap(({ checkpoints }) => checkpoints);
+        const sizes = others.flatMap(({ checkpoints }) => checkpoints);
         if (sizes.length > 0) {
           ratios[`${setting.name}-bytes`] = summaryOf(
             sizes.map((one) => one.bytes / one.stateBytes),
           );
         }
-        const points = intervals.map((interval) => ({
+        const points = setting.intervals.map((interval) => ({
           at: interval / 1_000,
           share: ratios[nameOf(setting, interval)]!,
         }));
@@ -105,13 +123,53 @@ export const checkpointOverhead: Benchmark = {
   },
 };
 
-/** Rows that take `runSeconds`. */
+/** Rows a second without checkpoints. */
 async function calibrated(
   contestant: StateContestant,
   say: (text: string) => void,
 ): Promise<number> {
   const measured = await compete([contestant], { rounds: 1, warmUps: 0, say });
-  return Math.ceil(rateOf(measured, contestant.name).median * runSeconds);
+  return rateOf(measured, contestant.name).median;
+}
+
+/**
+ * Milliseconds of CPU that it takes to put the files of one of its checkpoints into R2, and nothing else:
+ * the local R2 runs on the thread of the objects, where on Cloudflare's network it does not. Undefined
+ * where it stores none, or the machine does not tell.
+ */
+async function storingOf(
+  runtime: BenchRuntime,
+  { checkpoints }: StateContestant,
+): Promise<number | undefined> {
+  const stored = checkpoints.filter(({ files }) => files > 0);
+  if (stored.length === 0) return undefined;
+  const files = Math.round(summaryOf(stored.map((one) => one.files)).median);
+  const bytes = Math.round(summaryOf(stored.map((one) => one.bytes)).median / files);
+  const store = async (times: number): Promise<number | undefined> => {
+    const before = await runtime.cpuSeconds();
+    await runtime.ask("POST", `/bench/store/${files}?bytes=${bytes}&times=${times}`);
+    const after = await runtime.cpuSeconds();
+    return before === undefined || after === undefined ? undefined : 1_000 * (after - before);
+  };
+  const once = await store(1);
+  if (once === undefined) return undefined;
+  const times = Math.ceil(storeMillis / Math.max(once, 1));
+  return (await store(times))! / times;
+}
+
+/** The runs of a contestant without the CPU that storing its checkpoints took, in seconds each. */
+function beyondStoring(
+  measured: Rounds,
+  { name, completed }: StateContestant,
+  storing: number,
+): Rounds {
+  const runs = measured.get(name)!;
+  const counts = completed.slice(-runs.length);
+  const without = runs.map(({ cpuSeconds = 0, ...run }, round) => ({
+    ...run,
+    cpuSeconds: Math.max(0, cpuSeconds - counts[round]! * storing),
+  }));
+  return new Map([...measured, [name, without]]);
 }
 
 function figuresOf(

@@ -1,8 +1,11 @@
 // A job with a state of a given size, as a contestant: its state is built up first, and measured is what
 // comes after.
 
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { tableDifferences } from "./contestants.ts";
 import { sampledTalliesOf, type StateShape } from "./data.ts";
+import { KiB } from "../format/limits.ts";
 import type { CheckpointOverview, CompletedCheckpoint } from "../format/job-status.ts";
 import type { Contestant } from "./harness.ts";
 import type { BenchRuntime } from "./runtime.ts";
@@ -26,12 +29,19 @@ export interface CheckpointSizes {
   readonly stateBytes: number;
   /** Milliseconds of alignment, of the subtask that took the longest. */
   readonly alignment: number;
+  /** Files of subtasks. */
+  readonly files: number;
 }
 
 export interface StateContestant extends Contestant {
   /** Of all measured rows, the last ten of each run. */
   readonly checkpoints: readonly CheckpointSizes[];
+  /** How many each run had among its measured rows, those to warm up included. */
+  readonly completed: readonly number[];
 }
+
+/** Bytes of a snapshot that needs no file. */
+const inlineThreshold = 20 * KiB;
 
 /** More than a state of the largest size takes: budgets are not what is measured. */
 const memory = { "taskmanager.memory.managed.size": "1024 mb" };
@@ -40,9 +50,11 @@ export function stateJob(
   runtime: BenchRuntime,
   { name, shape, rows, flink, parallelism = 4, isBudgeted = false }: StateJob,
 ): StateContestant {
+  const takesCheckpoints = "execution.checkpointing.interval" in flink;
   const all = shape.keys + rows;
   const expected = sampledTalliesOf(all, shape);
   const checkpoints: CheckpointSizes[] = [];
+  const completed: number[] = [];
   let running = "";
   const taken = (least: number): Promise<number> =>
     runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${least}`);
@@ -50,6 +62,7 @@ export function stateJob(
     name,
     rows,
     checkpoints,
+    completed,
     run: async () => {
       const submitted = await mark(runtime);
       running = await runtime.submit("keyed-state", {
@@ -57,14 +70,21 @@ export function stateJob(
         flink: { ...(!isBudgeted && memory), ...flink },
         parameters: { ...shape, rows: all },
       });
-      const loadedRows = await taken(shape.keys);
+      await taken(shape.keys);
+      const before = takesCheckpoints ? await firstCheckpoint(runtime, running) : 0;
+      const loadedRows = await taken(0);
       const loaded = await mark(runtime);
       await taken(all);
       const done = await mark(runtime);
       // A run of few rows may be over before anybody could look.
       const isOver = loadedRows === all;
       const from = isOver ? submitted : loaded;
-      checkpoints.push(...(await sizes(runtime, running, from.at)));
+      const overview = await runtime.ask<CheckpointOverview>(
+        "GET",
+        `/bench/checkpoints/${running}`,
+      );
+      checkpoints.push(...sizes(overview, from.at));
+      completed.push(isOver ? overview.counts.completed : overview.counts.completed - before);
       const isKnown = from.cpu !== undefined && done.cpu !== undefined;
       return {
         rows: isOver ? all : all - loadedRows,
@@ -80,6 +100,20 @@ export function stateJob(
   };
 }
 
+/** Milliseconds for the first checkpoint, which holds all that was loaded. */
+const firstTimeout = 60_000;
+
+/** Takes it, and answers how many there are then: what is measured begins after it. */
+async function firstCheckpoint(runtime: BenchRuntime, job: string): Promise<number> {
+  await runtime.ask("POST", `/jobs/${job}/checkpoints`, { checkpointType: "CONFIGURED" });
+  for (const deadline = Date.now() + firstTimeout; ; await sleep(50)) {
+    const { counts } = await runtime.ask<CheckpointOverview>("GET", `/bench/checkpoints/${job}`);
+    if (counts.completed > 0 && counts.pending === 0) return counts.completed;
+    if (Date.now() > deadline)
+      throw new Error(`Job ${job} has not completed its first checkpoint.`);
+  }
+}
+
 const mark = async (
   runtime: BenchRuntime,
 ): Promise<{ readonly at: number; readonly cpu: number | undefined }> => {
@@ -87,18 +121,13 @@ const mark = async (
   return { at: Date.now(), cpu };
 };
 
-async function sizes(
-  runtime: BenchRuntime,
-  job: string,
-  since: number,
-): Promise<CheckpointSizes[]> {
-  const { history } = await runtime.ask<CheckpointOverview>("GET", `/bench/checkpoints/${job}`);
-  return history
+const sizes = ({ history }: CheckpointOverview, since: number): CheckpointSizes[] =>
+  history
     .filter(({ triggered }) => triggered >= since)
     .filter((one): one is CompletedCheckpoint => one.outcome.kind === "completed")
     .map(({ acks }) => ({
       bytes: acks.reduce((sum, { metrics }) => sum + metrics.bytes, 0),
       stateBytes: acks.reduce((sum, { metrics }) => sum + metrics.stateBytes, 0),
       alignment: Math.max(...acks.map(({ metrics }) => metrics.alignment)),
+      files: acks.filter(({ metrics }) => metrics.bytes > inlineThreshold).length,
     }));
-}

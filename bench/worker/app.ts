@@ -6,6 +6,7 @@
 //   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
 //   GET  /bench/checkpoints/:jobid             what the coordinator knows of the last of them
 //   POST /bench/count, /bench/counted          begins to count billed operations; what was counted
+//   POST /bench/store/:files?bytes=…&times=…   so many files of so many bytes put at once, so many times
 //   POST /bench/ping                           one call of an object that does nothing
 //   POST /bench/bare                           parses NDJSON with Hono alone, and drops it
 //   GET  /bench/processed/:jobid?uid=…&rows=…  answers when the operator has taken in so many rows
@@ -60,6 +61,7 @@ interface Objects<T> {
 }
 
 interface BenchEnv extends LimitEnv, ByHandEnv {
+  readonly BUCKET: R2Bucket;
   readonly COORDINATOR: Objects<CoordinatorJobApi>;
   readonly SUBTASK: Objects<SubtaskApi>;
   readonly TOPIC_PARTITION: Objects<TopicPartitionApi>;
@@ -165,6 +167,16 @@ async function fill(env: BenchEnv, topic: string, rows: number): Promise<void> {
   await window.empty();
 }
 
+async function store(env: BenchEnv, files: number, bytes: number, times: number): Promise<void> {
+  const content = new Uint8Array(bytes).fill(97);
+  for (let time = 0; time < times; time++) {
+    const names = Array.from({ length: files }, (_, file) => `stored/${time}/${file}`);
+    const onlyIf = { etagDoesNotMatch: "*" };
+    await Promise.all(names.map((name) => env.BUCKET.put(name, content, { onlyIf })));
+    await env.BUCKET.delete(names);
+  }
+}
+
 async function processed(env: BenchEnv, job: string, uid: string, rows: number): Promise<number> {
   const details = await env.COORDINATOR.getByName(job).details();
   if (details === undefined) throw new Error(`There is no job ${job}.`);
@@ -208,6 +220,10 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
       return await answer(env, which, rows);
     case "fill":
       return await fill(env, which, rows);
+    case "store": {
+      const [bytes, times] = ["bytes", "times"].map((name) => Number(searchParams.get(name)));
+      return await store(env, Number(which), bytes!, times!);
+    }
     case "ping":
       return await env.ECHO.getByName("echo").ping();
     case "count":
