@@ -4,6 +4,9 @@
 //       Where it overtakes, the frames that it passed are handed over, to be kept with the snapshot.
 //   O3. A watermark follows every row that was emitted before it, at the latest with the next frames that
 //       time or a barrier makes; what it says of idleness follows at once.
+//   O4. Time makes a frame of a channel's rows only once the frames before it are settled, as no receiver
+//       processes it sooner; so rows to many receivers that are behind leave in few frames. A channel that
+//       has let as many timeouts pass as it has credit counts as one whose frames may not leave (O2).
 //   O2. While a channel has frames that may not leave, the task takes no more input. What one input
 //       batch makes is therefore all that ever waits.
 
@@ -41,6 +44,8 @@ const columnsRowsMin = 32;
 interface OutputChannel {
   readonly window: CreditWindow;
   readonly pending: PendingRows;
+  /** Timeouts that its rows have let pass (O4). */
+  passed: number;
 }
 
 export class Outbox {
@@ -64,7 +69,7 @@ export class Outbox {
         this.#bytesOut += bytes;
         window.offer(frame);
       });
-      return { window, pending };
+      return { window, pending, passed: 0 };
     });
     this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns() }));
     const none = { time: noTime, isIdle: false };
@@ -110,8 +115,29 @@ export class Outbox {
     return this.#pendingSince === undefined ? undefined : this.#pendingSince + this.#bufferTimeout;
   }
 
+  /** The timeout has passed: makes frames of the rows that need not wait for others (O4). */
+  flushDue(now: Millis): void {
+    for (const [edge, { channels }] of this.#edges.entries()) {
+      // A watermark is behind all rows of its edge (O3).
+      const mustLeave = this.#watermarks[edge]!.isPending;
+      for (const channel of channels) {
+        const of = this.#channels[channel]!;
+        if (mustLeave || of.window.isSettled) cut(of);
+        else if (of.pending.count > 0) of.passed++;
+      }
+    }
+    this.#sendWatermarks();
+    const waits = this.#channels.some(({ pending }) => pending.count > 0);
+    this.#pendingSince = waits ? now : undefined;
+  }
+
   flush(): void {
-    for (const { pending } of this.#channels) pending.cut();
+    for (const channel of this.#channels) cut(channel);
+    this.#sendWatermarks();
+    this.#pendingSince = undefined;
+  }
+
+  #sendWatermarks(): void {
     for (const [edge, of] of this.#watermarks.entries()) {
       if (!of.isPending) continue;
       of.isPending = false;
@@ -120,7 +146,6 @@ export class Outbox {
         this.#channels[channel]!.window.offer(mark);
       }
     }
-    this.#pendingSince = undefined;
   }
 
   broadcastBarrier(barrier: Barrier): void {
@@ -159,7 +184,9 @@ export class Outbox {
   }
 
   get hasBacklog(): boolean {
-    return this.#channels.some(({ window }) => window.backlog > 0);
+    return this.#channels.some(
+      ({ window, passed }) => passed >= channelWindow || window.backlog > 0,
+    );
   }
 
   /** Whether frames of this channel wait to leave. */
@@ -192,7 +219,9 @@ export class Outbox {
   }
 
   settled(channel: number, seq: Seq): void {
-    this.#channels[channel]!.window.settled(seq);
+    const of = this.#channels[channel]!;
+    of.window.settled(seq);
+    if (of.passed > 0 && of.window.isSettled) cut(of);
   }
 
   disconnected(channel: number): void {
@@ -208,6 +237,11 @@ export class Outbox {
       .map(({ window }, channel) => ({ channel, frames: window.ahead(mark) }))
       .filter(({ frames }) => frames.length > 0);
   }
+}
+
+function cut(channel: OutputChannel): void {
+  channel.pending.cut();
+  channel.passed = 0;
 }
 
 /** The same rows as columns, where they can be: what waits for its frame then is no objects. */

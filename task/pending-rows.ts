@@ -30,6 +30,11 @@ export class PendingRows {
     this.#offer = offer;
   }
 
+  /** Rows that wait. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Adds rows of a batch: those at the first `count` positions of `select`, or its first ones. */
   add(batch: RecordBatch, select: Int32Array | undefined, count: number): void {
     for (let from = 0; from < count;) {

@@ -655,7 +655,7 @@ export class Task {
       this.#turn = undefined;
       this.#sourceTurn.next(now);
       const due = this.#outbox.flushAt;
-      if (due !== undefined && now >= due) this.#outbox.flush();
+      if (due !== undefined && now >= due) this.#outbox.flushDue(now);
     });
   }
 

@@ -5,9 +5,9 @@ import { atOnce, decodeFrame, never } from "../../format/frame.ts";
 import { checkpointId, millis, seq } from "../../format/ids.ts";
 import type { Key } from "../../format/key.ts";
 import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts";
-import { batchRowsMax, frameBytesMax } from "../../format/limits.ts";
+import { batchRowsMax, channelWindow, frameBytesMax } from "../../format/limits.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
-import { type OutgoingEdge, Outbox } from "../../task/outbox.ts";
+import { type OutgoingEdge, Outbox, type Push } from "../../task/outbox.ts";
 import {
   forward,
   HashPartitioner,
@@ -77,6 +77,55 @@ describe("Outbox", () => {
     const direct = open([{ channels: [0], partitioner: forward }], 0);
     direct.emit(0, new RowBatch([1]), now);
     expect(sent(direct)).toEqual([[1]]);
+  });
+
+  it("keeps rows that are due while frames before them are unsettled (O4)", () => {
+    const outbox = open([{ channels: [0, 1], partitioner: new RebalancePartitioner(2, 0) }]);
+    const rowsOf = (pushes: readonly Push[]) =>
+      pushes.map(({ channel, frame }) => {
+        const data = decodeFrame(frame);
+        return [channel, data.kind === "data" ? decodeRows(data.rows) : data.kind];
+      });
+    outbox.emit(0, new RowBatch([1, 2]), now);
+    outbox.flushDue(now);
+    const [first, second] = outbox.take();
+    outbox.emit(0, new RowBatch([3, 4]), now);
+    outbox.settled(1, second!.seq);
+    outbox.flushDue(now);
+    expect(rowsOf(outbox.take())).toEqual([[1, [4]]]);
+    expect(outbox.flushAt).toBe(now + 100);
+    outbox.emit(0, new RowBatch([5]), now);
+    for (let timeouts = 2; timeouts < channelWindow; timeouts++) outbox.flushDue(now);
+    expect(outbox.hasBacklog).toBe(false);
+    outbox.flushDue(now);
+    expect(outbox.hasBacklog).toBe(true);
+    expect(outbox.take()).toEqual([]);
+    outbox.settled(0, first!.seq);
+    expect(rowsOf(outbox.take())).toEqual([[0, [3, 5]]]);
+    expect(outbox.hasBacklog).toBe(false);
+    outbox.flushDue(now);
+    expect(outbox.flushAt).toBeUndefined();
+  });
+
+  it("keeps none where a watermark is behind them, or a barrier (O3, O4)", () => {
+    for (const send of [
+      (outbox: Outbox) => {
+        outbox.watermark(0, { time: 7, isIdle: false }, now);
+        outbox.flushDue(now);
+      },
+      (outbox: Outbox) =>
+        outbox.broadcastBarrier({ checkpoint: checkpointId(7), overtakesAt: never }),
+    ]) {
+      const outbox = open([{ channels: [0], partitioner: forward }]);
+      outbox.emit(0, new RowBatch([1]), now);
+      outbox.flushDue(now);
+      expect(outbox.take()).toHaveLength(1);
+      outbox.emit(0, new RowBatch([2]), now);
+      outbox.flushDue(now);
+      expect(outbox.take()).toEqual([]);
+      send(outbox);
+      expect(outbox.take()).toHaveLength(2);
+    }
   });
 
   it("cuts frames by rows and by bytes", () => {
