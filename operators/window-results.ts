@@ -22,7 +22,7 @@ export class WindowResults {
     this.#fold = fold;
     this.#fn = fn;
     this.#emitted = emitted;
-    this.#context = new CurrentWindow(ctx, emitted.emit);
+    this.#context = new CurrentWindow(ctx, emitted);
   }
 
   /** @param result of the fold, or all rows. */
@@ -50,12 +50,14 @@ export class WindowResults {
 class CurrentWindow {
   key: Key = "";
   window: TimeWindow | GlobalWindow = { start: 0, end: 0 };
-  readonly emit: (row: unknown) => void;
+  readonly emit: Emitted["emit"];
+  readonly output: Emitted["output"];
   readonly currentWatermark: () => number;
   readonly currentProcessingTime: () => number;
 
-  constructor(ctx: Pick<OperatorContext, "now" | "watermark">, emit: (row: unknown) => void) {
-    this.emit = emit;
+  constructor(ctx: Pick<OperatorContext, "now" | "watermark">, emitted: Emitted) {
+    this.emit = emitted.emit;
+    this.output = emitted.output;
     this.currentWatermark = () => ctx.watermark();
     this.currentProcessingTime = () => ctx.now();
   }

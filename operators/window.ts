@@ -2,7 +2,7 @@
 // windows; those that are asked for no more than a fold at their end go by panes (pane-window.ts).
 //   W1. A row is put into those of its windows that are not late: whose cleanup time, their last
 //       instant and the allowed lateness, the watermark has not come to. A row that was put into none
-//       and is late itself is dropped.
+//       and is late itself goes to the side output of late rows, where there is one.
 //   W2. A window with rows has a cleanup timer; when it fires nothing is left of the window: no
 //       contents, no state of its trigger, no timer, no place in the set of merged windows.
 //   W3. Timers fire before the watermark goes on, earliest first, a good deal of them in one call.
@@ -119,19 +119,36 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
     const time = this.#timeOf(eventTime);
     const isTimed = eventTime !== undefined && !Number.isNaN(eventTime);
     const timestamp = isTimed ? eventTime : time;
+    let isIn = false;
     for (const assigned of this.#spec.assigner.assign(row as never, time)) {
       checkWindow(assigned);
       const window = { start: assigned.start, end: assigned.end };
       if (this.#sets === undefined) {
-        if (!this.#isLate(window)) this.#put(key, window, window, row, timestamp);
+        if (this.#isLate(window)) continue;
+        isIn = true;
+        this.#put(key, window, window, row, timestamp);
         continue;
       }
       const set = new MergingWindows(this.#sets.get(key) ?? []);
       const own = set.add(window, (merge) => this.#merge(key, merge));
-      if (this.#isLate(own)) set.retire(own);
-      else this.#put(key, own, set.stateWindowOf(own)!, row, timestamp);
+      if (this.#isLate(own)) {
+        set.retire(own);
+      } else {
+        isIn = true;
+        this.#put(key, own, set.stateWindowOf(own)!, row, timestamp);
+      }
       this.#keepSet(key, set);
     }
+    if (!isIn) this.#drop(row, time);
+  }
+
+  /** The row is in none of its windows. */
+  #drop(row: unknown, time: number): void {
+    const { lateOutput, allowedLateness } = this.#spec;
+    const isLate = this.#isEventTime && time + allowedLateness <= this.#ctx.watermark();
+    if (!isLate || lateOutput === undefined) return;
+    this.#emitted.at(time);
+    this.#emitted.output(lateOutput, row);
   }
 
   #timeOf(eventTime: number | undefined): number {

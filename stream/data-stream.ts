@@ -306,10 +306,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
   }
 
   window(assigner: WindowAssigner<never>): RecordedWindows {
-    return new RecordedWindows(
-      assigner,
-      (spec, options) => this.#keyed(spec, options) as DataStream<never>,
-    );
+    return new RecordedWindows(assigner, (spec, options) => this.#keyed(spec, options));
   }
 
   broadcast<B extends BroadcastDescriptors>(states: B): BroadcastStream<never, B> {

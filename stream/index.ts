@@ -116,6 +116,7 @@ export type { OperatorOptions } from "./recorder.ts";
 export {
   outputTag,
   type OutputTag,
+  type OutputTagFor,
   type ProcessedStream,
   type SideOutputs,
 } from "./side-output.ts";

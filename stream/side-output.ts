@@ -55,6 +55,13 @@ export interface ProcessedStream<T> extends DataStream<T> {
   sideOutput<S>(tag: OutputTag<S>): DataStream<S>;
 }
 
+/** A tag that rows of that type may go to: of theirs, or of one that is wider. */
+export interface OutputTagFor<in T> {
+  readonly kind: "outputTag";
+  readonly name: string;
+  readonly [rowType]?: (row: T) => unknown;
+}
+
 /** A tag of rows of any type. */
 export type AnyOutputTag = Pick<OutputTag<never>, "kind" | "name">;
 
@@ -76,6 +83,11 @@ export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
     case "processBroadcast":
     case "coProcess":
       return "any";
+    case "window": {
+      // A function of windows has ctx.output.
+      if (spec.fn !== undefined) return "any";
+      return spec.lateOutput === undefined ? [] : [spec.lateOutput.name];
+    }
     default:
       return [];
   }

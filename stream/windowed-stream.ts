@@ -10,13 +10,20 @@ import {
   type Aggregates,
   checkedAggregates,
 } from "./aggregates.ts";
-import type { DataStream } from "./data-stream.ts";
+import type { RecordedStream } from "./data-stream.ts";
 import { type TimeSpan, timeSpanOf } from "./duration.ts";
 import { refusal } from "./errors.ts";
 import { type AnyEvictor, checkedEvictor, type Evictor } from "./evictors.ts";
 import { isAsync, shown } from "./names.ts";
 import type { Rows } from "./process.ts";
 import type { OperatorOptions } from "./recorder.ts";
+import {
+  type AnyOutputTag,
+  isOutputTag,
+  type OutputTagFor,
+  type ProcessedStream,
+  type SideOutputs,
+} from "./side-output.ts";
 import { type AnyTrigger, checkedTrigger, type Trigger } from "./triggers.ts";
 import type { GlobalWindow, KnownAssigner, TimeWindow, WindowAssigner } from "./windows.ts";
 
@@ -35,7 +42,7 @@ export type WindowAggregates<T> = Aggregates<T> & {
 };
 
 /** What a function of windows may touch. Valid during the call only. */
-export interface WindowContext<K, W extends TimeWindow, R> {
+export interface WindowContext<K, W extends TimeWindow, R> extends SideOutputs {
   readonly key: K;
   readonly window: W;
   /** What is emitted has the last instant of the window as its event time; of a global one none. */
@@ -87,6 +94,16 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
    */
   allowedLateness(span: TimeSpan): WindowedStream<T, K, W>;
   /**
+   * Where rows go that are too late for all of their windows; without it they are dropped. The side output
+   * is one of the operator that follows, and its rows have the event times that they had.
+   *
+   * @example
+   * const late = outputTag<Flight>("late");
+   * const hourly = windowed.lateOutput(late).aggregate({ n: count() }, { uid: "hourly" });
+   * hourly.sideOutput(late).to(table("late", { key: (flight) => flight.id }), { uid: "late" });
+   */
+  lateOutput(tag: OutputTagFor<T>): WindowedStream<T, K, W>;
+  /**
    * Folds the rows of each key and window into aggregates, and emits
    * `{ key, windowStart, windowEnd, ...aggregates }` when the window is told. A window holds the fold only.
    *
@@ -97,26 +114,26 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
   aggregate<G extends WindowAggregates<T>>(
     aggregates: G,
     options: OperatorOptions,
-  ): DataStream<WindowRow<K, W, G>>;
+  ): ProcessedStream<WindowRow<K, W, G>>;
   /** The same, with what is emitted made by a function of the fold and its window. */
   aggregate<G extends WindowAggregates<T>, R>(
     aggregates: G,
     fn: WindowFunction<AggregateResults<G>, K, W, R>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
   /**
    * Folds the rows of each key and window into one, which is emitted when the window is told. `fn`
    * returns a row of its own and changes neither argument.
    *
    * @example windowed.reduce((a, b) => (a.delay >= b.delay ? a : b), { uid: "worst-of-hour" })
    */
-  reduce(fn: (left: T, right: T) => T, options: OperatorOptions): DataStream<T>;
+  reduce(fn: (left: T, right: T) => T, options: OperatorOptions): ProcessedStream<T>;
   /** The same, with what is emitted made by a function of the fold and its window. */
   reduce<R>(
     fn: (left: T, right: T) => T,
     then: WindowFunction<T, K, W, R>,
     options: OperatorOptions,
-  ): DataStream<R>;
+  ): ProcessedStream<R>;
   /**
    * Calls a function of yours with all rows of a window, in the order in which they came, when it is told.
    * Windows keep their rows for that: where a fold does, ask for one.
@@ -130,7 +147,10 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
    *   },
    * }, { uid: "median" });
    */
-  process<R>(fn: WindowFunction<readonly T[], K, W, R>, options: OperatorOptions): DataStream<R>;
+  process<R>(
+    fn: WindowFunction<readonly T[], K, W, R>,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
 }
 
 /** How the rows of a window become its result. */
@@ -153,6 +173,8 @@ export interface WindowSpec {
   readonly evictor?: AnyEvictor;
   /** Milliseconds. */
   readonly allowedLateness: number;
+  /** The side output of rows that are too late. */
+  readonly lateOutput?: AnyOutputTag;
   readonly fold: WindowFold;
   /** Makes what is emitted. */
   readonly fn?: AnyWindowFunction;
@@ -164,16 +186,19 @@ export function foldsByPanes({ assigner, trigger, evictor, fold }: WindowSpec): 
   return isPlain && trigger === undefined && evictor === undefined && fold.kind !== "rows";
 }
 
-type Asked = Pick<WindowSpec, "assigner" | "trigger" | "evictor" | "allowedLateness">;
+type Asked = Pick<
+  WindowSpec,
+  "assigner" | "trigger" | "evictor" | "allowedLateness" | "lateOutput"
+>;
 
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
 export class RecordedWindows implements WindowedStream<never, never, never> {
   readonly #asked: Asked;
-  readonly #add: (spec: WindowSpec, options: OperatorOptions) => DataStream<never>;
+  readonly #add: (spec: WindowSpec, options: OperatorOptions) => RecordedStream;
 
   constructor(
     assigner: unknown,
-    add: (spec: WindowSpec, options: OperatorOptions) => DataStream<never>,
+    add: (spec: WindowSpec, options: OperatorOptions) => RecordedStream,
     asked: Partial<Asked> = {},
   ) {
     this.#asked = { allowedLateness: 0, ...asked, assigner: checkedAssigner(assigner) };
@@ -201,10 +226,16 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     );
   }
 
+  lateOutput(tag: AnyOutputTag): RecordedWindows {
+    if (isOutputTag(tag)) return this.#with({ lateOutput: tag });
+    const allowed = 'a tag, as outputTag("late") gives one';
+    throw refusal("BAD_ARGUMENT", "lateOutput", undefined, `was given ${shown(tag)}`, allowed);
+  }
+
   aggregate(
     aggregates: Readonly<Record<string, Aggregate>>,
     ...more: [OperatorOptions] | [AnyWindowFunction, OperatorOptions]
-  ): DataStream<never> {
+  ): RecordedStream {
     const { fn, options } = split("aggregate", more);
     checkedAggregates(aggregates, options, ["key", "windowStart", "windowEnd"]);
     return this.#record({ fold: { kind: "aggregate", aggregates }, ...fn }, options);
@@ -213,7 +244,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
   reduce(
     fn: (left: never, right: never) => unknown,
     ...more: [OperatorOptions] | [AnyWindowFunction, OperatorOptions]
-  ): DataStream<never> {
+  ): RecordedStream {
     const { fn: then, options } = split("reduce", more);
     if (typeof fn !== "function" || isAsync(fn)) {
       const allowed = "a function that returns its result, not a promise";
@@ -222,7 +253,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     return this.#record({ fold: { kind: "reduce", fn }, ...then }, options);
   }
 
-  process(fn: AnyWindowFunction, options: OperatorOptions): DataStream<never> {
+  process(fn: AnyWindowFunction, options: OperatorOptions): RecordedStream {
     return this.#record(
       { fold: { kind: "rows" }, fn: checkedFunction("process", fn, options) },
       options,
@@ -233,7 +264,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     return new RecordedWindows(this.#asked.assigner, this.#add, { ...this.#asked, ...more });
   }
 
-  #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): DataStream<never> {
+  #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): RecordedStream {
     const { assigner, trigger } = this.#asked;
     if (assigner.merging === true && trigger !== undefined && trigger.onMerge === undefined) {
       throw refusal(

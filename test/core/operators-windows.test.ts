@@ -13,6 +13,7 @@ import {
   type Evictor,
   globalWindow,
   max,
+  outputTag,
   processingTimeTrigger,
   purging,
   rows,
@@ -24,7 +25,7 @@ import {
   tumbling,
 } from "tidemark";
 import { stateBackends } from "./state-backends.ts";
-import { type Item, item, WindowHarness, type Windows } from "./window-harness.ts";
+import { type Item, type Items, item, WindowHarness, type Windows } from "./window-harness.ts";
 
 /** `[key, start, end, n]` of a counted window, and its event time. */
 const short = (told: ReturnType<WindowHarness["told"]>): unknown[] =>
@@ -65,6 +66,18 @@ const byFold =
   (assigner: ReturnType<typeof tumbling>): Windows =>
   (items) =>
     items.window(assigner).aggregate({ n: count() }, { uid: "op" });
+
+/** The same windows, of which something more is asked. */
+const withAsked =
+  (
+    windows: (assigner: ReturnType<typeof tumbling>) => Windows,
+    ask: (stream: ReturnType<Items["window"]>) => ReturnType<Items["window"]>,
+  ) =>
+  (assigner: ReturnType<typeof tumbling>): Windows =>
+  (items) => {
+    const asked = { window: (given: never) => ask(items.window(given) as never) };
+    return windows(assigner)(asked as unknown as Items);
+  };
 
 const ways = [
   { way: "rows", of: byRows },
@@ -131,6 +144,20 @@ describe.each(stateBackends)("windows on $name", (backend) => {
       expect([one.entries, two.entries]).toEqual([0, 0]);
     });
 
+    test("send rows that are too late aside (testSideOutputDueToLatenessTumbling)", () => {
+      const late = outputTag<Item>("late");
+      const windows = withAsked(of, (stream) => stream.allowedLateness(5).lateOutput(late));
+      const one = harness(windows(sliding(10, 5))).watermark(9);
+      one.push(item("a", 9), item("a", 0), item("b", 4), item("b", 5));
+      expect(one.aside()).toEqual([]);
+      one.watermark(14).push(item("b", 4), item("b", 5), item("c", 9), item("c", 0), item("c", 10));
+      expect(one.aside()).toEqual([
+        { tag: "late", row: item("b", 4), at: 4 },
+        { tag: "late", row: item("c", 0), at: 0 },
+      ]);
+      expect(one.watermark(Infinity).entries).toBe(0);
+    });
+
     test("that are late do not come back with a snapshot", () => {
       const one = harness(of(sliding(10, 5)))
         .watermark(9)
@@ -152,17 +179,11 @@ describe.each(stateBackends)("windows on $name", (backend) => {
     });
 
     test("are told once more for each row that is late and allowed (testLateness)", () => {
-      const late =
-        (windows: (assigner: ReturnType<typeof tumbling>) => Windows): Windows =>
-        (items) =>
-          windows(tumbling("2s"))({
-            ...items,
-            window: (assigner: never) => items.window(assigner).allowedLateness(500),
-          } as never);
-      const one = harness(late(of)).push(item("key2", 500));
+      const windows = withAsked(of, (stream) => stream.allowedLateness(500))(tumbling("2s"));
+      const one = harness(windows).push(item("key2", 500));
       expect(one.watermark(1_500).push(item("key2", 1_300)).told()).toEqual([]);
       expect(short(one.watermark(2_300).told())).toEqual([["key2", 0, 2_000, 2, 1_999]]);
-      const two = harness(late(of), { from: one.snapshot(), watermark: 2_300 });
+      const two = harness(windows, { from: one.snapshot(), watermark: 2_300 });
       expect(short(two.push(item("key2", 1_997)).told())).toEqual([["key2", 0, 2_000, 3, 1_999]]);
       expect(short(two.push(item("key2", 0), item("key2", 1)).told()).map((t) => t)).toEqual([
         ["key2", 0, 2_000, 4, 1_999],

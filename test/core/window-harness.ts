@@ -37,7 +37,8 @@ export interface Item {
 
 export const item = (k: string, at: number, v = 1): Item => ({ k, v, at });
 
-export type Windows = (items: KeyedStream<Item, string>) => DataStream<unknown>;
+export type Items = KeyedStream<Item, string>;
+export type Windows = (items: Items) => DataStream<unknown>;
 
 export interface Told {
   readonly row: unknown;
@@ -70,6 +71,7 @@ export class WindowHarness {
   readonly backend: StateBackend;
   readonly operator: Operator & Partial<EventTimeOperator & TimedOperator>;
   readonly #told: Told[] = [];
+  readonly #sides: (Told & { readonly tag: string })[] = [];
   /** What was emitted, batch by batch. */
   readonly batches: RecordBatch[] = [];
   #watermark: number;
@@ -99,10 +101,15 @@ export class WindowHarness {
   }
 
   readonly #out = {
-    emit: (batch: RecordBatch): void => {
-      this.batches.push(batch);
+    emit: (batch: RecordBatch, tag?: string): void => {
       const { timestamps } = batch;
-      batch.rows().forEach((row, i) => this.#told.push({ row, at: timestamps?.[i] ?? NaN }));
+      const told = batch.rows().map((row, i) => ({ row, at: timestamps?.[i] ?? NaN }));
+      if (tag === undefined) {
+        this.batches.push(batch);
+        this.#told.push(...told);
+      } else {
+        this.#sides.push(...told.map((one) => ({ tag, ...one })));
+      }
     },
   };
 
@@ -132,6 +139,11 @@ export class WindowHarness {
   /** What was told since it was last asked, in order. */
   told(): Told[] {
     return this.#told.splice(0);
+  }
+
+  /** What went to side outputs since it was last asked, in order. */
+  aside(): (Told & { readonly tag: string })[] {
+    return this.#sides.splice(0);
   }
 
   /** Entries of all tables. */
