@@ -22,7 +22,7 @@ import { latest } from "./timestamps.ts";
 type Numbers = Int32Array | Float64Array;
 
 /** A batch's keys: which of `keys` each row has, and which were touched, in the order of their rows. */
-interface CodedKeys {
+export interface CodedKeys {
   readonly keys: readonly Key[];
   readonly codes: Uint8Array | Uint16Array | Int32Array;
   readonly touched: Int32Array;
@@ -65,20 +65,47 @@ export class ColumnFolder {
   /** Folds a batch and answers what is to be emitted; undefined where it is for the rows (F2). */
   fold(batch: RecordBatch): ColumnBatch | undefined {
     const coded = this.#codes.of(batch);
-    if (coded === undefined) return undefined;
+    const slots = coded && this.#foldCoded(batch, coded);
+    if (coded === undefined || slots === undefined) return undefined;
+    const times = batch.timestamps && latestOf(coded, batch.timestamps);
+    const results = this.#results(coded, slots, times);
+    this.#state.done();
+    return results;
+  }
+
+  /** The keys of a batch by its key selector; undefined where it is for the rows. */
+  coded(batch: RecordBatch): CodedKeys | undefined {
+    return this.#codes.of(batch);
+  }
+
+  /**
+   * Folds the rows of a batch by keys of the caller's making, and gives back those of the touched keys that
+   * held nothing before; undefined where it is for the rows (F2).
+   */
+  foldCoded(batch: RecordBatch, coded: CodedKeys): Key[] | undefined {
+    const free: Key[] = [];
+    const slots = this.#foldCoded(batch, coded, free);
+    if (slots === undefined) return undefined;
+    this.#state.done();
+    return free;
+  }
+
+  #foldCoded(
+    batch: RecordBatch,
+    coded: CodedKeys,
+    free?: Key[],
+  ): StateSlot<unknown[]>[] | undefined {
     const values = this.#numbersOf(batch);
     if (values === undefined) return undefined;
     const slots = this.#slots(coded);
     if (slots === undefined) return undefined;
+    if (free !== undefined) for (const slot of slots) if (slot.isFree) free.push(slot.key);
     const places = this.#change(coded, slots);
     const { numbers: accumulators } = this.#state;
     for (const [a, fold] of this.#folds.entries()) {
       add(fold, { codes: coded.codes, places, accumulators }, values[a]);
     }
-    const times = batch.timestamps && latestOf(coded, batch.timestamps);
-    const results = this.#results(coded, slots, times);
-    this.#state.done();
-    return results;
+    return slots;
   }
 
   #numbersOf(batch: RecordBatch): (Numbers | undefined)[] | undefined {

@@ -4,6 +4,7 @@
 import type { AnyBroadcastFunction } from "../stream/broadcast.ts";
 import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
+import { foldsByPanes } from "../stream/windowed-stream.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
 import { discardOperator } from "./discard.ts";
@@ -11,6 +12,7 @@ import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
 import { MapOperator } from "./map.ts";
 import type { Operator, OperatorContext } from "./operator.ts";
+import { PaneWindowOperator } from "./pane-window.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TableOperator } from "./table.ts";
@@ -57,7 +59,9 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     case "discard":
       return discardOperator;
     case "window":
-      return new WindowOperator(ctx, keyOf(node), spec);
+      return foldsByPanes(spec)
+        ? new PaneWindowOperator(ctx, keyOf(node), spec)
+        : new WindowOperator(ctx, keyOf(node), spec);
     case "sink":
       return new TableOperator(ctx, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }

@@ -14,3 +14,10 @@ export function timestampsAt(
 /** The later of two event times, of which NaN is none. */
 export const latest = (left: number, right: number): number =>
   right > left || left !== left ? right : left;
+
+/** A row has none, and something goes by it. */
+export const noEventTime = (): TypeError =>
+  new TypeError(
+    "the row has no event time, and its windows go by that: give every source of the operator " +
+      'watermarks, or let the windows go by the clock, with { time: "processing" }',
+  );

@@ -34,6 +34,7 @@ import { rejectRow, rejectTimer } from "./rejection.ts";
 import type { StateTable } from "./state/keyed-state.ts";
 import { schemaOf } from "./state/schema.ts";
 import { timerStates } from "./timers.ts";
+import { noEventTime } from "./timestamps.ts";
 import { type Contents, contentsOf, type HeldRow, WindowTable } from "./window-contents.ts";
 import { WindowResults } from "./window-results.ts";
 import type { WindowTimer } from "./window-timers.ts";
@@ -154,10 +155,7 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
   #timeOf(eventTime: number | undefined): number {
     if (!this.#isEventTime) return this.#ctx.now();
     if (eventTime !== undefined && !Number.isNaN(eventTime)) return eventTime;
-    throw new TypeError(
-      "the row has no event time, and its windows go by that: give every source of the operator " +
-        'watermarks, or let the windows go by the clock, with { time: "processing" }',
-    );
+    throw noEventTime();
   }
 
   #put(

@@ -1,0 +1,216 @@
+// Windows by panes against the same windows one by one: whatever is asked of them, whatever rows come in
+// which order, whatever snapshots lie in between, by rows and by columns, results are the same.
+
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { ColumnBatch } from "../../operators/column-batch.ts";
+import { Panes } from "../../operators/panes.ts";
+import { RowBatch } from "../../operators/row-batch.ts";
+import {
+  avg,
+  count,
+  countIf,
+  eventTimeTrigger,
+  max,
+  min,
+  outputTag,
+  sliding,
+  sum,
+  type TimeSpan,
+} from "tidemark";
+import { stateBackends } from "./state-backends.ts";
+import { type Item, type Items, item, WindowHarness, type Windows } from "./window-harness.ts";
+
+interface Asked {
+  readonly size: TimeSpan;
+  readonly slide: TimeSpan;
+  readonly offset: number;
+  readonly lateness: number;
+  readonly fold: "fields" | "functions" | "reduce";
+}
+
+type Step =
+  | { readonly kind: "rows"; readonly rows: readonly Item[]; readonly asColumns: boolean }
+  | { readonly kind: "watermark"; readonly by: number }
+  | { readonly kind: "restore" };
+
+const late = outputTag<Item>("late");
+
+const windows =
+  ({ size, slide, offset, lateness, fold }: Asked, oneByOne: boolean): Windows =>
+  (items: Items) => {
+    const plain = items.window(sliding(size, slide, { offset })).allowedLateness(lateness);
+    const asked = plain.lateOutput(late);
+    // A trigger that is given, be it the default, is called for each window.
+    const stream = oneByOne ? asked.trigger(eventTimeTrigger()) : asked;
+    switch (fold) {
+      case "fields":
+        return stream.aggregate(
+          { n: count(), sum: sum("v"), min: min("v"), max: max("at"), mean: avg("v") },
+          { uid: "op" },
+        );
+      case "functions":
+        return stream.aggregate(
+          { n: countIf<Item>(({ v }) => v > 3), sum: sum(({ v }: Item) => v) },
+          { uid: "op" },
+        );
+      case "reduce":
+        return stream.reduce((a, b) => ({ k: a.k, v: a.v + b.v, at: Math.max(a.at, b.at) }), {
+          uid: "op",
+        });
+    }
+  };
+
+const columns = (rows: readonly Item[]): ColumnBatch =>
+  new ColumnBatch(
+    rows.length,
+    ["k", "v", "at"],
+    [
+      { kind: "string", values: rows.map(({ k }) => k), dictionary: undefined },
+      { kind: "float64", values: Float64Array.from(rows, ({ v }) => v) },
+      { kind: "float64", values: Float64Array.from(rows, ({ at }) => at) },
+    ],
+    Float64Array.from(rows, ({ at }) => at),
+  );
+
+const sorted = (given: readonly unknown[]): string[] =>
+  given.map((one) => JSON.stringify(one)).toSorted();
+
+const asked = fc.record({
+  size: fc.integer({ min: 1, max: 30 }),
+  slide: fc.integer({ min: 1, max: 12 }),
+  share: fc.integer({ min: 0, max: 11 }),
+  lateness: fc.constantFrom(0, 0, 3, 20),
+  fold: fc.constantFrom("fields", "functions", "reduce"),
+});
+
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("rows" as const),
+        rows: fc.array(
+          fc.record({
+            k: fc.constantFrom("a", "b", "c"),
+            v: fc.integer({ min: 0, max: 9 }),
+            at: fc.integer({ min: -20, max: 60 }),
+          }),
+          { minLength: 1, maxLength: 8 },
+        ),
+        asColumns: fc.boolean(),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant("watermark" as const),
+        by: fc.integer({ min: 1, max: 15 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("restore" as const) }) },
+  ),
+  { maxLength: 25 },
+);
+
+/** What is told after each step, and aside, and how much is left at the end. */
+function run(
+  backend: (typeof stateBackends)[number],
+  of: Windows,
+  all: readonly Step[],
+): unknown[] {
+  let watermark = -30;
+  let one = new WindowHarness(of, { backend, watermark });
+  const told = all.map((step) => {
+    switch (step.kind) {
+      case "rows": {
+        const { rows, asColumns } = step;
+        const times = Float64Array.from(rows, ({ at }) => at);
+        one.batch(asColumns ? columns(rows) : new RowBatch(rows, undefined, times));
+        break;
+      }
+      case "watermark":
+        watermark += step.by;
+        one.watermark(watermark);
+        break;
+      case "restore":
+        one = new WindowHarness(of, { backend, from: one.snapshot(), watermark });
+    }
+    return [sorted(one.told()), sorted(one.aside())];
+  });
+  const rest = sorted(one.watermark(Infinity).told());
+  return [...told, rest, one.entries];
+}
+
+describe.each(stateBackends)("windows by panes on $name", (backend) => {
+  test("are the windows one by one", () => {
+    fc.assert(
+      fc.property(asked, steps, ({ share, ...given }, all) => {
+        const of = { ...given, offset: share % given.slide } as Asked;
+        const expected = run(backend, windows(of, true), all as Step[]);
+        expect(expected.at(-1)).toBe(0);
+        expect(run(backend, windows(of, false), all as Step[])).toEqual(expected);
+      }),
+      { numRuns: 80 },
+    );
+  });
+});
+
+test("panes are as long as size and slide allow, and windows are runs of them", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 0, max: 39 }),
+      fc.integer({ min: -100, max: 100 }),
+      fc.integer({ min: -150, max: 150 }),
+      (size, slide, share, time, after) => {
+        const offset = share % slide;
+        const panes = new Panes({ size, slide, offset }, 0);
+        const { assign } = sliding(size, slide, { offset });
+        const start = panes.of(time);
+        expect(start <= time && time < start + panes.length).toBe(true);
+        const ends = assign(undefined, time)
+          .map(({ end }) => end)
+          .toSorted((a, b) => a - b);
+        for (let other = start; other < start + panes.length; other++) {
+          expect(assign(undefined, other)).toHaveLength(ends.length);
+        }
+        expect(panes.isCovered(start)).toBe(ends.length > 0);
+        expect(panes.firstEnd(start, after)).toBe(ends.find((end) => end - 1 > after));
+        expect(panes.isPartlyOver(start, after)).toBe((ends[0] ?? Infinity) - 1 <= after);
+        for (const end of ends) {
+          expect(panes.isEnd(end)).toBe(true);
+          expect(panes.isEnd(end + 1)).toBe(slide === 1);
+          expect(panes.startOf(end) <= start && start + panes.length <= end).toBe(true);
+        }
+        if (ends.length > 0) expect(panes.overAt(start)).toBe(ends.at(-1)! - 1);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test("a row is folded once, and columns without rows being made", () => {
+  let made = 0;
+  const rows = Array.from({ length: 100 }, (_, n) => item(`k${n % 7}`, n, n));
+  const batch = columns(rows);
+  const counted = {
+    length: batch.length,
+    fields: batch.fields,
+    timestamps: batch.timestamps,
+    column: (field: string) => batch.column(field),
+    rows: () => {
+      made++;
+      return batch.rows();
+    },
+  };
+  const given = { size: 600, slide: 10, offset: 0, lateness: 0, fold: "fields" } as const;
+  const one = new WindowHarness(windows(given, false)).batch(counted);
+  expect(made).toBe(0);
+  // A pane for each of ten stretches of time, and each of seven keys in it.
+  expect(one.entries).toBe(70);
+  expect(one.watermark(Infinity).told()).toHaveLength(7 * 69);
+  expect(one.entries).toBe(0);
+});
