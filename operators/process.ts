@@ -94,6 +94,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
   advance(watermark: number, out: Output): boolean {
     this.#fire("event", watermark, out);
     const next = this.#context.timers.nextAt("event");
+    // At the end of time no time is later.
     return next === undefined || next > watermark;
   }
 

@@ -8,6 +8,7 @@ import { Prng } from "../../sim/prng.ts";
 import {
   boundedOutOfOrderness,
   defineJob,
+  generate,
   type JobDefinition,
   rows,
   table,
@@ -133,6 +134,32 @@ describe("event time", () => {
       }
     },
   );
+
+  test("comes to its end with a generator, and fires what is left", () => {
+    const definition = defineJob("ending", (env) => {
+      env
+        .from(
+          generate((n) => ({ at: n }), { rows: 10 }),
+          { uid: "in", watermarks: boundedOutOfOrderness(bound, { timestamp: "at" }) },
+        )
+        .keyBy(() => "all")
+        .process(
+          {
+            state: { seen: valueState({ default: 0 }) },
+            emits: rows<{ key: string; seen: number }>(),
+            process(_, { state, timers }) {
+              state.seen.set(state.seen.get() + 1);
+              timers.registerEventTime(1_000_000);
+            },
+            onTimer: (_, { key, state, emit }) => emit({ key, seen: state.seen.get() }),
+          },
+          { uid: "count" },
+        )
+        .to(table("seen"), { uid: "out" });
+    });
+    const cluster = new Cluster(new World(), { definition, parallelism: 2 }).settle();
+    expect(cluster.table("seen")).toEqual([{ key: "all", seen: 10 }]);
+  });
 
   test("does not wait for a partition that is idle", () => {
     const world = new World();
