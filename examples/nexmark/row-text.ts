@@ -21,6 +21,17 @@ export interface Digest {
   readonly hash: bigint;
 }
 
+/** A row of the table that `--results=digest` writes: part of a digest. */
+export interface DigestPart {
+  readonly rows: number;
+  readonly hash: number;
+}
+
+export const sumOf = (parts: readonly DigestPart[]): Digest => ({
+  rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+  hash: parts.reduce((sum, { hash }) => sum + BigInt(hash), 0n),
+});
+
 export function digestOf(rows: Iterable<object>): Digest {
   let count = 0;
   let hash = 0n;

@@ -63,14 +63,10 @@ export const q17: Oracle = ({ bids }) =>
 const smaller = <T>(left: T, right: T): number => (left < right ? -1 : left > right ? 1 : 0);
 
 export const q18: Oracle = ({ bids }) =>
-  Array.from(
-    groupedBy(bids, ({ bidder, auction }) => `${bidder} ${auction}`).values(),
-    (own) =>
-      own
-        .toSorted(
-          (a, b) => a.dateTime - b.dateTime || a.price - b.price || smaller(a.extra, b.extra),
-        )
-        .at(-1)!,
+  Array.from(groupedBy(bids, ({ bidder, auction }) => `${bidder} ${auction}`).values(), (own) =>
+    own
+      .toSorted((a, b) => a.dateTime - b.dateTime || a.price - b.price || smaller(a.extra, b.extra))
+      .at(-1)!,
   );
 
 export const q19: Oracle = ({ bids }) =>
