@@ -38,15 +38,15 @@ export function insert<T extends object>(env: JobEnvironment, rows: DataStream<T
       return rows.to(discard(), { uid: "out" });
     case "rows":
       return rows
-        .map((row) => ({ text: textOf(row) }), { uid: "texts" })
+        .map((row) => ({ text: textOf(row) }), { uid: "result-texts" })
         .keyBy("text")
-        .aggregate({ rows: count() }, { uid: "counts" })
+        .aggregate({ rows: count() }, { uid: "result-counts" })
         .to(table("results"), { uid: "out" });
     case "digest":
       return rows
-        .map((row) => digestOf(hashOf(textOf(row))), { uid: "hashes" })
+        .map((row) => digestOf(hashOf(textOf(row))), { uid: "result-hashes" })
         .keyBy("bucket")
-        .aggregate({ rows: count(), hash: sum("hash") }, { uid: "digests" })
+        .aggregate({ rows: count(), hash: sum("hash") }, { uid: "result-digests" })
         .to(table("results"), { uid: "out" });
   }
 }
@@ -77,10 +77,10 @@ export function upsert<T extends object>(
               emit({ bucket, rows: before === undefined ? 1 : 0, hash: hash - (before ?? 0) });
             },
           },
-          { uid: "hashes" },
+          { uid: "result-hashes" },
         )
         .keyBy("bucket")
-        .aggregate({ rows: sum("rows"), hash: sum("hash") }, { uid: "digests" })
+        .aggregate({ rows: sum("rows"), hash: sum("hash") }, { uid: "result-digests" })
         .to(table("results"), { uid: "out" });
   }
 }

@@ -1,0 +1,38 @@
+// New users: who has opened an auction within the ten seconds in which they came.
+//   SELECT P.id, P.name, P.window_start AS starttime
+//   FROM TUMBLE(person, dateTime, INTERVAL '10' SECOND) P
+//   JOIN TUMBLE(auction, dateTime, INTERVAL '10' SECOND) A
+//   ON P.id = A.seller AND P.window_start = A.window_start GROUP BY P.id, P.name, P.window_start
+
+import { defineJob, rows, tumbling } from "tidemark";
+
+import { insert } from "../results.ts";
+import { events } from "../sources.ts";
+import { options } from "./options.ts";
+
+export const q8 = defineJob(
+  "q8",
+  (env) => {
+    const { persons, auctions } = events(env);
+    const came = persons.map(({ id, name }) => ({ id, name, opened: 0 }), { uid: "came" });
+    const opened = auctions.map(({ seller }) => ({ id: seller, name: "", opened: 1 }), {
+      uid: "opened",
+    });
+    const newSellers = came
+      .union(opened)
+      .keyBy("id")
+      .window(tumbling("10s"))
+      .reduce(
+        (a, b) => ({ id: a.id, name: a.name || b.name, opened: a.opened + b.opened }),
+        {
+          emits: rows<{ id: number; name: string; starttime: number }>(),
+          process({ window, emit }, { id, name, opened: auctions }) {
+            if (name !== "" && auctions > 0) emit({ id, name, starttime: window.start });
+          },
+        },
+        { uid: "new-sellers" },
+      );
+    insert(env, newSellers);
+  },
+  options,
+);
