@@ -1,6 +1,7 @@
 // process on a stream without keys: calls a function of the user's for every row, with lists that
 // belong to the subtask.
 //   E1. The context is one object for the operator's life. Outside a call it is of no use.
+//   E2. A function is closed once for what it was given: that it was is state, until there is another row.
 
 import { endOfTime } from "../format/frame.ts";
 import type { OperatorStateDescriptors } from "../stream/operator-state.ts";
@@ -14,6 +15,7 @@ import type {
 import { RandomNumbers } from "./random.ts";
 import { RowCalls } from "./row-calls.ts";
 import { OperatorList } from "./state/operator-list.ts";
+import { plainElements } from "./state/operator-state.ts";
 
 /** What is called for the rows of an input. */
 export type RowCall = (this: void, row: never, ctx: never) => void;
@@ -62,9 +64,28 @@ export class UnkeyedProcessOperator implements Operator {
 
 /** Of a function that has something to do once all input has ended. */
 export class ClosingProcessOperator extends UnkeyedProcessOperator implements EventTimeOperator {
-  // A chain takes event time to its end once, and keeps that it did (H3 there).
+  #isClosed: boolean; // E2
+
+  constructor(...of: ConstructorParameters<typeof UnkeyedProcessOperator>) {
+    super(...of);
+    const restored = of[2].operatorState.register("closed", {
+      redistribution: "union",
+      schema: plainElements,
+      elements: () => (this.#isClosed ? [true] : []),
+      bytes: () => 0,
+    });
+    this.#isClosed = restored.length > 0;
+  }
+
+  override processBatch(batch: RecordBatch, out: Output, input: number): void {
+    this.#isClosed = false;
+    super.processBatch(batch, out, input);
+  }
+
   advance(watermark: number, out: Output): boolean {
-    if (watermark === endOfTime) this.close(out);
+    if (watermark !== endOfTime || this.#isClosed) return true;
+    this.#isClosed = true;
+    this.close(out);
     return true;
   }
 }
