@@ -15,6 +15,7 @@ import type { Operator, OperatorContext } from "./operator.ts";
 import { PaneWindowOperator } from "./pane-window.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
+import { TimestampsAssigner } from "./timestamps-assigner.ts";
 import { TableOperator } from "./table.ts";
 import { WindowOperator } from "./window.ts";
 import { ClosingProcessOperator, type RowCall, UnkeyedProcessOperator } from "./unkeyed-process.ts";
@@ -56,6 +57,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     }
     case "coProcess":
       return bothOf(node, spec.fn, spec.rightKey, ctx);
+    case "timestamps":
+      return new TimestampsAssigner(ctx, spec.watermarks);
     case "discard":
       return discardOperator;
     case "window":

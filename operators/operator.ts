@@ -41,8 +41,11 @@ export interface Output {
 
 /** Where a `WatermarkingOperator`'s results go: behind others event time goes on by itself. */
 export interface WatermarkOutput extends Output {
-  /** All rows that follow are later than that, but for late ones. */
-  advance(watermark: number): void;
+  /**
+   * All rows that follow are later than that, but for late ones. What is emitted next is behind it.
+   * `isIdle`: none is to be waited for until another call says so.
+   */
+  advance(watermark: number, isIdle?: boolean): void;
 }
 
 export interface OperatorContext {
@@ -95,6 +98,8 @@ export interface WatermarkingOperator extends Operator {
   reached(watermark: number, out: WatermarkOutput): void;
   /** How far it had come behind it at the snapshot that was restored; `noTime` where nothing is known. */
   readonly behind: number;
+  /** Where rows may not leave ahead of what was said of event time before them, however they are buffered. */
+  readonly isPunctuated?: boolean;
 }
 
 /** An operator that shows results outside: nothing is final before `commit`. */

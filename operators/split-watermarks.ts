@@ -11,6 +11,7 @@ import { UserCodeError } from "../stream/errors.ts";
 import type { WatermarkGenerator, WatermarkStrategy } from "../stream/watermarks.ts";
 import { AnnotatedBatch } from "./annotated-batch.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
+import { RowBatch } from "./row-batch.ts";
 
 /** Of one split, in snapshots. */
 export interface SplitProgress {
@@ -21,12 +22,6 @@ export interface SplitProgress {
   readonly isIdle: boolean;
   /** By the clock; null before the first event. */
   readonly lastRowAt: number | null;
-}
-
-/** Rows of one split that follow each other in a batch. */
-export interface SplitRows {
-  readonly split: number;
-  readonly count: number;
 }
 
 interface Split {
@@ -76,6 +71,11 @@ export class SplitWatermarks {
     this.advance();
   }
 
+  /** Whether event time may come further behind any row of a batch. */
+  get isPunctuated(): boolean {
+    return this.#generator.punctuated === true;
+  }
+
   /** How far the source has come. */
   get watermark(): Watermark {
     return { time: this.#time, isIdle: this.#isIdle };
@@ -112,29 +112,40 @@ export class SplitWatermarks {
   isHeld = false;
 
   /**
-   * The rows of these splits have come, in this order, and are given back with their event times. They
-   * count once `advance` is called. @throws UserCodeError for no event time
+   * The rows of one split with their event times, in parts, each with how far the source has come behind
+   * it: all rows at once, but where the generator is punctuated a part ends with a row that has raised it.
+   * A part is asked for when the one before it is through.
    */
-  observe(batch: RecordBatch, of: readonly SplitRows[], now: number): RecordBatch {
+  *timed(
+    batch: RecordBatch,
+    split: number,
+    now: number,
+  ): Iterable<{ readonly rows: RecordBatch; readonly watermark: Watermark }> {
     const timestamps = this.#timestampsOf(batch);
-    const rows = this.#isBounded ? undefined : batch.rows();
-    let at = 0;
-    for (const { split: number, count } of of) {
-      const split = this.#splits.get(number)!;
-      split.isIdle = false;
-      split.lastRowAt = now;
-      const end = at + count;
-      if (rows === undefined) {
-        split.known = latestOf(timestamps, at, end, split.known as number);
-      } else {
-        for (; at < end; at++) {
-          split.known = this.#generator.onRow(split.known, timestamps[at]!, rows[at] as never);
-        }
-      }
-      at = end;
-      split.watermark = Math.max(split.watermark, this.#watermarkOf(split.known));
+    const of = this.#splits.get(split)!;
+    of.isIdle = false;
+    of.lastRowAt = now;
+    if (this.#isBounded) {
+      of.known = latestOf(timestamps, of.known as number);
+      of.watermark = Math.max(of.watermark, this.#watermarkOf(of.known));
+      yield { rows: partOf(batch, timestamps, 0, batch.length), watermark: this.advance() };
+      return;
     }
-    return new AnnotatedBatch(batch, { timestamps });
+    const rows = batch.rows();
+    const last = rows.length - 1;
+    let from = 0;
+    for (let at = 0; at < rows.length; at++) {
+      of.known = this.#generator.onRow(of.known, timestamps[at]!, rows[at] as never);
+      if (!this.isPunctuated && at < last) continue;
+      const watermark = this.#watermarkOf(of.known);
+      if (watermark <= of.watermark && at < last) continue;
+      of.watermark = Math.max(of.watermark, watermark);
+      yield {
+        rows: partOf(batch, timestamps, from, at + 1),
+        watermark: this.advance(),
+      };
+      from = at + 1;
+    }
   }
 
   /** No row of that split will come any more. */
@@ -217,9 +228,31 @@ export class SplitWatermarks {
   }
 }
 
-function latestOf(timestamps: Float64Array, from: number, end: number, known: number): number {
+function partOf(
+  batch: RecordBatch,
+  timestamps: Float64Array,
+  from: number,
+  end: number,
+): RecordBatch {
+  if (from === 0 && end === batch.length) return new AnnotatedBatch(batch, { timestamps });
+  const positions = Array.from({ length: end - from }, (_, row) => from + row);
+  return new RowBatch(
+    batch.rows().slice(from, end),
+    batch.lineage?.of(positions),
+    timestamps.subarray(from, end),
+  );
+}
+
+/** What subtasks had come to that was furthest behind, as everybody's only split. */
+export const furthestBehind = (restored: readonly SplitProgress[]): SplitProgress[] =>
+  restored
+    .toSorted((left, right) => left.watermark - right.watermark)
+    .slice(0, 1)
+    .map((progress) => ({ ...progress, split: 0, isIdle: false }));
+
+function latestOf(timestamps: Float64Array, known: number): number {
   let latest = known;
-  for (let i = from; i < end; i++) if (timestamps[i]! > latest) latest = timestamps[i]!;
+  for (let i = 0; i < timestamps.length; i++) if (timestamps[i]! > latest) latest = timestamps[i]!;
   return latest;
 }
 

@@ -49,6 +49,7 @@ import {
 } from "./side-output.ts";
 import { isStateDescriptor, type StateDescriptors } from "./state.ts";
 import type { TableSink } from "./table.ts";
+import { checkedStrategy, type WatermarkStrategy } from "./watermarks.ts";
 import { RecordedWindows, type WindowedStream } from "./windowed-stream.ts";
 import type { TimeWindow, WindowAssigner } from "./windows.ts";
 
@@ -99,6 +100,23 @@ export interface DataStream<T> {
    * @example flights.rebalance().map(slow, { uid: "slow", parallelism: 8 })
    */
   rebalance(): DataStream<T>;
+  /**
+   * Gives the rows event times in the middle of a program, where a source cannot: of a stream whose times
+   * are made on the way. Each subtask goes by its own rows, whatever partition they come from, so the
+   * bound has to cover how partitions are apart; where a source knows the times, give them to `env.from`.
+   * What was known of event time before counts for nothing any more. What a generator knows is in
+   * snapshots. A row without event time fails the attempt.
+   *
+   * @example
+   * lines.map(parse, { uid: "parse" }).assignTimestampsAndWatermarks(
+   *   boundedOutOfOrderness("10s", { timestamp: (row: Reading) => row.at }),
+   *   { uid: "times" },
+   * )
+   */
+  assignTimestampsAndWatermarks(
+    strategy: WatermarkStrategy<T>,
+    options: Omit<OperatorOptions, "onError">,
+  ): DataStream<T>;
   /**
    * Calls a function of yours for every row, with state of the subtask. See `UnkeyedProcessFunction`.
    */
@@ -221,6 +239,14 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     if (typeof key === "string") return this.#partitioned("hash", fieldSelector(key));
     requireFunction("keyBy", key, undefined, "the name of a field, or ");
     return this.#partitioned("hash", key);
+  }
+
+  assignTimestampsAndWatermarks(
+    watermarks: WatermarkStrategy<never>,
+    options: OperatorOptions,
+  ): RecordedStream {
+    checkedStrategy("assignTimestampsAndWatermarks", watermarks, options);
+    return this.#then({ kind: "timestamps", watermarks }, options);
   }
 
   rebalance(): RecordedStream {

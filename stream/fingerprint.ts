@@ -32,6 +32,8 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return `a source of topic "${spec.topic.name}" with ${spec.topic.partitions} partitions`;
     case "generator":
       return "a generator";
+    case "timestamps":
+      return "an assigner of event times";
     case "aggregate":
       return `an aggregate of ${Object.keys(spec.aggregates).join(", ")}`;
     case "sink":

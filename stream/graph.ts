@@ -58,6 +58,7 @@ export type OperatorSpec =
   | WindowSpec
   | ({ readonly kind: "coProcess"; readonly fn: AnyCoProcessFunction } & Partial<TwoKeys>)
   | { readonly kind: "sink"; readonly table: TableSink<never> }
+  | { readonly kind: "timestamps"; readonly watermarks: WatermarkStrategy<never> }
   | { readonly kind: "discard" };
 
 /** An operator as the program defines it. */

@@ -13,7 +13,7 @@ import { checkedName, shown } from "./names.ts";
 import { ParsedParameters, type ProgramParameters } from "./parameters.ts";
 import { GraphRecorder, type OperatorOptions } from "./recorder.ts";
 import type { Topic } from "./topic.ts";
-import type { WatermarkStrategy } from "./watermarks.ts";
+import { checkedStrategy, type WatermarkStrategy } from "./watermarks.ts";
 
 /** What a source may be given. */
 export interface SourceOptions<T> extends Omit<OperatorOptions, "onError"> {
@@ -139,10 +139,7 @@ function sourceSpec(
   operator: SourceOptions<never>,
 ): OperatorSpec {
   const { watermarks: given } = operator ?? {};
-  if (given !== undefined && (given as Partial<typeof given> | null)?.kind !== "watermarks") {
-    const allowed = `boundedOutOfOrderness("10s", { timestamp: … }) and the like`;
-    throw refusal("BAD_ARGUMENT", "from", operator, `has ${shown(given)} as watermarks`, allowed);
-  }
+  if (given !== undefined) checkedStrategy("from", given, operator);
   const time = given && { watermarks: given };
   switch ((source as Partial<typeof source> | undefined)?.kind) {
     case "topic":

@@ -49,6 +49,7 @@ export const repartitioned = (
 
 const methodOf = (spec: OperatorSpec): string => {
   if (isSource(spec)) return "from";
+  if (spec.kind === "timestamps") return "assignTimestampsAndWatermarks";
   if (spec.kind === "processBroadcast" || spec.kind === "coProcess") return "process";
   return endsStream(spec) ? "to" : spec.kind;
 };
@@ -148,8 +149,8 @@ export class GraphRecorder {
           "NO_EVENT_TIME",
           `Operator "${uid}" (${methodOf(spec)}) of job "${this.job}" goes by event time, and its ` +
             `source "${node.uid}" has no watermarks: its rows have no event times, and no window would ` +
-            `ever end. Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or ` +
-            `go by the clock: { time: "processing" }.`,
+            `ever end. Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), ` +
+            `or the stream (assignTimestampsAndWatermarks), or go by the clock: { time: "processing" }.`,
           uid,
         );
       }
@@ -211,15 +212,17 @@ export class GraphRecorder {
 
   /** What becomes of rows the operator's code throws on, where that is not a failure. */
   #policy(spec: OperatorSpec, uid: string, given: unknown): Pick<GraphNode, "onError"> {
-    if (isSource(spec)) {
+    if (isSource(spec) || spec.kind === "timestamps") {
       if (given === undefined) return {};
       const why =
-        spec.kind === "source"
-          ? "a source runs no code of yours: its topic took no record that cannot be read"
-          : "a row that a generator cannot make is no row that could be left out";
+        spec.kind === "timestamps"
+          ? "without rows that have no event time nobody knows how far event time has come"
+          : spec.kind === "source"
+            ? "a source runs no code of yours: its topic took no record that cannot be read"
+            : "a row that a generator cannot make is no row that could be left out";
       throw new GraphError(
         "BAD_ARGUMENT",
-        `Operator "${uid}" (from) has onError, and ${why}. Give onError to the operators that follow, ` +
+        `Operator "${uid}" (${methodOf(spec)}) has onError, and ${why}. Give onError to the operators that follow, ` +
           `or to the job.`,
         uid,
       );

@@ -4,7 +4,7 @@
 //       where those of all splits are not.
 //   W2. What a generator knows of a split is a plain value, which snapshots hold.
 
-import { GraphError } from "./errors.ts";
+import { GraphError, refusal as refusalOf } from "./errors.ts";
 import type { WithNumber } from "./fields.ts";
 import { isAsync, shown } from "./names.ts";
 import { type TimeSpan, timeSpanOf } from "./duration.ts";
@@ -105,6 +105,18 @@ export function watermarks<T, S>(
   const { create, onRow, watermark, punctuated = false } = options;
   const generator = { create, onRow, watermark, punctuated } as WatermarkGenerator<never, unknown>;
   return strategy("watermarks", generator, options) as WatermarkStrategy<T>;
+}
+
+/** @throws GraphError for what is none */
+export function checkedStrategy(
+  method: string,
+  given: unknown,
+  options: { readonly uid: string } | undefined,
+): void {
+  if ((given as Partial<WatermarkStrategy<never>> | null | undefined)?.kind === "watermarks")
+    return;
+  const allowed = `boundedOutOfOrderness("10s", { timestamp: … }) and the like`;
+  throw refusalOf("BAD_ARGUMENT", method, options, `has ${shown(given)} as watermarks`, allowed);
 }
 
 function strategy(

@@ -6,7 +6,7 @@
 //       time is not: whoever goes on from a state has rows to come, and tells of the end again.
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 
-import { endOfTime, noTime } from "../format/frame.ts";
+import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import { type EdgePlan, edgeOf, type ExecutionPlan, type VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
@@ -38,7 +38,9 @@ export interface ChainOptions {
   /** Takes what leaves the vertex by `edge`, an id of the plan. */
   readonly send: (edge: number, batch: RecordBatch) => void;
   /** Takes how far event time has come on an edge. */
-  readonly sendWatermark: (edge: number, time: number) => void;
+  readonly sendWatermark: (edge: number, time: number, isIdle: boolean) => void;
+  /** What was sent so far leaves before what is sent from now on. */
+  readonly flush: () => void;
 }
 
 /** Event time on its way through an operator. */
@@ -50,8 +52,9 @@ interface Link {
   /** As far as the operator had come before the end of time (H3). */
   kept: number;
   operator: EventTimeOperator | WatermarkingOperator | undefined;
-  /** How far event time is to come behind the operator. */
+  /** How far event time is to come behind the operator, and whether it is to be waited for there. */
   behind: number;
+  isIdle: boolean;
   output: WatermarkOutput;
   /** Positions of those it feeds, and its edges. */
   readonly next: readonly number[];
@@ -86,7 +89,7 @@ export class Chain {
       const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
       const output = { emit: () => {}, advance: () => {} };
       const times = { watermark: noTime, due: noTime, kept: noTime, behind: noTime };
-      return { node, ...times, operator: undefined, output, next, edges };
+      return { node, ...times, isIdle: false, operator: undefined, output, next, edges };
     });
 
     // Backwards, so that what an operator emits to exists before it.
@@ -95,7 +98,7 @@ export class Chain {
       const { node } = link;
       const output = {
         ...outputOf(link, links, options, entries),
-        advance: (watermark: number) => this.#behind(link, watermark),
+        advance: (watermark: number, isIdle = false) => this.#behind(link, watermark, isIdle),
       };
       link.output = output;
       if (isSource(node.spec)) {
@@ -109,6 +112,13 @@ export class Chain {
       if (isWatermarking(operator)) {
         link.operator = operator;
         link.behind = operator.behind;
+        const { emit } = output;
+        // Rows that follow event time are behind it also where it is still on its way.
+        output.emit = (batch, tag) => {
+          while (this.isAdvancing) this.advance();
+          if (operator.isPunctuated) options.flush();
+          emit(batch, tag);
+        };
       } else if (isEventTimed(operator)) {
         link.operator = operator;
         link.watermark = options.keepWatermark(node, () => link.kept);
@@ -132,17 +142,27 @@ export class Chain {
 
   /** Tells every edge how far event time has come, and every operator behind one that is further. */
   announce(): void {
-    for (const link of this.#links) this.#behind(link, link.behind);
+    for (const link of this.#links) this.#behind(link, link.behind, link.isIdle);
+  }
+
+  /** Whether anybody behind is to wait for this chain; who decides himself how far it is stays as he is. */
+  idle(isIdle: boolean): void {
+    this.#links.forEach((link, at) => {
+      const decides = link.operator !== undefined && isWatermarking(link.operator);
+      if (!decides && at === 0) link.isIdle = isIdle;
+      this.#behind(link, link.behind, link.isIdle);
+    });
   }
 
   /** Goes on where another chain stood, which event time had come through that far. */
-  resume(watermark: number): void {
+  resume({ time: watermark, isIdle }: Watermark): void {
     const head = this.#links[0]!;
     head.watermark = Math.max(head.watermark, watermark);
     for (const link of this.#links) {
       link.due = link.watermark;
       const decides = link.operator !== undefined && isWatermarking(link.operator);
       if (!decides || watermark === endOfTime) link.behind = link.watermark;
+      if (!decides) link.isIdle = isIdle;
       for (const at of link.next) {
         const follower = this.#links[at]!;
         follower.watermark = Math.max(follower.watermark, link.behind);
@@ -178,7 +198,7 @@ export class Chain {
       }
       if (operator?.advance(due, output) === false) return false;
       this.#reach(link);
-      this.#behind(link, due);
+      this.#behind(link, due, link.isIdle);
     }
     return true;
   }
@@ -189,13 +209,18 @@ export class Chain {
   }
 
   /** Event time has come through an operator. */
-  #behind(link: Link, watermark: number): void {
+  #behind(link: Link, watermark: number, isIdle: boolean): void {
     link.behind = Math.max(link.behind, watermark);
+    link.isIdle = isIdle && link.behind !== endOfTime;
     for (const at of link.next) {
       const follower = this.#links[at]!;
       follower.due = Math.max(follower.due, link.behind);
+      const { operator } = follower;
+      if (operator !== undefined && isWatermarking(operator)) continue;
+      if (follower.isIdle === link.isIdle) continue;
+      this.#behind(follower, follower.behind, link.isIdle);
     }
-    for (const edge of link.edges) this.#sendWatermark(edge, link.behind);
+    for (const edge of link.edges) this.#sendWatermark(edge, link.behind, link.isIdle);
   }
 
   /** `input`: the one of the first operator that the rows came by. */

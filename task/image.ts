@@ -41,7 +41,11 @@ export interface TaskPositions {
   readonly barriers: PastBarriers;
   readonly lastTriggered: number;
   /** How far event time had come, and what each input had said of it; absent where there was none. */
-  readonly eventTime?: Watermark & { readonly channels: readonly ChannelWatermark[] };
+  readonly eventTime?: Watermark & {
+    readonly channels: readonly ChannelWatermark[];
+    /** What was said of it, by outgoing edge. */
+    readonly edges: readonly Watermark[];
+  };
 }
 
 /** What the front says of a table: the lengths of its segments, which are blobs of their own. */

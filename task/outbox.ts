@@ -213,9 +213,14 @@ export class Outbox {
     this.#bytesOut = sent.bytes;
   }
 
+  /** What was last said of event time, edge by edge. */
+  get watermarks(): Watermark[] {
+    return this.#watermarks.map(({ latest }) => latest);
+  }
+
   /** This was sent already. */
-  resumeWatermarks(latest: Watermark): void {
-    for (const of of this.#watermarks) of.latest = latest;
+  resumeWatermarks(latest: readonly Watermark[]): void {
+    latest.forEach((watermark, edge) => (this.#watermarks[edge]!.latest = watermark));
   }
 
   settled(channel: number, seq: Seq): void {

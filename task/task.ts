@@ -91,8 +91,8 @@ import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import { AnnotatedBatch } from "../operators/annotated-batch.ts";
 import {
+  furthestBehind,
   type SplitProgress,
-  type SplitRows,
   SplitWatermarks,
 } from "../operators/split-watermarks.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
@@ -291,8 +291,8 @@ export class Task {
       },
       keepWatermark: (node, watermark) => this.#keptWatermark(node, watermark),
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
-      sendWatermark: (edge, time) => {
-        const isIdle = this.#time.isIdle && time !== endOfTime;
+      flush: () => this.#outbox.flush(),
+      sendWatermark: (edge, time, isIdle) => {
         this.#outbox.watermark(edgePosition.get(edge)!, { time, isIdle }, this.#now);
       },
     });
@@ -354,11 +354,11 @@ export class Task {
     this.#outbox.resume(outputs, { records: metrics.recordsOut, bytes: metrics.bytesOut });
     for (const channel of outputs.keys()) this.#dormant.add(channel);
     if (eventTime !== undefined) {
-      const { channels, ...watermark } = eventTime;
-      this.#channelTimes.resume(channels, watermark);
-      this.#chain.resume(watermark.time);
-      this.#outbox.resumeWatermarks(watermark);
-      this.#time = watermark;
+      const { channels, edges, time, isIdle } = eventTime;
+      this.#time = { time, isIdle };
+      this.#channelTimes.resume(channels, this.#time);
+      this.#chain.resume(this.#time);
+      this.#outbox.resumeWatermarks(edges);
     }
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
@@ -780,19 +780,25 @@ export class Task {
         : lineage === undefined
           ? batch
           : new AnnotatedBatch(batch, { lineage });
-    this.#processRead(rows, [{ split, count: rows.length }]);
+    this.#processRead(rows, split);
     return true;
   }
 
   /** Rows of a source come with their event times, and event time comes behind them. */
-  #processRead(batch: RecordBatch, of: readonly SplitRows[]): void {
+  #processRead(batch: RecordBatch, split: number): void {
     const times = this.#splitTimes;
     if (times === undefined) return this.#process(batch, 0);
-    const timed = times.observe(batch, of, this.#now);
     // They are no rows of an idle stream.
     if (this.#time.isIdle) this.#timeCame({ time: noTime, isIdle: false });
-    this.#process(timed, 0);
-    this.#endSplits();
+    for (const { rows, watermark } of times.timed(batch, split, this.#now)) {
+      this.#process(rows, 0);
+      this.#endSplits();
+      this.#timeCame(watermark);
+      // The rest of a batch is behind it.
+      if (!times.isPunctuated) continue;
+      while (this.#chain.isAdvancing) this.#chain.advance();
+      this.#outbox.flush();
+    }
     this.#timeCame(times.advance());
   }
 
@@ -816,7 +822,7 @@ export class Task {
     if (this.#time.time === endOfTime) return;
     const isChanged = isIdle !== this.#time.isIdle;
     this.#time = { time: Math.max(time, this.#time.time), isIdle };
-    if (isChanged) this.#chain.announce();
+    if (isChanged) this.#chain.idle(isIdle);
     this.#chain.reached(time);
   }
 
@@ -832,7 +838,8 @@ export class Task {
   get #eventTime(): Pick<TaskImage["positions"], "eventTime"> {
     const { time, isIdle } = this.#time;
     if (time === noTime && !isIdle) return {};
-    return { eventTime: { time, isIdle, channels: this.#channelTimes.channels } };
+    const { channels } = this.#channelTimes;
+    return { eventTime: { time, isIdle, channels, edges: this.#outbox.watermarks } };
   }
 
   #processOf(channel: number, batch: RecordBatch): void {
@@ -848,7 +855,7 @@ export class Task {
     if (batch === undefined) return false;
     this.#sourceTurn.took(batch.length, this.#now);
     this.#recordsIn += batch.length;
-    this.#processRead(batch, [{ split: 0, count: batch.length }]);
+    this.#processRead(batch, 0);
     this.#endTime();
     return true;
   }
@@ -1224,13 +1231,6 @@ function outgoingEdges(
       return { channels, partitioner: new HashPartitioner(options) };
     });
 }
-
-/** What the subtasks of a generator had come to that was furthest behind, as everybody's. */
-const furthestBehind = (restored: readonly SplitProgress[]): SplitProgress[] =>
-  restored
-    .toSorted((left, right) => left.watermark - right.watermark)
-    .slice(0, 1)
-    .map((progress) => ({ ...progress, split: 0, isIdle: false }));
 
 /** Whether an operator of the chain, or one whose key is selected here, has a dead letter topic. */
 function sendsDeadLetters({ plan, task }: TaskDeployment, graph: JobGraph): boolean {
