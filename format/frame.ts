@@ -52,6 +52,9 @@ export interface Watermark {
 export const noTime = -Infinity;
 export const endOfTime = Infinity;
 
+/** The same in metrics, which have no infinity: Flink's last watermark. */
+export const endOfTimeMetric = 2 ** 63;
+
 /** The rows stay encoded until the chain asks for them. */
 export type Frame =
   | { readonly kind: "data"; readonly rows: Uint8Array }

@@ -81,6 +81,13 @@ export interface TaskMetrics {
   readonly recordsDeadLettered: number;
   /** Milliseconds in which it had input and its outputs had no room. */
   readonly backPressuredTime: number;
+  /** How far event time has come before it and behind it; absent where there is none yet. */
+  readonly inputWatermark?: number;
+  readonly outputWatermark?: number;
+  /** Of a source: milliseconds by which event time is behind the clock. */
+  readonly watermarkLag?: number;
+  /** Rows that came too late for an operator and were left out; absent where there were none. */
+  readonly lateRecordsDropped?: number;
   /** Bytes of files that its state was restored from: its own copies, and R2. */
   readonly restored?: RestoredBytes;
 }

@@ -59,6 +59,8 @@ export interface OperatorContext {
   now(): number;
   /** Event time here: what is not later than this was to be expected before; `noTime` at first. */
   watermark(): number;
+  /** Counts rows that came too late and were left out. */
+  readonly dropLate?: (rows: number) => void;
   /** Takes rows that user code throws on; absent: such a row fails the attempt. */
   readonly reject?: Reject | undefined;
 }

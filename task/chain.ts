@@ -175,6 +175,14 @@ export class Chain {
     return this.#links.every(({ behind }) => behind === endOfTime);
   }
 
+  /** How far event time has come behind all that leaves. */
+  get output(): number {
+    let least = endOfTime;
+    for (const { next, behind } of this.#links)
+      if (next.length === 0) least = Math.min(least, behind);
+    return least;
+  }
+
   /** Whether event time is on its way through (H3): nothing else may be. */
   get isAdvancing(): boolean {
     return this.#links.some(({ watermark, due }) => due > watermark);

@@ -40,6 +40,7 @@ import {
   type Barrier,
   decodeFrame,
   endOfTime,
+  endOfTimeMetric,
   never,
   noTime,
   type Purpose,
@@ -228,6 +229,7 @@ export class Task {
   readonly #dormant = new Set<number>();
   #recordsIn = 0;
   #bytesIn = 0;
+  #lateDropped = 0;
 
   constructor(
     deployment: TaskDeployment,
@@ -287,7 +289,10 @@ export class Task {
         const operatorState = this.#operatorStates.store(uid);
         const reject = this.#rejectOf(node);
         const now = (): Millis => this.#now;
-        return { uid, state, operatorState, subtask, now, watermark, reject };
+        const dropLate = (rows: number): void => {
+          this.#lateDropped += rows;
+        };
+        return { uid, state, operatorState, subtask, now, watermark, reject, dropLate };
       },
       keepWatermark: (node, watermark) => this.#keptWatermark(node, watermark),
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
@@ -362,6 +367,7 @@ export class Task {
     }
     this.#recordsIn = metrics.recordsIn;
     this.#bytesIn = metrics.bytesIn;
+    this.#lateDropped = metrics.lateRecordsDropped ?? 0;
     this.#deadLetters.resume(metrics);
     this.#backPressure.resume(metrics.backPressuredTime);
   }
@@ -393,6 +399,19 @@ export class Task {
       recordsDropped: this.#deadLetters.dropped,
       recordsDeadLettered: this.#deadLetters.deadLettered,
       backPressuredTime: this.#backPressure.total(now),
+      ...this.#timeMetrics(now),
+      ...(this.#lateDropped > 0 && { lateRecordsDropped: this.#lateDropped }),
+    };
+  }
+
+  #timeMetrics(now: Millis): Partial<TaskMetrics> {
+    const input = this.#time.time;
+    const { output } = this.#chain;
+    const lags = this.#splitTimes !== undefined && Number.isFinite(input);
+    return {
+      ...(input !== noTime && { inputWatermark: Math.min(input, endOfTimeMetric) }),
+      ...(output !== noTime && { outputWatermark: Math.min(output, endOfTimeMetric) }),
+      ...(lags && { watermarkLag: now - input }),
     };
   }
 

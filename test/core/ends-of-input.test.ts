@@ -93,42 +93,51 @@ const sources: [string, (env: JobEnvironment) => DataStream<Reading>][] = [
 ];
 
 describe("a job of which the input ends", () => {
-  test.each(sources)("lets go of all that waited, whatever is lost: %s", (_, from) => {
-    for (let seed = 1; seed <= 12; seed++) {
-      const prng = new Prng(seed);
-      const world = new World();
-      const unaligned = prng.chance(0.5);
-      const definition = counting(from, unaligned);
-      let restore: Manifest | undefined;
-      const begin = (more: Partial<ClusterOptions> = {}): Cluster => {
-        const of = {
-          definition,
-          seed: seed * 100 + world.attempts,
-          parallelism: 1 + prng.below(4),
+  test.each(sources)(
+    "CheckpointAfterAllTasksFinishedITCase, StreamTaskFinalCheckpointsTest: lets go of all that waited, whatever is lost: %s",
+    (_, from) => {
+      for (let seed = 1; seed <= 12; seed++) {
+        const prng = new Prng(seed);
+        const world = new World();
+        const unaligned = prng.chance(0.5);
+        const definition = counting(from, unaligned);
+        let restore: Manifest | undefined;
+        const begin = (more: Partial<ClusterOptions> = {}): Cluster => {
+          const of = {
+            definition,
+            seed: seed * 100 + world.attempts,
+            parallelism: 1 + prng.below(4),
+          };
+          return new Cluster(world, { ...of, ...(restore && { restore }), ...more });
         };
-        return new Cluster(world, { ...of, ...(restore && { restore }), ...more });
-      };
-      for (let round = prng.below(4); round > 0; round--) {
-        const cluster = begin(unaligned ? { parallelism: 2 } : {});
-        cluster.run(prng.below(60));
-        if (prng.chance(0.8)) restore = cluster.checkpoint();
+        for (let round = prng.below(4); round > 0; round--) {
+          const cluster = begin(unaligned ? { parallelism: 2 } : {});
+          cluster.run(prng.below(60));
+          if (prng.chance(0.8)) restore = cluster.checkpoint();
+        }
+        const last = begin().settle();
+        expect(hasEnded(last)).toBe(true);
+        for (const { metrics } of last.tasks.values()) {
+          expect(metrics).toMatchObject({ inputWatermark: 2 ** 63, outputWatermark: 2 ** 63 });
+        }
+        const final = last.checkpoint({ isFinal: true });
+        last.complete(final);
+        expect(sorted(last.table("hours", "committed"))).toEqual(expected(all));
+        for (const task of last.tasks.values()) {
+          expect(task.activity.stopped).toEqual({
+            checkpoint: final.checkpoint,
+            isCommitted: true,
+          });
+          expect(task.finishedWith).toBe(final.checkpoint);
+        }
+        // Who is lost before the job has ended comes to the same end.
+        restore = final;
+        const again = begin().settle();
+        expect(hasEnded(again)).toBe(true);
+        expect(sorted(again.table("hours"))).toEqual(expected(all));
       }
-      const last = begin().settle();
-      expect(hasEnded(last)).toBe(true);
-      const final = last.checkpoint({ isFinal: true });
-      last.complete(final);
-      expect(sorted(last.table("hours", "committed"))).toEqual(expected(all));
-      for (const task of last.tasks.values()) {
-        expect(task.activity.stopped).toEqual({ checkpoint: final.checkpoint, isCommitted: true });
-        expect(task.finishedWith).toBe(final.checkpoint);
-      }
-      // Who is lost before the job has ended comes to the same end.
-      restore = final;
-      const again = begin().settle();
-      expect(hasEnded(again)).toBe(true);
-      expect(sorted(again.table("hours"))).toEqual(expected(all));
-    }
-  });
+    },
+  );
 
   test("is read from the images of its subtasks when it has finished", () => {
     const definition = counting(sources[1]![1]);
@@ -169,7 +178,7 @@ describe("a job of which the input ends", () => {
     expect(cluster.table("fired")).toEqual([]);
   });
 
-  test("goes on where one source of two has none: who has ended holds nobody up", () => {
+  test("PartiallyFinishedSourcesITCase, FinishedSourcesWatermarkITCase: goes on where one source of two has none: who has ended holds nobody up", () => {
     const definition = counting((env) =>
       env
         .from(fromIterable(all.slice(0, 150)), { uid: "bounded", watermarks })

@@ -94,7 +94,7 @@ const sorted = (given: readonly unknown[]): string[] =>
   given.map((row) => JSON.stringify(row)).toSorted();
 
 describe("assignTimestampsAndWatermarks", () => {
-  test("TimestampsAndWatermarksOperatorTest: rows count in their hours, whatever is lost", () => {
+  test("rows count in their hours, whatever is lost", () => {
     for (let seed = 1; seed <= 12; seed++) {
       const prng = new Prng(seed);
       const world = new World();
@@ -166,6 +166,11 @@ describe("assignTimestampsAndWatermarks", () => {
     const first = new Cluster(world, { definition, parallelism: 1 }).settle();
     const restore = first.checkpoint();
     world.append("lines", 0, [{ sensor: "a", time: 40 }]);
+    expect(first.subtasksOf("times").map(({ metrics }) => metrics.outputWatermark)).toEqual([250]);
+    expect(first.subtasksOf("times").map(({ metrics }) => metrics.inputWatermark)).toEqual([
+      undefined,
+    ]);
+    expect(first.subtasksOf("count").map(({ metrics }) => metrics.inputWatermark)).toEqual([250]);
     const second = new Cluster(world, { definition, parallelism: 1, restore }).settle();
     expect(second.table("hours")).toEqual([{ key: "late a 40", n: 1 }]);
   });

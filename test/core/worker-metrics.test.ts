@@ -16,6 +16,7 @@ import {
   jobMetrics,
   type Metrics,
   taskMetrics,
+  vertexWatermarks,
 } from "../../worker/flink/metrics.ts";
 import { prometheusText } from "../../worker/flink/prometheus.ts";
 
@@ -64,6 +65,33 @@ describe("aggregates", () => {
     const given = values.map((n) => metricsOf({ n }));
     expect(aggregated(given, { get: ["n"], agg: ["skew"] })).toEqual([{ id: "n", skew }]);
   });
+});
+
+test("watermarks are those of the subtasks that have any, and the end of time is a number", () => {
+  const times = [
+    {},
+    { inputWatermark: 7, outputWatermark: 5, watermarkLag: 3 },
+    { inputWatermark: 2 ** 63 },
+  ];
+  const tasks = times.map((time, index): TaskStatus => ({
+    task: { vertex: "v1", index },
+    phase: "RUNNING",
+    attempt: attempt(1),
+    metrics: { ...counted, ...time },
+  }));
+  expect(vertexWatermarks(tasks)).toEqual([
+    { id: "1.currentInputWatermark", value: "7" },
+    { id: "2.currentInputWatermark", value: "9223372036854775807" },
+  ]);
+  expect(taskMetrics(tasks[0]!).has("numLateRecordsDropped")).toBe(false);
+  const { currentInputWatermark, currentOutputWatermark, watermarkLag, numLateRecordsDropped } =
+    Object.fromEntries(taskMetrics(tasks[1]!));
+  expect([
+    currentInputWatermark,
+    currentOutputWatermark,
+    watermarkLag,
+    numLateRecordsDropped,
+  ]).toEqual([7, 5, 3, 0]);
 });
 
 const name = 'say "hi"\\\nthere';

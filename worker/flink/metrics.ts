@@ -4,6 +4,7 @@
 //       yet has no counts, and no rates until it has told them twice. How busy or idle it is nobody
 //       can know: the clock stands still while code runs.
 
+import { endOfTimeMetric } from "../../format/frame.ts";
 import type {
   CheckpointOverview,
   CheckpointRecord,
@@ -33,10 +34,37 @@ const countsOf = (metrics: TaskMetrics): [string, number][] => [
   ["numRecordsOut", metrics.recordsOut],
   ["numBytesIn", metrics.bytesIn],
   ["numBytesOut", metrics.bytesOut],
+  ...timesOf(metrics),
   // Ours.
   ["numRecordsDropped", metrics.recordsDropped],
   ["numRecordsDeadLettered", metrics.recordsDeadLettered],
 ];
+
+/** Where there is no event time there is no such metric; that of a watermark tells it from 0. */
+function timesOf(metrics: TaskMetrics): [string, number][] {
+  const { inputWatermark, outputWatermark, watermarkLag, lateRecordsDropped = 0 } = metrics;
+  if (inputWatermark === undefined && outputWatermark === undefined) return [];
+  return [
+    ...(inputWatermark === undefined ? [] : [["currentInputWatermark", inputWatermark] as const]),
+    ...(outputWatermark === undefined
+      ? []
+      : [["currentOutputWatermark", outputWatermark] as const]),
+    ...(watermarkLag === undefined ? [] : [["watermarkLag", watermarkLag] as const]),
+    ["numLateRecordsDropped", lateRecordsDropped] as const,
+  ].map(([id, value]) => [id, value]);
+}
+
+/** Flink's last watermark is one that no number of JavaScript is. */
+const timeText = (time: number): string =>
+  time === endOfTimeMetric ? "9223372036854775807" : String(time);
+
+/** Flink's answer about the watermarks of a vertex. */
+export const vertexWatermarks = (tasks: readonly TaskStatus[]): MetricCollection =>
+  tasks.flatMap(({ task, metrics }) =>
+    metrics?.inputWatermark === undefined
+      ? []
+      : [{ id: `${task.index}.currentInputWatermark`, value: timeText(metrics.inputWatermark) }],
+  );
 
 const ratesOf = (rates: TaskRates): [string, number][] => [
   ["numRecordsInPerSecond", rates.recordsIn],

@@ -9,7 +9,13 @@ import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { vertexBackPressure } from "../flink/back-pressure.ts";
 import { endpointOf } from "../flink/deployment.ts";
-import { aggregated, collected, taskMetrics, vertexMetrics } from "../flink/metrics.ts";
+import {
+  aggregated,
+  collected,
+  taskMetrics,
+  vertexMetrics,
+  vertexWatermarks,
+} from "../flink/metrics.ts";
 import {
   attemptDetails,
   attemptNumber,
@@ -88,13 +94,10 @@ export function vertexRoutes(): Hono<{ Bindings: Env }> {
     {
       ...ofVertex,
       path: `${base}/watermarks`,
-      summary: "Watermarks by subtask: there are none.",
+      summary: "How far event time has come, by subtask.",
       answer: answers.metrics,
     },
-    async ({ env, params: of }) => {
-      await vertexOf(env, of);
-      return [];
-    },
+    async ({ env, params: of }) => vertexWatermarks((await vertexOf(env, of)).tasks),
   );
 
   serve(
