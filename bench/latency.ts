@@ -1,6 +1,11 @@
 // How long an event takes from its sender to the state, at shares of the load that the job can bear; beside
 // it the bare round trip of a call, in the same runtime under the same load. An event is sent over HTTP and
 // kept in a topic first, so its latency has all of that in it.
+//   L1. The greatest load is measured while events and calls come as they do later: they take their share of
+//       the one thread.
+//   L2. Rows of a rate come in smaller batches than those of no rate, and cost more each. So what the runtime
+//       has used of a processor stands beside each latency: near 1 its thread was never idle, whatever the
+//       share is called, and a latency is one of a queue.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -21,6 +26,10 @@ interface Latencies {
   /** Milliseconds, ascending. */
   readonly events: readonly number[];
   readonly pings: readonly number[];
+  /** Rows per second that were there of those that were asked for. */
+  readonly rate: number;
+  /** Seconds of CPU per second, of all threads; undefined where the machine does not tell. */
+  readonly busy: number | undefined;
 }
 
 export const latency: Benchmark = {
@@ -40,24 +49,30 @@ export const latency: Benchmark = {
         for (const share of quick ? [0.1] : shares) {
           const name = `${share * 100} % ${title}`;
           const rate = Math.max(1_000, Math.round(most * share));
-          const taken: Latencies[] = [];
+          const measured: Latencies[] = [];
           for (let round = 0; round < rounds; round++) {
-            taken.push(await latencies(runtime, { rate, interval, seconds }));
-            say(`round ${round + 1}: ${name}, p99 ${quantile(taken.at(-1)!.events, 0.99)} ms`);
+            measured.push(await latencies(runtime, { rate, interval, seconds }));
+            say(`round ${round + 1}: ${name}, p99 ${quantile(measured.at(-1)!.events, 0.99)} ms`);
           }
           for (const [label, q] of [
             ["p50", 0.5],
             ["p99", 0.99],
             ["p99.9", 0.999],
           ] as const) {
-            const of = (which: keyof Latencies): Summary =>
-              summaryOf(taken.map((one) => quantile(one[which], q)));
+            const of = (which: "events" | "pings"): Summary =>
+              summaryOf(measured.map((one) => quantile(one[which], q)));
             figures[`${name} ${label}`] = { unit: "ms", ...of("events") };
             figures[`${name} bare call ${label}`] = { unit: "ms", ...of("pings") };
           }
+          figures[`${name} rows/s`] = {
+            unit: "rows/s",
+            ...summaryOf(measured.map((one) => one.rate)),
+          };
+          const busy = measured.flatMap((one) => one.busy ?? []);
+          if (busy.length > 0) figures[`${name} CPU`] = { unit: "s/s", ...summaryOf(busy) };
           const against = (bare: (one: Latencies) => readonly number[]): Summary =>
             summaryOf(
-              taken.map(
+              measured.map(
                 (one) => quantile(one.events, 0.99) / (quantile(bare(one), 0.99) + bufferTimeout),
               ),
             );
@@ -84,44 +99,66 @@ const submit = (
     ...(interval !== undefined && { flink: { "execution.checkpointing.interval": interval } }),
   });
 
-/** Rows per second of the same job without a limit. */
+/** Rows per second of the same job without a limit, with as many events and calls beside them (L1). */
 async function greatestLoad(runtime: BenchRuntime, seconds: number): Promise<number> {
   const job = await submit(runtime, boundless, "1 s");
-  const taken = (): Promise<number> =>
-    runtime.ask("GET", `/bench/processed/${job}?uid=tallies&rows=1`);
   await sleep(seconds * 200);
-  const [before, begunAt] = [await taken(), performance.now()];
-  await sleep(seconds * 1_000);
-  const after = await taken();
-  const took = (performance.now() - begunAt) / 1_000;
+  const { rate } = await probed(runtime, job, seconds);
   await runtime.cancel(job);
-  return (after - before) / took;
+  return rate;
 }
 
 async function latencies(
   runtime: BenchRuntime,
   { rate, interval, seconds }: { rate: number; interval: string | undefined; seconds: number },
 ): Promise<Latencies> {
+  const job = await submit(runtime, rate, interval);
+  await taken(runtime, job, rate);
+  const { first, count, ...measured } = await probed(runtime, job, seconds);
+  const events = await arrived(runtime, { job, first, count });
+  await runtime.cancel(job);
+  return { events, ...measured };
+}
+
+interface Probed extends Omit<Latencies, "events"> {
+  /** The numbers of the events that were sent. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Sends an event and a bare call every some milliseconds, and returns once all are answered. */
+async function probed(runtime: BenchRuntime, job: string, seconds: number): Promise<Probed> {
   const { partitions } = await runtime.ask<{ partitions: { next: number }[] }>(
     "GET",
     "/topics/probes",
   );
   const first = partitions[0]!.next;
-  const job = await submit(runtime, rate, interval);
-  await runtime.ask("GET", `/bench/processed/${job}?uid=tallies&rows=${rate}`);
   const count = Math.round((seconds * 1_000) / probeEvery);
   const pings: number[] = [];
   const sent: Promise<unknown>[] = [];
+  const [rowsBefore, cpuBefore] = [await taken(runtime, job), await runtime.cpuSeconds()];
+  const begunAt = performance.now();
   for (let probe = first; probe < first + count; probe++) {
     sent.push(runtime.ask("POST", "/topics/probes/records", { probe, sent: Date.now() }));
     sent.push(ping(runtime).then((took) => pings.push(took)));
     await sleep(probeEvery);
   }
   await Promise.all(sent);
-  const events = await arrived(runtime, { job, first, count });
-  await runtime.cancel(job);
-  return { events, pings: pings.toSorted((a, b) => a - b) };
+  const [rows, cpu] = [(await taken(runtime, job)) - rowsBefore, await runtime.cpuSeconds()];
+  const took = (performance.now() - begunAt) / 1_000;
+  const isKnown = cpu !== undefined && cpuBefore !== undefined;
+  return {
+    first,
+    count,
+    pings: pings.toSorted((a, b) => a - b),
+    rate: rows / took,
+    busy: isKnown ? (cpu - cpuBefore) / took : undefined,
+  };
 }
+
+/** Rows that the job has taken in, once they are so many. */
+const taken = (runtime: BenchRuntime, job: string, rows = 1): Promise<number> =>
+  runtime.ask("GET", `/bench/processed/${job}?uid=tallies&rows=${rows}`);
 
 async function ping(runtime: BenchRuntime): Promise<number> {
   const begunAt = performance.now();
