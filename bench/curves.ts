@@ -50,7 +50,7 @@ export function curves(drawn: readonly Curve[]): string {
     `<rect width="100%" height="100%" fill="#fff"/>`,
     ...grid,
     ...times,
-    `<text x="${size.left}" y="${size.height - 8}">Checkpoint interval; throughput against none</text>`,
+    `<text x="${size.left}" y="${size.height - 8}">Interval of checkpoints, and throughput as a share of that without any</text>`,
     ...lines,
     `</svg>`,
     "",
