@@ -168,14 +168,15 @@ test("panes are as long as size and slide allow, and windows are runs of them", 
       (size, slide, share, time, after) => {
         const offset = share % slide;
         const panes = new Panes({ size, slide, offset }, 0);
-        const { assign } = sliding(size, slide, { offset });
+        const assigner = sliding(size, slide, { offset });
         const start = panes.of(time);
         expect(start <= time && time < start + panes.length).toBe(true);
-        const ends = assign(undefined, time)
+        const ends = assigner
+          .assign(undefined, time)
           .map(({ end }) => end)
           .toSorted((a, b) => a - b);
         for (let other = start; other < start + panes.length; other++) {
-          expect(assign(undefined, other)).toHaveLength(ends.length);
+          expect(assigner.assign(undefined, other)).toHaveLength(ends.length);
         }
         expect(panes.isCovered(start)).toBe(ends.length > 0);
         expect(panes.firstEnd(start, after)).toBe(ends.find((end) => end - 1 > after));

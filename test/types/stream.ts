@@ -34,6 +34,16 @@ import {
   type KeyedStream,
   type MapStateDescriptor,
   type ProcessedStream,
+  countTrigger,
+  deltaEvictor,
+  globalWindow,
+  monotonous,
+  never,
+  purging,
+  session,
+  sliding,
+  tumbling,
+  type TimeWindow,
 } from "tidemark";
 
 type Same<A, B> =
@@ -539,3 +549,89 @@ kept.map(
 flights.keyBy("origin").aggregate({ n: countDistinct("nothing") }, { uid: "x" });
 // @ts-expect-error: a percentile is of numbers.
 flights.keyBy("origin").aggregate({ n: percentiles([0.5], "origin") }, { uid: "x" });
+
+// Windows have the rows of the stream, its key, and of their own kind only what they have.
+const timed = env
+  .from(topic<Flight & { readonly at: number }>("timed"), {
+    uid: "timed",
+    watermarks: monotonous({ timestamp: "at" }),
+  })
+  .keyBy("origin");
+type Timed = Flight & { readonly at: number };
+const windowed = timed.window(sliding("6h", "1h", { offset: "-30 min" }));
+windowed.aggregate({ n: count(), delay: sum("delay") }, { uid: "w" }).map(
+  ({ key, windowStart, windowEnd, n, delay }) => {
+    expectType<string>().of(key, true);
+    expectType<number>().of(windowStart, true);
+    expectType<number>().of(windowEnd, true);
+    expectType<number>().of(n, true);
+    expectType<number>().of(delay, true);
+    return key;
+  },
+  { uid: "wm" },
+);
+expectType<ProcessedStream<Timed>>().of(
+  windowed.reduce((a, b) => (a.delay > b.delay ? a : b), { uid: "wr" }),
+  true,
+);
+expectType<ProcessedStream<number>>().of(
+  windowed.trigger(purging(countTrigger(10))).process(
+    {
+      emits: rows<number>(),
+      process({ key, window, emit }, all) {
+        expectType<string>().of(key, true);
+        expectType<TimeWindow>().of(window, true);
+        expectType<readonly Timed[]>().of(all, true);
+        emit(window.end - window.start);
+        // @ts-expect-error no row of that type
+        emit(key);
+      },
+    },
+    { uid: "wp" },
+  ),
+  true,
+);
+expectType<ProcessedStream<string>>().of(
+  windowed.aggregate(
+    { n: count() },
+    {
+      emits: rows<string>(),
+      process({ key, emit }, { n }) {
+        expectType<number>().of(n, true);
+        emit(key.repeat(n));
+      },
+    },
+    { uid: "wap" },
+  ),
+  true,
+);
+const counted = timed.window(globalWindow()).trigger(countTrigger(3));
+counted.aggregate({ n: count() }, { uid: "g" }).map(
+  (row) => {
+    expectType<number>().of(row.n, true);
+    // @ts-expect-error a global window begins and ends nowhere
+    return row.windowStart;
+  },
+  { uid: "gm" },
+);
+timed.window(session((flight) => flight.delay * 1_000)).aggregate({ n: count() }, { uid: "s" });
+windowed.evictor(deltaEvictor(5, (a: Timed, b) => a.delay - b.delay));
+windowed.evictor({ before: (held) => held.filter(({ row, timestamp }) => row.delay > timestamp) });
+windowed.trigger({
+  onElement: ({ delay }) => (delay > 60 ? "FIRE" : "CONTINUE"),
+  onEventTime: () => "CONTINUE",
+  onProcessingTime: () => "CONTINUE",
+  clear() {},
+});
+windowed.lateOutput(outputTag<Timed>("late"));
+windowed.lateOutput(outputTag<Flight>("late"));
+// @ts-expect-error rows are no such rows
+windowed.lateOutput(outputTag<number>("late"));
+// @ts-expect-error the window's end has that name
+windowed.aggregate({ windowEnd: count() }, { uid: "w" });
+// @ts-expect-error no number is there
+windowed.aggregate({ n: sum("origin") }, { uid: "w" });
+// @ts-expect-error without a key there are no windows
+flights.window(tumbling("1h"));
+// @ts-expect-error no result of a trigger
+windowed.trigger({ ...never(), onElement: () => "STOP" });
