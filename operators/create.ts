@@ -7,16 +7,20 @@ import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph
 import { foldsByPanes } from "../stream/windowed-stream.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
+import { dedupe } from "./dedupe.ts";
 import { discardOperator } from "./discard.ts";
 import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
+import { intervalJoin } from "./interval-join.ts";
 import { MapOperator } from "./map.ts";
 import type { Operator, OperatorContext } from "./operator.ts";
 import { PaneWindowOperator } from "./pane-window.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
 import { TimestampsAssigner } from "./timestamps-assigner.ts";
+import { regularJoin } from "./regular-join.ts";
 import { TableOperator } from "./table.ts";
+import { temporalJoin } from "./temporal-join.ts";
 import { WindowOperator } from "./window.ts";
 import { ClosingProcessOperator, type RowCall, UnkeyedProcessOperator } from "./unkeyed-process.ts";
 
@@ -59,6 +63,14 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       return bothOf(node, spec.fn, spec.rightKey, ctx);
     case "timestamps":
       return new TimestampsAssigner(ctx, spec.watermarks);
+    case "intervalJoin":
+      return bothOf(node, intervalJoin(spec.join), spec.rightKey, ctx);
+    case "temporalJoin":
+      return bothOf(node, temporalJoin(spec.join), spec.rightKey, ctx);
+    case "regularJoin":
+      return bothOf(node, regularJoin(spec.join), spec.rightKey, ctx);
+    case "dedupe":
+      return rowsOf(node, dedupe(spec.dedupe) as never, ctx);
     case "discard":
       return discardOperator;
     case "window":
@@ -72,19 +84,22 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
 
 /** What calls `process` of a function for the rows of a stream, with a key or without. */
 const rowsOf = (
-  { key }: GraphNode,
+  { key, spec }: GraphNode,
   fn: AnyProcessFunction | AnyBroadcastFunction,
   ctx: OperatorContext,
   more?: object,
 ): Operator => {
   const process = fn.process.bind(fn) as RowCall;
-  if (key !== undefined) return new ProcessOperator([{ key, process }], fn as never, ctx, more);
+  const name = spec.kind === "dedupe" ? spec.kind : "process";
+  if (key !== undefined) {
+    return new ProcessOperator([{ key, name, process }], fn as never, ctx, more);
+  }
   return unkeyedOf([process], fn, ctx, more);
 };
 
 /** The same for the rows of two streams, both with keys or neither. */
 function bothOf(
-  { key: leftKey }: GraphNode,
+  { key: leftKey, spec }: GraphNode,
   fn: AnyCoProcessFunction,
   rightKey: KeySelector | undefined,
   ctx: OperatorContext,
@@ -92,9 +107,10 @@ function bothOf(
   const left = fn.processLeft.bind(fn) as RowCall;
   const right = fn.processRight.bind(fn) as RowCall;
   if (leftKey === undefined || rightKey === undefined) return unkeyedOf([left, right], fn, ctx);
+  const isJoin = spec.kind !== "coProcess";
   const inputs = [
-    { key: leftKey, process: left },
-    { key: rightKey, process: right },
+    { key: leftKey, name: isJoin ? spec.kind : "processLeft", process: left },
+    { key: rightKey, name: isJoin ? spec.kind : "processRight", process: right },
   ];
   return new ProcessOperator(inputs, fn as never, ctx);
 }

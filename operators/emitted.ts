@@ -14,6 +14,9 @@ export class Emitted {
   readonly emit = (row: unknown): void => {
     this.#main.push(row, this.#time);
   };
+  readonly emitAt = (row: unknown, time: number): void => {
+    this.#main.push(row, time);
+  };
   readonly output = (tag: AnyOutputTag, row: unknown): void => {
     this.#side(nameOfTag(tag)).push(row, this.#time);
   };

@@ -7,6 +7,7 @@
 //   E3. Each batch looks at a few entries of the states that expire, so that what nobody asks for
 //       again goes as well, at a cost that follows the rows.
 
+import { endOfTime } from "../format/frame.ts";
 import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { ProcessFunction, TimeDomain, TimerContext, Timers } from "../stream/process.ts";
@@ -33,11 +34,16 @@ const sweepMin = 16;
 const timersAtOnce = 1_000;
 
 /** The part of a function that is not called for rows. */
-type KeyedFunction = Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer">;
+interface KeyedFunction extends Pick<ProcessFunction<never, never, unknown>, "state" | "onTimer"> {
+  /** Of one that is built in: states that are of no use once event time has come to its end. */
+  readonly clearedAtEnd?: readonly string[];
+}
 
 /** Where the key of an input's rows is, and what is called for them. */
 export interface RowInput {
   readonly key: KeySelector;
+  /** What is called, in an error. */
+  readonly name: string;
   process(this: void, row: never, ctx: never): void;
 }
 
@@ -61,7 +67,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
   }
 
   processBatch(batch: RecordBatch, out: Output, input: number): void {
-    const { key: select, process } = this.#inputs[input]!;
+    const { key: select, name, process } = this.#inputs[input]!;
     const context = this.#context;
     const rows = batch.rows();
     const { timestamps } = batch;
@@ -76,7 +82,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
         }
       } catch (error) {
         context.undo();
-        rejectRow(this.#self, "process", batch, i, error);
+        rejectRow(this.#self, name, batch, i, error);
       }
     }
     context.sweep(rows.length + sweepMin);
@@ -95,7 +101,9 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
     this.#fire("event", watermark, out);
     const next = this.#context.timers.nextAt("event");
     // At the end of time no time is later.
-    return next === undefined || next > watermark;
+    // At the end of time no time is later.
+    if (next !== undefined && next <= watermark) return false;
+    return watermark !== endOfTime || this.#context.clear(this.#fn.clearedAtEnd, timersAtOnce);
   }
 
   #fire(domain: TimeDomain, upTo: number, out: Output): void {
@@ -135,11 +143,14 @@ class CurrentRow
   /** Only where a row may be undone. */
   readonly journal: Journal | undefined;
   readonly #expiring: readonly StateTable<unknown>[];
+  readonly #tables: ReadonlyMap<string, StateTable<unknown>>;
   key: Key = "";
   timestamp: number | undefined;
   timeDomain: TimeDomain = "processing";
   readonly emitted = new Emitted();
   readonly emit = this.emitted.emit;
+  /** For what is built in. */
+  readonly emitAt = this.emitted.emitAt;
   readonly output = this.emitted.output;
   readonly random: () => number;
 
@@ -158,6 +169,7 @@ class CurrentRow
     // Of the timers' table only the timers know: what undoes them undoes their table.
     this.timers = new RegisteredTimers(this, fn.onTimer === undefined ? undefined : ctx.state);
     this.state = Object.fromEntries(bound.map(([name, { state }]) => [name, state]));
+    this.#tables = new Map(bound.map(([name, { table }]) => [name, table]));
     const of = { uid: ctx.uid, index: ctx.subtask.index };
     this.random = new RandomNumbers(of, ctx.operatorState, this.journal?.note).draw;
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
@@ -174,6 +186,18 @@ class CurrentRow
   undo(): void {
     this.emitted.undo();
     this.journal?.undo();
+  }
+
+  /** Removes entries of these states, up to a number; whether none is left. */
+  clear(states: readonly string[] = [], limit: number): boolean {
+    for (const state of states) {
+      const table = this.#tables.get(state)!;
+      const keys: Key[] = [];
+      for (const [key] of table.entries()) if (keys.push(key) === limit) break;
+      for (const key of keys) table.remove(key);
+      if (table.size > 0) return false;
+    }
+    return true;
   }
 
   /** Drops what has expired among the next entries of each state whose values do. */

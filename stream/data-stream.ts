@@ -9,6 +9,16 @@ import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
 import { fieldSelector, type KeyField } from "./fields.ts";
 import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
+import {
+  type DedupeOptions,
+  dedupeOf,
+  type IntervalJoinOptions,
+  intervalJoinOf,
+  type RegularJoinOptions,
+  regularJoinOf,
+  type TemporalJoinOptions,
+  temporalJoinOf,
+} from "./joins.ts";
 import { isAsync, shown } from "./names.ts";
 import {
   type BroadcastConnectedStream,
@@ -206,6 +216,80 @@ export interface KeyedStream<T, K> {
    * @example orders.keyBy((order) => order.id).connect(payments.keyBy((payment) => payment.orderId))
    */
   connect<U>(other: KeyedStream<U, K>): KeyedConnectedStream<T, U, K>;
+  /**
+   * Pairs the rows of one key whose event times are no further apart than `between` says: the right row
+   * at least `lower` and at most `upper` after the left one. A pair has the later event time of both.
+   * Rows are kept, by checkpoints too, until event time has passed all that they could meet; rows that
+   * come after event time meet nothing.
+   *
+   * @example
+   * orders.keyBy("id").intervalJoin(
+   *   payments.keyBy("orderId"),
+   *   { between: ["-5 min", "1 h"] },
+   *   (order, payment) => ({ key: order.id, paid: payment.amount }),
+   *   { uid: "paid" },
+   * );
+   */
+  intervalJoin<U, R>(
+    other: KeyedStream<U, K>,
+    settings: IntervalJoinOptions<T, U>,
+    fn: (left: T, right: U) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  /**
+   * Joins each row with the version of the other stream that was valid at its event time: the latest of
+   * its key that is not later. A row waits until event time has come to it. Of the versions the one that
+   * is valid stays, for ever, and older ones go. Of versions at one time the one that comes last counts.
+   *
+   * @example
+   * orders.keyBy("currency").temporalJoin(
+   *   rates.keyBy("currency"),
+   *   (order, rate) => ({ key: order.id, amount: order.amount * rate.factor }),
+   *   { uid: "converted" },
+   * );
+   */
+  temporalJoin<U, R>(
+    other: KeyedStream<U, K>,
+    fn: (left: T, version: U) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  temporalJoin<U, R>(
+    other: KeyedStream<U, K>,
+    settings: TemporalJoinOptions<T> & { readonly type: "left" },
+    fn: (left: T, version: U | undefined) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  temporalJoin<U, R>(
+    other: KeyedStream<U, K>,
+    settings: TemporalJoinOptions<T> & { readonly type?: "inner" },
+    fn: (left: T, version: U) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  /**
+   * Pairs all rows of one key, however far apart they come. Both sides are kept for ever, or for the
+   * `ttl`, so their state grows with what comes. A pair has the event time of the row that came second.
+   *
+   * @example
+   * auctions.keyBy("id").regularJoin(
+   *   bids.keyBy("auction"),
+   *   { ttl: "7 d" },
+   *   (auction, bid) => ({ key: bid.id, item: auction.item, price: bid.price }),
+   *   { uid: "bids-with-items" },
+   * );
+   */
+  regularJoin<U, R>(
+    other: KeyedStream<U, K>,
+    settings: RegularJoinOptions,
+    fn: (left: T, right: U) => R,
+    options: OperatorOptions,
+  ): DataStream<R>;
+  /**
+   * Keeps one row of each key: the first that comes, or the last by event time, which is emitted anew
+   * with every later row of the key. Keys are remembered for ever, or for the `ttl`.
+   *
+   * @example payments.keyBy("id").dedupe({ keep: "first", ttl: "1 d" }, { uid: "once" })
+   */
+  dedupe(settings: DedupeOptions, options: OperatorOptions): DataStream<T>;
 }
 
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
@@ -308,7 +392,9 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
         `a tag, as outputTag("late") gives one`,
       );
     }
-    const allowed = "right behind process, of which it gives the rows of ctx.output";
+    const allowed =
+      "right behind process, of which it gives the rows of ctx.output, or behind a join, of which it " +
+      "gives the rows that come too late";
     const called = `"${tag.name}" was asked of`;
     const [upstream, ...others] = this.#upstreams;
     if (upstream === undefined || others.length > 0) {
@@ -325,7 +411,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     const outputs = sideOutputsOf(node.spec);
     if (outputs !== "any" && !outputs.includes(tag.name)) {
       const which = outputs.length === 0 ? "no side outputs" : `only ${outputs.join(", ")}`;
-      const found = `${called} "${node.uid}", a ${node.spec.kind}, which has ${which}`;
+      const found = `${called} "${node.uid}", ${described(node.spec)}, which has ${which}`;
       throw refuse("NO_SIDE_OUTPUT", found, allowed);
     }
     return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]);
@@ -350,6 +436,61 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
       const node = this.#recorder.add(spec, options, upstreams, this.#key);
       return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]) as never;
     }) as never;
+  }
+
+  intervalJoin(
+    other: unknown,
+    settings: unknown,
+    fn: unknown,
+    options: OperatorOptions,
+  ): RecordedStream {
+    const join = intervalJoinOf(settings, fn, options);
+    return this.#joined("intervalJoin", other, options, (rightKey) => {
+      return { kind: "intervalJoin", join, rightKey };
+    });
+  }
+
+  temporalJoin(other: unknown, ...given: readonly unknown[]): RecordedStream {
+    const [settings, fn, named] = typeof given[0] === "function" ? [{}, ...given] : given;
+    const options = named as OperatorOptions;
+    const join = temporalJoinOf(settings, fn, options);
+    return this.#joined("temporalJoin", other, options, (rightKey) => {
+      return { kind: "temporalJoin", join, rightKey };
+    });
+  }
+
+  regularJoin(
+    other: unknown,
+    settings: unknown,
+    fn: unknown,
+    options: OperatorOptions,
+  ): RecordedStream {
+    const join = regularJoinOf(settings, fn, options);
+    return this.#joined("regularJoin", other, options, (rightKey) => {
+      return { kind: "regularJoin", join, rightKey };
+    });
+  }
+
+  dedupe(settings: DedupeOptions, options: OperatorOptions): RecordedStream {
+    return this.#keyed({ kind: "dedupe", dedupe: dedupeOf(settings, options) }, options);
+  }
+
+  #joined(
+    method: string,
+    other: unknown,
+    options: OperatorOptions,
+    specOf: (rightKey: KeySelector) => OperatorSpec,
+  ): RecordedStream {
+    if (!(other instanceof RecordedStream)) {
+      throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(other)}`, "a keyed stream");
+    }
+    this.#refuseForeign(method, other.#recorder);
+    if (this.#key === undefined || other.#key === undefined) {
+      const side = this.#key === undefined ? "the left stream" : "the right stream";
+      const allowed = `two keyed streams: call .keyBy((row) => …) on both`;
+      throw refusal("NOT_KEYED", method, options, `needs keys, and ${side} has none`, allowed);
+    }
+    return this.#thenBoth(other, specOf(other.#key), options);
   }
 
   #paired(other: RecordedStream): RecordedPair<RecordedStream> {
@@ -400,6 +541,9 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return new RecordedStream(this.#recorder, upstreams, key);
   }
 }
+
+const described = ({ kind }: OperatorSpec): string =>
+  `${/^[aeiou]/.test(kind) ? "an" : "a"} ${kind}`;
 
 function requireFunction(
   method: string,

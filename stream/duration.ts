@@ -19,6 +19,14 @@ export function timeSpanOf(given: unknown): number | undefined {
   return typeof span === "number" && Number.isSafeInteger(span) && span >= 0 ? span : undefined;
 }
 
+/** The same of one that may be negative. */
+export function signedTimeSpanOf(given: unknown): number | undefined {
+  const isNegative = typeof given === "string" ? /^\s*-/.test(given) : Number(given) < 0;
+  if (!isNegative) return timeSpanOf(given);
+  const span = timeSpanOf(typeof given === "string" ? given.replace("-", "") : -Number(given));
+  return span === undefined ? undefined : -span;
+}
+
 function measure(text: string): number | undefined {
   const [, number, unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
   const factor = unit === "" ? 1 : units[unit.toLowerCase()];

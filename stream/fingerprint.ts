@@ -36,6 +36,11 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return "an assigner of event times";
     case "aggregate":
       return `an aggregate of ${Object.keys(spec.aggregates).join(", ")}`;
+    case "intervalJoin":
+      // What was kept is cleaned by the bounds that it was kept under.
+      return `an interval join between ${spec.join.lower} and ${spec.join.upper} ms`;
+    case "dedupe":
+      return `a dedupe that keeps the ${spec.dedupe.keep}`;
     case "sink":
       return "a table";
     case "window":
@@ -68,6 +73,12 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
     case "process":
     case "coProcess":
       return [uid, spec.kind, ...ofFunction(spec.fn)];
+    case "intervalJoin":
+      return [uid, spec.kind, spec.join.lower, spec.join.upper];
+    case "temporalJoin":
+      return [uid, spec.kind, spec.join.type];
+    case "dedupe":
+      return [uid, spec.kind, spec.dedupe.keep];
     case "processBroadcast":
       return [uid, spec.kind, ...ofFunction(spec.fn), Object.keys(spec.broadcast)];
     default:

@@ -12,6 +12,7 @@ import type { Aggregate } from "./aggregates.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
 import type { AnyCoProcessFunction } from "./connect.ts";
 import type { GeneratorSource } from "./generate.ts";
+import type { Dedupe, IntervalJoin, RegularJoin, TemporalJoin } from "./joins.ts";
 import type { OnError } from "./on-error.ts";
 import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
@@ -57,6 +58,10 @@ export type OperatorSpec =
     }
   | WindowSpec
   | ({ readonly kind: "coProcess"; readonly fn: AnyCoProcessFunction } & Partial<TwoKeys>)
+  | ({ readonly kind: "intervalJoin"; readonly join: IntervalJoin } & TwoKeys)
+  | ({ readonly kind: "temporalJoin"; readonly join: TemporalJoin } & TwoKeys)
+  | ({ readonly kind: "regularJoin"; readonly join: RegularJoin } & TwoKeys)
+  | { readonly kind: "dedupe"; readonly dedupe: Dedupe }
   | { readonly kind: "sink"; readonly table: TableSink<never> }
   | { readonly kind: "timestamps"; readonly watermarks: WatermarkStrategy<never> }
   | { readonly kind: "discard" };

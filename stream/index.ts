@@ -84,6 +84,12 @@ export {
   type JobEnvironment,
   type SourceOptions,
 } from "./job.ts";
+export type {
+  DedupeOptions,
+  IntervalJoinOptions,
+  RegularJoinOptions,
+  TemporalJoinOptions,
+} from "./joins.ts";
 export {
   deadLetter,
   type DeadLetter,

@@ -88,7 +88,14 @@ export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
       if (spec.fn !== undefined) return "any";
       return spec.lateOutput === undefined ? [] : [spec.lateOutput.name];
     }
+    case "intervalJoin":
+      return namesOf(spec.join.lateLeft, spec.join.lateRight);
+    case "temporalJoin":
+      return namesOf(spec.join.lateLeft);
     default:
       return [];
   }
 }
+
+const namesOf = (...tags: readonly (AnyOutputTag | undefined)[]): string[] =>
+  tags.flatMap((tag) => (tag === undefined ? [] : [tag.name]));

@@ -49,7 +49,7 @@ describe("a function of two keyed streams: CoStreamCheckpointingITCase", () => {
     (unaligned) => {
       const definition = jobOf(gathering, unaligned);
       for (let seed = 1; seed <= 12; seed++) {
-        const { left, right, cluster } = runThrough(definition, seed);
+        const { left, right, cluster } = runThrough(definition, { seed });
         const idsOf = (of: readonly Event[], key: string, end: number): number[] =>
           of.filter((row) => row.key === key && endOf(row.at) === end).map(({ id }) => id);
         const names = new Set([...left, ...right].map(({ key, at }) => `${key} ${endOf(at)}`));

@@ -881,6 +881,105 @@ const refusals: readonly {
       'Operator "p" (process) has a state named "timers/event-time". Allowed: names that do not begin ' +
       'with "timers/", where timers are kept.',
   },
+  ...[
+    {
+      method: "intervalJoin",
+      settings: { between: ["soon", 1] },
+      message:
+        'has ["soon", 1] as between. Allowed: two numbers of milliseconds, or texts, such as ' +
+        '["-5 min", "1 h"].',
+    },
+    {
+      method: "intervalJoin",
+      settings: {
+        between: ["-1 s", -500],
+        exclusive: { lower: true, upper: true },
+        lateLeft: "late",
+      },
+      message: 'has "late" as lateLeft. Allowed: a tag, as outputTag("late") gives one.',
+    },
+    {
+      method: "intervalJoin",
+      settings: { between: [0, 1], exclusive: { lower: true, upper: true } },
+      message:
+        "has between 1 ms and 0 ms, in which nothing is. Allowed: a lower bound that is not above " +
+        "the upper one.",
+    },
+    {
+      method: "temporalJoin",
+      settings: { type: "outer" },
+      message: 'has "outer" as type. Allowed: "inner" or "left".',
+    },
+    {
+      method: "regularJoin",
+      settings: { ttl: "soon" },
+      message:
+        'has the ttl "soon". Allowed: a number of milliseconds from 1 on, or a text such as "1 h".',
+    },
+    {
+      method: "regularJoin",
+      settings: undefined,
+      message:
+        'was given undefined as its settings. Allowed: an object such as { ttl: "1 d" }, or {}.',
+    },
+  ].map(({ method, settings, message }) => ({
+    when: `${method} ${message}`,
+    define: withStream((stream) => {
+      const keyed = stream.keyBy("key");
+      untyped(keyed)[method]!(keyed, settings, () => 0, { uid: "j" });
+    }),
+    code: "BAD_ARGUMENT" as const,
+    uid: "j",
+    message: `Operator "j" (${method}) ${message}`,
+  })),
+  {
+    when: "a join has a function that waits",
+    define: withStream((stream) => {
+      const keyed = stream.keyBy("key");
+      untyped(keyed).temporalJoin!(keyed, async () => Promise.resolve(), { uid: "j" });
+    }),
+    code: "BAD_ARGUMENT",
+    uid: "j",
+    message:
+      'Operator "j" (temporalJoin) was given an async function. Allowed: a function of both rows that ' +
+      "returns its result.",
+  },
+  {
+    when: "a stream without a key is joined",
+    define: withStream((stream) =>
+      untyped(stream.keyBy("key")).regularJoin!(stream, {}, () => 0, { uid: "j" }),
+    ),
+    code: "NOT_KEYED",
+    uid: "j",
+    message:
+      'Operator "j" (regularJoin) needs keys, and the right stream has none. Allowed: two keyed ' +
+      "streams: call .keyBy((row) => …) on both.",
+  },
+  {
+    when: "dedupe is not told what to keep",
+    define: withStream((stream) =>
+      untyped(stream.keyBy("key")).dedupe!({ keep: "all" }, { uid: "d" }),
+    ),
+    code: "BAD_ARGUMENT",
+    uid: "d",
+    message: 'Operator "d" (dedupe) has "all" as keep. Allowed: "first" or "last".',
+  },
+  {
+    when: "a join has no such side output",
+    define: withStream((stream) => {
+      const keyed = stream.keyBy("key");
+      keyed
+        .intervalJoin(keyed, { between: [0, 1], lateLeft: outputTag<Row>("late") }, (row) => row, {
+          uid: "j",
+        })
+        .sideOutput(outputTag("later"));
+    }),
+    code: "NO_SIDE_OUTPUT",
+    message:
+      'sideOutput "later" was asked of "j", an intervalJoin, which has only late. Allowed: right ' +
+      "behind process, of which it gives the rows of ctx.output, or behind a join, of which it gives " +
+      "the rows that come too late.",
+  },
   {
     when: "a function of keyed rows has close",
     define: withStream((stream) =>
@@ -927,7 +1026,8 @@ const refusals: readonly {
     code: "NO_SIDE_OUTPUT",
     message:
       'sideOutput "late" was asked of "m", a map, which has no side outputs. Allowed: right behind ' +
-      "process, of which it gives the rows of ctx.output.",
+      "process, of which it gives the rows of ctx.output, or behind a join, of which it gives the rows " +
+      "that come too late.",
   },
   {
     when: "a side output is asked of a union",
@@ -937,7 +1037,7 @@ const refusals: readonly {
     code: "NO_SIDE_OUTPUT",
     message:
       'sideOutput "late" was asked of a union. Allowed: right behind process, of which it gives the ' +
-      "rows of ctx.output.",
+      "rows of ctx.output, or behind a join, of which it gives the rows that come too late.",
   },
   {
     when: "a side output is asked of rows that are on another way",
@@ -947,7 +1047,8 @@ const refusals: readonly {
     code: "NO_SIDE_OUTPUT",
     message:
       'sideOutput "late" was asked of "sorted" by another way than forward. Allowed: right behind ' +
-      "process, of which it gives the rows of ctx.output; repartition what it gives.",
+      "process, of which it gives the rows of ctx.output, or behind a join, of which it gives the rows " +
+      "that come too late; repartition what it gives.",
   },
   {
     when: "a side output is asked of a side output",
@@ -957,7 +1058,8 @@ const refusals: readonly {
     code: "NO_SIDE_OUTPUT",
     message:
       'sideOutput "late" was asked of a side output of "sorted". Allowed: right behind process, of ' +
-      "which it gives the rows of ctx.output.",
+      "which it gives the rows of ctx.output, or behind a join, of which it gives the rows that come " +
+      "too late.",
   },
   {
     when: "a side output is asked for without a tag",

@@ -67,8 +67,11 @@ export interface Run {
 
 const rounds = 4;
 
-/** Runs the job from one failure to the next. `step`: between two rows of a stream. */
-export function runThrough(definition: JobDefinition, seed: number, step = 8): Run {
+/** Runs the job from one failure to the next. `step`: between two rows of a partition. */
+export function runThrough(
+  definition: JobDefinition,
+  { seed, step = 8 }: { readonly seed: number; readonly step?: number },
+): Run {
   const prng = new Prng(seed);
   const world = new World();
   const rows = { left: [] as Event[], right: [] as Event[] };
@@ -88,7 +91,9 @@ export function runThrough(definition: JobDefinition, seed: number, step = 8): R
     append("right", round * 200, (round + 1) * 200);
     const cluster = new Cluster(world, {
       definition,
-      parallelism: 1 + prng.below(4),
+      // Rows that a barrier has overtaken may be late in another layout: event time there is as far as
+      // that of the subtask that had come furthest.
+      parallelism: definition.graph.config.checkpointing.unaligned ? 2 : 1 + prng.below(4),
       seed: seed * 100 + round,
       ...(restore && { restore }),
     });

@@ -84,6 +84,7 @@ const names = `
   WatermarkAlignmentITCase WatermarkITCase WindowOperatorContractTest WindowOperatorTest
   WithinCheckpointFileMergingSnapshotManagerTest ZooKeeperCheckpointIDCounterITCase
   ZooKeeperCompletedCheckpointStoreITCase
+  IntervalJoinOperatorTest SideOutputITCase
 `;
 
 const page = "docs/checkpoints.md";

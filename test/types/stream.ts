@@ -443,6 +443,67 @@ flights.map((f) => f, { uid: "m" }).sideOutput(diverted);
 // @ts-expect-error no rows in two places
 sorted.rebalance().sideOutput(diverted);
 
+// Joins: of keys of one type, with functions of both rows.
+const byCarrier = rules.keyBy((rule) => rule.carrier);
+const lateFlights = outputTag<Flight>("late-flights");
+const near = byOrigin.intervalJoin(
+  byCarrier,
+  { between: ["-5 min", 3_600_000], lateLeft: lateFlights },
+  (f, rule) => {
+    expectType<Flight>().of(f, true);
+    expectType<Rule>().of(rule, true);
+    return { key: f.origin, most: rule.most };
+  },
+  { uid: "near" },
+);
+expectType<ProcessedStream<{ key: string; most: number }>>().of(near, true);
+byOrigin.intervalJoin(
+  // @ts-expect-error the tag has other rows
+  byCarrier,
+  { between: [0, 1], lateRight: lateFlights },
+  () => 0,
+  { uid: "near" },
+);
+byOrigin.intervalJoin(
+  byCarrier,
+  // @ts-expect-error no such unit
+  { between: [0, "1 week"] },
+  () => 0,
+  { uid: "near" },
+);
+// @ts-expect-error keys of two types
+byOrigin.intervalJoin(rules.keyBy("most"), { between: [0, 1] }, () => 0, { uid: "near" });
+// @ts-expect-error no key
+byOrigin.intervalJoin(rules, { between: [0, 1] }, () => 0, { uid: "near" });
+const valid = byOrigin.temporalJoin(
+  byCarrier,
+  (f, rule) => {
+    expectType<Rule>().of(rule, true);
+    return f.delay > rule.most;
+  },
+  { uid: "valid" },
+);
+expectType<ProcessedStream<boolean>>().of(valid, true);
+byOrigin.temporalJoin(
+  byCarrier,
+  { type: "left" },
+  (f, rule) => {
+    expectType<Rule | undefined>().of(rule, true);
+    // @ts-expect-error there may be none
+    return f.delay > rule.most;
+  },
+  { uid: "valid" },
+);
+expectType<DataStream<string>>().of(
+  byOrigin.regularJoin(byCarrier, { ttl: "1 d" }, (f, rule) => f.origin + rule.carrier, {
+    uid: "all",
+  }),
+  true,
+);
+expectType<DataStream<Flight>>().of(byOrigin.dedupe({ keep: "first" }, { uid: "once" }), true);
+// @ts-expect-error first or last
+byOrigin.dedupe({ keep: "best" }, { uid: "once" });
+
 // Operator state: lists, on streams without keys.
 const batched = flights.process(
   {

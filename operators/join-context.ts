@@ -1,0 +1,10 @@
+// What the built-in functions of two streams may touch beside what users' may.
+
+import type { Key } from "../format/key.ts";
+import type { TimerContext } from "../stream/process.ts";
+import type { StateDescriptors } from "../stream/state.ts";
+
+export interface JoinContext<S extends StateDescriptors> extends TimerContext<Key, unknown, S> {
+  /** Emits a row with an event time of its own. */
+  emitAt(this: void, row: unknown, time: number): void;
+}
