@@ -50,7 +50,8 @@ const interval = 1_000;
 /** @throws Error where a checkpoint does not complete */
 export function coordinatorCost(subtasks: number, checkpoints: number): CoordinatorCost {
   const plan = planOf(subtasks);
-  const config = jobConfig({ parallelism: subtasks / 2, checkpointing: { interval } });
+  const parallelism = subtasks / 2;
+  const config = jobConfig({ parallelism, maxParallelism: 32_768, checkpointing: { interval } });
   const played = new Played(
     plan,
     Job.submitted({ job: jobIdFrom(new Uint8Array(16)), plan, config }, played0),

@@ -115,7 +115,10 @@ export interface JobOptions {
   readonly maxParallelism?: number;
   /** Of single vertices, by their ids in the plan of the program, whatever their operators set. */
   readonly parallelismOverrides?: Readonly<Record<string, number>>;
-  /** How long a row may wait for others to be sent with; 100 ms where absent, 0 sends at once. */
+  /**
+   * How long a row may wait for others to be sent with; 100 ms where absent, 0 sends at once. It waits
+   * longer where its receiver is still busy with rows that were sent before.
+   */
   readonly bufferTimeout?: Duration;
   readonly checkpointing?: CheckpointOptions;
   readonly state?: StateBackendOptions;
