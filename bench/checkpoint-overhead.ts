@@ -106,8 +106,11 @@ export const checkpointOverhead: Benchmark = {
           if (byCpu !== undefined) cpuRatios[name] = byCpu;
           const storing = await storingOf(runtime, each);
           if (storing === undefined || byCpu === undefined) continue;
-          figures[`${name} storing alone`] = { unit: "ms of CPU", ...summaryOf([storing]) };
-          const beyond = beyondStoring(measured, each, storing / 1_000);
+          figures[`${name} storing alone`] = {
+            unit: "ms of CPU per MB",
+            ...summaryOf([storing]),
+          };
+          const beyond = beyondStoring(measured, each, storing / 1e9);
           cpuRatios[`${name} beyond storing`] = cpuRatio(beyond, name, none!.name)!;
         }
         const sizes = others.flatMap(({ checkpoints }) => checkpoints);
@@ -140,7 +143,7 @@ async function calibrated(
 }
 
 /**
- * Milliseconds of CPU that it takes to put the files of one of its checkpoints into R2, and nothing else:
+ * Milliseconds of CPU that it takes to put a MB of files like those of its checkpoints into R2, and nothing else:
  * the local R2 runs on the thread of the objects, where on Cloudflare's network it does not. Undefined
  * where it stores none, or the machine does not tell.
  */
@@ -161,20 +164,20 @@ async function storingOf(
   const once = await store(1);
   if (once === undefined) return undefined;
   const times = Math.ceil(storeMillis / Math.max(once, 1));
-  return (await store(times))! / times;
+  return (await store(times))! / times / ((files * bytes) / 1e6);
 }
 
-/** The runs of a contestant without the CPU that storing its checkpoints took, in seconds each. */
+/** The runs of a contestant without the CPU that storing its checkpoints took, in seconds per byte. */
 function beyondStoring(
   measured: Rounds,
-  { name, completed }: StateContestant,
+  { name, stored }: StateContestant,
   storing: number,
 ): Rounds {
   const runs = measured.get(name)!;
-  const counts = completed.slice(-runs.length);
+  const bytes = stored.slice(-runs.length);
   const without = runs.map(({ cpuSeconds = 0, ...run }, round) => ({
     ...run,
-    cpuSeconds: Math.max(0, cpuSeconds - counts[round]! * storing),
+    cpuSeconds: Math.max(0, cpuSeconds - bytes[round]! * storing),
   }));
   return new Map([...measured, [name, without]]);
 }

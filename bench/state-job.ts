@@ -36,8 +36,8 @@ export interface CheckpointSizes {
 export interface StateContestant extends Contestant {
   /** Of all measured rows, the last ten of each run. */
   readonly checkpoints: readonly CheckpointSizes[];
-  /** How many each run had among its measured rows, those to warm up included. */
-  readonly completed: readonly number[];
+  /** Bytes that those of each run added, about; runs to warm up included. */
+  readonly stored: readonly number[];
 }
 
 /** Bytes of a snapshot that needs no file. */
@@ -54,7 +54,7 @@ export function stateJob(
   const all = shape.keys + rows;
   const expected = sampledTalliesOf(all, shape);
   const checkpoints: CheckpointSizes[] = [];
-  const completed: number[] = [];
+  const stored: number[] = [];
   let running = "";
   const taken = (least: number): Promise<number> =>
     runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${least}`);
@@ -62,7 +62,7 @@ export function stateJob(
     name,
     rows,
     checkpoints,
-    completed,
+    stored,
     run: async () => {
       const submitted = await mark(runtime);
       running = await runtime.submit("keyed-state", {
@@ -83,8 +83,12 @@ export function stateJob(
         "GET",
         `/bench/checkpoints/${running}`,
       );
-      checkpoints.push(...sizes(overview, from.at));
-      completed.push(isOver ? overview.counts.completed : overview.counts.completed - before);
+      const listed = sizes(overview, from.at);
+      checkpoints.push(...listed);
+      // Ten are listed, and there may be more of them.
+      const count = overview.counts.completed - (isOver ? 0 : before);
+      const bytes = listed.reduce((sum, one) => sum + one.bytes, 0);
+      stored.push((bytes * count) / Math.max(1, listed.length));
       const isKnown = from.cpu !== undefined && done.cpu !== undefined;
       return {
         rows: isOver ? all : all - loadedRows,
