@@ -28,10 +28,6 @@ export class PaneSchedule {
     this.#panes = panes;
   }
 
-  get size(): number {
-    return this.#keys.size;
-  }
-
   /** The key has that pane; what was due by `after` has been dealt with. */
   add(key: Key, start: number, after: number): void {
     const id = keyId(key);

@@ -9,6 +9,7 @@
 //   W4. A row, or a window, that throws where that is not to fail has changed nothing.
 //   W5. Where all rows of a batch are in windows that were not told yet, columns are folded without making
 //       rows wherever an aggregate allows that (aggregate-columns.ts), to the same end.
+//   W6. A window of many panes is not merged from all of them each time (pane-merges.ts).
 
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
@@ -17,6 +18,7 @@ import { type CodedKeys, ColumnFolder } from "./aggregate-columns.ts";
 import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
 import type { EventTimeOperator, OperatorContext, Output, RecordBatch } from "./operator.ts";
+import { PaneMerges, type PaneReader } from "./pane-merges.ts";
 import { type KeyedPanes, PaneSchedule } from "./pane-schedule.ts";
 import { Panes } from "./panes.ts";
 import { rejectRow, rejectTimer } from "./rejection.ts";
@@ -28,6 +30,9 @@ import { WindowResults } from "./window-results.ts";
 
 /** Keys with something due that get their turn in one go. */
 const duesAtOnce = 1_000;
+
+/** Panes that are merged anew for every window. */
+const panesAtOnce = 3;
 
 /** Most combinations of keys and panes that a batch is folded by in columns. */
 const codesMax = 1 << 20;
@@ -46,11 +51,12 @@ export class PaneWindowOperator implements EventTimeOperator {
   /** By key, up to when its windows have been told (W3). */
   readonly #told: StateTable<number>;
   readonly #columns: ColumnFolder | undefined;
-  /** Whether `merge` may change what it is given first, which is the state's. */
-  readonly #mergesInPlace: boolean;
   readonly #emitted = new Emitted();
   readonly #results: WindowResults;
   readonly #schedule: PaneSchedule;
+  readonly #reader: PaneReader;
+  /** Where a window has more than a few panes. */
+  readonly #merges: PaneMerges | undefined;
   /** Of a code of a key and a position of a pane, its own code, plus one. */
   #pairs = new Int32Array(0);
 
@@ -70,7 +76,16 @@ export class PaneWindowOperator implements EventTimeOperator {
       const panes = ctx.state.table("panes") as StateTable<unknown[]>;
       this.#columns = ColumnFolder.of(key, fold.aggregates, panes);
     }
-    this.#mergesInPlace = fold.kind === "aggregate" && this.#columns === undefined;
+    const mergesInPlace = fold.kind === "aggregate" && this.#columns === undefined;
+    this.#reader = {
+      read: (of, start) => this.#held.get([of, start]),
+      // `merge` may change what it is given first, which is the state's.
+      merge: (left, right) =>
+        this.#contents.merge(mergesInPlace ? structuredClone(left) : left, right),
+    };
+    const { sliding } = spec.assigner;
+    const isLong = sliding!.size > panesAtOnce * this.#panes.length;
+    this.#merges = isLong ? new PaneMerges(sliding!, this.#reader) : undefined;
     this.#results = new WindowResults(ctx, spec, this.#emitted);
     this.#schedule = new PaneSchedule(this.#panes);
     const told = new Map<KeyId, number>();
@@ -113,7 +128,7 @@ export class PaneWindowOperator implements EventTimeOperator {
       const { key, dueAt: time } = due;
       this.#begin();
       try {
-        if (this.#panes.isEnd(time + 1)) this.#tell(key, due.starts, time + 1);
+        if (this.#panes.isEnd(time + 1)) this.#tellOnTime(due, time + 1);
       } catch (error) {
         this.#undo();
         rejectTimer(this.#ctx, { key, time }, error);
@@ -140,6 +155,7 @@ export class PaneWindowOperator implements EventTimeOperator {
       this.#journal?.note(() => this.#schedule.drop(key, start));
     }
     if (!panes.isPartlyOver(start, watermark)) return;
+    this.#merges?.forget(keyId(key));
     const starts = this.#schedule.startsOf(key);
     for (const end of panes.lateEnds(start, watermark)) this.#tell(key, starts, end);
   }
@@ -228,21 +244,28 @@ export class PaneWindowOperator implements EventTimeOperator {
 
   // Windows.
 
+  #tellOnTime(due: KeyedPanes, end: number): void {
+    if (this.#merges === undefined) return this.#tell(due.key, due.starts, end);
+    const start = this.#panes.startOf(end);
+    this.#emit(due.key, start, end, this.#merges.of(due, start));
+  }
+
   /** Emits the window of a key that ends there, if it has rows. `starts`: of all panes of the key. */
   #tell(key: Key, starts: readonly number[], end: number): void {
     const from = this.#panes.startOf(end);
     let at = starts.length;
     while (at > 0 && starts[at - 1]! >= from) at--;
     let held: unknown;
-    let panes = 0;
     for (; at < starts.length && starts[at]! < end; at++) {
-      const pane = this.#held.get([key, starts[at]!]);
-      if (panes === 1 && this.#mergesInPlace) held = structuredClone(held);
-      held = panes === 0 ? pane : this.#contents.merge(held, pane);
-      panes++;
+      const pane = this.#reader.read(key, starts[at]!);
+      held = held === undefined ? pane : this.#reader.merge(held, pane);
     }
-    if (panes === 0) return;
-    this.#results.emit(key, { start: from, end }, this.#contents.result(held));
+    this.#emit(key, from, end, held);
+  }
+
+  #emit(key: Key, start: number, end: number, held: unknown): void {
+    if (held === undefined) return;
+    this.#results.emit(key, { start, end }, this.#contents.result(held));
   }
 
   /** Whatever was due for a key at that time has been dealt with. */
@@ -252,9 +275,11 @@ export class PaneWindowOperator implements EventTimeOperator {
     while (over < starts.length && this.#panes.overAt(starts[over]!) <= time) over++;
     for (let n = 0; n < over; n++) this.#held.remove([key, starts[n]!]);
     starts.splice(0, over);
-    const wasTold = this.#told.get(key) !== undefined;
-    if (starts.some((start) => this.#panes.isPartlyOver(start, time))) this.#told.put(key, time);
-    else if (wasTold) this.#told.remove(key);
+    if (starts.length === 0) this.#merges?.forget(due.id);
+    // The earliest is over first.
+    const isOver = starts.length > 0 && this.#panes.isPartlyOver(starts[0]!, time);
+    if (isOver) this.#told.put(key, time);
+    else if (this.#told.size > 0) this.#told.remove(key);
     this.#schedule.replan(due, time);
   }
 

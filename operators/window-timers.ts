@@ -44,10 +44,6 @@ export class WindowTimers {
     return this.#heap[0]?.time;
   }
 
-  get size(): number {
-    return this.#byId.size;
-  }
-
   register(key: Key, window: TimeWindow, time: number): "added" | "known" {
     const pair = pairOf(key, window, time);
     const id = keyId(pair);
