@@ -294,7 +294,7 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "coordinator/attempts.ts",
-        from: `    if (latest !== undefined && previous !== undefined) checkpoints.dropLatest();`,
+        from: `      checkpoints.dropLatest();`,
         to: `    void checkpoints;`,
       },
     ],
