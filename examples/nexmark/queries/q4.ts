@@ -16,13 +16,17 @@ export const q4 = defineJob(
   (env) => {
     const { auctions, bids } = events(env);
     // A higher price replaces the one before it: what changes is the sum of its category.
-    const changes = validBids(auctions, bids)
-      .keyBy(({ auction }) => auction.id)
+    const changes = validBids(auctions, bids, ({ id, category }, { price }) => ({
+      id,
+      category,
+      price,
+    }))
+      .keyBy("id")
       .process(
         {
           state: { final: valueState<number>() },
           emits: rows<{ category: number; price: number; auctions: number }>(),
-          process({ auction: { category }, bid: { price } }, { state, emit }) {
+          process({ category, price }, { state, emit }) {
             const final = state.final.get();
             if (final !== undefined && price <= final) return;
             state.final.set(price);

@@ -7,36 +7,38 @@
 
 import { defineJob } from "tidemark";
 
+import type { Auction, Bid } from "../model.ts";
 import { upsert } from "../results.ts";
 import { events } from "../sources.ts";
 import { options } from "./options.ts";
-import { type ValidBid, validBids } from "./winning.ts";
+import { validBids } from "./winning.ts";
+
+const withBid = (auction: Auction, { bidder, price, dateTime, extra }: Bid) => ({
+  ...auction,
+  auction: auction.id,
+  bidder,
+  price,
+  bid_dateTime: dateTime,
+  bid_extra: extra,
+});
+
+type ValidBid = ReturnType<typeof withBid>;
 
 /** Of two bids of the same price and time, which SQL leaves open, that of the lesser bidder. */
-function wins({ bid: left }: ValidBid, { bid: right }: ValidBid): boolean {
+function wins(left: ValidBid, right: ValidBid): boolean {
   if (left.price !== right.price) return left.price > right.price;
-  if (left.dateTime !== right.dateTime) return left.dateTime < right.dateTime;
-  return left.bidder !== right.bidder ? left.bidder < right.bidder : left.extra < right.extra;
+  if (left.bid_dateTime !== right.bid_dateTime) return left.bid_dateTime < right.bid_dateTime;
+  if (left.bidder !== right.bidder) return left.bidder < right.bidder;
+  return left.bid_extra < right.bid_extra;
 }
 
 export const q9 = defineJob(
   "q9",
   (env) => {
     const { auctions, bids } = events(env);
-    const winning = validBids(auctions, bids)
-      .keyBy(({ auction }) => auction.id)
-      .reduce((held, next) => (wins(next, held) ? next : held), { uid: "winning" })
-      .map(
-        ({ auction, bid: { dateTime: bid_dateTime, extra: bid_extra, bidder, price } }) => ({
-          ...auction,
-          auction: auction.id,
-          bidder,
-          price,
-          bid_dateTime,
-          bid_extra,
-        }),
-        { uid: "rows" },
-      );
+    const winning = validBids(auctions, bids, withBid)
+      .keyBy("id")
+      .reduce((held, next) => (wins(next, held) ? next : held), { uid: "winning" });
     upsert(env, winning, ({ id }) => id);
   },
   options,

@@ -1,39 +1,35 @@
 // Bids that are made while their auction is on, with that auction: what q4 and q9 have in common. A bid
 // may come before its auction, as the two are on different ways; it is kept for as long as one can last.
 
-import { type DataStream, listState, type Rows, rows, valueState } from "tidemark";
+import { type DataStream, listState, rows, valueState } from "tidemark";
 
 import type { Auction, Bid } from "../model.ts";
 
-export interface ValidBid {
-  readonly auction: Auction;
-  readonly bid: Bid;
-}
-
-export function validBids(
+/** @param both what is made of an auction and a bid */
+export function validBids<R>(
   auctions: DataStream<Auction>,
   bids: DataStream<Bid>,
-): DataStream<ValidBid> {
-  const emits: Rows<ValidBid> = rows<ValidBid>();
+  both: (auction: Auction, bid: Bid) => R,
+): DataStream<R> {
   return bids
     .keyBy("auction")
     .connect(auctions.keyBy("id"))
     .process(
       {
         state: { auction: valueState<Auction>(), waiting: listState<Bid>() },
-        emits,
+        emits: rows<R>(),
         processLeft(bid, { state, timers, emit }) {
           const auction = state.auction.get();
           if (auction === undefined) {
             state.waiting.add(bid);
             // No auction that this bid is for can come once event time is past it.
             timers.registerEventTime(bid.dateTime);
-          } else if (isOn(auction, bid)) emit({ auction, bid });
+          } else if (isOn(auction, bid)) emit(both(auction, bid));
         },
         processRight(auction, { state, timers, emit }) {
           state.auction.set(auction);
           timers.registerEventTime(auction.expires);
-          for (const bid of state.waiting.get()) if (isOn(auction, bid)) emit({ auction, bid });
+          for (const bid of state.waiting.get()) if (isOn(auction, bid)) emit(both(auction, bid));
           state.waiting.clear();
         },
         onTimer(time, { state }) {

@@ -1,0 +1,106 @@
+// One run of a query on a local runtime of its own, from its submission until it has finished.
+
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { startRuntime } from "../../local/runtime.ts";
+import type { Options } from "./options.ts";
+
+const config = fileURLToPath(new URL("wrangler.toml", import.meta.url));
+const home = fileURLToPath(new URL("../../.tidemark/", import.meta.url));
+
+/** Milliseconds between two looks at the job: each is some calls, and costs it time. */
+const lookEvery = 200;
+
+export interface QueryRun {
+  /** Rows that the sources made. */
+  readonly rows: number;
+  readonly seconds: number;
+  readonly checkpointsCompleted: number;
+  /** The most state that a checkpoint held. */
+  readonly stateBytes: number;
+  /** The table of results, where one was asked for. */
+  readonly results: readonly object[];
+}
+
+interface JobDetails {
+  readonly state: string;
+  readonly vertices: readonly {
+    readonly name: string;
+    readonly metrics: { readonly "read-records": number };
+  }[];
+}
+
+interface Checkpoints {
+  readonly counts: { readonly completed: number };
+  readonly summary: { readonly state_size: { readonly max: number } };
+}
+
+/**
+ * @param results what becomes of the query's rows
+ * @param made told how many rows the sources have made so far
+ */
+export async function runQuery(
+  { query, events, rate, parallelism }: Options,
+  results: "discard" | "digest" | "rows",
+  made: (rows: number) => void,
+  signal: AbortSignal,
+): Promise<QueryRun> {
+  await mkdir(home, { recursive: true });
+  const directory = await mkdtemp(join(home, "nexmark-"));
+  const runtime = await startRuntime({ config, directory });
+  try {
+    const ask = async <T>(path: string, body?: object): Promise<T> => {
+      const response = await fetch(runtime.url + path, {
+        ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+        signal,
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${path} answered ${response.status}: ${text}`);
+      return JSON.parse(text) as T;
+    };
+    const args = { events, rate, results };
+    const programArgsList = Object.entries(args).map(([name, value]) => `--${name}=${value}`);
+    const begunAt = performance.now();
+    const { jobid } = await ask<{ jobid: string }>(`/jars/${query}/run`, {
+      parallelism,
+      programArgsList,
+    });
+    const rows = await finished(() => ask<JobDetails>(`/jobs/${jobid}`), made, signal);
+    const seconds = (performance.now() - begunAt) / 1_000;
+    const { counts, summary } = await ask<Checkpoints>(`/jobs/${jobid}/checkpoints`);
+    const table =
+      results === "discard"
+        ? { rows: [] }
+        : await ask<{ rows: object[] }>(`/jobs/${jobid}/tables/results?read=latest`);
+    return {
+      rows,
+      seconds,
+      checkpointsCompleted: counts.completed,
+      stateBytes: summary.state_size.max,
+      results: table.rows,
+    };
+  } finally {
+    await runtime.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits until the job has finished; how many rows its sources have made. */
+async function finished(
+  look: () => Promise<JobDetails>,
+  made: (rows: number) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  for (;;) {
+    const { state, vertices } = await look();
+    const sources = vertices.filter(({ name }) => name.startsWith("Source: "));
+    const rows = sources.reduce((sum, { metrics }) => sum + metrics["read-records"], 0);
+    made(rows);
+    if (state === "FINISHED") return rows;
+    if (state === "FAILED" || state === "CANCELED") throw new Error(`The job is ${state}.`);
+    await sleep(lookEvery, undefined, { signal });
+  }
+}
