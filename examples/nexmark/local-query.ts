@@ -44,7 +44,7 @@ interface Checkpoints {
  */
 export async function runQuery(
   { query, events, rate, parallelism }: Options,
-  results: "discard" | "digest" | "rows",
+  results: "discard" | "digest",
   made: (rows: number) => void,
   signal: AbortSignal,
 ): Promise<QueryRun> {
