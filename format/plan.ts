@@ -6,8 +6,11 @@
 import type { TaskId, TaskKey } from "./ids.ts";
 import { taskKey } from "./ids.ts";
 
-/** How rows pick the receiving subtask. `forward` keeps the index, `broadcast` picks all. */
-export type Partitioning = "forward" | "hash" | "rebalance" | "broadcast";
+/**
+ * How rows pick the receiving subtask. `forward` keeps the index, `broadcast` picks all, `rescale` deals
+ * out among the few that a sender has channels to, and with `custom` the program says which.
+ */
+export type Partitioning = "forward" | "hash" | "rebalance" | "broadcast" | "rescale" | "custom";
 
 export interface VertexPlan {
   /** 32 hex digits, derived from the uid of the chain's first operator. */
@@ -95,7 +98,7 @@ export const inputChannels = (plan: ExecutionPlan, task: TaskId): Channel[] =>
   plan.edges
     .filter((edge) => edge.to === task.vertex)
     .flatMap((edge) =>
-      peers(vertexOf(plan, edge.from), edge, task.index).map((index) => ({
+      peers(plan, edge, "from", task.index).map((index) => ({
         edge: edge.id,
         from: { vertex: edge.from, index },
         to: task,
@@ -107,14 +110,30 @@ export const outputChannels = (plan: ExecutionPlan, task: TaskId): Channel[] =>
   plan.edges
     .filter((edge) => edge.from === task.vertex)
     .flatMap((edge) =>
-      peers(vertexOf(plan, edge.to), edge, task.index).map((index) => ({
+      peers(plan, edge, "to", task.index).map((index) => ({
         edge: edge.id,
         from: task,
         to: { vertex: edge.to, index },
       })),
     );
 
-const peers = (other: VertexPlan, edge: EdgePlan, index: number): number[] =>
-  edge.partitioning === "forward"
-    ? [index]
-    : Array.from({ length: other.parallelism }, (_, peer) => peer);
+/** Those at the `end` of an edge that a subtask at its other end has channels with. */
+function peers(plan: ExecutionPlan, edge: EdgePlan, end: "from" | "to", index: number): number[] {
+  if (edge.partitioning === "forward") return [index];
+  const [senders, receivers] = [edge.from, edge.to].map((id) => vertexOf(plan, id).parallelism);
+  const count = end === "from" ? senders! : receivers!;
+  const all = Array.from({ length: count }, (_, peer) => peer);
+  if (edge.partitioning !== "rescale") return all;
+  return all.filter((peer) =>
+    end === "from"
+      ? isPaired(peer, senders!, index, receivers!)
+      : isPaired(index, senders!, peer, receivers!),
+  );
+}
+
+/** Whether a sender and a receiver are next to one another: each has as few peers as there can be. */
+function isPaired(sender: number, senders: number, receiver: number, receivers: number): boolean {
+  const first = Math.floor((receiver * senders) / receivers);
+  if (senders <= receivers) return sender === first;
+  return sender >= first && sender < Math.floor(((receiver + 1) * senders) / receivers);
+}

@@ -8,7 +8,7 @@ import { type AggregateRow, type Aggregates, checkedAggregates } from "./aggrega
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
 import { fieldSelector, type KeyField } from "./fields.ts";
-import type { AnyProcessFunction, KeySelector, OperatorSpec } from "./graph.ts";
+import type { AnyProcessFunction, CustomPartitioning, KeySelector, OperatorSpec } from "./graph.ts";
 import {
   type DedupeOptions,
   dedupeOf,
@@ -126,6 +126,24 @@ export interface DataStream<T> {
   assignTimestampsAndWatermarks(
     strategy: WatermarkStrategy<T>,
     options: Omit<OperatorOptions, "onError">,
+  ): DataStream<T>;
+  /**
+   * As `rebalance`, but each subtask sends to a few of the next only, so that there are fewer channels:
+   * with twice as many receivers to two of them, with half as many to one.
+   *
+   * @example flights.rescale().map(slow, { uid: "slow", parallelism: 8 })
+   */
+  rescale(): DataStream<T>;
+  /**
+   * Sends each row to the subtask of the next operator that `partition` names, from 0, of the key that is
+   * made of the row and of how many there are. Its stream has no key. Rows of a key change subtasks with
+   * the parallelism.
+   *
+   * @example flights.partitionCustom((f) => f.delay, (delay, subtasks) => Math.abs(delay) % subtasks)
+   */
+  partitionCustom<const K extends Key>(
+    key: (row: T) => K,
+    partition: (key: NoInfer<K>, subtasks: number) => number,
   ): DataStream<T>;
   /**
    * Calls a function of yours for every row, with state of the subtask. See `UnkeyedProcessFunction`.
@@ -335,6 +353,18 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
 
   rebalance(): RecordedStream {
     return this.#partitioned("rebalance");
+  }
+
+  rescale(): RecordedStream {
+    return this.#partitioned("rescale");
+  }
+
+  partitionCustom(key: KeySelector, partition: CustomPartitioning["partition"]): RecordedStream {
+    requireFunction("partitionCustom", partition);
+    requireFunction("partitionCustom", key);
+    const custom = { key, partition };
+    const upstreams = this.#upstreams.map((one) => repartitioned(one, "custom", { custom }));
+    return new RecordedStream(this.#recorder, upstreams);
   }
 
   union(...others: readonly DataStream<never>[]): RecordedStream {

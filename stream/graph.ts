@@ -78,6 +78,12 @@ export interface GraphNode {
   readonly onError?: Exclude<OnError, "fail">;
 }
 
+/** By which subtask a program has its rows processed. */
+export interface CustomPartitioning {
+  readonly key: KeySelector;
+  partition(this: void, key: never, receivers: number): number;
+}
+
 /** A stream between two operators. */
 export interface GraphEdge {
   readonly from: string;
@@ -87,6 +93,8 @@ export interface GraphEdge {
   readonly partitioning: Partitioning;
   /** Present exactly where `partitioning` is `hash`. */
   readonly key?: KeySelector;
+  /** Present exactly where `partitioning` is `custom`. */
+  readonly custom?: CustomPartitioning;
   /** The side output of `from` whose rows it carries; absent: what `from` emits. */
   readonly tag?: string;
 }

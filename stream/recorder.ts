@@ -9,6 +9,7 @@ import { GraphError } from "./errors.ts";
 import {
   endsStream,
   isSource,
+  type CustomPartitioning,
   type GraphEdge,
   type GraphNode,
   type JobGraph,
@@ -34,6 +35,7 @@ export interface Upstream {
   readonly node: GraphNode;
   readonly partitioning: Partitioning;
   readonly key?: KeySelector;
+  readonly custom?: CustomPartitioning;
   /** Of the operator that follows; 0 where absent. */
   readonly input?: number;
   /** The side output that the stream is, where it is one. */
@@ -44,7 +46,7 @@ export interface Upstream {
 export const repartitioned = (
   { node, tag }: Upstream,
   partitioning: Partitioning,
-  of: Pick<Upstream, "key" | "input"> = {},
+  of: Pick<Upstream, "key" | "custom" | "input"> = {},
 ): Upstream => ({ node, partitioning, ...of, ...(tag !== undefined && { tag }) });
 
 const methodOf = (spec: OperatorSpec): string => {
@@ -292,8 +294,9 @@ function edge(upstream: Upstream, to: GraphNode): GraphEdge {
     }
     return { ...ends, partitioning: "hash", key };
   }
-  const { partitioning, key } = upstream;
+  const { partitioning, key, custom } = upstream;
   if (key !== undefined) return { ...ends, partitioning: "hash", key };
+  if (custom !== undefined) return { ...ends, partitioning, custom };
   return { ...ends, partitioning };
 }
 

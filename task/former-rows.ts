@@ -121,6 +121,8 @@ function mayOwn(deployment: TaskDeployment, { edge, receivers }: FormerEdge, to:
     case "broadcast":
       return to === task.index % receivers;
     case "rebalance":
+    case "rescale":
+    case "custom":
       return heirOf(deployment, receivers, to) === task.index;
     case "hash":
     case "forward": {

@@ -13,7 +13,7 @@ import { KeyGuess } from "../operators/key-guess.ts";
 import { isColumnar, type RecordBatch } from "../operators/operator.ts";
 import { type Reject, rejectRow, type RejectingOperator } from "../operators/rejection.ts";
 import { fieldOf } from "../stream/fields.ts";
-import type { KeySelector } from "../stream/graph.ts";
+import type { CustomPartitioning, KeySelector } from "../stream/graph.ts";
 
 /** The rows of a batch for one receiver. */
 export interface Share {
@@ -112,6 +112,43 @@ interface Coded {
 
 /** Longer texts, and keys of several fields, are hashed once and remembered. */
 const hashedUnitsMax = 48;
+/** Asks the program. The function is the operator's behind the edge, and so is what becomes of bad rows. */
+export class CustomPartitioner implements Partitioner {
+  readonly #self: RejectingOperator;
+  readonly #custom: CustomPartitioning;
+  readonly #receivers: number;
+
+  constructor(self: RejectingOperator, custom: CustomPartitioning, receivers: number) {
+    this.#self = self;
+    this.#custom = custom;
+    this.#receivers = receivers;
+  }
+
+  split(batch: RecordBatch): Share[] {
+    const rows = batch.rows();
+    const receivers = new Int32Array(rows.length);
+    for (let at = 0; at < rows.length; at++) {
+      try {
+        receivers[at] = this.#receiverOf(rows[at] as never);
+      } catch (cause) {
+        rejectRow(this.#self, "partitionCustom", batch, at, cause);
+        receivers[at] = nobody;
+      }
+    }
+    return sharesOf(receivers, this.#receivers);
+  }
+
+  #receiverOf(row: never): number {
+    const { key, partition } = this.#custom;
+    const receiver = partition(key(row) as never, this.#receivers);
+    if (Number.isInteger(receiver) && receiver >= 0 && receiver < this.#receivers) return receiver;
+    throw new RangeError(
+      `The partition function gave ${String(receiver)}. Allowed: a whole number from 0 to ` +
+        `${this.#receivers - 1}, one less than the subtasks it is told of.`,
+    );
+  }
+}
+
 /** Keys whose receiver is remembered; beyond, the memory starts anew. */
 const rememberedKeysMax = 65_536;
 

@@ -118,6 +118,7 @@ import {
 } from "./operator-state.ts";
 import {
   BroadcastPartitioner,
+  CustomPartitioner,
   forward,
   HashPartitioner,
   RebalancePartitioner,
@@ -1238,10 +1239,15 @@ function outgoingEdges(
       if (edge.partitioning === "broadcast") {
         return { channels, partitioner: new BroadcastPartitioner(receivers) };
       }
-      if (edge.partitioning === "rebalance") {
+      if (edge.partitioning === "rebalance" || edge.partitioning === "rescale") {
         return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
       }
       const target = nodeOf(graph, edge.toUid);
+      if (edge.partitioning === "custom") {
+        const { custom } = graph.edges[edge.id]!;
+        const self = { uid: target.uid, reject: rejectOf(target) };
+        return { channels, partitioner: new CustomPartitioner(self, custom!, receivers) };
+      }
       const selector = selectorOf(graph, edge);
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;
