@@ -10,9 +10,8 @@ test.each([
   ["q5", 46_000],
   ["q3", 50_000],
 ])("%s over 50,000 events comes to what a plain loop does", async (query, rows) => {
-  const { code, stdout, stderr } = await run(
-    ...[query, "--events", "50000", "--rate", "1000", "--parallelism", "2", "--check", "--json"],
-  );
+  const options = ["--events", "50000", "--rate", "1000", "--parallelism", "2"];
+  const { code, stdout, stderr } = await run(query, ...options, "--check", "--json");
   expect(stderr).toContain("equal: yes");
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split("\n");

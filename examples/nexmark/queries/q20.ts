@@ -12,8 +12,11 @@ import { options } from "./options.ts";
 
 const expanded = (
   { dateTime: bid_dateTime, extra: bid_extra, ...bid }: Bid,
-  { id: _, dateTime: auction_dateTime, extra: auction_extra, ...auction }: Auction,
-) => ({ ...bid, bid_dateTime, bid_extra, ...auction, auction_dateTime, auction_extra });
+  auction: Auction,
+) => {
+  const { id: _, dateTime: auction_dateTime, extra: auction_extra, ...item } = auction;
+  return { ...bid, bid_dateTime, bid_extra, ...item, auction_dateTime, auction_extra };
+};
 
 export const q20 = defineJob(
   "q20",
