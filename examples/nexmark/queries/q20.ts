@@ -10,10 +10,7 @@ import { insert } from "../results.ts";
 import { events } from "../sources.ts";
 import { options } from "./options.ts";
 
-const expanded = (
-  { dateTime: bid_dateTime, extra: bid_extra, ...bid }: Bid,
-  auction: Auction,
-) => {
+const expanded = ({ dateTime: bid_dateTime, extra: bid_extra, ...bid }: Bid, auction: Auction) => {
   const { id: _, dateTime: auction_dateTime, extra: auction_extra, ...item } = auction;
   return { ...bid, bid_dateTime, bid_extra, ...item, auction_dateTime, auction_extra };
 };
