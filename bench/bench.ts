@@ -9,6 +9,7 @@ import { latency } from "./latency.ts";
 import { limit } from "./limit.ts";
 import { machine, versions } from "./machine.ts";
 import { commandOf, type Options, usageOf } from "./options.ts";
+import { nexmark } from "./nexmark.ts";
 import { recovery } from "./recovery.ts";
 import { tableOf } from "./report.ts";
 import { scale } from "./scale.ts";
@@ -23,6 +24,7 @@ const benchmarks: readonly Benchmark[] = [
   recovery,
   stateSize,
   scale,
+  nexmark,
 ];
 
 async function bench(options: Options, interrupted: AbortSignal): Promise<boolean> {

@@ -83,6 +83,12 @@ export const millions = (value: number): string => (value / 1e6).toFixed(value <
 /** Rows per second of a contestant. */
 export const rateOf = (rounds: Rounds, name: string): Summary => summaryOf(ratesOf(rounds, name));
 
+/** Rows per second of CPU of a contestant; undefined where it is not known. */
+export function cpuRateOf(rounds: Rounds, name: string): Summary | undefined {
+  const rates = cpuRatesOf(rounds, name);
+  return rates === undefined ? undefined : summaryOf(rates);
+}
+
 /** How often as fast `ours` is as `theirs`, round by round. */
 export const speedRatio = (rounds: Rounds, ours: string, theirs: string): Summary =>
   ratioOf(ratesOf(rounds, ours), ratesOf(rounds, theirs));

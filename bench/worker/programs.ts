@@ -12,6 +12,7 @@ import {
   topic,
   valueState,
 } from "../../stream/index.ts";
+import { queries as nexmarkQueries } from "../../examples/nexmark/queries/queries.ts";
 import {
   fillPurchases,
   type Purchase,
@@ -177,6 +178,7 @@ const probed = defineJob(
 export const ingested = topic<Purchase>("ingested", { partitions });
 
 export const programs = [
+  ...nexmarkQueries,
   keyedCount,
   keyedCountColumns,
   keyedCountFromTopic,
