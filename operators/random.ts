@@ -38,7 +38,7 @@ export class RandomNumbers {
       redistribution: "union",
       schema: plainElements,
       elements: () => (this.#isDrawn ? [{ index, place: this.#place } satisfies Stored] : []),
-      bytes: () => placeBytes,
+      bytes: () => (this.#isDrawn ? placeBytes : 0),
     }) as readonly Stored[];
     const own = restored.find((one) => one.index === index);
     this.#isDrawn = own !== undefined;
