@@ -1096,7 +1096,8 @@ const refusals: readonly {
     message:
       'Operator "hourly" (window) of job "job" goes by event time, and its source "in" has no ' +
       "watermarks: its rows have no event times, and no window would ever end. Give that source " +
-      'watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or go by the clock: ' +
+      'watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or the stream ' +
+      "(assignTimestampsAndWatermarks), or go by the clock: " +
       '{ time: "processing" }.',
   },
   {
