@@ -25,7 +25,14 @@ import { FormatError } from "./format-error.ts";
 import { writeGathered, type ColumnPart } from "./gather.ts";
 import { encodeValue, ValueNotSerialisableError } from "./value.ts";
 
-export { dictionaryColumn, type Column, type Dictionary } from "./column.ts";
+export { hasBit } from "./absent.ts";
+export {
+  dictionaryColumn,
+  nullableColumn,
+  type Column,
+  type Dictionary,
+  type PresentColumn,
+} from "./column.ts";
 
 /** Which rows to encode, and what goes with them. */
 export interface EncodeRowsOptions {

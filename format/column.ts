@@ -2,14 +2,29 @@
 //
 //   C1. What is read equals what was written, in value and in type: -0, NaN, null and undefined,
 //       lone surrogates. What no form carries exactly goes the irregular way (value.ts).
-//   C2. Typed arrays are aligned, so reading makes views and copies nothing.
+//   C2. Typed arrays are aligned, so reading makes views and copies nothing, but for columns in which
+//       some rows have no value: of those only values are stored, and reading puts them at their rows.
 //   C3. The text of a column is encoded once and decoded once; strings are cut by UTF-16 lengths.
 //
 // Layout: form (1 byte), flags (1), zero (2), bytes that follow (4), then
-//   if `sparse`: what each row has (1 byte each: a value, null or undefined); only values follow
+//   if `absent`: which rows have no value (absent.ts; 1 bit each), and if `undefineds`, which of
+//     them are undefined; only values follow
+//   if `sparse`: the same as written before (1 byte each: a value, null or undefined)
 //   if `repeated`: one value follows, which stands for all
 //   the values, in their form.
 
+import {
+  type Absent,
+  absentOf,
+  absentValue,
+  countBits,
+  hasBit,
+  noBits,
+  readAbsent,
+  setBit,
+  spread,
+  writeAbsent,
+} from "./absent.ts";
 import type { ByteReader, ByteWriter, TypedArrayType } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
 import { decodeValue, encodeValue } from "./value.ts";
@@ -20,12 +35,8 @@ export interface Dictionary {
   readonly codes: Uint8Array | Uint16Array;
 }
 
-/**
- * The values of one field, one per row. Numbers are typed arrays over the batch's bytes: read, do
- * not write. A string column with a dictionary lets work be done once per distinct value. Columns
- * with null or undefined in them, and all others, are `any`.
- */
-export type Column =
+/** A column in which every row has a value of one type. */
+export type PresentColumn =
   | { readonly kind: "int32"; readonly values: Int32Array }
   | { readonly kind: "float64"; readonly values: Float64Array }
   | { readonly kind: "boolean"; readonly values: readonly boolean[] }
@@ -33,8 +44,24 @@ export type Column =
       readonly kind: "string";
       readonly values: readonly string[];
       readonly dictionary: Dictionary | undefined;
-    }
-  | { readonly kind: "any"; readonly values: readonly unknown[] };
+    };
+
+/** A column of one type in which some rows have null or undefined instead. */
+export interface NullableColumn {
+  readonly kind: "nullable";
+  /** The values of the others, at their rows; what stands at the rows without one means nothing. */
+  readonly present: PresentColumn;
+  readonly absent: Absent;
+  readonly values: readonly unknown[];
+}
+
+/**
+ * The values of one field, one per row. Numbers are typed arrays over the batch's bytes: read, do
+ * not write. A string column with a dictionary lets work be done once per distinct value. What is
+ * neither of one type nor absent is `any`, whole columns of null included.
+ */
+export type Column =
+  PresentColumn | NullableColumn | { readonly kind: "any"; readonly values: readonly unknown[] };
 
 /** Fewest rows for which looking for a dictionary is worth it. */
 const dictionaryRowsMin = 16;
@@ -58,7 +85,8 @@ export const form = {
   irregular: 9,
   date: 10,
 } as const;
-const flag = { sparse: 1, repeated: 2 } as const;
+const flag = { sparse: 1, repeated: 2, absent: 4, undefineds: 8 } as const;
+const flagsMax = 15;
 const presence = { value: 0, null: 1, undefined: 2 } as const;
 const charset = { utf8: 0, utf16: 1 } as const;
 
@@ -69,28 +97,36 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Appends a column to a batch. */
 export function writeColumn(out: ByteWriter, values: readonly unknown[]): void {
   const traits = examine(values);
-  const sparse = traits.absent > 0;
   const repeated = traits.constant && values.length - traits.absent > 1;
-
-  const lengthAt = beginColumn(
-    out,
-    traits.form,
-    (sparse ? flag.sparse : 0) | (repeated ? flag.repeated : 0),
-  );
-  if (sparse) writePresence(out, values);
-  const present = sparse ? values.filter((value) => value !== null && value !== undefined) : values;
+  const absent = traits.absent > 0 ? absentOf(values) : undefined;
+  const lengthAt = beginColumn(out, traits.form, absent, repeated ? flag.repeated : 0);
+  const present =
+    absent === undefined ? values : values.filter((value) => value !== null && value !== undefined);
   writeValues(out, repeated ? present.slice(0, 1) : present, traits.form);
   endColumn(out, lengthAt);
 }
 
-/** Begins a column of that form; what it answers is for `endColumn`, once the values are written. */
-export function beginColumn(out: ByteWriter, columnForm: Form, flags = 0): number {
+/**
+ * Begins a column of that form; what it answers is for `endColumn`, once the values are written: of the
+ * rows that have one.
+ */
+export function beginColumn(
+  out: ByteWriter,
+  columnForm: Form,
+  absent: Absent | undefined,
+  flags = 0,
+): number {
+  const ofAbsent =
+    absent === undefined
+      ? 0
+      : flag.absent | (absent.undefineds === undefined ? 0 : flag.undefineds);
   out.align();
   out.u8(columnForm);
-  out.u8(flags);
+  out.u8(flags | ofAbsent);
   out.u16(0);
   const lengthAt = out.length;
   out.u32(0);
+  if (absent !== undefined) writeAbsent(out, absent);
   return lengthAt;
 }
 
@@ -115,18 +151,104 @@ export function readColumn(input: ByteReader, rows: number): Column {
   const flags = input.u8();
   input.u16();
   const end = input.u32() + input.offset;
-  const states = (flags & flag.sparse) === 0 ? undefined : input.bytes(rows);
-  const present = states === undefined ? rows : countPresent(states);
+  const absent = readAbsence(input, rows, flags);
+  const present = absent === undefined ? rows : rows - countBits(absent.bits, rows);
   const repeated = (flags & flag.repeated) !== 0;
   const dense = readValues(input, repeated ? 1 : present, columnForm);
-  if (flags > 3 || input.offset > end) {
+  if (flags > flagsMax || input.offset > end) {
     throw new FormatError(
       "content",
       `Expected a column that ends at ${end}, found ${input.offset}`,
     );
   }
   const column = repeated ? repeat(dense, present) : dense;
-  return states === undefined ? column : { kind: "any", values: spread(column.values, states) };
+  return absent === undefined ? column : placed(column, absent, rows);
+}
+
+function readAbsence(input: ByteReader, rows: number, flags: number): Absent | undefined {
+  if ((flags & flag.absent) !== 0) {
+    return readAbsent(input, rows, (flags & flag.undefineds) !== 0);
+  }
+  if ((flags & flag.sparse) === 0) return undefined;
+  const states = input.bytes(rows);
+  const bits = noBits(rows);
+  const undefineds = noBits(rows);
+  for (let row = 0; row < rows; row++) {
+    const state = states[row]!;
+    if (state === presence.value) continue;
+    if (state > presence.undefined) throw bad(`presence ${state}`);
+    setBit(bits, row);
+    if (state === presence.undefined) setBit(undefineds, row);
+  }
+  return { bits, undefineds };
+}
+
+/** A column of the values of rows that have one, as one of all rows. */
+function placed(dense: Column, absent: Absent, rows: number): Column {
+  if (dense.kind === "any") return { kind: "any", values: spread(dense.values, absent, rows) };
+  if (dense.kind === "nullable") throw bad("rows that are absent twice");
+  return nullableColumn(placedValues(dense, absent.bits, rows), absent);
+}
+
+function placedValues(dense: PresentColumn, absent: Uint8Array, rows: number): PresentColumn {
+  switch (dense.kind) {
+    case "int32":
+      return { kind: "int32", values: placeNumbers(dense.values, new Int32Array(rows), absent) };
+    case "float64":
+      return {
+        kind: "float64",
+        values: placeNumbers(dense.values, new Float64Array(rows), absent),
+      };
+    case "boolean":
+      return { kind: "boolean", values: place(dense.values, false, absent, rows) };
+    case "string": {
+      const { dictionary, values } = dense;
+      if (dictionary === undefined) {
+        return { kind: "string", values: place(values, "", absent, rows), dictionary };
+      }
+      const { entries, codes } = dictionary;
+      const own = codes instanceof Uint8Array ? new Uint8Array(rows) : new Uint16Array(rows);
+      return dictionaryColumn({ entries, codes: placeNumbers(codes, own, absent) });
+    }
+  }
+}
+
+function placeNumbers<A extends Int32Array | Float64Array | Dictionary["codes"]>(
+  dense: ArrayLike<number>,
+  to: A,
+  absent: Uint8Array,
+): A {
+  let at = 0;
+  for (let row = 0; row < to.length; row++) if (!hasBit(absent, row)) to[row] = dense[at++]!;
+  return to;
+}
+
+function place<V>(dense: readonly V[], blank: V, absent: Uint8Array, rows: number): V[] {
+  const values = new Array<V>(rows);
+  let at = 0;
+  for (let row = 0; row < rows; row++) values[row] = hasBit(absent, row) ? blank : dense[at++]!;
+  return values;
+}
+
+/** A column of which some rows have no value; its own values are made once somebody wants them. */
+export function nullableColumn(present: PresentColumn, absent: Absent): NullableColumn {
+  let values: readonly unknown[] | undefined;
+  return {
+    kind: "nullable",
+    present,
+    absent,
+    get values() {
+      return (values ??= withAbsent(present.values, absent));
+    },
+  };
+}
+
+function withAbsent(present: PresentColumn["values"], absent: Absent): unknown[] {
+  const values = new Array<unknown>(present.length);
+  for (let row = 0; row < values.length; row++) {
+    values[row] = hasBit(absent.bits, row) ? absentValue(absent, row) : present[row];
+  }
+  return values;
 }
 
 interface Traits {
@@ -196,34 +318,6 @@ function all(values: readonly unknown[], prototype: object): boolean {
   );
 }
 
-function writePresence(out: ByteWriter, values: readonly unknown[]): void {
-  const states = out.room(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    if (value === null) states[i] = presence.null;
-    else if (value === undefined) states[i] = presence.undefined;
-  }
-}
-
-function countPresent(states: Uint8Array): number {
-  let present = 0;
-  for (const state of states) {
-    if (state === presence.value) present++;
-    else if (state > presence.undefined) throw bad(`presence ${state}`);
-  }
-  return present;
-}
-
-function spread(dense: Column["values"], states: Uint8Array): unknown[] {
-  const values = new Array<unknown>(states.length);
-  let at = 0;
-  for (let i = 0; i < states.length; i++) {
-    const state = states[i];
-    values[i] = state === presence.value ? dense[at++] : state === presence.null ? null : undefined;
-  }
-  return values;
-}
-
 function repeat(column: Column, rows: number): Column {
   const value = column.values[0];
   switch (column.kind) {
@@ -237,6 +331,7 @@ function repeat(column: Column, rows: number): Column {
       const text = value as string;
       return dictionaryColumn({ entries: [text], codes: new Uint8Array(rows) });
     }
+    case "nullable":
     case "any":
       throw bad("a repeated irregular value");
   }

@@ -1,18 +1,21 @@
 // One column out of selections of several others, without a row or a value in between: numbers are
-// copied, and of dictionaries what is used.
+// copied, and of dictionaries what is used. Of rows without a value their bits are.
 //   G1. What is read equals what the selected values would be read as, had they been written.
 
+import { type Absent, absentValue, hasBit, noBits, setBit } from "./absent.ts";
 import type { ByteWriter } from "./bytes.ts";
 import {
   beginColumn,
   dictionaryColumn,
   endColumn,
   form,
+  nullableColumn,
   writeCodes,
   writeColumn,
   writeTexts,
   type Column,
   type Dictionary,
+  type PresentColumn,
 } from "./column.ts";
 
 /** Some values of a column. */
@@ -30,29 +33,47 @@ const dictionaryShareMax = 0.75;
 /** Codes are at most two bytes. */
 const codedRowsMax = 65_536;
 
+/** A part in which every row has a value. */
+interface PresentPart extends ColumnPart {
+  readonly column: PresentColumn;
+}
+
 /** Appends the values of all parts as one column of `rows` values. */
 export function writeGathered(out: ByteWriter, parts: readonly ColumnPart[], rows: number): void {
-  switch (kindOf(parts)) {
-    case "int32": {
-      const lengthAt = beginColumn(out, form.int32);
-      copyNumbers(parts, out.typedRoom(Int32Array, rows));
-      return endColumn(out, lengthAt);
-    }
-    case "float64": {
-      const lengthAt = beginColumn(out, form.float64);
-      copyNumbers(parts, out.typedRoom(Float64Array, rows));
-      return endColumn(out, lengthAt);
-    }
-    case "dictionary":
-      if (rows <= codedRowsMax) return writeDictionary(out, parts, rows);
-      return writeColumn(out, valuesOf(parts, rows));
-    case "values":
-      return writeColumn(out, valuesOf(parts, rows));
+  const kind = kindOf(parts);
+  if (kind === "values") return writeColumn(out, valuesOf(parts, rows));
+  const absent = gatheredAbsent(parts, rows);
+  const present = parts.map(absent === undefined ? whole : presentPart);
+  const count = present.reduce((sum, part) => sum + part.count, 0);
+  if (count === 0 || (kind === "dictionary" && count > codedRowsMax)) {
+    return writeColumn(out, valuesOf(parts, rows));
   }
+  if (kind === "dictionary") return writeDictionary(out, present, count, absent);
+  const lengthAt = beginColumn(out, form[kind], absent);
+  copyNumbers(
+    present,
+    kind === "int32" ? out.typedRoom(Int32Array, count) : out.typedRoom(Float64Array, count),
+  );
+  endColumn(out, lengthAt);
 }
 
 /** The values at some positions of a column, as a column. */
 export function selectedColumn(column: Column, select: Int32Array): Column {
+  switch (column.kind) {
+    case "any":
+      return { kind: "any", values: pick(column.values, select) };
+    case "nullable": {
+      const part = { column, select, from: 0, count: select.length };
+      const absent = gatheredAbsent([part], select.length);
+      const present = selectedPresent(column.present, select);
+      return absent === undefined ? present : nullableColumn(present, absent);
+    }
+    default:
+      return selectedPresent(column, select);
+  }
+}
+
+function selectedPresent(column: PresentColumn, select: Int32Array): PresentColumn {
   switch (column.kind) {
     case "int32":
     case "float64":
@@ -70,15 +91,13 @@ export function selectedColumn(column: Column, select: Int32Array): Column {
       for (let i = 0; i < select.length; i++) selected[i] = codes[select[i]!]!;
       return dictionaryColumn({ entries, codes: selected });
     }
-    case "any":
-      return { kind: "any", values: pick(column.values, select) };
   }
 }
 
 function selectedNumbers(
   column: Extract<Column, { kind: "int32" | "float64" }>,
   select: Int32Array,
-): Column {
+): PresentColumn {
   const part = { column, select, from: 0, count: select.length };
   if (column.kind === "int32") {
     const values = new Int32Array(select.length);
@@ -97,16 +116,57 @@ function pick<T>(values: readonly T[], select: Int32Array): T[] {
 }
 
 function kindOf(parts: readonly ColumnPart[]): "int32" | "float64" | "dictionary" | "values" {
+  const columns = parts.map(({ column }) => (column.kind === "nullable" ? column.present : column));
   const is = (...kinds: readonly Column["kind"][]): boolean =>
-    parts.every(({ column }) => kinds.includes(column.kind));
+    columns.every(({ kind }) => kinds.includes(kind));
   if (is("int32")) return "int32";
   if (is("int32", "float64")) return "float64";
-  const coded = ({ column }: ColumnPart): boolean =>
+  const isCoded = (column: Column): boolean =>
     column.kind === "string" && column.dictionary !== undefined;
-  return parts.every(coded) ? "dictionary" : "values";
+  return columns.every(isCoded) ? "dictionary" : "values";
 }
 
-function copyNumbers(parts: readonly ColumnPart[], to: Int32Array | Float64Array): void {
+/** The gathered rows that have no value; undefined where all have one. */
+function gatheredAbsent(parts: readonly ColumnPart[], rows: number): Absent | undefined {
+  let bits: Uint8Array | undefined;
+  let undefineds: Uint8Array | undefined;
+  let at = 0;
+  for (const { column, select, from, count } of parts) {
+    if (column.kind === "nullable") {
+      const { absent } = column;
+      for (let i = 0; i < count; i++) {
+        const row = select === undefined ? from + i : select[from + i]!;
+        if (!hasBit(absent.bits, row)) continue;
+        setBit((bits ??= noBits(rows)), at + i);
+        if (absentValue(absent, row) === null) continue;
+        setBit((undefineds ??= noBits(rows)), at + i);
+      }
+    }
+    at += count;
+  }
+  return bits && { bits, undefineds };
+}
+
+/** A part of which no selected row is without a value. */
+const whole = (part: ColumnPart): PresentPart => ({ ...part, column: presentOf(part.column) });
+
+/** The rows of a part that have a value. */
+function presentPart(part: ColumnPart): PresentPart {
+  const { column, select, from, count } = part;
+  if (column.kind !== "nullable") return whole(part);
+  const positions = new Int32Array(count);
+  let kept = 0;
+  for (let i = from; i < from + count; i++) {
+    const row = select === undefined ? i : select[i]!;
+    if (!hasBit(column.absent.bits, row)) positions[kept++] = row;
+  }
+  return { column: column.present, select: positions, from: 0, count: kept };
+}
+
+const presentOf = (column: Column): PresentColumn =>
+  (column.kind === "nullable" ? column.present : column) as PresentColumn;
+
+function copyNumbers(parts: readonly PresentPart[], to: Int32Array | Float64Array): void {
   let at = 0;
   for (const { column, select, from, count } of parts) {
     const values = column.values as Int32Array | Float64Array;
@@ -128,16 +188,21 @@ function valuesOf(parts: readonly ColumnPart[], rows: number): unknown[] {
   return gathered;
 }
 
-function writeDictionary(out: ByteWriter, parts: readonly ColumnPart[], rows: number): void {
+function writeDictionary(
+  out: ByteWriter,
+  parts: readonly PresentPart[],
+  rows: number,
+  absent: Absent | undefined,
+): void {
   const { entries, codes } = mergeDictionaries(parts, rows);
   if (entries.length > dictionaryShareMax * rows) {
-    const lengthAt = beginColumn(out, form.text);
+    const lengthAt = beginColumn(out, form.text, absent);
     const texts = new Array<string>(rows);
     for (let i = 0; i < rows; i++) texts[i] = entries[codes[i]!]!;
     writeTexts(out, texts);
     return endColumn(out, lengthAt);
   }
-  const lengthAt = beginColumn(out, form.dictionary);
+  const lengthAt = beginColumn(out, form.dictionary, absent);
   out.u32(entries.length);
   writeTexts(out, entries);
   writeCodes(out, codes, entries.length);
@@ -161,7 +226,7 @@ function beginDictionary(entries: number, codesMax: number): void {
 }
 
 /** One dictionary of what the parts use of theirs, in the order of its first use. */
-function mergeDictionaries(parts: readonly ColumnPart[], rows: number): Dictionary {
+function mergeDictionaries(parts: readonly PresentPart[], rows: number): Dictionary {
   const entries: string[] = [];
   const codes = new Uint16Array(rows);
   const dictionaries = parts.map(({ column }) => dictionaryOf(column));
@@ -188,5 +253,5 @@ function mergeDictionaries(parts: readonly ColumnPart[], rows: number): Dictiona
   return { entries, codes };
 }
 
-const dictionaryOf = (column: Column): Dictionary =>
-  (column as Extract<Column, { kind: "string" }>).dictionary!;
+const dictionaryOf = (column: PresentColumn): Dictionary =>
+  (column as Extract<PresentColumn, { kind: "string" }>).dictionary!;

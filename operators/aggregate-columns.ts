@@ -6,29 +6,39 @@
 //       its numbers in the order of the rows, beginning with what the state holds.
 //   F2. Whether a batch can be folded is known before anything is changed; one that cannot, as a function
 //       throws or answers what is no number, is left to the rows.
+//   F3. A row that has null or undefined in a field of numbers is left out, as its function would have
+//       it; where that is a failure, or keys are the caller's, the rows are left to find it.
 
-import type { Column } from "../format/batch.ts";
-import { type Key, keyId, type KeyId } from "../format/key.ts";
-import { type Aggregate, type Fold, foldOf } from "../stream/aggregates.ts";
-import { fieldOf } from "../stream/fields.ts";
+import { type Column, hasBit } from "../format/batch.ts";
+import type { Key } from "../format/key.ts";
+import { type Aggregate, type Fold, foldOf, noNumber } from "../stream/aggregates.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { ColumnBatch } from "./column-batch.ts";
-import { KeyGuess } from "./key-guess.ts";
+import { type CodedKeys, KeyCodes } from "./key-codes.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
+import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
 import { latest } from "./timestamps.ts";
 
 type Numbers = Int32Array | Float64Array;
 
-/** A batch's keys: which of `keys` each row has, and which were touched, in the order of their rows. */
-export interface CodedKeys {
-  readonly keys: readonly Key[];
-  readonly codes: Uint8Array | Uint16Array | Int32Array;
-  readonly touched: Int32Array;
+/** The numbers of a fold, one per row; none for one that counts. */
+interface Input {
+  readonly numbers: Numbers | undefined;
+  /** Of a field, where some rows have none. */
+  readonly absent: Extract<Column, { kind: "nullable" }> | undefined;
+}
+
+/** Rows that are left out, in order, and the error of each; and the rows that are not. */
+interface Refused {
+  readonly rows: readonly { readonly row: number; readonly error: TypeError }[];
+  readonly others: Int32Array;
 }
 
 export class ColumnFolder {
+  /** Who takes rows that are left out; nobody where they are for the rows. */
+  readonly #self: RejectingOperator | undefined;
   readonly #folds: readonly PlacedFold[];
   readonly #fields: readonly string[];
   readonly #state: PackedTable<unknown[]>;
@@ -43,7 +53,9 @@ export class ColumnFolder {
     folds: readonly Fold[],
     fields: readonly string[],
     state: StateTable<unknown[]>,
+    self: RejectingOperator | undefined,
   ) {
+    this.#self = self;
     this.#codes = new KeyCodes(key);
     this.#folds = placed(folds);
     this.#fields = ["key", ...fields];
@@ -55,19 +67,27 @@ export class ColumnFolder {
     key: KeySelector,
     aggregates: Readonly<Record<string, Aggregate>>,
     state: StateTable<unknown[]>,
+    self?: RejectingOperator,
   ): ColumnFolder | undefined {
     const folds = Object.values(aggregates).map(foldOf);
     const isKnown = (fold: Fold | undefined): fold is Fold => fold !== undefined;
     if (!folds.every(isKnown)) return undefined;
-    return new ColumnFolder(key, folds, Object.keys(aggregates), state);
+    return new ColumnFolder(key, folds, Object.keys(aggregates), state, self);
   }
 
   /** Folds a batch and answers what is to be emitted; undefined where it is for the rows (F2). */
   fold(batch: RecordBatch): ColumnBatch | undefined {
-    const coded = this.#codes.of(batch);
-    const slots = coded && this.#foldCoded(batch, coded);
-    if (coded === undefined || slots === undefined) return undefined;
-    const times = batch.timestamps && latestOf(coded, batch.timestamps);
+    const all = this.#codes.of(batch);
+    const inputs = all && this.#inputsOf(batch);
+    if (all === undefined || inputs === undefined) return undefined;
+    const refused = this.#refused(inputs, batch.length);
+    if (refused !== undefined && this.#self?.reject === undefined) return undefined; // F3
+    const coded = refused === undefined ? all : this.#only(all, refused.others);
+    const slots = this.#slots(coded);
+    if (slots === undefined) return undefined;
+    if (refused !== undefined && !this.#leaveOut(batch, all, refused)) return undefined;
+    this.#add(coded, slots, refused === undefined ? inputs : without(inputs, refused));
+    const times = batch.timestamps && latestOf(coded, timesOf(batch.timestamps, refused));
     const results = this.#results(coded, slots, times);
     this.#state.done();
     return results;
@@ -84,54 +104,102 @@ export class ColumnFolder {
    */
   foldCoded(batch: RecordBatch, coded: CodedKeys): Key[] | undefined {
     const free: Key[] = [];
-    const slots = this.#foldCoded(batch, coded, free);
+    const inputs = this.#inputsOf(batch);
+    if (inputs === undefined || this.#refused(inputs, batch.length) !== undefined) return undefined;
+    const slots = this.#slots(coded);
     if (slots === undefined) return undefined;
+    for (const slot of slots) if (slot.isFree) free.push(slot.key);
+    this.#add(coded, slots, inputs);
     this.#state.done();
     return free;
   }
 
-  #foldCoded(
-    batch: RecordBatch,
+  #add(
     coded: CodedKeys,
-    free?: Key[],
-  ): StateSlot<unknown[]>[] | undefined {
-    const values = this.#numbersOf(batch);
-    if (values === undefined) return undefined;
-    const slots = this.#slots(coded);
-    if (slots === undefined) return undefined;
-    if (free !== undefined) for (const slot of slots) if (slot.isFree) free.push(slot.key);
+    slots: readonly StateSlot<unknown[]>[],
+    inputs: readonly Pick<Input, "numbers">[],
+  ): void {
     const places = this.#change(coded, slots);
     const { numbers: accumulators } = this.#state;
     for (const [a, fold] of this.#folds.entries()) {
-      add(fold, { codes: coded.codes, places, accumulators }, values[a]);
+      add(fold, { codes: coded.codes, places, accumulators }, inputs[a]!.numbers);
     }
-    return slots;
   }
 
-  #numbersOf(batch: RecordBatch): (Numbers | undefined)[] | undefined {
-    const numbers: (Numbers | undefined)[] = [];
+  #inputsOf(batch: RecordBatch): Input[] | undefined {
+    const inputs: Input[] = [];
     for (const [a, fold] of this.#folds.entries()) {
       if (fold.kind === "count") {
-        numbers.push(undefined);
+        inputs.push({ numbers: undefined, absent: undefined });
         continue;
       }
-      const found = columnOf(batch, fold.field) ?? this.#numbersRead(a, batch.rows(), fold.read);
-      if (found === undefined) return undefined;
-      numbers.push(found);
+      const input = columnOf(batch, fold.field) ?? this.#inputRead(a, batch.rows(), fold.read);
+      if (input === undefined) return undefined;
+      inputs.push(input);
     }
-    return numbers;
+    return inputs;
   }
 
-  #numbersRead(
+  /** The rows without a number for some fold, each with the error of the first such fold. */
+  #refused(inputs: readonly Input[], rows: number): Refused | undefined {
+    if (inputs.every(({ absent }) => absent === undefined)) return undefined;
+    const refused: { row: number; error: TypeError }[] = [];
+    const others = new Int32Array(rows);
+    let kept = 0;
+    for (let row = 0; row < rows; row++) {
+      const first = inputs.findIndex(
+        ({ absent }) => absent !== undefined && hasBit(absent.absent.bits, row),
+      );
+      if (first === -1) others[kept++] = row;
+      else {
+        const { kind } = this.#folds[first]!;
+        refused.push({ row, error: noNumber(kind, inputs[first]!.absent!.values[row]) });
+      }
+    }
+    return refused.length === 0 ? undefined : { rows: refused, others: others.subarray(0, kept) };
+  }
+
+  #only({ keys, codes }: CodedKeys, rows: Int32Array): CodedKeys {
+    const own = new Int32Array(rows.length);
+    for (let i = 0; i < rows.length; i++) own[i] = codes[rows[i]!]!;
+    return { keys, codes: own, touched: this.#codes.touched(own, keys.length) };
+  }
+
+  /**
+   * Rejects rows. As on the way of rows, a key that had none before in the batch counts as changed where
+   * it holds something. False where one holds other aggregates: then nothing was done.
+   */
+  #leaveOut(batch: RecordBatch, { keys, codes }: CodedKeys, { rows }: Refused): boolean {
+    const before = new Set<number>();
+    const changed: StateSlot<unknown[]>[] = [];
+    let next = 0;
+    for (const { row } of rows) {
+      for (; next < row; next++) before.add(codes[next]!);
+      next = row + 1;
+      const code = codes[row]!;
+      if (before.has(code)) continue;
+      const slot = this.#state.slot(keys[code]!);
+      if (slot === undefined) {
+        this.#state.done();
+        return false;
+      }
+      if (!slot.isFree) changed.push(slot);
+    }
+    for (const slot of changed) this.#state.change(slot);
+    for (const { row, error } of rows) rejectRow(this.#self!, "aggregate", batch, row, error);
+    return true;
+  }
+
+  #inputRead(
     a: number,
     rows: readonly unknown[],
     read: (row: never) => unknown,
-  ): Float64Array | undefined {
+  ): Input | undefined {
     let numbers = this.#read[a];
     if (numbers === undefined || numbers.length < rows.length) {
       numbers = this.#read[a] = new Float64Array(rows.length);
     }
-    return readNumbers(rows, read, numbers) ? numbers : undefined;
+    return readNumbers(rows, read, numbers) ? { numbers, absent: undefined } : undefined;
   }
 
   /** The places of the touched keys; undefined where one is of other aggregates. */
@@ -188,11 +256,27 @@ export class ColumnFolder {
 }
 
 /** A field as numbers, where the batch has it so. */
-function columnOf(batch: RecordBatch, field: string | undefined): Numbers | undefined {
+function columnOf(batch: RecordBatch, field: string | undefined): Input | undefined {
   if (field === undefined || !isColumnar(batch) || !batch.fields.includes(field)) return undefined;
   const column = batch.column(field);
-  return column.kind === "int32" || column.kind === "float64" ? column.values : undefined;
+  const absent = column.kind === "nullable" ? column : undefined;
+  const present = absent?.present ?? column;
+  const isNumeric = present.kind === "int32" || present.kind === "float64";
+  return isNumeric ? { numbers: present.values, absent } : undefined;
 }
+
+/** The numbers of the rows that are not left out, one after the other. */
+const without = (inputs: readonly Input[], { others }: Refused): Pick<Input, "numbers">[] =>
+  inputs.map(({ numbers }) => ({ numbers: numbers && picked(numbers, others) }));
+
+function picked(numbers: Numbers, rows: Int32Array): Float64Array {
+  const own = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) own[i] = numbers[rows[i]!]!;
+  return own;
+}
+
+const timesOf = (timestamps: Float64Array, refused: Refused | undefined): Float64Array =>
+  refused === undefined ? timestamps : picked(timestamps, refused.others);
 
 /** False where a row has no number, or the function throws. */
 function readNumbers(
@@ -324,85 +408,4 @@ function latestOf({ keys, codes, touched }: CodedKeys, timestamps: Float64Array)
     ofCode[codes[i]!] = latest(ofCode[codes[i]!]!, timestamps[i]!);
   }
   return Float64Array.from(touched, (code) => ofCode[code]!);
-}
-
-/** Numbers the keys of a batch, by a dictionary where it has one. */
-class KeyCodes {
-  readonly #select: KeySelector;
-  readonly #field: string | undefined;
-  readonly #guess: KeyGuess;
-  readonly #byId = new Map<KeyId, number>();
-  /** Of a dictionary's entries, whether a row was seen that has it. */
-  #seen = new Uint8Array(0);
-
-  constructor(select: KeySelector) {
-    this.#select = select;
-    this.#field = fieldOf(select);
-    this.#guess = new KeyGuess(select);
-  }
-
-  /** Undefined where a row may have no key. */
-  of(batch: RecordBatch): CodedKeys | undefined {
-    const field = this.#field;
-    if (field !== undefined && isColumnar(batch) && batch.fields.includes(field)) {
-      const column = batch.column(field);
-      if (column.kind === "any") return undefined;
-      return column.kind === "string" && column.dictionary !== undefined
-        ? this.#ofDictionary(column.dictionary)
-        : this.#ofValues(column.values);
-    }
-    const rows = batch.rows();
-    const dictionary = this.#guess.of(rows, batch);
-    return dictionary === undefined ? this.#ofRows(rows) : this.#ofDictionary(dictionary);
-  }
-
-  #ofRows(rows: readonly unknown[]): CodedKeys | undefined {
-    const select = this.#select;
-    const keys = new Array<Key>(rows.length);
-    try {
-      for (let i = 0; i < rows.length; i++) keys[i] = select(rows[i] as never);
-      return this.#ofValues(keys);
-    } catch {
-      return undefined;
-    }
-  }
-
-  #ofDictionary({
-    entries,
-    codes,
-  }: {
-    entries: readonly string[];
-    codes: Uint8Array | Uint16Array;
-  }): CodedKeys {
-    if (this.#seen.length < entries.length) this.#seen = new Uint8Array(2 * entries.length);
-    const seen = this.#seen;
-    const touched = new Int32Array(Math.min(entries.length, codes.length));
-    let count = 0;
-    for (let i = 0; i < codes.length; i++) {
-      const code = codes[i]!;
-      if (seen[code] === 1) continue;
-      seen[code] = 1;
-      touched[count++] = code;
-    }
-    for (let i = 0; i < count; i++) seen[touched[i]!] = 0;
-    return { keys: entries, codes, touched: touched.subarray(0, count) };
-  }
-
-  #ofValues(values: ArrayLike<Key>): CodedKeys {
-    const byId = this.#byId;
-    const keys: Key[] = [];
-    const codes = new Int32Array(values.length);
-    byId.clear();
-    for (let i = 0; i < values.length; i++) {
-      const id = keyId(values[i]!);
-      let code = byId.get(id);
-      if (code === undefined) {
-        code = keys.push(values[i]!) - 1;
-        byId.set(id, code);
-      }
-      codes[i] = code;
-    }
-    byId.clear();
-    return { keys, codes, touched: Int32Array.from(keys.keys()) };
-  }
 }

@@ -54,12 +54,12 @@ export class AggregateOperator implements Operator {
     this.#fields = Object.keys(aggregates);
     this.#aggregates = Object.values(aggregates);
     this.#state = state;
-    this.#columns = ColumnFolder.of(key, aggregates, state);
+    this.#columns = ColumnFolder.of(key, aggregates, state, self);
   }
 
   processBatch(batch: RecordBatch, out: Output): void {
     const folded = this.#columns?.fold(batch);
-    if (folded !== undefined) return out.emit(folded);
+    if (folded !== undefined) return folded.length > 0 ? out.emit(folded) : undefined;
     const touched = this.#fold(batch);
     for (const { slot, accumulators } of touched) this.#state.putAt(slot, accumulators);
     if (touched.length === 0) return;

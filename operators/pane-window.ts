@@ -14,8 +14,9 @@
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { WindowSpec } from "../stream/windowed-stream.ts";
-import { type CodedKeys, ColumnFolder } from "./aggregate-columns.ts";
+import { ColumnFolder } from "./aggregate-columns.ts";
 import { Emitted } from "./emitted.ts";
+import type { CodedKeys } from "./key-codes.ts";
 import { Journal } from "./journal.ts";
 import type { EventTimeOperator, OperatorContext, Output, RecordBatch } from "./operator.ts";
 import { PaneMerges, type PaneReader } from "./pane-merges.ts";

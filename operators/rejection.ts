@@ -6,7 +6,7 @@
 
 import { StateError, UserCodeError } from "../stream/errors.ts";
 import type { DeadLetter, RecordPosition } from "../stream/on-error.ts";
-import type { RecordBatch } from "./operator.ts";
+import { isColumnar, type RecordBatch } from "./operator.ts";
 
 /** One row, or one timer, that was left out. */
 export interface Rejected extends Pick<DeadLetter, "value" | "source" | "timer"> {
@@ -40,7 +40,13 @@ export function rejectRow(
 ): void {
   const error = failureOf(uid, operator, at, cause);
   if (reject === undefined) throw error;
-  reject({ value: batch.rows()[at], source: batch.lineage?.at(at) ?? null, timer: null, error });
+  reject({ value: rowAt(batch, at), source: batch.lineage?.at(at) ?? null, timer: null, error });
+}
+
+/** One row, of columns without making the others. */
+function rowAt(batch: RecordBatch, at: number): unknown {
+  if (!isColumnar(batch)) return batch.rows()[at];
+  return Object.fromEntries(batch.fields.map((field) => [field, batch.column(field).values[at]]));
 }
 
 /** Leaves a timer out, after its effects were undone. @throws where that is to fail */

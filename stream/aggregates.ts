@@ -88,8 +88,13 @@ const plus = (left: number, right: number): number => left + right;
 // A null or a text in one record would turn a sum wrong for good, without a sound; so it throws.
 function measured(aggregate: string, value: unknown): number {
   if (typeof value === "number") return value;
+  throw noNumber(aggregate, value);
+}
+
+/** What an aggregate of numbers says to anything else. */
+export function noNumber(aggregate: string, value: unknown): TypeError {
   const found = value === null ? "null" : typeof value;
-  throw new TypeError(`${aggregate} needs a number from every row, got ${found}`);
+  return new TypeError(`${aggregate} needs a number from every row, got ${found}`);
 }
 
 /**

@@ -7,8 +7,8 @@ import type { Partitioning } from "../format/plan.ts";
 import { type AggregateRow, type Aggregates, checkedAggregates } from "./aggregates.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
-import { fieldSelector, type KeyField } from "./fields.ts";
 import type { AnyProcessFunction, CustomPartitioning, KeySelector, OperatorSpec } from "./graph.ts";
+import { fieldSelector, type FieldTuple, type KeyField, tupleSelector } from "./fields.ts";
 import {
   type DedupeOptions,
   dedupeOf,
@@ -90,13 +90,17 @@ export interface DataStream<T> {
   filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
   /**
    * Brings the rows of one key to one subtask, in order, for the operator that follows. The key is a
-   * field, or what a function makes of each row. By its name a field is read without making rows,
-   * where they come in columns.
+   * field, a tuple of several, or what a function makes of each row. By its name a field is read
+   * without making rows, where they come in columns.
    *
    * @example flights.keyBy("origin")
+   * @example flights.keyBy("origin", "destination")
    * @example flights.keyBy((flight) => [flight.origin, flight.destination])
    */
   keyBy<F extends KeyField<T>>(field: F): KeyedStream<T, T[F]>;
+  keyBy<const F extends readonly [KeyField<T>, KeyField<T>, ...KeyField<T>[]]>(
+    ...fields: F
+  ): KeyedStream<T, FieldTuple<T, F>>;
   keyBy<const K extends Key>(key: (row: T) => K): KeyedStream<T, K>;
   /**
    * The rows of this stream and of the others, interleaved.
@@ -337,9 +341,17 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return this.#then({ kind: "filter", fn }, options);
   }
 
-  keyBy(key: KeySelector | string): RecordedStream {
-    if (typeof key === "string") return this.#partitioned("hash", fieldSelector(key));
-    requireFunction("keyBy", key, undefined, "the name of a field, or ");
+  keyBy(key: KeySelector | string, ...more: readonly string[]): RecordedStream {
+    if (typeof key === "string") {
+      for (const name of more) requireName(name);
+      const names = [key, ...more];
+      return this.#partitioned(
+        "hash",
+        more.length === 0 ? fieldSelector(key) : tupleSelector(names),
+      );
+    }
+    requireFunction("keyBy", key, undefined, "the names of one or more fields, or ");
+    if (more.length > 0) requireName(key);
     return this.#partitioned("hash", key);
   }
 
@@ -584,6 +596,14 @@ function requireFunction(
   if (typeof fn === "function" && !isAsync(fn)) return;
   const allowed = `${orElse}a function that returns its result, not a promise`;
   throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(fn)}`, allowed);
+}
+
+function requireName(name: unknown): asserts name is string {
+  if (typeof name === "string") return;
+  const allowed =
+    "the names of fields; one function for all of the key: (row) => [row.a, f(row.b)]";
+  const found = `was given ${shown(name)} among several parts of a key`;
+  throw refusal("BAD_ARGUMENT", "keyBy", undefined, found, allowed);
 }
 
 function requireProcess(fn: unknown, options: OperatorOptions): void {

@@ -14,19 +14,42 @@ export type KeyField<T> = {
 /** Rows that have a number in that field. */
 export type WithNumber<Field extends string> = { readonly [F in Field]: number };
 
+/** The key that several fields are: a tuple of what a row has in them. */
+export type FieldTuple<T, Fields extends readonly (keyof T)[]> = {
+  readonly [At in keyof Fields]: T[Fields[At]];
+};
+
 const selectors = new Map<string, KeySelector>();
-const fields = new WeakMap<KeySelector, string>();
+const fields = new WeakMap<KeySelector, readonly string[]>();
 
 /** The function that reads a field of a row; the same one for the same name. */
-export function fieldSelector(field: string): KeySelector {
-  let selector = selectors.get(field);
+export const fieldSelector = (field: string): KeySelector =>
+  remembered([field], (row) => row[field]!);
+
+/** The function that reads several fields of a row into a tuple; the same one for the same names. */
+export const tupleSelector = (names: readonly string[]): KeySelector =>
+  remembered(names, (row) => names.map((name) => row[name]!));
+
+function remembered(
+  names: readonly string[],
+  read: (row: Readonly<Record<string, Key>>) => Key,
+): KeySelector {
+  const id = JSON.stringify(names);
+  let selector = selectors.get(id);
   if (selector === undefined) {
-    selector = (row: never) => (row as Readonly<Record<string, Key>>)[field]!;
-    selectors.set(field, selector);
-    fields.set(selector, field);
+    selector = read as KeySelector;
+    selectors.set(id, selector);
+    fields.set(selector, names);
   }
   return selector;
 }
 
+/** The fields that a key is made of, where it is; a key of several is a tuple of them. */
+export const fieldsOf = (selector: KeySelector): readonly string[] | undefined =>
+  fields.get(selector);
+
 /** The field that a key is, where it is one. */
-export const fieldOf = (selector: KeySelector): string | undefined => fields.get(selector);
+export function fieldOf(selector: KeySelector): string | undefined {
+  const names = fieldsOf(selector);
+  return names?.length === 1 ? names[0] : undefined;
+}

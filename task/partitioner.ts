@@ -2,18 +2,20 @@
 //   P1. A key goes to the subtask that owns its key group, whoever sends it.
 //   P2. Rebalancing deals rows out in turn, whatever batches they come in.
 //   P3. Broadcasting sends every row to every receiver, in the same order to each.
-//   P4. Rows keep their order. Where the key is a field and the batch has its column, no row is made.
+//   P4. Rows keep their order. Where the key is made of fields and the batch has their columns, no row is
+//       made, but those that are left out.
 //   P5. A key function is called for every row. Where what it answers is what stands in a column of texts,
 //       the receivers are those of the column's dictionary (key-guess.ts).
 
-import type { Column, Dictionary } from "../format/batch.ts";
+import { type Column, type Dictionary, hasBit } from "../format/batch.ts";
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
+import { KeyCodes } from "../operators/key-codes.ts";
 import { KeyGuess } from "../operators/key-guess.ts";
-import { isColumnar, type RecordBatch } from "../operators/operator.ts";
+import { type ColumnarBatch, isColumnar, type RecordBatch } from "../operators/operator.ts";
 import { type Reject, rejectRow, type RejectingOperator } from "../operators/rejection.ts";
-import { fieldOf } from "../stream/fields.ts";
 import type { CustomPartitioning, KeySelector } from "../stream/graph.ts";
+import { fieldsOf } from "../stream/fields.ts";
 
 /** The rows of a batch for one receiver. */
 export interface Share {
@@ -155,7 +157,8 @@ const rememberedKeysMax = 65_536;
 export class HashPartitioner implements Partitioner {
   readonly #self: RejectingOperator;
   readonly #selector: KeySelector;
-  readonly #field: string | undefined;
+  readonly #fields: readonly string[] | undefined;
+  readonly #codes: KeyCodes;
   readonly #receivers: number;
   readonly #maxParallelism: number;
   readonly #remembered = new Map<KeyId, number>();
@@ -173,26 +176,58 @@ export class HashPartitioner implements Partitioner {
   }) {
     this.#self = { uid: options.uid, reject: options.reject };
     this.#selector = options.selector;
-    this.#field = fieldOf(options.selector);
+    this.#fields = fieldsOf(options.selector);
+    this.#codes = new KeyCodes(options.selector);
     this.#guess = new KeyGuess(options.selector);
     this.#receivers = options.receivers;
     this.#maxParallelism = options.maxParallelism;
   }
 
   split(batch: RecordBatch, held: RecordBatch = batch): Share[] {
-    const field = this.#field;
+    const fields = this.#fields;
     const receiverOfRow =
-      field !== undefined && isColumnar(held) && held.fields.includes(field)
-        ? this.#ofColumn(batch, held.column(field))
+      fields !== undefined && isColumnar(held) && fields.every((each) => held.fields.includes(each))
+        ? this.#ofColumns(batch, held, fields)
         : (this.#asGuessed(batch, held) ?? this.#ofRows(batch));
     return sharesOf(receiverOfRow, this.#receivers);
   }
 
-  #ofColumn(batch: RecordBatch, column: Column): Int32Array {
-    if (column.kind === "string" && column.dictionary !== undefined) {
-      return this.#ofDictionary(column.dictionary);
+  #ofColumns(batch: RecordBatch, held: ColumnarBatch, fields: readonly string[]): Int32Array {
+    if (fields.length > 1) return this.#ofTuples(batch, held, fields);
+    const column = held.column(fields[0]!);
+    const present = column.kind === "nullable" ? column.present : column;
+    if (present.kind !== "string" || present.dictionary === undefined) {
+      return this.#ofKeys(batch, column.values);
     }
-    return this.#ofKeys(batch, column.values);
+    const receivers = this.#ofDictionary(present.dictionary);
+    if (column.kind === "nullable") this.#leaveOut(batch, column, receivers);
+    return receivers;
+  }
+
+  #ofTuples(batch: RecordBatch, held: ColumnarBatch, fields: readonly string[]): Int32Array {
+    const coded = this.#codes.of(held);
+    if (coded !== undefined) {
+      const ofKeys = Int32Array.from(coded.keys, (key) => this.#lookUp(key));
+      return Int32Array.from(coded.codes, (code) => ofKeys[code]!);
+    }
+    const columns = fields.map((field) => held.column(field).values);
+    const tuples = Array.from({ length: batch.length }, (_, row) =>
+      columns.map((values): unknown => values[row]),
+    );
+    return this.#ofKeys(batch, tuples);
+  }
+
+  /** Rejects the rows without a key. */
+  #leaveOut(
+    batch: RecordBatch,
+    { absent, values }: Extract<Column, { kind: "nullable" }>,
+    receivers: Int32Array,
+  ): void {
+    for (let at = 0; at < receivers.length; at++) {
+      if (!hasBit(absent.bits, at)) continue;
+      rejectRow(this.#self, "keyBy", batch, at, noKey(values[at])!);
+      receivers[at] = nobody;
+    }
   }
 
   #asGuessed(batch: RecordBatch, held: RecordBatch): Int32Array | undefined {
@@ -255,8 +290,8 @@ export class HashPartitioner implements Partitioner {
     if (typeof key === "string" ? key.length <= hashedUnitsMax : typeof key === "number") {
       return this.#ownerOf(key as Key);
     }
-    const problem = keyProblem(key);
-    if (problem !== undefined) throw new TypeError(`The key ${problem}`);
+    const problem = noKey(key);
+    if (problem !== undefined) throw problem;
     return this.#lookUp(key as Key);
   }
 
@@ -277,4 +312,10 @@ export class HashPartitioner implements Partitioner {
     this.#remembered.set(id, receiver);
     return receiver;
   }
+}
+
+/** The error of what cannot be a key. */
+function noKey(value: unknown): TypeError | undefined {
+  const problem = keyProblem(value);
+  return problem === undefined ? undefined : new TypeError(`The key ${problem}`);
 }

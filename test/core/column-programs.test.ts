@@ -40,6 +40,8 @@ interface Program {
   /** Keys and aggregates by the names of fields, or by functions. */
   readonly keyByName: boolean;
   readonly foldByName: boolean;
+  /** Whether rows are counted by two fields as well. */
+  readonly hasPairs: boolean;
   readonly bufferTimeout: number;
   /** Of the topic: where there is one a batch comes as it was written, and not in parts. */
   readonly partitions: number;
@@ -112,6 +114,13 @@ function definitionOf(program: Program, generated: readonly Row[]): JobDefinitio
           { uid: "greatest" },
         )
         .to(table("greatest"), { uid: "greatest-out" });
+      if (program.hasPairs) {
+        const pairs = keyByName ? rows.keyBy("key", "m") : rows.keyBy((row) => [row.key, row.m]);
+        const total = foldByName ? sum("n") : sum((row: Row) => row.n);
+        pairs
+          .aggregate({ rows: count(), total }, { uid: "pairs" })
+          .to(table("pairs"), { uid: "pairs-out" });
+      }
       rows.to(table("last"), { uid: "last-out" });
     },
     { parallelism: 2, bufferTimeout, onError: "drop" },
@@ -121,6 +130,7 @@ function definitionOf(program: Program, generated: readonly Row[]): JobDefinitio
 /** The same by a loop: what each table shows. */
 function looped({ steps }: Program, given: readonly Row[]): Record<string, Map<KeyId, unknown>> {
   const stats = new Map<KeyId, { key: Key; n: number[]; grown: number }>();
+  const pairs = new Map<KeyId, { key: Key; rows: number; total: number }>();
   const last = new Map<KeyId, unknown>();
   const stepped = (row: Row, kind: Program["steps"][number]): Row[] => {
     if (kind === "map") return [mapped(row)];
@@ -136,6 +146,9 @@ function looped({ steps }: Program, given: readonly Row[]): Record<string, Map<K
     const id = keyId(row.key);
     last.set(id, row);
     if (typeof row.n !== "number" || typeof row.m !== "number") continue;
+    const pair = keyId([row.key, row.m]);
+    const of = pairs.get(pair) ?? { key: [row.key, row.m], rows: 0, total: 0 };
+    pairs.set(pair, { key: of.key, rows: of.rows + 1, total: of.total + row.n });
     const { key, n, grown } = stats.get(id) ?? { key: row.key, n: [], grown: 0 };
     n.push(row.n);
     stats.set(id, { key, n, grown: grown + row.m });
@@ -148,7 +161,7 @@ function looped({ steps }: Program, given: readonly Row[]): Record<string, Map<K
     return [id, { key, rows, total, mean: total / rows, least, most, grown }];
   });
   const greatest = folded.map(([id, { key, rows, grown }]) => [id, { key, rows, grown }] as const);
-  return { stats: new Map(folded), greatest: new Map<KeyId, unknown>(greatest), last };
+  return { stats: new Map(folded), greatest: new Map<KeyId, unknown>(greatest), pairs, last };
 }
 
 /** Draws rows: the keys of one kind, of which each batch has some, often or once. */
@@ -248,12 +261,18 @@ class Drawn {
       foldByName: prng.chance(0.8),
       bufferTimeout: prng.pick([0, 0, 5]),
       partitions: prng.pick([1, 1, 1, 3]),
+      hasPairs: prng.chance(0.3),
     };
     this.#rows = new Rows(prng, !isTopic);
     if (!isTopic) for (let at = 0; at < 12; at++) this.given.push(...this.#rows.batch());
     this.#definition = definitionOf(this.program, this.given.slice());
     const isInOrder = isTopic && !this.program.steps.includes("rebalance");
-    this.tables = ["stats", "greatest", ...(isInOrder ? ["last"] : [])];
+    this.tables = [
+      "stats",
+      "greatest",
+      ...(this.program.hasPairs ? ["pairs"] : []),
+      ...(isInOrder ? ["last"] : []),
+    ];
   }
 
   cluster(restore?: Manifest): Cluster {

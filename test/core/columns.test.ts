@@ -11,6 +11,7 @@ import {
   type Dictionary,
   dictionaryColumn,
   encodeRows,
+  nullableColumn,
 } from "../../format/batch.ts";
 import { decodeFrame } from "../../format/frame.ts";
 import { batchRowsMax } from "../../format/limits.ts";
@@ -25,7 +26,7 @@ import { RowBatch } from "../../operators/row-batch.ts";
 import type { FreezeKind, StateBackend } from "../../operators/state/backend.ts";
 import { TableOperator } from "../../operators/table.ts";
 import { avg, count, max, min, sum, type Aggregate } from "../../stream/index.ts";
-import { fieldSelector } from "../../stream/fields.ts";
+import { fieldSelector, tupleSelector } from "../../stream/fields.ts";
 import type { KeySelector } from "../../stream/graph.ts";
 import { keyField } from "../../stream/table.ts";
 import { HashPartitioner } from "../../task/partitioner.ts";
@@ -35,6 +36,7 @@ import { stateBackends } from "./state-backends.ts";
 
 interface Row {
   readonly k: string;
+  readonly j: string;
   readonly n: number;
   readonly m: number;
 }
@@ -42,30 +44,46 @@ interface Row {
 const fewKeys = (key: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.array(key, { minLength: 1, maxLength: 6 }).chain((keys) => fc.constantFrom(...keys));
 
+const keysOfOneType = fc.constantFrom<fc.Arbitrary<unknown>>(
+  anyText,
+  fc.constantFrom("a", "b", "\0c", ""),
+  fc.integer({ min: -3, max: 3 }),
+  anyNumber,
+  fc.boolean(),
+);
+
 /** Rows that columns can stand for: keys of one type, numbers. */
-const regular = fc
-  .constantFrom(
-    anyText,
-    fc.constantFrom("a", "b", "\0c", ""),
-    fc.integer({ min: -3, max: 3 }),
-    anyNumber,
-    fc.boolean(),
-  )
-  .chain((key) =>
-    fc.array(
-      fc.record({
-        k: fewKeys(key as fc.Arbitrary<unknown>),
-        n: anyNumber,
-        m: fc.integer({ min: -9, max: 9 }),
-      }),
-      { minLength: 1, maxLength: 60 },
+const regular = fc.tuple(keysOfOneType, keysOfOneType).chain(([k, j]) =>
+  fc.array(
+    fc.record({
+      k: fewKeys(k),
+      j: fewKeys(j),
+      n: anyNumber,
+      m: fc.integer({ min: -9, max: 9 }),
+    }),
+    { minLength: 1, maxLength: 60 },
+  ),
+);
+
+/** The same, with nothing in some fields of some rows. */
+const nullable = fc
+  .tuple(regular, fc.subarray(["k", "j", "n", "m"] as const), fc.integer({ min: 1, max: 9 }))
+  .chain(([rows, fields, most]) =>
+    fc.tuple(
+      ...rows.map((row) =>
+        fc
+          .tuple(fc.nat(9), fc.constantFrom(...fields, undefined), fc.constantFrom(null, undefined))
+          .map(([at, field, value]) =>
+            at < most && field !== undefined ? { ...row, [field]: value } : row,
+          ),
+      ),
     ),
   );
 
 /** Rows of which some are not as they should be. */
 const irregular = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ k: anyText, n: anyNumber, m: fc.integer() }) },
+    { weight: 6, arbitrary: fc.record({ k: anyText, j: anyText, n: anyNumber, m: fc.integer() }) },
     fc.record({ k: anyKey, n: anyNumber, m: fc.integer() }),
     fc.record({ k: fc.constantFrom("a", null, undefined), n: fc.integer(), m: fc.integer() }),
     fc.record(
@@ -79,6 +97,7 @@ const irregular = fc.array(
 
 const batchOfRows: fc.Arbitrary<unknown[]> = fc.oneof(
   { weight: 3, arbitrary: regular },
+  { weight: 3, arbitrary: nullable },
   { weight: 1, arbitrary: irregular },
 );
 
@@ -109,6 +128,13 @@ const threeRows = onlyColumns(
     ],
   ),
 );
+
+/** The same key, by the names of its fields and by a function. */
+const keys = [
+  ["a field", fieldSelector("k"), (row: Row) => row.k],
+  ["two fields", tupleSelector(["k", "j"]), (row: Row) => [row.k, row.j] as const],
+  ["three fields", tupleSelector(["j", "k", "m"]), (row: Row) => [row.j, row.k, row.m] as const],
+] as const satisfies readonly (readonly [string, KeySelector, KeySelector])[];
 
 describe("an aggregate", () => {
   const byName = {
@@ -173,13 +199,22 @@ describe("an aggregate", () => {
   }
 
   const ways = [
-    { of: "fields", key: fieldSelector("k"), aggregates: byName },
-    { of: "functions", key: (row: Row) => row.k, aggregates: byKnownFunction },
-    { of: "both", key: (row: Row) => row.k, aggregates: { ...byKnownFunction, most: max("n") } },
+    ...keys.map(([name, key, byFunction]) => {
+      return {
+        of: `fields, keyed by ${name},`,
+        key,
+        keyByFunction: byFunction,
+        aggregates: byName,
+      };
+    }),
+    ...[
+      { of: "functions", aggregates: byKnownFunction },
+      { of: "both", aggregates: { ...byKnownFunction, most: max("n") } },
+    ].map((way) => ({ ...way, key: keys[0][2], keyByFunction: keys[0][2] })),
   ];
 
-  for (const [{ name, open }, { of, key, aggregates }] of stateBackends.flatMap((backend) =>
-    ways.map((way) => [backend, way] as const),
+  for (const [{ name, open }, { of, key, keyByFunction, aggregates }] of stateBackends.flatMap(
+    (backend) => ways.map((way) => [backend, way] as const),
   )) {
     test(`of ${of} comes to what it comes to row by row, on ${name}`, () => {
       fc.assert(
@@ -191,12 +226,7 @@ describe("an aggregate", () => {
           (batches, rejects) => {
             const options = { maxParallelism: 16 };
             const columns = new Observed(open(options), key, aggregates as never, rejects);
-            const rows = new Observed(
-              open(options),
-              (row: Row) => row.k,
-              byFunction as never,
-              rejects,
-            );
+            const rows = new Observed(open(options), keyByFunction, byFunction as never, rejects);
             for (const batch of batches) {
               // Whatever way the state was made, the next batch may come the other.
               columns.process(batch.asRows ? new RowBatch(batch.rows) : encoded(batch.rows));
@@ -227,6 +257,36 @@ describe("an aggregate", () => {
         { key: "b", rows: 2, total: 2.5, mean: 1.25, least: 0.5, most: 2, sum: 4 },
         { key: "a", rows: 1, total: 1, mean: 1, least: 1, most: 1, sum: 2 },
       ],
+    ]);
+  });
+
+  test("makes no rows of those that lack a number, and leaves them out", () => {
+    const [{ open }] = stateBackends as [(typeof stateBackends)[number]];
+    const batch = onlyColumns(
+      new ColumnBatch(
+        4,
+        ["k", "j", "n"],
+        [
+          dictionaryColumn({ entries: ["a", "b"], codes: Uint8Array.of(1, 0, 1, 1) }),
+          { kind: "string", values: ["x", "x", "y", "x"], dictionary: undefined },
+          nullableColumn(
+            { kind: "float64", values: Float64Array.of(1, 2, 3, 4) },
+            { bits: Uint8Array.of(0b0110), undefineds: Uint8Array.of(0b0100) },
+          ),
+        ],
+      ),
+    );
+    const observed = new Observed(
+      open({ maxParallelism: 16 }),
+      tupleSelector(["k", "j"]),
+      { rows: count(), total: sum("n"), least: min("n") },
+      true,
+    );
+    observed.process(batch);
+    expect(observed.emitted).toEqual([[{ key: ["b", "x"], rows: 2, total: 5, least: 1 }]]);
+    expect(observed.rejected).toEqual([
+      [{ k: "a", j: "x", n: null }, expect.stringContaining("sum needs a number")],
+      [{ k: "b", j: "y", n: undefined }, expect.stringContaining("got undefined")],
     ]);
   });
 
@@ -271,12 +331,12 @@ describe("a partitioner", () => {
       reject: ({ value, error }) => rejected.push([value, error.message]),
     });
 
-  test("splits columns as it splits rows", () => {
+  test.each(keys)("splits columns as it splits rows, by %s", (_, byName, byFunction) => {
     fc.assert(
       fc.property(fc.array(batchOfRows, { maxLength: 4 }), (batches) => {
         const rejected: [unknown[], unknown[]] = [[], []];
-        const columns = partitioner(fieldSelector("k"), rejected[0]);
-        const rows = partitioner((row: Row) => row.k, rejected[1]);
+        const columns = partitioner(byName, rejected[0]);
+        const rows = partitioner(byFunction, rejected[1]);
         for (const batch of batches) {
           expect(columns.split(encoded(batch))).toEqual(rows.split(new RowBatch(batch)));
         }
@@ -315,6 +375,8 @@ describe("a partitioner", () => {
   test("makes no rows where the column of the key is there", () => {
     const shares = partitioner(fieldSelector("k"), []).split(threeRows);
     expect(shares.reduce((sum, { count: rows }) => sum + rows, 0)).toBe(3);
+    const byTwo = partitioner(tupleSelector(["k", "n"]), []).split(threeRows);
+    expect(byTwo.reduce((sum, { count: rows }) => sum + rows, 0)).toBe(3);
   });
 });
 
@@ -351,8 +413,8 @@ describe("a filter", () => {
         const from = (batch: RecordBatch): unknown[] =>
           Array.from(batch.rows(), (_, at) => batch.lineage!.at(at));
         expect(from(columns)).toEqual(from(kept));
-        expect(columns.fields).toEqual(["k", "n", "m"]);
-        for (const field of ["k", "n", "m"] as const) {
+        expect(columns.fields).toEqual(["k", "j", "n", "m"]);
+        for (const field of ["k", "j", "n", "m"] as const) {
           const values = kept.rows().map((row) => (row as Row)[field]);
           const column = columns.column!(field);
           expect([...column.values]).toSatisfy(exactly(values));

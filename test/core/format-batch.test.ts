@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { decodeBatch, decodeRows, encodeRows } from "../../format/batch.ts";
+import { decodeBatch, decodeRows, encodeRows, hasBit } from "../../format/batch.ts";
 import { ownText } from "../../format/column.ts";
 import { FormatError } from "../../format/format-error.ts";
 import { anyRows, anyText, exactly, misaligned, objectOf } from "./format-arbitraries.ts";
@@ -104,7 +104,14 @@ describe("the cheap forms are used", () => {
     ["float64", [2 ** 31]],
     ["boolean", [true, false, true]],
     ["string", ["a", "b"]],
-    ["any", [1, null]],
+    ["nullable", [1, null]],
+    ["nullable", [undefined, 0.5, null]],
+    ["nullable", ["a", undefined, "b"]],
+    ["nullable", [null, true, false]],
+    ["nullable", [7, null, 7, 7]],
+    ["any", [null, null]],
+    ["any", [null, undefined]],
+    ["any", [new Date(5), null]],
     ["any", [1, "1"]],
   ])("%s for %o", (kind, values) => {
     const column = columnOf(values);
@@ -117,6 +124,27 @@ describe("the cheap forms are used", () => {
     if (column.kind !== "string") throw new Error(column.kind);
     expect(column.dictionary?.entries).toEqual(["k0", "k1", "k2"]);
     expect([...column.dictionary!.codes.subarray(0, 4)]).toEqual([0, 1, 2, 0]);
+  });
+
+  test("numbers and texts keep their form where some rows have none", () => {
+    const texts = Array.from({ length: 64 }, (_, i) => (i % 5 === 0 ? null : `k${i % 3}`));
+    const column = columnOf(texts);
+    if (column.kind !== "nullable" || column.present.kind !== "string")
+      throw new Error(column.kind);
+    expect(column.present.dictionary?.entries).toEqual(["k1", "k2", "k0"]);
+    expect(column.present.dictionary?.codes).toHaveLength(64);
+
+    const numbers = columnOf([1, null, -5, undefined, 7]);
+    if (numbers.kind !== "nullable") throw new Error(numbers.kind);
+    const { present, absent } = numbers;
+    expect(present.kind).toBe("int32");
+    expect([0, 2, 4].map((row) => present.values[row])).toEqual([1, -5, 7]);
+    expect([0, 1, 2, 3, 4].filter((row) => hasBit(absent.bits, row))).toEqual([1, 3]);
+  });
+
+  test("a row without a value takes a bit", () => {
+    const rows = Array.from({ length: 8_000 }, (_, i) => ({ n: i % 2 === 0 ? null : i }));
+    expect(encodeRows(rows).length).toBeLessThan(4 * 4_000 + 1_000 + 100);
   });
 
   test("what is equal everywhere is stored once", () => {
@@ -139,6 +167,25 @@ describe("the cheap forms are used", () => {
     rows.unshift({ first: "is odd" });
     expect(encodeRows(rows).length).toBeLessThan(plain + 400);
   });
+});
+
+test("a batch in which absent values are marked by bytes is read", () => {
+  // Written by release 0.1.0.
+  const bytes = Buffer.from(
+    "AQEAABgAAAAGAAAAAAAAAAABAAAGAAAAAQEBAQEBbnh0dWRiAAAAAAEBAABoAAAAAQAAAAABAAAAAAEAAAAAAQAAAAABAAAAAQAAAAIAAAADAAAABAAAAAYAAAAHAAAACAAAAAkAAAALAAAADAAAAA0AAAAOAAAAEAAAABEAAAASAAAAEwAAABUAAAAWAAAAFwAAAAAAAAACAQAAwAAAAAAAAAIAAAAAAAACAAAAAAAAAgAAAAAAAAAAAAAAAAAAAAAAAAAA0D8AAAAAAADgPwAAAAAAAPA/AAAAAAAA9D8AAAAAAAD4PwAAAAAAAPw/AAAAAAAAAEAAAAAAAAACQAAAAAAAAAZAAAAAAAAACEAAAAAAAAAKQAAAAAAAAAxAAAAAAAAADkAAAAAAAAAQQAAAAAAAABJAAAAAAAAAE0AAAAAAAAAUQAAAAAAAABVAAAAAAAAAFkAAAAAAAAAXQAUBAABAAAAAAQAAAQAAAQAAAQAAAQAAAQAAAQAAAQAAAgAAAAABAAACAAAAAAAAAAEBYWIAAAAAAAEAAQABAAEAAQABAAEAAQQDAAAoAAAAAAEAAQABAAEAAQABAAEAAQABAAEAAQABAAEAAAQAAAAEc2FtZQAAAAoBAACoAAAAAQAAAAEAAAABAAAAAQAAAAEAAAABAAAAAAAAAAAA8D8AAAAAAAAAQAAAAAAAAAhAAAAAAAAAFEAAAAAAAAAYQAAAAAAAABxAAAAAAAAAIkAAAAAAAAAkQAAAAAAAACZAAAAAAAAAKkAAAAAAAAAsQAAAAAAAAC5AAAAAAAAAMUAAAAAAAAAyQAAAAAAAADNAAAAAAAAANUAAAAAAAAA2QAAAAAAAADdAAwEAACAAAAACAAAAAAACAAAAAAACAAAAAAACAAAAAABKKQUAAAAAAA==",
+    "base64",
+  );
+  const rows = Array.from({ length: 24 }, (_, i) => ({
+    n: i % 5 === 0 ? null : i,
+    x: i % 7 === 3 ? undefined : i / 4,
+    t: i % 3 === 0 ? null : i % 3 === 1 ? "a" : "b",
+    u: i % 2 === 0 ? "same" : null,
+    d: i % 4 === 0 ? null : new Date(i),
+    b: i % 6 === 0 ? undefined : i % 2 === 0,
+  }));
+  expect(decodeRows(bytes)).toSatisfy(exactly(rows));
+  const column = decodeBatch(bytes).column("n");
+  expect(column.kind === "nullable" && column.present.kind).toBe("int32");
 });
 
 test("rows are made once", () => {

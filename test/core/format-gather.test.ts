@@ -16,16 +16,29 @@ const row = fc.record(
   { noNullPrototype: true },
 );
 
+/** Rows of which some lack a value, in all of a batch or in none of it, as it comes. */
+const rowsOf = fc
+  .tuple(fc.constantFrom(0, 0, 2, 9), fc.constantFrom(0, 0, 2, 9))
+  .chain(([users, amounts]) =>
+    fc.array(
+      fc
+        .tuple(row, fc.nat(9), fc.nat(9), fc.constantFrom(null, undefined))
+        .map(([{ user, amount }, a, b, absent]) => ({
+          user: a < users ? absent : user,
+          amount: b < amounts ? absent : amount,
+        })),
+      { minLength: 1, maxLength: 60 },
+    ),
+  );
+
 /** Parts of batches: the rows of each, and which of them are taken. */
 const frame = fc.array(
-  fc
-    .array(row, { minLength: 1, maxLength: 60 })
-    .chain((rows) =>
-      fc.tuple(
-        fc.constant(rows),
-        fc.option(fc.array(fc.nat(rows.length - 1), { minLength: 1, maxLength: 60 })),
-      ),
+  rowsOf.chain((rows) =>
+    fc.tuple(
+      fc.constant(rows),
+      fc.option(fc.array(fc.nat(rows.length - 1), { minLength: 1, maxLength: 60 })),
     ),
+  ),
   { minLength: 1, maxLength: 3 },
 );
 
@@ -49,6 +62,27 @@ describe("G1: gathered columns are what the rows are", () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  test("numbers and dictionaries stay what they are where some rows have none", () => {
+    const rows = Array.from({ length: 90 }, (_, i) => ({
+      user: i % 7 === 0 ? null : `user ${i % 4}`,
+      amount: i % 5 === 0 ? undefined : i,
+    }));
+    const batch = decodeBatch(encodeRows(rows));
+    const select = Int32Array.from(rows.keys());
+    const part = { batch, select, from: 0, count: rows.length };
+    const gathered = decodeBatch(encodeColumns(["user", "amount"], [part, part]));
+    expect(gathered.rows()).toEqual([...rows, ...rows]);
+    const [user, amount] = [gathered.column("user"), gathered.column("amount")];
+    if (user.kind !== "nullable" || user.present.kind !== "string") throw new Error(user.kind);
+    expect(user.present.dictionary?.entries).toHaveLength(4);
+    expect(amount.kind === "nullable" && amount.present.kind).toBe("int32");
+    const whole = { batch, select: select.filter((i) => i % 5 > 0) };
+    const all = decodeBatch(
+      encodeColumns(["amount"], [{ ...whole, from: 0, count: whole.select.length }]),
+    );
+    expect(all.column("amount").kind).toBe("int32");
   });
 
   test("codes of a large frame are not taken for those of a small one after it", () => {

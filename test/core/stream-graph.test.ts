@@ -722,8 +722,16 @@ const refusals: readonly {
     define: withStream((stream) => untyped(stream).keyBy?.(1)),
     code: "BAD_ARGUMENT",
     message:
-      "keyBy was given 1. Allowed: the name of a field, or a function that returns its result, not a " +
-      "promise.",
+      "keyBy was given 1. Allowed: the names of one or more fields, or a function that returns its " +
+      "result, not a promise.",
+  },
+  {
+    when: "keyBy is given a field and a function",
+    define: withStream((stream) => untyped(stream).keyBy?.("key", (row: { n: number }) => row.n)),
+    code: "BAD_ARGUMENT",
+    message:
+      "keyBy was given a function among several parts of a key. Allowed: the names of fields; one " +
+      "function for all of the key: (row) => [row.a, f(row.b)].",
   },
   {
     when: "a sum is given an object",

@@ -131,6 +131,18 @@ expectType<KeyedStream<Flight, readonly [string, string]>>().of(
   true,
 );
 expectType<KeyedStream<Flight, string>>().of(flights.keyBy("origin"), true);
+expectType<KeyedStream<Flight, readonly [string, string]>>().of(
+  flights.keyBy("origin", "destination"),
+  true,
+);
+expectType<KeyedStream<Flight, readonly [string, number, string]>>().of(
+  flights.keyBy("origin", "delay", "destination"),
+  true,
+);
+// @ts-expect-error one of them is no field of the row
+flights.keyBy("origin", "carrier");
+// @ts-expect-error a function makes all of a key
+flights.keyBy("origin", (f) => f.delay);
 // @ts-expect-error no field of the row
 flights.keyBy("carrier");
 declare const half: DataStream<{ readonly id?: string; readonly of: object; readonly n: 1 | 2 }>;
@@ -141,6 +153,8 @@ expectType<
 half.keyBy("id");
 // @ts-expect-error a field that holds an object
 half.keyBy("of");
+// @ts-expect-error one of them may be missing
+half.keyBy("n", "id");
 
 // Aggregates of a field: those of numbers, by the names that the rows have.
 const byName = flights.keyBy("origin").aggregate(
