@@ -1,7 +1,9 @@
 // One value as bytes, where values are stored one by one and most are small: a tag, then the payload.
 //   C1. What is read equals what was written, as in value.ts; what has no short form goes its way.
-// Numbers, strings, booleans and short arrays of them are most of what state holds; they take a few
-// bytes and no parser.
+// Numbers, strings, booleans, and short arrays and plain objects of them are most of what state holds;
+// they take a few bytes and no parser.
+//   C2. The names of an object's fields stand before its values, as they are in most objects of a state:
+//       whoever writes or reads the next one compares them with those before.
 
 import { FormatError } from "./format-error.ts";
 import { decodeValue, encodeValue } from "./value.ts";
@@ -17,6 +19,8 @@ const tag = {
   null: 6,
   undefined: 7,
   array: 8,
+  /** Bytes of the names (2), the names as an array in JSON, the values. */
+  object: 9,
 } as const;
 
 const encoder = new TextEncoder();
@@ -80,7 +84,7 @@ function write(value: unknown, depth: number): boolean {
       return writeTag(tag.undefined);
     case "object":
       if (value === null) return writeTag(tag.null);
-      return Array.isArray(value) && writeArray(value, depth);
+      return Array.isArray(value) ? writeArray(value, depth) : writeObject(value);
     default:
       return false;
   }
@@ -106,6 +110,67 @@ function writeArray(array: readonly unknown[], depth: number): boolean {
     if (!(i in array) || !write(array[i], depth + 1)) return false;
   }
   return true;
+}
+
+/** Names of fields, and their bytes. */
+interface Names {
+  readonly names: readonly string[];
+  readonly bytes: Uint8Array;
+}
+
+// Of the object before.
+let written: Names = { names: [], bytes: encoder.encode("[]") };
+let read: Names = written;
+
+/** Of objects whose fields hold no objects, so that no object can be in two places. */
+function writeObject(object: object): boolean {
+  if (Object.getPrototypeOf(object) !== Object.prototype) return false;
+  const names = Object.keys(object);
+  if (names.length > lengthMax || Object.getOwnPropertySymbols(object).length > 0) return false;
+  if (!isSame(names, written.names)) {
+    if (names.includes("__proto__")) return false;
+    written = { names, bytes: encoder.encode(JSON.stringify(names)) };
+  }
+  const { bytes } = written;
+  if (bytes.length > 0xffff) return false;
+  reserve(3 + bytes.length);
+  scratch[end] = tag.object;
+  view.setUint16(end + 1, bytes.length, true);
+  scratch.set(bytes, end + 3);
+  end += 3 + bytes.length;
+  for (const name of names) {
+    const value = (object as Readonly<Record<string, unknown>>)[name];
+    if ((typeof value === "object" && value !== null) || !write(value, depthMax)) return false;
+  }
+  return true;
+}
+
+const isSame = <T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+function namesOf(bytes: Uint8Array): readonly string[] {
+  if (!isSame(bytes, read.bytes)) {
+    read = { names: parsedNames(bytes), bytes: bytes.slice() };
+  }
+  return read.names;
+}
+
+function parsedNames(bytes: Uint8Array): readonly string[] {
+  const bad = (cause?: unknown): FormatError =>
+    new FormatError("content", "Expected the names of a value's fields", { cause });
+  let names: unknown;
+  try {
+    names = JSON.parse(decoder.decode(bytes));
+  } catch (cause) {
+    throw bad(cause);
+  }
+  if (!Array.isArray(names)) throw bad();
+  const isName = (name: unknown): boolean => typeof name === "string" && name !== "__proto__";
+  if (!names.every(isName)) throw bad();
+  return names as string[];
 }
 
 function reserve(bytes: number): void {
@@ -147,6 +212,15 @@ class Reader {
         return undefined;
       case tag.array:
         return Array.from({ length: this.#bytes[this.#past(1)]! }, () => this.value());
+      case tag.object: {
+        const length = this.#view.getUint16(this.#past(2), true);
+        const from = this.#past(length);
+        const object: Record<string, unknown> = {};
+        for (const name of namesOf(this.#bytes.subarray(from, from + length))) {
+          object[name] = this.value();
+        }
+        return object;
+      }
       default:
         throw new FormatError("content", `Expected the tag of a value at ${this.offset - 1}`);
     }

@@ -205,6 +205,7 @@ export class ColumnFolder {
   /** The places of the touched keys; undefined where one is of other aggregates. */
   #slots({ keys, touched }: CodedKeys): StateSlot<unknown[]>[] | undefined {
     const slots = new Array<StateSlot<unknown[]>>(touched.length);
+    this.#state.expect(keysOf(keys, touched));
     for (let i = 0; i < touched.length; i++) {
       const slot = this.#state.slot(keys[touched[i]!]!);
       if (slot === undefined) {
@@ -382,6 +383,10 @@ function add(
         accumulators[at] = Math.max(accumulators[at]!, numbers![i]!);
       }
   }
+}
+
+function* keysOf(keys: readonly Key[], touched: Int32Array): Generator<Key> {
+  for (const code of touched) yield keys[code]!;
 }
 
 // Texts as the state has them: the next table finds its own the sooner.

@@ -39,10 +39,12 @@ export class Journal {
 class JournaledTable<V> implements StateTable<V> {
   readonly #table: StateTable<V>;
   readonly #journal: Journal;
+  readonly prefetch: StateTable<V>["prefetch"];
 
   constructor(table: StateTable<V>, journal: Journal) {
     this.#table = table;
     this.#journal = journal;
+    this.prefetch = table.prefetch?.bind(table);
   }
 
   get size(): number {

@@ -30,6 +30,9 @@ import type { StateTable } from "./state/keyed-state.ts";
 /** Entries of each expiring state that a batch looks at, beside one per row. */
 const sweepMin = 16;
 
+/** Rows whose states are read together, where they have to be read: few beside what a cache holds. */
+const foreseenRows = 512;
+
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
 
@@ -71,9 +74,11 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
     const context = this.#context;
     const rows = batch.rows();
     const { timestamps } = batch;
+    let foreseen = context.prefetched.length === 0 ? rows.length : 0;
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
+          if (i === foreseen) foreseen = this.#foresee(rows, i, select);
           context.begin(timestamps?.[i]);
           const row = rows[i] as never;
           context.key = select(row);
@@ -87,6 +92,21 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
     }
     context.sweep(rows.length + sweepMin);
     context.emitted.sendTo(out);
+  }
+
+  /** Has the states of the next rows read together; answers up to where. */
+  #foresee(rows: readonly unknown[], from: number, select: KeySelector): number {
+    const keys: Key[] = [];
+    const end = Math.min(rows.length, from + foreseenRows);
+    for (let i = from; i < end; i++) {
+      try {
+        keys.push(select(rows[i] as never));
+      } catch {
+        // It throws again when it is the row's turn.
+      }
+    }
+    for (const table of this.#context.prefetched) table.prefetch?.(keys);
+    return end;
   }
 
   get nextTimerAt(): number | undefined {
@@ -144,6 +164,8 @@ class CurrentRow
   readonly journal: Journal | undefined;
   readonly #expiring: readonly StateTable<unknown>[];
   readonly #tables: ReadonlyMap<string, StateTable<unknown>>;
+  /** Tables that are better told which keys come. */
+  readonly prefetched: readonly StateTable<unknown>[];
   key: Key = "";
   timestamp: number | undefined;
   timeDomain: TimeDomain = "processing";
@@ -172,6 +194,9 @@ class CurrentRow
     this.#tables = new Map(bound.map(([name, { table }]) => [name, table]));
     const of = { uid: ctx.uid, index: ctx.subtask.index };
     this.random = new RandomNumbers(of, ctx.operatorState, this.journal?.note).draw;
+    this.prefetched = bound.flatMap(([, { table }]) =>
+      table.prefetch === undefined ? [] : [table],
+    );
     this.#expiring = bound.flatMap(([, { table, expires }]) => (expires ? [table] : []));
   }
 

@@ -76,6 +76,7 @@ const isNumeric = (column: Column): column is NumericColumn =>
 
 function slotsOf(rows: PackedTable<unknown>, keys: readonly string[]): Slot[] | undefined {
   const slots = new Array<Slot>(keys.length);
+  rows.expect(keys);
   for (let i = 0; i < keys.length; i++) {
     const slot = rows.slot(keys[i]!);
     if (slot === undefined) return undefined;

@@ -27,6 +27,11 @@ export interface StateTable<V> {
   put(key: Key, value: V): void;
   /** The key's place, whether it holds anything or not; good until the batch is over. */
   slot(key: Key): StateSlot<V>;
+  /**
+   * The entries of these keys are about to be asked for: where each would be read by itself they are
+   * read together, as far as that pays. Absent where nothing has to be read.
+   */
+  readonly prefetch?: ((keys: Iterable<Key>) => void) | undefined;
   /** `put`, for a key whose place is at hand. */
   putAt(slot: StateSlot<V>, value: V): void;
   /** The same table by the numbers of its values, where it can hold them so, and holds no others so. */

@@ -272,6 +272,7 @@ export class MemoryStateTable<V> implements BackendTable {
       get numbers() {
         return numbers.numbers;
       },
+      expect: () => {},
       slot: (key) => {
         const slot = this.slot(key);
         return this.#pack(slot, numbers) ? slot : undefined;

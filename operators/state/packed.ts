@@ -21,6 +21,8 @@ export interface Packing<V> {
 export interface PackedTable<V> {
   /** The numbers of all keys; good until the next `change`. */
   readonly numbers: Float64Array;
+  /** The places of these keys are about to be asked for. */
+  expect(keys: Iterable<Key>): void;
   /** The place of a key; undefined where it holds what is not such numbers. */
   slot(key: Key): StateSlot<V> | undefined;
   /**
@@ -45,12 +47,16 @@ class PackedCopies<V> implements PackedTable<V> {
   readonly #table: StateTable<V>;
   readonly #packing: Packing<V>;
   readonly #changed: Copy<V>[] = [];
-  #numbers: PackedNumbers<V>;
+  readonly #numbers: PackedNumbers<V>;
 
   constructor(table: StateTable<V>, packing: Packing<V>) {
     this.#table = table;
     this.#packing = packing;
     this.#numbers = new PackedNumbers(packing);
+  }
+
+  expect(keys: Iterable<Key>): void {
+    this.#table.prefetch?.(keys);
   }
 
   get numbers(): Float64Array {
@@ -74,7 +80,7 @@ class PackedCopies<V> implements PackedTable<V> {
   done(): void {
     for (const { of, key, at } of this.#changed) this.#table.putAt(of, this.#numbers.read(key, at));
     this.#changed.length = 0;
-    this.#numbers = new PackedNumbers(this.#packing);
+    this.#numbers.clear();
   }
 }
 
@@ -107,6 +113,12 @@ export class PackedNumbers<V> {
 
   giveBack(at: number): void {
     this.#free.push(at);
+  }
+
+  /** All places are given back. */
+  clear(): void {
+    this.#free.length = 0;
+    this.#next = 0;
   }
 
   read(key: Key, at: number): V {

@@ -150,8 +150,49 @@ export class StateRows {
       ? undefined
       : this.#db.exec("SELECT v FROM state_fresh WHERE k = ? ORDER BY since DESC LIMIT 1", k)[0];
     const row = fresh ?? this.#db.exec("SELECT v FROM state_settled WHERE k = ?", k)[0];
-    const v = row?.["v"];
-    return v === undefined || v === null ? undefined : blobOf(v);
+    return row && valueOf(row);
+  }
+
+  /** What `get` answers for each of these, with few statements. */
+  getAll(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+    const found = new Array<Uint8Array | undefined>(keys.length);
+    let left: readonly number[] = [...keys.keys()];
+    if (!this.#isFreshEmpty) {
+      const sinceOf = new Map<number, number>();
+      this.#join("state_fresh", "at, v, since", keys, left, (at, row) => {
+        const since = Number(row["since"]);
+        if (since < (sinceOf.get(at) ?? -Infinity)) return;
+        sinceOf.set(at, since);
+        found[at] = valueOf(row);
+      });
+      left = left.filter((at) => !sinceOf.has(at));
+    }
+    this.#join("state_settled", "at, v", keys, left, (at, row) => {
+      found[at] = valueOf(row);
+    });
+    return found;
+  }
+
+  /** The rows of a table that have these keys, each with the position of its key in `keys`. */
+  #join(
+    table: "state_fresh" | "state_settled",
+    columns: string,
+    keys: readonly Uint8Array[],
+    wanted: readonly number[],
+    take: (at: number, row: SqlRow) => void,
+  ): void {
+    let size = 2 ** Math.floor(Math.log2(sqlBindingsMax));
+    for (let from = 0; from < wanted.length; from += size) {
+      while (size > wanted.length - from) size /= 2;
+      const chunk = wanted.slice(from, from + size);
+      const values = chunk.map((_, at) => `(${at}, ?)`).join(", ");
+      // CROSS: the keys are gone through, and each is looked up.
+      const query = `WITH wanted (at, k) AS (VALUES ${values})
+        SELECT ${columns} FROM wanted CROSS JOIN ${table} AS held ON held.k = wanted.k`;
+      for (const row of this.#db.exec(query, ...chunk.map((at) => keys[at]!))) {
+        take(chunk[Number(row["at"])]!, row);
+      }
+    }
   }
 
   /** Writes rows of the running epoch, all or none. */
@@ -161,12 +202,20 @@ export class StateRows {
       const since = this.#since;
       this.#isFreshEmpty = false;
       const kept = rows.filter(({ k, v }) => v !== null || this.#isRemovalNews(k));
-      inChunks(kept, 3, (chunk, values) => {
+      const [short, long] = partition(kept, isPackable);
+      // In order: what is written next to one another is in the same pages.
+      short.sort((a, b) => compare(a.k, b.k));
+      for (const { blob, places } of packs(short)) {
+        this.#db.exec(insertPacked, blob, places, since);
+      }
+      for (const { k, v } of long) {
         this.#db.exec(
-          `INSERT OR REPLACE INTO state_fresh (k, since, v) VALUES ${values}`,
-          ...chunk.flatMap(({ k, v }) => [k, since, v]),
+          "INSERT OR REPLACE INTO state_fresh (k, since, v) VALUES (?, ?, ?)",
+          k,
+          since,
+          v,
         );
-      });
+      }
     });
     if (this.#isUnsettled) this.settle(Math.max(settleRowsMin, 2 * rows.length));
   }
@@ -298,6 +347,11 @@ export class StateRows {
   }
 }
 
+/** Nothing where the entry was removed. */
+function valueOf({ v }: SqlRow): Uint8Array | undefined {
+  return v === undefined || v === null ? undefined : blobOf(v);
+}
+
 /** The key of an entry's row. */
 export function rowKey(table: number, group: KeyGroup, key: Key): Uint8Array {
   return withHead(table, group, keyBytes(key));
@@ -336,6 +390,59 @@ function successor(prefix: Uint8Array): Uint8Array {
   const after = prefix.slice(0, last + 1);
   after[last]!++;
   return after;
+}
+
+// Many rows of one statement: keys and values one after the other in one BLOB, and an array in JSON of
+// where each row's are. Bindings cost more than what is written, one by one.
+
+/** A place is a number that JSON carries exactly: the position (21 bits), the bytes of the key (12), and
+ * the bytes of the value and one more, or 0 for none (16). */
+const place = {
+  keyBytesMax: 2 ** 12 - 1,
+  valueBytesMax: 2 ** 16 - 2,
+  blobBytesMax: 2 ** 20,
+} as const;
+const insertPacked = `INSERT OR REPLACE INTO state_fresh (k, since, v)
+  SELECT substr(?1, value >> 28, (value >> 16) & 4095), ?3,
+    CASE value & 65535 WHEN 0 THEN NULL
+    ELSE substr(?1, (value >> 28) + ((value >> 16) & 4095), (value & 65535) - 1) END
+  FROM json_each(?2)`;
+
+const isPackable = ({ k, v }: Row): boolean =>
+  k.length <= place.keyBytesMax && (v?.length ?? 0) <= place.valueBytesMax;
+
+/** Rows in as many packs as they take. */
+function* packs(rows: readonly Row[]): Generator<{ blob: Uint8Array; places: string }> {
+  for (let from = 0; from < rows.length;) {
+    let end = from;
+    let bytes = 0;
+    for (; end < rows.length; end++) {
+      const { k, v } = rows[end]!;
+      const more = k.length + (v?.length ?? 0);
+      if (bytes + more > place.blobBytesMax) break;
+      bytes += more;
+    }
+    const blob = new Uint8Array(bytes);
+    const places: number[] = [];
+    let at = 0;
+    for (; from < end; from++) {
+      const { k, v } = rows[from]!;
+      // SQLite counts from 1.
+      places.push((at + 1) * 2 ** 28 + k.length * 2 ** 16 + (v === null ? 0 : v.length + 1));
+      blob.set(k, at);
+      at += k.length;
+      if (v === null) continue;
+      blob.set(v, at);
+      at += v.length;
+    }
+    yield { blob, places: JSON.stringify(places) };
+  }
+}
+
+function partition<T>(all: readonly T[], belongs: (one: T) => boolean): [T[], T[]] {
+  const [first, second]: [T[], T[]] = [[], []];
+  for (const one of all) (belongs(one) ? first : second).push(one);
+  return [first, second];
 }
 
 /** As SQLite compares BLOBs. */

@@ -4,12 +4,14 @@
 //       stays longest, about.
 //   Q2. A changed entry is written when it is evicted, with others, or at the barrier: never one by
 //       one as records come.
+//   Q4. Entries of keys that are known to come are read together, where those of the keys before them had
+//       to be read; what was read in vain costs a look-up and nothing else.
 //   Q3. After the flush of a barrier rows and cache agree, so what is frozen is read from the rows.
 
 import { ownText } from "../../format/column.ts";
 import { decodeCell, encodeCell } from "../../format/cell.ts";
 import type { CheckpointId } from "../../format/ids.ts";
-import { keyId, type Key, type KeyId } from "../../format/key.ts";
+import { isKey, keyId, type Key, type KeyId } from "../../format/key.ts";
 import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
@@ -289,6 +291,10 @@ export class SqliteStateTable<V> implements BackendTable {
   #sweepingCached: Iterator<Cached> | undefined;
   #size = 0;
   #changes = 0;
+  /** Since the last `prefetch`, or in it: entries that were not in the cache. */
+  #missed = 0;
+  /** Whether anything was asked for since. */
+  #isAsked = false;
   #isUpgraded = false;
 
   constructor(backend: SqliteStateBackend, table: number, schema: StateSchema<V>) {
@@ -347,6 +353,27 @@ export class SqliteStateTable<V> implements BackendTable {
     // What has no row needs none to be gone.
     if (entry.isStored) this.#changed(entry);
     else this.#backend.cleaned(entry);
+  }
+
+  prefetch(keys: Iterable<Key>): void {
+    // Keys of a nested table are pairs, of which these are the first halves.
+    const isOfUse = this.#isAsked && this.#missed > 0 && this.#under === undefined;
+    this.#isAsked = false;
+    this.#missed = 0;
+    if (!isOfUse) return;
+    const missing = new Map<KeyId, Key>();
+    for (const key of keys) {
+      // What is no key is found where it is asked for.
+      if (!isKey(key)) continue;
+      const id = keyId(key);
+      const known = this.#cached.get(id);
+      if (known === undefined) missing.set(id, key);
+      else known.isRecent = true;
+    }
+    this.#missed = missing.size;
+    const rows = this.#backend.rows.getAll(Array.from(missing.values(), (key) => this.rowKey(key)));
+    let at = 0;
+    for (const [id, key] of missing) this.#admit(id, key, rows[at++]);
   }
 
   *entries(): Generator<[Key, V]> {
@@ -487,12 +514,18 @@ export class SqliteStateTable<V> implements BackendTable {
 
   #load(key: Key): Cached {
     const id = keyId(key);
+    this.#isAsked = true;
     const known = this.#cached.get(id);
     if (known !== undefined) {
       known.isRecent = true;
       return known;
     }
-    const stored = this.#backend.rows.get(this.rowKey(key));
+    this.#missed++;
+    return this.#admit(id, key, this.#backend.rows.get(this.rowKey(key)));
+  }
+
+  /** Takes an entry into the cache as it was read; nothing where there is none. */
+  #admit(id: KeyId, key: Key, stored: Uint8Array | undefined): Cached {
     const isPresent = stored !== undefined;
     const entry: Cached = {
       table: this as unknown as SqliteStateTable<unknown>,

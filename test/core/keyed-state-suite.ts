@@ -87,6 +87,7 @@ type Step =
       readonly by: "key" | "slot" | "numbers";
     }
   | { readonly kind: "remove"; readonly key: Key }
+  | { readonly kind: "prefetch"; readonly keys: readonly Key[] }
   | { readonly kind: "freeze"; readonly as: SegmentHeader["kind"] };
 
 // Few keys, so that they meet; among them all that could be mistaken for one another.
@@ -130,6 +131,13 @@ function put(table: StateTable<number>, { key, value, by: way }: Step & { kind: 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("put"), key, value: fc.nat(), by }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("remove"), key }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("prefetch"),
+      keys: fc.array(key, { maxLength: 2 * keys.length }),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("freeze"), as: fc.constantFrom("full", "delta") }),
@@ -271,6 +279,9 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
             } else if (step.kind === "remove") {
               table.remove(step.key);
               model.delete(keyId(step.key));
+            } else if (step.kind === "prefetch") {
+              table.prefetch?.(step.keys);
+              for (const key of step.keys) expect(table.get(key)).toBe(model.get(keyId(key))?.[1]);
             } else {
               const frozen = opened.freeze(step.as);
               chain = step.as === "full" ? [frozen] : [...chain, frozen];
@@ -298,6 +309,7 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
           for (const step of steps) {
             if (step.kind === "put") put(table, step);
             else if (step.kind === "remove") table.remove(step.key);
+            else if (step.kind === "prefetch") table.prefetch?.(step.keys);
             else {
               const frozen = opened.freeze(step.as);
               if (step.as === "full") full = frozen;
@@ -385,6 +397,8 @@ export function keyedStateSuite({ name, open: openBackend, left }: NamedBackend)
             } else if (step.kind === "remove") {
               table.remove(step.key);
               model.delete(keyId(step.key));
+            } else if (step.kind === "prefetch") {
+              table.prefetch?.(step.keys);
             } else if (step.kind === "freeze") {
               barrier(step.as);
             } else {
