@@ -53,7 +53,8 @@ class Entry<V> implements StateSlot<V> {
   /** Of a key that holds nothing. */
   constructor(id: KeyId, key: Key) {
     this.id = owned(id);
-    this.key = owned(key);
+    // Most keys are their own ids: one text of each is enough.
+    this.key = id === key ? (this.id as Key) : owned(key);
     this.group = unknownGroup;
     this.dirty = "gone";
     this.held = undefined;

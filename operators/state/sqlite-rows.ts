@@ -199,38 +199,37 @@ export class StateRows {
   write(rows: readonly Row[]): void {
     if (rows.length === 0) return;
     this.#db.transaction(() => {
-      const since = this.#since;
       this.#isFreshEmpty = false;
-      const kept = rows.filter(({ k, v }) => v !== null || this.#isRemovalNews(k));
-      const [short, long] = partition(kept, isPackable);
-      // In order: what is written next to one another is in the same pages.
-      short.sort((a, b) => compare(a.k, b.k));
-      for (const { blob, places } of packs(short)) {
-        this.#db.exec(insertPacked, blob, places, since);
-      }
-      for (const { k, v } of long) {
-        this.#db.exec(
-          "INSERT OR REPLACE INTO state_fresh (k, since, v) VALUES (?, ?, ?)",
-          k,
-          since,
-          v,
-        );
-      }
+      this.#insert(
+        "state_fresh",
+        rows.filter(({ k, v }) => v !== null || this.#isRemovalNews(k)),
+      );
     });
     if (this.#isUnsettled) this.settle(Math.max(settleRowsMin, 2 * rows.length));
   }
 
   /** Writes rows that a completed checkpoint holds. */
   restore(rows: readonly Row[]): void {
-    inChunks(rows, 2, (chunk, values) => {
-      this.#db.exec(
-        `INSERT OR REPLACE INTO state_settled (k, v) VALUES ${values}`,
-        ...chunk.flatMap(({ k, v }) => [k, v]),
-      );
-    });
+    this.#insert("state_settled", rows);
     for (const { k, v } of rows) {
       if (v === null) this.#db.exec("DELETE FROM state_settled WHERE k = ? AND v IS NULL", k);
     }
+  }
+
+  /** Inserts rows, the latter where a key comes twice; those of `fresh` are of the running epoch. */
+  #insert(table: "state_fresh" | "state_settled", rows: readonly Row[]): void {
+    const since = this.#since;
+    const [short, long] = partition(rows, isPackable);
+    // In order: what is written next to one another is in the same pages.
+    short.sort((a, b) => compare(a.k, b.k));
+    const isFresh = table === "state_fresh";
+    for (const { blob, places } of packs(short)) {
+      this.#db.exec(insertPacked[table], blob, places, ...(isFresh ? [since] : []));
+    }
+    const one = isFresh
+      ? "INSERT OR REPLACE INTO state_fresh (k, v, since) VALUES (?, ?, ?)"
+      : "INSERT OR REPLACE INTO state_settled (k, v) VALUES (?, ?)";
+    for (const { k, v } of long) this.#db.exec(one, k, v, ...(isFresh ? [since] : []));
   }
 
   /** Entries whose keys lie in [from, to), in order; later writes may show. */
@@ -402,11 +401,15 @@ const place = {
   valueBytesMax: 2 ** 16 - 2,
   blobBytesMax: 2 ** 20,
 } as const;
-const insertPacked = `INSERT OR REPLACE INTO state_fresh (k, since, v)
-  SELECT substr(?1, value >> 28, (value >> 16) & 4095), ?3,
+const packedRows = `substr(?1, value >> 28, (value >> 16) & 4095) AS k,
     CASE value & 65535 WHEN 0 THEN NULL
-    ELSE substr(?1, (value >> 28) + ((value >> 16) & 4095), (value & 65535) - 1) END
-  FROM json_each(?2)`;
+    ELSE substr(?1, (value >> 28) + ((value >> 16) & 4095), (value & 65535) - 1) END AS v`;
+const insertPacked = {
+  state_fresh: `INSERT OR REPLACE INTO state_fresh (k, v, since)
+    SELECT ${packedRows}, ?3 FROM json_each(?2)`,
+  state_settled: `INSERT OR REPLACE INTO state_settled (k, v)
+    SELECT ${packedRows} FROM json_each(?2)`,
+} as const;
 
 const isPackable = ({ k, v }: Row): boolean =>
   k.length <= place.keyBytesMax && (v?.length ?? 0) <= place.valueBytesMax;
@@ -450,19 +453,4 @@ function compare(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
   return a.length - b.length;
-}
-
-/** Calls `write` for as few statements as the limit of bindings allows, with their values' part. */
-function inChunks(
-  rows: readonly Row[],
-  columns: number,
-  write: (chunk: readonly Row[], values: string) => void,
-): void {
-  const one = `(${Array.from({ length: columns }, () => "?").join(", ")})`;
-  // Powers of two, so that there are few statements to prepare.
-  let size = 2 ** Math.floor(Math.log2(sqlBindingsMax / columns));
-  for (let from = 0; from < rows.length; from += size) {
-    while (size > rows.length - from) size /= 2;
-    write(rows.slice(from, from + size), Array.from({ length: size }, () => one).join(", "));
-  }
 }

@@ -40,8 +40,8 @@ import {
 
 /** Bytes of a cached entry beside its key and value: two map slots, the entry, the clock's slot. */
 const cachedOverhead = 192;
-/** Rows that a restore writes in one statement batch. */
-const restoreRows = 1_024;
+/** Rows that a restore sorts and writes at a time. */
+const restoreRows = 16_384;
 /** Most tables of one subtask: their number takes two bytes of every row. */
 const tablesMax = 65_535;
 
