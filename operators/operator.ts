@@ -3,6 +3,7 @@
 
 import type { Column } from "../format/batch.ts";
 import type { CheckpointId } from "../format/ids.ts";
+import type { Key } from "../format/key.ts";
 import type { Lineage, Reject } from "./rejection.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
 import type { OperatorStateStore } from "./state/operator-state.ts";
@@ -57,8 +58,11 @@ export interface OperatorContext {
   readonly subtask: { readonly index: number; readonly parallelism: number };
   /** Processing time in milliseconds; stands still during a batch. */
   now(): number;
-  /** Event time here: what is not later than this was to be expected before; `noTime` at first. */
-  watermark(): number;
+  /**
+   * Event time here: what is not later than this was to be expected before; `noTime` at first. For a key it
+   * is no less than where the key was before a restore; without one, as far as for any key.
+   */
+  watermark(key?: Key): number;
   /** Counts rows that came too late and were left out. */
   readonly dropLate?: (rows: number) => void;
   /** Takes rows that user code throws on; absent: such a row fails the attempt. */

@@ -38,7 +38,10 @@ const panesAtOnce = 3;
 /** Most combinations of keys and panes that a batch is folded by in columns. */
 const codesMax = 1 << 20;
 
-type WindowContext = Pick<OperatorContext, "uid" | "state" | "now" | "watermark" | "reject">;
+type WindowContext = Pick<
+  OperatorContext,
+  "uid" | "state" | "now" | "watermark" | "dropLate" | "reject"
+>;
 
 export class PaneWindowOperator implements EventTimeOperator {
   readonly #ctx: WindowContext;
@@ -145,9 +148,11 @@ export class PaneWindowOperator implements EventTimeOperator {
   #take(key: Key, row: unknown, time: number | undefined): void {
     if (time === undefined || Number.isNaN(time)) throw noEventTime();
     const panes = this.#panes;
-    const watermark = this.#ctx.watermark();
+    const watermark = this.#ctx.watermark(key);
     const start = panes.of(time);
-    if (!panes.isCovered(start) || panes.overAt(start) <= watermark) return this.#drop(row, time);
+    if (!panes.isCovered(start) || panes.overAt(start) <= watermark) {
+      return this.#drop(row, time, watermark);
+    }
     const pair = [key, start];
     const before = this.#held.get(pair);
     this.#held.put(pair, this.#contents.add(before, row, time));
@@ -161,9 +166,10 @@ export class PaneWindowOperator implements EventTimeOperator {
     for (const end of panes.lateEnds(start, watermark)) this.#tell(key, starts, end);
   }
 
-  #drop(row: unknown, time: number): void {
+  #drop(row: unknown, time: number, watermark: number): void {
     const { lateOutput, allowedLateness } = this.#spec;
-    if (lateOutput === undefined || time + allowedLateness > this.#ctx.watermark()) return;
+    if (time + allowedLateness > watermark) return;
+    if (lateOutput === undefined) return this.#ctx.dropLate?.(1);
     this.#emitted.at(time);
     this.#emitted.output(lateOutput, row);
   }
@@ -187,9 +193,8 @@ export class PaneWindowOperator implements EventTimeOperator {
     if (coded === undefined) return false;
     const added = folder.foldCoded(batch, coded);
     if (added === undefined) return false;
-    const watermark = this.#ctx.watermark();
-    for (const pair of added as (readonly [Key, number])[]) {
-      this.#added(pair[0], pair[1], watermark);
+    for (const [key, start] of added as (readonly [Key, number])[]) {
+      this.#added(key, start, this.#ctx.watermark(key));
     }
     return true;
   }

@@ -11,7 +11,7 @@ export interface TimersOwner {
   readonly key: Key;
   readonly journal: Journal | undefined;
   now(this: void): number;
-  watermark(this: void): number;
+  watermark(this: void, key: Key): number;
 }
 
 type Queues = Readonly<Record<TimeDomain, TimerQueue>>;
@@ -34,7 +34,7 @@ export class RegisteredTimers implements Timers {
   }
 
   currentWatermark(): number {
-    return this.#owner.watermark();
+    return this.#owner.watermark(this.#owner.key);
   }
 
   registerProcessingTime(time: number): void {

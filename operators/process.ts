@@ -157,7 +157,7 @@ class CurrentRow
 {
   readonly uid: string;
   readonly now: () => number;
-  readonly watermark: () => number;
+  readonly watermark: (key: Key) => number;
   readonly state: Readonly<Record<string, object>>;
   readonly timers: RegisteredTimers & Timers;
   /** Only where a row may be undone. */
@@ -182,7 +182,7 @@ class CurrentRow
   ) {
     this.uid = ctx.uid;
     this.now = () => ctx.now();
-    this.watermark = () => ctx.watermark();
+    this.watermark = (key) => ctx.watermark(key);
     this.journal = ctx.reject && new Journal();
     const store = this.journal?.over(ctx.state) ?? ctx.state;
     const bound = Object.entries(fn.state).map(

@@ -58,7 +58,7 @@ class CurrentWindow {
   constructor(ctx: Pick<OperatorContext, "now" | "watermark">, emitted: Emitted) {
     this.emit = emitted.emit;
     this.output = emitted.output;
-    this.currentWatermark = () => ctx.watermark();
+    this.currentWatermark = () => ctx.watermark(this.key);
     this.currentProcessingTime = () => ctx.now();
   }
 }

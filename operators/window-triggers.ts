@@ -117,7 +117,7 @@ export class TriggerCalls {
       get merged() {
         return merged();
       },
-      currentWatermark: () => ctx.watermark(),
+      currentWatermark: () => ctx.watermark(this.#key),
       currentProcessingTime: () => ctx.now(),
       registerEventTime: (time) => register("event", time),
       registerProcessingTime: (time) => register("processing", time),

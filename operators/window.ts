@@ -43,7 +43,10 @@ import { TriggerCalls } from "./window-triggers.ts";
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
 
-type WindowContext = Pick<OperatorContext, "uid" | "state" | "now" | "watermark" | "reject">;
+type WindowContext = Pick<
+  OperatorContext,
+  "uid" | "state" | "now" | "watermark" | "dropLate" | "reject"
+>;
 
 export class WindowOperator implements TimedOperator, EventTimeOperator {
   readonly #ctx: WindowContext;
@@ -125,14 +128,14 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
       checkWindow(assigned);
       const window = { start: assigned.start, end: assigned.end };
       if (this.#sets === undefined) {
-        if (this.#isLate(window)) continue;
+        if (this.#isLate(key, window)) continue;
         isIn = true;
         this.#put(key, window, window, row, timestamp);
         continue;
       }
       const set = new MergingWindows(this.#sets.get(key) ?? []);
       const own = set.add(window, (merge) => this.#merge(key, merge));
-      if (this.#isLate(own)) {
+      if (this.#isLate(key, own)) {
         set.retire(own);
       } else {
         isIn = true;
@@ -140,14 +143,15 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
       }
       this.#keepSet(key, set);
     }
-    if (!isIn) this.#drop(row, time);
+    if (!isIn) this.#drop(key, row, time);
   }
 
   /** The row is in none of its windows. */
-  #drop(row: unknown, time: number): void {
+  #drop(key: Key, row: unknown, time: number): void {
     const { lateOutput, allowedLateness } = this.#spec;
-    const isLate = this.#isEventTime && time + allowedLateness <= this.#ctx.watermark();
-    if (!isLate || lateOutput === undefined) return;
+    const isLate = this.#isEventTime && time + allowedLateness <= this.#ctx.watermark(key);
+    if (!isLate) return;
+    if (lateOutput === undefined) return this.#ctx.dropLate?.(1);
     this.#emitted.at(time);
     this.#emitted.output(lateOutput, row);
   }
@@ -260,8 +264,8 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
     return end - 1 + (this.#isEventTime ? this.#spec.allowedLateness : 0);
   }
 
-  #isLate(window: TimeWindow): boolean {
-    return this.#isEventTime && this.#cleanupTime(window) <= this.#ctx.watermark();
+  #isLate(key: Key, window: TimeWindow): boolean {
+    return this.#isEventTime && this.#cleanupTime(window) <= this.#ctx.watermark(key);
   }
 
   #keepSet(key: Key, set: MergingWindows): void {

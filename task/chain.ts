@@ -8,6 +8,7 @@
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
+import type { Key } from "../format/key.ts";
 import { type EdgePlan, edgeOf, type ExecutionPlan, type VertexPlan } from "../format/plan.ts";
 import { createOperator } from "../operators/create.ts";
 import {
@@ -27,14 +28,15 @@ import {
 } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
 import { isSource, type GraphNode, type JobGraph, type KeySelector } from "../stream/graph.ts";
+import type { KeptWatermark } from "./kept-watermark.ts";
 
 export interface ChainOptions {
   readonly graph: JobGraph;
   readonly plan: ExecutionPlan;
   readonly vertex: VertexPlan;
-  readonly contextOf: (node: GraphNode, watermark: () => number) => OperatorContext;
+  readonly contextOf: (node: GraphNode, watermark: (key?: Key) => number) => OperatorContext;
   /** What is kept of an operator's event time: as far as it had come, whoever restores it. */
-  readonly keepWatermark: (node: GraphNode, watermark: () => number) => number;
+  readonly keepWatermark: (node: GraphNode, watermark: () => number) => KeptWatermark;
   /** Takes what leaves the vertex by `edge`, an id of the plan. */
   readonly send: (edge: number, batch: RecordBatch) => void;
   /** Takes how far event time has come on an edge. */
@@ -51,6 +53,8 @@ interface Link {
   due: number;
   /** As far as the operator had come before the end of time (H3). */
   kept: number;
+  /** Of an operator that acts on it: how far it had come for each key that it took over. */
+  keys: KeptWatermark | undefined;
   operator: EventTimeOperator | WatermarkingOperator | undefined;
   /** How far event time is to come behind the operator, and whether it is to be waited for there. */
   behind: number;
@@ -89,7 +93,16 @@ export class Chain {
       const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
       const output = { emit: () => {}, advance: () => {} };
       const times = { watermark: noTime, due: noTime, kept: noTime, behind: noTime };
-      return { node, ...times, isIdle: false, operator: undefined, output, next, edges };
+      return {
+        node,
+        ...times,
+        isIdle: false,
+        keys: undefined,
+        operator: undefined,
+        output,
+        next,
+        edges,
+      };
     });
 
     // Backwards, so that what an operator emits to exists before it.
@@ -107,7 +120,7 @@ export class Chain {
       }
       const operator = createOperator(
         node,
-        options.contextOf(node, () => link.watermark),
+        options.contextOf(node, (key) => link.keys?.of(link.watermark, key) ?? link.watermark),
       );
       if (isWatermarking(operator)) {
         link.operator = operator;
@@ -121,7 +134,8 @@ export class Chain {
         };
       } else if (isEventTimed(operator)) {
         link.operator = operator;
-        link.watermark = options.keepWatermark(node, () => link.kept);
+        link.keys = options.keepWatermark(node, () => link.kept);
+        link.watermark = link.keys.least;
         link.kept = link.watermark;
         link.due = link.watermark;
         link.behind = link.watermark;

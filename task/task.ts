@@ -49,7 +49,7 @@ import {
   type Watermark,
 } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
-import { intersectRanges, type KeyGroupRange, rangeOfSubtask } from "../format/key-groups.ts";
+import { rangeOfSubtask } from "../format/key-groups.ts";
 import {
   deadLetterBytesPause,
   inlineSnapshotBytesMax,
@@ -108,6 +108,7 @@ import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
 import { type Commit, Commits } from "./commits.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { RestoredChannel } from "./former-rows.ts";
+import { type KeptTime, KeptWatermark } from "./kept-watermark.ts";
 import { Inbox, type ReceiveOutcome } from "./inbox.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import {
@@ -295,7 +296,8 @@ export class Task {
         };
         return { uid, state, operatorState, subtask, now, watermark, reject, dropLate };
       },
-      keepWatermark: (node, watermark) => this.#keptWatermark(node, watermark),
+      keepWatermark: (node, watermark) =>
+        this.#keptWatermark(node, hasEventTime(graph) ? watermark : undefined),
       send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
       flush: () => this.#outbox.flush(),
       sendWatermark: (edge, time, isIdle) => {
@@ -880,21 +882,20 @@ export class Task {
     return true;
   }
 
-  /** How far an operator had come in event time, which it keeps from now on. */
-  #keptWatermark({ uid }: GraphNode, watermark: () => number): number {
+  /** How far an operator had come in event time, which it keeps from now on, where there is any. */
+  #keptWatermark({ uid }: GraphNode, watermark: (() => number) | undefined): KeptWatermark {
     const { plan, task } = this.#deployment;
     const { parallelism } = vertexOf(plan, task.vertex);
     const own = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
+    if (watermark === undefined) return new KeptWatermark(own, plan.maxParallelism, []);
     const restored = this.#operatorStates.store(uid).register("watermark", {
       redistribution: "union",
       schema: plainElements,
-      elements: () => (watermark() === noTime ? [] : [{ ...own, time: watermark() }]),
+      elements: () => kept.elements(watermark()),
       bytes: () => 0,
-    }) as readonly (KeyGroupRange & { readonly time: number })[];
-    const times = restored.flatMap(({ time, ...range }) =>
-      intersectRanges(range, own) === undefined ? [] : [time],
-    );
-    return times.length === 0 ? noTime : Math.min(...times);
+    });
+    const kept = new KeptWatermark(own, plan.maxParallelism, restored as readonly KeptTime[]);
+    return kept;
   }
 
   /** From when on input waits for room in the outputs; undefined where it does not, or none is due. */
@@ -1223,6 +1224,10 @@ export class Task {
     return unaligned && mode === "EXACTLY_ONCE";
   }
 }
+
+/** Whether rows of the job come to have event times anywhere. */
+const hasEventTime = ({ nodes }: JobGraph): boolean =>
+  nodes.some(({ spec }) => "watermarks" in spec && spec.watermarks !== undefined);
 
 function outgoingEdges(
   { plan, task }: TaskDeployment,

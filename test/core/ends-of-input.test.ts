@@ -111,7 +111,7 @@ describe("a job of which the input ends", () => {
           return new Cluster(world, { ...of, ...(restore && { restore }), ...more });
         };
         for (let round = prng.below(4); round > 0; round--) {
-          const cluster = begin(unaligned ? { parallelism: 2 } : {});
+          const cluster = begin();
           cluster.run(prng.below(60));
           if (prng.chance(0.8)) restore = cluster.checkpoint();
         }

@@ -115,7 +115,7 @@ describe("event time", () => {
           all.push(...append(world, prng, round * 300, (round + 1) * 300));
           const cluster = new Cluster(world, {
             definition,
-            parallelism: unaligned ? 2 : 1 + prng.below(4),
+            parallelism: 1 + prng.below(4),
             seed: seed * 100 + round,
             ...(restore && { restore }),
           });

@@ -91,9 +91,7 @@ export function runThrough(
     append("right", round * 200, (round + 1) * 200);
     const cluster = new Cluster(world, {
       definition,
-      // Rows that a barrier has overtaken may be late in another layout: event time there is as far as
-      // that of the subtask that had come furthest.
-      parallelism: definition.graph.config.checkpointing.unaligned ? 2 : 1 + prng.below(4),
+      parallelism: 1 + prng.below(4),
       seed: seed * 100 + round,
       ...(restore && { restore }),
     });
