@@ -1,4 +1,4 @@
-// Four projects, from the cheapest to the dearest: `core` and `repository` run together in plain
+// Five projects, from the cheapest to the dearest: `core` and `repository` run together in plain
 // Node, then `workerd` inside the Workers runtime, then `node`, which starts whole runtimes and
 // therefore gets the machine to itself.
 
@@ -24,6 +24,15 @@ export default defineConfig({
           name: "workerd",
           include: testsOf("workerd"),
           testTimeout: 30_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      // A runtime that is left alone for a minute: beside those inside the Workers runtime it costs nothing.
+      {
+        test: {
+          name: "idle",
+          include: testsOf("idle"),
+          testTimeout: 300_000,
           sequence: { groupOrder: 1 },
         },
       },

@@ -3,17 +3,24 @@
 //   S2. Where objects share a thread, all of them have a turn before the next one begins here. Long turns
 //       cost least; but a request, an alarm or a record that comes meanwhile waits for several of them. So
 //       turns become shorter as long as the next one comes too late, and longer again when it comes soon.
+//   S3. What is too late follows from the job's buffer timeout, which says whether a row may wait: short
+//       turns cost a saturated job a seventh of its throughput.
 
 import type { Millis } from "../format/ids.ts";
 import { batchRowsMax, sourceTurnRows } from "../format/limits.ts";
 
 /** Milliseconds from the end of a turn to the next one, beyond which turns become shorter. */
-export const turnWaitMax = 25;
+export const turnWaitMax = (bufferTimeout: number): number => Math.max(25, 2.5 * bufferTimeout);
 
 export class SourceTurn {
+  readonly #waitMax: number;
   #rowsMax = sourceTurnRows;
   #taken = 0;
   #overSince: Millis | undefined;
+
+  constructor(bufferTimeout: number) {
+    this.#waitMax = turnWaitMax(bufferTimeout);
+  }
 
   /** Whether the source takes nothing more until `next`. */
   get isOver(): boolean {
@@ -29,8 +36,8 @@ export class SourceTurn {
     if (this.#overSince !== undefined) {
       const waited = now - this.#overSince;
       // Half as many rows are about half the wait, so what follows is within the bounds for both.
-      if (waited > turnWaitMax) this.#rowsMax = Math.max(batchRowsMax, this.#rowsMax / 2);
-      else if (waited < turnWaitMax / 4) {
+      if (waited > this.#waitMax) this.#rowsMax = Math.max(batchRowsMax, this.#rowsMax / 2);
+      else if (waited < this.#waitMax / 4) {
         this.#rowsMax = Math.min(sourceTurnRows, this.#rowsMax * 2);
       }
     }

@@ -224,7 +224,7 @@ export class Task {
   #turn: Millis | undefined;
   #hasProcessed = false;
   /** Of the source (A10). */
-  readonly #sourceTurn = new SourceTurn();
+  readonly #sourceTurn: SourceTurn;
   /** The first and the last barrier since which nothing was processed (A7). */
   #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
   /** Outputs without a session, which none is opened for until there is something to send. */
@@ -249,6 +249,7 @@ export class Task {
     this.#inputs = inputChannels(plan, task);
     this.#inputOf = this.#inputs.map(({ edge: id }) => edgeOf(plan, id).input);
     this.#outputs = outputChannels(plan, task);
+    this.#sourceTurn = new SourceTurn(config.bufferTimeout);
     this.#channelTimes = new ChannelWatermarks(this.#inputs.length);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);

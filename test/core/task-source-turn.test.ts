@@ -4,9 +4,11 @@ import { millis } from "../../format/ids.ts";
 import { batchRowsMax, sourceTurnRows } from "../../format/limits.ts";
 import { SourceTurn, turnWaitMax } from "../../task/source-turn.ts";
 
+const bufferTimeout = 10;
+
 /** Rows of each turn of a source that never waits, the next of which begins after so many milliseconds. */
 function turnsOf(waits: readonly number[]): number[] {
-  const turn = new SourceTurn();
+  const turn = new SourceTurn(bufferTimeout);
   let now = 0;
   return waits.map((wait) => {
     let rows = 0;
@@ -19,12 +21,13 @@ function turnsOf(waits: readonly number[]): number[] {
   });
 }
 
-const late = turnWaitMax + 1;
-const soon = Math.floor(turnWaitMax / 4);
+const waitMax = turnWaitMax(bufferTimeout);
+const late = waitMax + 1;
+const soon = Math.floor(waitMax / 4);
 
 describe("the turn of a source", () => {
   test("stays as long as it may be where the next comes in time (S1)", () => {
-    expect(turnsOf([0, soon, turnWaitMax, soon])).toEqual(Array(4).fill(sourceTurnRows));
+    expect(turnsOf([0, soon, waitMax, soon])).toEqual(Array(4).fill(sourceTurnRows));
   });
 
   test("becomes shorter while the next comes late, down to one batch (S1, S2)", () => {
@@ -37,7 +40,7 @@ describe("the turn of a source", () => {
   });
 
   test("becomes longer again when the next comes soon, and stays in between (S2)", () => {
-    expect(turnsOf([late, late, turnWaitMax, soon, soon, soon])).toEqual([
+    expect(turnsOf([late, late, waitMax, soon, soon, soon])).toEqual([
       sourceTurnRows,
       sourceTurnRows / 2,
       batchRowsMax,
@@ -48,10 +51,20 @@ describe("the turn of a source", () => {
   });
 
   test("that is not over says nothing of how long others took", () => {
-    const turn = new SourceTurn();
+    const turn = new SourceTurn(bufferTimeout);
     turn.took(batchRowsMax, millis(0));
     turn.next(millis(10_000));
     turn.took(sourceTurnRows - 1, millis(10_000));
     expect(turn.isOver).toBe(false);
   });
+});
+
+test("turns stay long where rows may wait anyway", () => {
+  expect(turnWaitMax(0)).toBe(25);
+  expect(turnWaitMax(100)).toBe(250);
+  const turn = new SourceTurn(100);
+  turn.took(sourceTurnRows, millis(0));
+  turn.next(millis(250));
+  turn.took(sourceTurnRows - 1, millis(250));
+  expect(turn.isOver).toBe(false);
 });

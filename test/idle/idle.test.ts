@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 
 import { startRuntime } from "../../local/runtime.ts";
-import type { Seen } from "../idle/seen.ts";
+import type { Seen } from "./seen.ts";
 
 let directory: string;
 beforeAll(async () => {
