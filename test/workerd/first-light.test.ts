@@ -31,7 +31,9 @@ describe("a job without any fault", () => {
     const table = await call(`/jobs/${job.id}/tables/tallies`);
     expect(table.status).toBe(409);
     expect(await table.json()).toEqual({
-      errors: [`Job ${job.id} is CANCELED; a table is served while its job runs, and after it has finished.`],
+      errors: [
+        `Job ${job.id} is CANCELED; a table is served while its job runs, and after it has finished.`,
+      ],
     });
     await expect.poll(() => job.files()).toEqual([]);
     expect((await json<{ state: string }>(await call(`/jobs/${job.id}`))).state).toBe("CANCELED");
