@@ -5,6 +5,7 @@
 //       became due then.
 
 import { keyId, type Key, type KeyId } from "../format/key.ts";
+import { Heap } from "./heap.ts";
 import type { Panes } from "./panes.ts";
 
 /** A key with panes. */
@@ -21,8 +22,8 @@ export class PaneSchedule {
   readonly #keys = new Map<KeyId, KeyedPanes>();
   /** Entries of keys that are due at another time by now are of no use. */
   readonly #due = new Map<number, { readonly keys: KeyedPanes[]; taken: number }>();
-  /** The times of `#due`, as a heap. */
-  readonly #times: number[] = [];
+  /** The times of `#due`. */
+  readonly #times = new Heap<number>((left, right) => left < right);
 
   constructor(panes: Panes) {
     this.#panes = panes;
@@ -60,13 +61,13 @@ export class PaneSchedule {
   /** The next key that something is due for by then. It is due for nothing until it is planned. */
   take(upTo: number): KeyedPanes | undefined {
     for (;;) {
-      const time = this.#times[0];
+      const time = this.#times.first;
       if (time === undefined || time > upTo) return undefined;
       const bucket = this.#due.get(time)!;
       const held = bucket.keys[bucket.taken++];
       if (held === undefined) {
         this.#due.delete(time);
-        this.#popTime();
+        this.#times.pop();
       } else if (held.dueAt === time) {
         return held;
       }
@@ -95,7 +96,7 @@ export class PaneSchedule {
       return;
     }
     this.#due.set(at, { keys: [held], taken: 0 });
-    this.#pushTime(at);
+    this.#times.push(at);
   }
 
   #forget(held: KeyedPanes): void {
@@ -107,33 +108,5 @@ export class PaneSchedule {
     const end = this.#panes.firstEnd(start, after);
     const over = this.#panes.overAt(start);
     return end === undefined ? over : Math.min(end - 1, over);
-  }
-
-  #pushTime(time: number): void {
-    const heap = this.#times;
-    let at = heap.push(time) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]! <= time) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = time;
-  }
-
-  #popTime(): void {
-    const heap = this.#times;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++;
-      if (heap[child]! >= last) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
   }
 }

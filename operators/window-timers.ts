@@ -6,6 +6,7 @@
 import { ownText } from "../format/column.ts";
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { TimeWindow } from "../stream/windows.ts";
+import { Heap } from "./heap.ts";
 import { schemaOf } from "./state/schema.ts";
 import type { KeyedStateStore, StateTable } from "./state/keyed-state.ts";
 
@@ -27,7 +28,7 @@ export class WindowTimers {
   readonly #table: StateTable<true>;
   readonly #byId = new Map<KeyId, Held>();
   /** Those that were deleted stay in it until it is their turn, or until they are the most. */
-  #heap: Held[] = [];
+  readonly #heap = new Heap(isBefore);
 
   /** The store's table is restored already; the heap is built from it. */
   constructor(store: KeyedStateStore, state: string) {
@@ -41,7 +42,7 @@ export class WindowTimers {
 
   get nextAt(): number | undefined {
     this.#dropGone();
-    return this.#heap[0]?.time;
+    return this.#heap.first?.time;
   }
 
   register(key: Key, window: TimeWindow, time: number): "added" | "known" {
@@ -58,17 +59,19 @@ export class WindowTimers {
     const held = this.#byId.get(keyId(pairOf(key, window, time)));
     if (held === undefined) return "unknown";
     this.#forget(held);
-    if (this.#heap.length > 64 && this.#heap.length > 4 * this.#byId.size) this.#rebuild();
+    if (this.#heap.size > 64 && this.#heap.size > 4 * this.#byId.size) {
+      this.#heap.keep(({ isGone }) => !isGone);
+    }
     return "deleted";
   }
 
   /** Takes the next timer out that is due by then. */
   take(upTo: number): WindowTimer | undefined {
     this.#dropGone();
-    const next = this.#heap[0];
+    const next = this.#heap.first;
     if (next === undefined || next.time > upTo) return undefined;
     this.#forget(next);
-    this.#pop();
+    this.#heap.pop();
     return next;
   }
 
@@ -79,47 +82,18 @@ export class WindowTimers {
   }
 
   #dropGone(): void {
-    while (this.#heap[0]?.isGone === true) this.#pop();
-  }
-
-  #rebuild(): void {
-    const kept = this.#heap.filter(({ isGone }) => !isGone);
-    this.#heap = [];
-    for (const held of kept) this.#push(held);
+    while (this.#heap.first?.isGone === true) this.#heap.pop();
   }
 
   #push(held: Held): void {
     this.#byId.set(held.id, held);
-    const heap = this.#heap;
-    let at = heap.push(held) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(held, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = held;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
+    this.#heap.push(held);
   }
 }
 
-const isBefore = (left: Held, right: Held): boolean =>
-  left.time === right.time ? left.window.end < right.window.end : left.time < right.time;
+function isBefore(left: Held, right: Held): boolean {
+  return left.time === right.time ? left.window.end < right.window.end : left.time < right.time;
+}
 
 const pairOf = (key: Key, { start, end }: TimeWindow, time: number): Key => [
   key,

@@ -1,34 +1,13 @@
-import { DatabaseSync } from "node:sqlite";
-
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { type Millis, millis, offset } from "../../format/ids.ts";
 import { frameBytesMax, idempotencyKeyAgeMax, idempotencyKeysMax } from "../../format/limits.ts";
 import type { AppendOutcome, StoredBatch, TopicAppend } from "../../format/messages.ts";
-import { readBatchesMax, TopicLog, type LogStorage, type SqlValue } from "../../topic/log.ts";
+import { memoryDatabase } from "../../testing/database.ts";
+import { readBatchesMax, TopicLog, type LogStorage } from "../../topic/log.ts";
 
-function storage(): LogStorage {
-  const db = new DatabaseSync(":memory:");
-  return {
-    exec: (query, ...bindings) =>
-      db.prepare(query).all(...(bindings as (string | number | null | Uint8Array)[])) as Record<
-        string,
-        SqlValue
-      >[],
-    transaction(work) {
-      db.exec("BEGIN");
-      try {
-        const result = work();
-        db.exec("COMMIT");
-        return result;
-      } catch (error) {
-        db.exec("ROLLBACK");
-        throw error;
-      }
-    },
-  };
-}
+const storage = (): LogStorage => memoryDatabase();
 
 /** Where the time of an append does not matter, it is always the same. */
 class Log extends TopicLog {
