@@ -2,6 +2,10 @@
 
 import { describe, expect, test } from "vitest";
 
+import { createOperator } from "../../operators/create.ts";
+import { RowBatch } from "../../operators/row-batch.ts";
+import { MemoryStateBackend } from "../../operators/state/memory.ts";
+import { OperatorStates } from "../../task/operator-state.ts";
 import { type DataStream, outputTag } from "tidemark";
 import { operatorHarness } from "tidemark/testing";
 import { type Event, held, jobOf, madeBy, runThrough } from "./two-streams.ts";
@@ -121,6 +125,31 @@ describe("a regular join", () => {
       }
     },
   );
+
+  test("changes an entry and a number for a row, however many rows its key has", () => {
+    const backend = new MemoryStateBackend({ maxParallelism: 16, budget: Infinity });
+    const key = (): string => "key";
+    const fn = (l: number, r: number): number => l + r;
+    const operator = createOperator(
+      { uid: "op", spec: { kind: "regularJoin", join: { fn }, rightKey: key }, key },
+      {
+        uid: "op",
+        state: backend.store("op"),
+        operatorState: new OperatorStates([]).store("op"),
+        subtask: { index: 0, parallelism: 1 },
+        now: () => 0,
+        watermark: () => -Infinity,
+      },
+    );
+    const tables = backend.store("op").tables();
+    const out = { emit: () => {} };
+    operator.processBatch(new RowBatch(Array.from({ length: 1_000 }, (_, n) => n)), out, 0);
+    for (const state of tables.values()) state.freeze("full");
+    operator.processBatch(new RowBatch([1_000]), out, 0);
+    const changed = Array.from(tables, ([name, state]) => [name, state.freeze("delta")] as const);
+    expect(changed.flatMap(([name, entries]) => entries.map(() => name))).toEqual(["left", "next"]);
+    expect(tables.get("left")!.size).toBe(1_001);
+  });
 
   test("forgets rows whose ttl has passed", () => {
     const harness = operatorHarness((stream: DataStream<Sided>) => {
