@@ -5,19 +5,21 @@
 //   X2. Exit code 0 means: every cell equal, and not one record in the topic too many.
 
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 import { execute } from "../../local/command-line.ts";
+import { LocalJob, type Recovery, type Rescaled } from "../flights/local-job.ts";
+import { inOwnDirectory } from "../flights/own-directory.ts";
+import { Producer } from "../flights/producer.ts";
+import { Progress } from "../flights/progress.ts";
+import { until } from "../flights/until.ts";
 import { flightBodies } from "./flights.ts";
-import { LocalJob, type Recovery, type Rescaled } from "./local-job.ts";
 import { commandOf, type Options, usage } from "./options.ts";
-import { Producer } from "./producer.ts";
 import { delaysByOrigin, differences, flightsIn } from "./reference.ts";
-import { page, Progress, type Result, summary } from "./report.ts";
-import { until } from "./until.ts";
+import { page, progressOf, type Result, summary } from "./report.ts";
 import { Watch } from "./watch.ts";
+
+const program = "flight-delays";
+const topic = "flights";
 
 const rowsPerBodyMax = 5_000;
 
@@ -27,8 +29,6 @@ const bodiesBeforeEvent = 3;
 
 /** Milliseconds without a further row counted, after which the table is taken as it is. */
 const standstill = 20_000;
-
-const logLinesShown = 20;
 
 interface Run {
   readonly options: Options;
@@ -53,7 +53,7 @@ async function measure(run: Run): Promise<Result> {
   await watch.counts(flightsIn(expected), { standstill, signal: run.signal });
   const seconds = (Date.now() - begunAt) / 1_000;
 
-  const records = await until(() => job.records(), { what: "An answer", signal: run.signal });
+  const records = await until(() => job.records(topic), { what: "An answer", signal: run.signal });
   const { table, completed, checkpointBytes } = watch;
   return {
     rows,
@@ -122,19 +122,23 @@ async function happenOnTheWay(
   return { recoveries, rescales };
 }
 
-async function demo(options: Options, interrupted: AbortSignal): Promise<boolean> {
-  const home = fileURLToPath(new URL("../../.tidemark/", import.meta.url));
-  await mkdir(home, { recursive: true });
-  const directory = await mkdtemp(join(home, "demo-"));
+const demo = (options: Options, interrupted: AbortSignal): Promise<boolean> =>
+  inOwnDirectory("demo", options, (directory) => demoIn(directory, options, interrupted));
+
+async function demoIn(
+  directory: string,
+  options: Options,
+  interrupted: AbortSignal,
+): Promise<boolean> {
   const say = options.json ? console.error : console.log;
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, interrupted]);
   const progress = new Progress(options.rows);
   let job: LocalJob | undefined;
   try {
-    job = await LocalJob.start({ directory, signal });
-    const [watch, producer] = [new Watch(), new Producer(job, signal)];
-    const look = (): void => progress.show({ sent: producer.rows, watch });
+    job = await LocalJob.start({ program, directory, signal });
+    const [watch, producer] = [new Watch(), new Producer(job, { topic, signal })];
+    const look = (): void => progress.show(producer.rows, progressOf(watch));
     const result = await Promise.race([
       measure({ options, job, progress, watch, producer, signal }),
       watch.follow(job, look, signal),
@@ -145,14 +149,11 @@ async function demo(options: Options, interrupted: AbortSignal): Promise<boolean
     if (options.json) console.log(JSON.stringify(summary(result)));
     if (options.keep) await lookAround(job, { say, interrupted });
     return result.differences.length === 0;
-  } catch (error) {
-    throw new Error(`${(error as Error).message}${await lastOf(directory)}`, { cause: error });
   } finally {
     over.abort();
     progress.close();
     await job?.stop().catch(() => undefined);
-    if (!options.keep) await rm(directory, { recursive: true, force: true });
-    else say(`The state is kept in ${directory}`);
+    if (options.keep) say(`The state is kept in ${directory}`);
   }
 }
 
@@ -176,13 +177,6 @@ The server is up at ${url} until Ctrl-C, with its state in ${directory}
   curl ${url}/topics/flights
 `);
   if (!interrupted.aborted) await once(interrupted, "abort");
-}
-
-/** The end of the runtime's log, for someone who has to find out what went wrong. */
-async function lastOf(directory: string): Promise<string> {
-  const log = await readFile(join(directory, "runtime.log"), "utf8").catch(() => "");
-  const lines = log.trimEnd().split("\n").slice(-logLinesShown).join("\n");
-  return lines === "" ? "" : `\nThe runtime's log ends so:\n${lines}`;
 }
 
 await execute(commandOf(process.argv.slice(2)), { script: "demo", usage, run: demo });

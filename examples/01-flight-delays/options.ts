@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 
 import { type Command, commandFrom, wholeNumber } from "../../local/command-line.ts";
-import { flightsMax } from "./flights.ts";
+import { flightsMax } from "../flights/parquet.ts";
 
 export interface Options {
   readonly rows: number;

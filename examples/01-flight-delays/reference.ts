@@ -1,7 +1,7 @@
 // What the job must come to: the same table in one plain loop over the file. Shares no code with
 // the engine, nor with the job.
 
-import { readFlights } from "./flights.ts";
+import { readFlights } from "../flights/parquet.ts";
 
 /** A row of `delays-by-origin`; `key` is the airport. */
 export interface DelaysRow {

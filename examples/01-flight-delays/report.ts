@@ -1,75 +1,15 @@
-// What the demo says: a bar or lines on stderr while it runs, and a page at the end.
+// What the demo says: how far it is while it runs, and a page at the end.
 
-import { MultiBar, Presets } from "cli-progress";
-
-import type { Recovery, Rescaled } from "./local-job.ts";
+import { fixed, megabytes, whole } from "../flights/figures.ts";
+import type { Recovery, Rescaled } from "../flights/local-job.ts";
 import type { DelaysRow } from "./reference.ts";
 import type { Watch } from "./watch.ts";
 
-/** Milliseconds between two lines where there is no terminal to draw a bar on. */
-const lineEvery = 3_000;
-
-/** Milliseconds of which the shown rows per second are the mean. */
-const rateWindow = 3_000;
-
-export class Progress {
-  readonly #rows: number;
-  readonly #draw: (sent: number, text: string) => void;
-  readonly #say: (line: string) => void;
-  readonly #close: () => void;
-  #samples: { readonly at: number; readonly sent: number }[] = [];
-
-  constructor(rows: number) {
-    this.#rows = rows;
-    if (process.stderr.isTTY) {
-      const options = { format: "{bar} {percentage}% {text}", hideCursor: true };
-      const bars = new MultiBar({ ...options, stream: process.stderr }, Presets.shades_classic);
-      const bar = bars.create(rows, 0, { text: "" });
-      this.#draw = (sent, text) => bar.update(sent, { text });
-      this.#say = (line) => bars.log(`${line}\n`);
-      this.#close = () => bars.stop();
-    } else {
-      let drawnAt = 0;
-      this.#say = (line) => console.error(line);
-      this.#draw = (_, text) => {
-        if (Date.now() - drawnAt < lineEvery) return;
-        drawnAt = Date.now();
-        console.error(text);
-      };
-      this.#close = () => {};
-    }
-  }
-
-  show({ sent, watch }: { readonly sent: number; readonly watch: Watch }): void {
-    const { lastCompleted: checkpoint, counted } = watch;
-    const rate = this.#rate(sent);
-    const held =
-      checkpoint === undefined
-        ? "no checkpoint yet"
-        : `checkpoint ${checkpoint}: ${whole(counted)} counted`;
-    const text = `${whole(sent)} of ${whole(this.#rows)} rows sent, ${whole(rate)} rows/s; ${held}`;
-    this.#draw(sent, text);
-  }
-
-  /** A line that stays. */
-  say(line: string): void {
-    this.#say(line);
-  }
-
-  close(): void {
-    this.#close();
-  }
-
-  #rate(sent: number): number {
-    const at = Date.now();
-    this.#samples = [
-      ...this.#samples.filter((sample) => at - sample.at < rateWindow),
-      { at, sent },
-    ];
-    const first = this.#samples[0]!;
-    return at === first.at ? 0 : ((sent - first.sent) / (at - first.at)) * 1_000;
-  }
-}
+/** What is said of it beside the rows that were sent. */
+export const progressOf = ({ lastCompleted: checkpoint, counted }: Watch): string =>
+  checkpoint === undefined
+    ? "no checkpoint yet"
+    : `checkpoint ${checkpoint}: ${whole(counted)} counted`;
 
 /** What a run came to. */
 export interface Result {
@@ -164,7 +104,3 @@ export function summary({ rows, seconds, recoveries, rescales, ...result }: Resu
     }),
   };
 }
-
-export const whole = (value: number): string => Math.round(value).toLocaleString("en");
-export const fixed = (value: number): string => value.toFixed(1);
-const megabytes = (bytes: number): string => `${fixed(bytes / 1e6)} MB`;

@@ -1,14 +1,19 @@
 // Keeps an eye on the job while it runs: what it has counted, its checkpoints, whether it still runs.
 
-import type { CheckpointEntry, CheckpointStatistics, DelaysTable, LocalJob } from "./local-job.ts";
-import { flightsIn } from "./reference.ts";
-import { pause, until } from "./until.ts";
+import type {
+  CheckpointEntry,
+  CheckpointStatistics,
+  LocalJob,
+  Table,
+} from "../flights/local-job.ts";
+import { pause, until } from "../flights/until.ts";
+import { type DelaysRow, flightsIn } from "./reference.ts";
 
 /** Milliseconds between two looks. */
 const every = 250;
 
 export class Watch {
-  table: DelaysTable = { checkpoint: null, rows: [] };
+  table: Table<DelaysRow> = { checkpoint: null, rows: [] };
   /** Flights in the table. */
   counted = 0;
   /** Checkpoints completed, the last of them, and those of them that were seen in the history. */
@@ -35,7 +40,10 @@ export class Watch {
   /** @throws Error when the job has ended */
   async look(job: LocalJob): Promise<void> {
     await job.assertRunning();
-    const [table, statistics] = [await job.table(), await job.checkpoints()];
+    const [table, statistics] = [
+      await job.table<DelaysRow>("delays-by-origin"),
+      await job.checkpoints(),
+    ];
     if (statistics !== undefined) this.#sawCheckpoints(statistics);
     if (table === undefined) return;
     this.table = table;

@@ -13,15 +13,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { flightBodies } from "../../examples/01-flight-delays/flights.ts";
-import { LocalJob } from "../../examples/01-flight-delays/local-job.ts";
-import { Producer } from "../../examples/01-flight-delays/producer.ts";
 import {
   delaysByOrigin,
   differences,
   flightsIn,
 } from "../../examples/01-flight-delays/reference.ts";
-import { pause, until } from "../../examples/01-flight-delays/until.ts";
 import { Watch } from "../../examples/01-flight-delays/watch.ts";
+import { LocalJob } from "../../examples/flights/local-job.ts";
+import { Producer } from "../../examples/flights/producer.ts";
+import { pause, until } from "../../examples/flights/until.ts";
 import { execute } from "../../local/command-line.ts";
 import { Prng } from "../../sim/prng.ts";
 import { detailsOf, objectsOf } from "./objects.ts";
@@ -76,9 +76,10 @@ async function measure(run: Run): Promise<Result> {
   const schedule = drawSchedule(new Prng(seed), world);
 
   const begunAt = Date.now();
-  const producer = new Producer({ url: wire.url, up: () => job.up() }, signal, {
-    requestsInFlight,
-  });
+  const producer = new Producer(
+    { url: wire.url, up: () => job.up() },
+    { topic: "flights", requestsInFlight, signal },
+  );
   const bodies = new RecentBodies();
   const pace = new Pace(producer, { rows: Math.floor(rows * (1 - lastShare)), milliseconds });
   const sending = producer.send(bodies.of(flightBodies(rows, { rowsPerBody })));
@@ -107,7 +108,7 @@ async function measure(run: Run): Promise<Result> {
   await whileLooking(run, watch.counts(flightsIn(expected), { standstill, signal }));
   const seconds = (Date.now() - begunAt) / 1_000;
 
-  const records = await until(() => job.records(), answer);
+  const records = await until(() => job.records("flights"), answer);
   const { attempt, summary } = await until(() => detailsOf(job), answer);
   const completions = [...watch.completions.values()];
   const after = completions.filter(({ trigger_timestamp }) => trigger_timestamp >= healedAt);
@@ -158,7 +159,8 @@ async function chaos(options: Options, interrupted: AbortSignal): Promise<boolea
   let isFine = false;
   print(`seed ${options.seed}`);
   try {
-    job = await LocalJob.start({ directory, config, flinkConfiguration, signal });
+    const program = "flight-delays";
+    job = await LocalJob.start({ program, directory, config, flinkConfiguration, signal });
     wire = await Wire.to(job);
     const result = await measure({ options, job, wire, watch: new Watch(), say, signal });
     print(page(result));
@@ -180,7 +182,8 @@ async function chaos(options: Options, interrupted: AbortSignal): Promise<boolea
 
 /** Writes down what the job says of itself, beside the runtime's log. */
 async function keepEvidence(job: LocalJob, directory: string): Promise<void> {
-  const parts = { details: detailsOf(job), checkpoints: job.checkpoints(), table: job.table() };
+  const table = job.table("delays-by-origin");
+  const parts = { details: detailsOf(job), checkpoints: job.checkpoints(), table };
   const known = await Promise.all(
     Object.entries(parts).map(async ([name, part]) => [name, await part.catch(String)] as const),
   );

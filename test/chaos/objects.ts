@@ -1,6 +1,6 @@
 // The Durable Objects of the job, as what can be struck, and what the chaos app tells of the job.
 
-import type { LocalJob } from "../../examples/01-flight-delays/local-job.ts";
+import type { LocalJob } from "../../examples/flights/local-job.ts";
 import { type JobId, objectName } from "../../format/ids.ts";
 import type { JobDetails } from "../../format/job-status.ts";
 import { tasksOf } from "../../format/plan.ts";

@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 
-import { flightsMax } from "../../examples/01-flight-delays/flights.ts";
+import { flightsMax } from "../../examples/flights/parquet.ts";
 import { type Command, commandFrom, wholeNumber } from "../../local/command-line.ts";
 
 export interface Options {

@@ -1,7 +1,7 @@
 // Spreads rows evenly over a time, with pauses.
 
-import type { Producer } from "../../examples/01-flight-delays/producer.ts";
-import { pause } from "../../examples/01-flight-delays/until.ts";
+import type { Producer } from "../../examples/flights/producer.ts";
+import { pause } from "../../examples/flights/until.ts";
 
 /** Milliseconds between two steps. */
 const every = 50;

@@ -1,7 +1,8 @@
 // What a run of chaos says: a line for every strike, and a page or an object at the end.
 
-import type { CheckpointEntry } from "../../examples/01-flight-delays/local-job.ts";
-import { fixed, verdict, whole } from "../../examples/01-flight-delays/report.ts";
+import { verdict } from "../../examples/01-flight-delays/report.ts";
+import { fixed, whole } from "../../examples/flights/figures.ts";
+import type { CheckpointEntry } from "../../examples/flights/local-job.ts";
 import { commandLine, type Options } from "./options.ts";
 import { type FaultKind, faultKinds } from "./schedule.ts";
 import type { Strike } from "./strikes.ts";

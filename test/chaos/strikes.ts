@@ -3,11 +3,10 @@
 //       the time is over.
 //   S2. A strike is recorded when it is known what it did, with the time at which it was dealt.
 
-import type { FlightBody } from "../../examples/01-flight-delays/flights.ts";
-import { ask } from "../../examples/01-flight-delays/http.ts";
-import type { LocalJob } from "../../examples/01-flight-delays/local-job.ts";
-import type { Producer } from "../../examples/01-flight-delays/producer.ts";
-import { pause } from "../../examples/01-flight-delays/until.ts";
+import { ask } from "../../examples/flights/http.ts";
+import type { LocalJob } from "../../examples/flights/local-job.ts";
+import type { FlightBody, Producer } from "../../examples/flights/producer.ts";
+import { pause } from "../../examples/flights/until.ts";
 import type { ChaosObject } from "./objects.ts";
 import { bodiesRemembered, type Fault, type Planned } from "./schedule.ts";
 import type { Wire } from "./wire.ts";

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 
-import type { Server as Upstream } from "../../examples/01-flight-delays/producer.ts";
+import type { Server as Upstream } from "../../examples/flights/producer.ts";
 import type { Fault } from "./schedule.ts";
 
 export type Cut = Extract<Fault, { kind: "cut" }>;

@@ -1,13 +1,20 @@
-// Streams flights into the topic over HTTP, like every client.
+// Streams flights into a topic over HTTP, like every client.
 //   P1. A body goes under one Idempotency-Key until it is accepted, so a kill, which may swallow
 //       the request or only its answer, loses nothing and doubles nothing.
-//   P2. Bodies are accepted in no particular order.
+//   P2. Bodies are accepted in no particular order, unless there is one request in flight at a time.
 //   P3. A 500 is no answer to get over: it ends the run. Everything else is what a client has to
 //       expect, and is left to the command line's way of sending.
 
 import { Api, type AppendBody, type Appended, type Outcome } from "../../cli/api.ts";
 import { deliver } from "../../cli/ingest/delivery.ts";
-import type { FlightBody } from "./flights.ts";
+
+/** Part of the stream: the body of one request. */
+export interface FlightBody {
+  /** Of the first flight, from 0. */
+  readonly position: number;
+  readonly rows: number;
+  readonly ndjson: Buffer<ArrayBuffer>;
+}
 
 const requestsInFlightDefault = 4;
 
@@ -20,6 +27,13 @@ export interface Server {
   readonly url: string;
   /** Resolves once the server takes requests. */
   up(): Promise<void>;
+}
+
+export interface ProducerOptions {
+  readonly topic: string;
+  /** Requests on their way at a time; 4 where absent. */
+  readonly requestsInFlight?: number;
+  readonly signal: AbortSignal;
 }
 
 /** How a body came to be accepted. */
@@ -38,16 +52,17 @@ export class Producer {
   duplicates = 0;
   readonly #server: Server;
   readonly #api: Api;
+  readonly #topic: string;
   readonly #requestsInFlight: number;
   #limit = Infinity;
   #limitMoved = Promise.withResolvers<void>();
 
   constructor(
     server: Server,
-    signal: AbortSignal,
-    { requestsInFlight = requestsInFlightDefault }: { readonly requestsInFlight?: number } = {},
+    { topic, requestsInFlight = requestsInFlightDefault, signal }: ProducerOptions,
   ) {
     this.#server = server;
+    this.#topic = topic;
     this.#requestsInFlight = requestsInFlight;
     this.#api = new Api({
       url: new URL(server.url),
@@ -84,12 +99,12 @@ export class Producer {
 
   /** Sends one body until it is accepted; sent already or just now, it counts once (P1). */
   async deliver({ position, ndjson }: FlightBody): Promise<Accepted> {
-    const body = { key: `flights-from-${position}`, ndjson };
+    const body = { key: `${this.#topic}-from-${position}`, ndjson };
     const client = {
       append: (topic: string, flights: AppendBody) => this.#append(topic, flights),
       pause: (milliseconds: number) => this.#api.pause(milliseconds),
     };
-    const outcome = await deliver(client, "flights", { body, patience: bodyTimeout });
+    const outcome = await deliver(client, this.#topic, { body, patience: bodyTimeout });
     switch (outcome.kind) {
       case "accepted":
         return outcome;

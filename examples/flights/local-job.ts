@@ -1,27 +1,31 @@
-// The job on a local runtime that can be killed, and what can be learned about it over HTTP.
-//   K1. After the start nothing but GETs is asked of the job, unless it is rescaled: it recovers by
-//       itself.
+// A job on a local runtime that can be killed, and what can be learned about it over HTTP.
+//   K1. After the start nothing but GETs is asked of the job, unless it is rescaled or drained: it
+//       recovers by itself.
 //   K2. A question that nobody can answer just now (the runtime is down, a subtask is being
 //       restored, the job has ended) is answered with undefined, never with an error.
 
+import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 
 import { type EvictableObject, type Runtime, startRuntime } from "../../local/runtime.ts";
 import { ask } from "./http.ts";
-import type { DelaysRow } from "./reference.ts";
 import { pause, until } from "./until.ts";
 
 const deployment = fileURLToPath(new URL("../../wrangler.toml", import.meta.url));
 
-/** How the job is started, in Flink's words; see `POST /jars/:id/run`. */
-const parallelism = 4;
-const flinkConfiguration: Readonly<Record<string, string>> = {
+/** How a job is started where nothing is said, in Flink's words; see `POST /jars/:id/run`. */
+const parallelismDefault = 4;
+const flinkConfigurationDefault: Readonly<Record<string, string>> = {
   "execution.checkpointing.interval": "1 s",
   "restart-strategy.exponential-delay.initial-backoff": "100 ms",
 };
 
-/** Milliseconds that one answer may take. */
+/** Milliseconds that one answer may take, and one with a whole table. */
 const answerTimeout = 10_000;
+const tableTimeout = 120_000;
+
+/** Milliseconds until a job that is drained counts as one that does not end. */
+const drainTimeout = 300_000;
 
 /** The parts of `GET /jobs/:jobid/checkpoints` that are used here. `history` is newest first. */
 export interface CheckpointStatistics {
@@ -42,9 +46,9 @@ export interface CheckpointEntry {
 }
 
 /** Committed rows: those of one completed checkpoint, null before the first. */
-export interface DelaysTable {
+export interface Table<Row> {
   readonly checkpoint: number | null;
-  readonly rows: readonly DelaysRow[];
+  readonly rows: readonly Row[];
 }
 
 export interface Recovery {
@@ -63,11 +67,15 @@ export interface Rescaled {
 }
 
 export interface LocalJobOptions {
+  /** Which job it is, of those that the deployment can run. */
+  readonly program: string;
   /** Where the runtime keeps its state. */
   readonly directory: string;
   /** The `wrangler.toml` to run; the repository's where absent. */
   readonly config?: string;
-  /** In place of the demo's; by Flink's keys. */
+  /** Of every operator that does not name its own; 4 where absent. */
+  readonly parallelism?: number;
+  /** By Flink's keys; a checkpoint every second where absent. */
   readonly flinkConfiguration?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
@@ -84,7 +92,11 @@ export class LocalJob {
   private constructor(
     runtime: Runtime,
     id: string,
-    { directory, config, signal }: Omit<Required<LocalJobOptions>, "flinkConfiguration">,
+    {
+      directory,
+      config,
+      signal,
+    }: Required<Pick<LocalJobOptions, "directory" | "config" | "signal">>,
   ) {
     this.url = runtime.url;
     this.id = id;
@@ -96,15 +108,14 @@ export class LocalJob {
 
   /** Starts a runtime, and the job on it. */
   static async start(options: LocalJobOptions): Promise<LocalJob> {
-    const { directory, config = deployment, signal } = options;
+    const { program, directory, config = deployment, signal } = options;
+    const { parallelism = parallelismDefault } = options;
+    const { flinkConfiguration = flinkConfigurationDefault } = options;
     const runtime = await startRuntime({ config, directory });
     try {
-      const answer = await ask(`${runtime.url}/jars/flight-delays/run`, {
+      const answer = await ask(`${runtime.url}/jars/${program}/run`, {
         method: "POST",
-        body: JSON.stringify({
-          parallelism,
-          flinkConfiguration: options.flinkConfiguration ?? flinkConfiguration,
-        }),
+        body: JSON.stringify({ parallelism, flinkConfiguration }),
         signal,
         timeout: answerTimeout,
       });
@@ -209,15 +220,46 @@ export class LocalJob {
     return this.get<CheckpointStatistics>(`/jobs/${this.id}/checkpoints`);
   }
 
-  table(): Promise<DelaysTable | undefined> {
-    return this.get<DelaysTable>(`/jobs/${this.id}/tables/delays-by-origin`);
+  /** A table with rows like that, on the word of the caller. */
+  table<Row>(name: string): Promise<Table<Row> | undefined> {
+    return this.get<Table<Row>>(`/jobs/${this.id}/tables/${name}`, tableTimeout);
   }
 
-  /** Records in the topic. */
-  async records(): Promise<number | undefined> {
+  /** Records in a topic. */
+  async records(topic: string): Promise<number | undefined> {
     type Topic = { readonly partitions: readonly { readonly next: number }[] };
-    const topic = await this.get<Topic>("/topics/flights");
-    return topic?.partitions.reduce((total, { next }) => total + next, 0);
+    const answer = await this.get<Topic>(`/topics/${topic}`);
+    return answer?.partitions.reduce((total, { next }) => total + next, 0);
+  }
+
+  /** Records that the source with that uid has read. */
+  async read(source: string): Promise<number | undefined> {
+    type Offsets = { subtasks: readonly { elements: readonly { next: number }[] }[] };
+    const answer = await this.get<Offsets>(`/jobs/${this.id}/state/${source}/offsets`);
+    const offsets = answer?.subtasks.flatMap(({ elements }) => elements);
+    return offsets?.reduce((total, { next }) => total + next, 0);
+  }
+
+  /** Stops the job with no event time left, so that all windows are told, and waits for its end. */
+  async drain(): Promise<void> {
+    const triggerId = randomBytes(16).toString("hex");
+    const options = { what: "The end of the job", within: drainTimeout, signal: this.#signal };
+    await until(async () => {
+      await this.up();
+      const answer = await ask(`${this.url}/jobs/${this.id}/stop`, {
+        method: "POST",
+        body: JSON.stringify({ drain: true, triggerId }),
+        signal: this.#signal,
+        timeout: answerTimeout,
+      });
+      return answer.kind === "answer" || undefined;
+    }, options);
+    await until(async () => {
+      const job = await this.get<{ readonly state: string }>(`/jobs/${this.id}`);
+      if (job?.state === "FINISHED") return true;
+      if (job !== undefined) await this.assertRunning();
+      return undefined;
+    }, options);
   }
 
   /** @throws Error with the job's last exception, when it has ended */
@@ -237,9 +279,9 @@ export class LocalJob {
   }
 
   /** The answer to a GET; undefined where there is none just now (K2). */
-  async get<T>(path: string): Promise<T | undefined> {
+  async get<T>(path: string, timeout = answerTimeout): Promise<T | undefined> {
     await this.up();
-    const request = { signal: this.#signal, timeout: answerTimeout };
+    const request = { signal: this.#signal, timeout };
     const answer = await ask(this.url + path, request);
     return answer.kind === "answer" ? (answer.body as T) : undefined;
   }
