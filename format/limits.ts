@@ -12,6 +12,9 @@ export const batchRowsMax = 5_000;
 /** Rows that a source takes at most before whatever else waits has its turn. */
 export const sourceTurnRows = 4 * batchRowsMax;
 
+/** Rows of a frame that cost their receiver about as much as the call that brings them. */
+export const frameRowsWorth = 256;
+
 /** Bytes of one frame or of one stored topic batch. Below SQLite's 2 MB a value. */
 export const frameBytesMax = 1 * MiB;
 

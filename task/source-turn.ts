@@ -1,5 +1,6 @@
 // How many rows a source takes before whatever else waits has its turn (A10 of task.ts).
-//   S1. A turn is one batch at least and `sourceTurnRows` at most.
+//   S1. A turn is one batch at least and `sourceTurnRows` at most; and no shorter than makes frames of
+//       `frameRowsWorth` rows where it is divided among many receivers.
 //   S2. Where objects share a thread, all of them have a turn before the next one begins here. Long turns
 //       cost least; but a request, an alarm or a record that comes meanwhile waits for several of them. So
 //       turns become shorter as long as the next one comes too late, and longer again when it comes soon.
@@ -7,19 +8,22 @@
 //       turns cost a saturated job a seventh of its throughput.
 
 import type { Millis } from "../format/ids.ts";
-import { batchRowsMax, sourceTurnRows } from "../format/limits.ts";
+import { batchRowsMax, frameRowsWorth, sourceTurnRows } from "../format/limits.ts";
 
 /** Milliseconds from the end of a turn to the next one, beyond which turns become shorter. */
 export const turnWaitMax = (bufferTimeout: number): number => Math.max(25, 2.5 * bufferTimeout);
 
 export class SourceTurn {
   readonly #waitMax: number;
+  readonly #rowsLeast: number;
   #rowsMax = sourceTurnRows;
   #taken = 0;
   #overSince: Millis | undefined;
 
-  constructor(bufferTimeout: number) {
+  /** @param receivers among whom the rows of a turn are divided */
+  constructor(bufferTimeout: number, receivers: number) {
     this.#waitMax = turnWaitMax(bufferTimeout);
+    this.#rowsLeast = Math.max(batchRowsMax, Math.min(sourceTurnRows, receivers * frameRowsWorth));
   }
 
   /** Whether the source takes nothing more until `next`. */
@@ -36,8 +40,9 @@ export class SourceTurn {
     if (this.#overSince !== undefined) {
       const waited = now - this.#overSince;
       // Half as many rows are about half the wait, so what follows is within the bounds for both.
-      if (waited > this.#waitMax) this.#rowsMax = Math.max(batchRowsMax, this.#rowsMax / 2);
-      else if (waited < this.#waitMax / 4) {
+      if (waited > this.#waitMax) {
+        this.#rowsMax = Math.max(this.#rowsLeast, this.#rowsMax / 2);
+      } else if (waited < this.#waitMax / 4) {
         this.#rowsMax = Math.min(sourceTurnRows, this.#rowsMax * 2);
       }
     }

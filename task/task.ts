@@ -249,7 +249,7 @@ export class Task {
     this.#inputs = inputChannels(plan, task);
     this.#inputOf = this.#inputs.map(({ edge: id }) => edgeOf(plan, id).input);
     this.#outputs = outputChannels(plan, task);
-    this.#sourceTurn = new SourceTurn(config.bufferTimeout);
+    this.#sourceTurn = new SourceTurn(config.bufferTimeout, this.#outputs.length);
     this.#channelTimes = new ChannelWatermarks(this.#inputs.length);
     this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
     this.#inbox = new Inbox(this.#inputs.length);

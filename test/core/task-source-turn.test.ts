@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 
 import { millis } from "../../format/ids.ts";
-import { batchRowsMax, sourceTurnRows } from "../../format/limits.ts";
+import { batchRowsMax, frameRowsWorth, sourceTurnRows } from "../../format/limits.ts";
 import { SourceTurn, turnWaitMax } from "../../task/source-turn.ts";
 
 const bufferTimeout = 10;
 
 /** Rows of each turn of a source that never waits, the next of which begins after so many milliseconds. */
-function turnsOf(waits: readonly number[]): number[] {
-  const turn = new SourceTurn(bufferTimeout);
+function turnsOf(waits: readonly number[], receivers = 4): number[] {
+  const turn = new SourceTurn(bufferTimeout, receivers);
   let now = 0;
   return waits.map((wait) => {
     let rows = 0;
@@ -50,8 +50,18 @@ describe("the turn of a source", () => {
     ]);
   });
 
+  test("makes frames that are worth their calls, however many receivers there are (S1)", () => {
+    const least = 2 * batchRowsMax;
+    expect(turnsOf([late, late, late], least / frameRowsWorth)).toEqual([
+      sourceTurnRows,
+      least,
+      least,
+    ]);
+    expect(turnsOf([late, late], 128)).toEqual([sourceTurnRows, sourceTurnRows]);
+  });
+
   test("that is not over says nothing of how long others took", () => {
-    const turn = new SourceTurn(bufferTimeout);
+    const turn = new SourceTurn(bufferTimeout, 4);
     turn.took(batchRowsMax, millis(0));
     turn.next(millis(10_000));
     turn.took(sourceTurnRows - 1, millis(10_000));
@@ -62,7 +72,7 @@ describe("the turn of a source", () => {
 test("turns stay long where rows may wait anyway", () => {
   expect(turnWaitMax(0)).toBe(25);
   expect(turnWaitMax(100)).toBe(250);
-  const turn = new SourceTurn(100);
+  const turn = new SourceTurn(100, 4);
   turn.took(sourceTurnRows, millis(0));
   turn.next(millis(250));
   turn.took(sourceTurnRows - 1, millis(250));
