@@ -135,7 +135,7 @@ export interface OpenChannel {
  * its other inputs have not delivered theirs. `output`: rows that it made may not leave yet.
  * `restored`: rows that it took over from others at a restore come first.
  */
-export type WaitReason = "start" | "barrier" | "output" | "restored";
+export type WaitReason = "start" | "barrier" | "output" | "restored" | "calls";
 
 /** Where the receiver of a channel stands. */
 export interface ReceiverPosition {

@@ -6,6 +6,7 @@ import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
 import { foldsByPanes } from "../stream/windowed-stream.ts";
 import { AggregateOperator } from "./aggregate.ts";
+import { asyncMap } from "./async-map.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
 import { dedupe } from "./dedupe.ts";
 import { discardOperator } from "./discard.ts";
@@ -42,6 +43,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       return new FlatMapOperator(ctx, spec.fn);
     case "filter":
       return new FilterOperator(ctx, spec.fn);
+    case "asyncMap":
+      return asyncMap(ctx, spec.map, spec.calls);
     case "reduce":
       return new ReduceOperator(ctx, keyOf(node), spec.fn, ctx.state.table("reduced"));
     case "aggregate":

@@ -4,6 +4,8 @@
 import type { Column } from "../format/batch.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import type { Key } from "../format/key.ts";
+import type { AsyncContext } from "../stream/async.ts";
+import type { Call, CallAnswer } from "./async-requests.ts";
 import type { Lineage, Reject } from "./rejection.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
 import type { OperatorStateStore } from "./state/operator-state.ts";
@@ -104,8 +106,33 @@ export interface WatermarkingOperator extends Operator {
   reached(watermark: number, out: WatermarkOutput): void;
   /** How far it had come behind it at the snapshot that was restored; `noTime` where nothing is known. */
   readonly behind: number;
+  /**
+   * Whether rows before it are to be waited for; where it is to go on behind it the operator says so. Absent:
+   * it decides by itself.
+   */
+  idled?(isIdle: boolean, out: WatermarkOutput): void;
   /** Where rows may not leave ahead of what was said of event time before them, however they are buffered. */
   readonly isPunctuated?: boolean;
+}
+
+/** An operator that has calls made, whose answers come later. Its function is the user's. */
+export interface CallingOperator extends Operator {
+  /** Makes a call; not for the operator itself. What it returns may be a promise. */
+  readonly invoke: (argument: unknown, ctx: AsyncContext) => unknown;
+  /** Calls to make, each told once for each try. */
+  takeCalls(): readonly Call[];
+  /** Calls that are of no use any more, each told once. */
+  takeOverdue(): readonly number[];
+  /** What came of calls. Nothing is emitted before `release`. */
+  answered(answers: readonly CallAnswer[]): void;
+  /** Whether `release` has something to do. */
+  readonly hasReady: boolean;
+  /** Emits what is answered and may leave. */
+  release(out: Output): void;
+  /** Whether it is to be given rows. */
+  readonly hasRoom: boolean;
+  /** Whether rows are on their way through. */
+  readonly isWaiting: boolean;
 }
 
 /** An operator that shows results outside: nothing is final before `commit`. */
@@ -123,5 +150,12 @@ export const isEventTimed = (operator: Operator): operator is EventTimeOperator 
 
 export const isWatermarking = (operator: Operator): operator is WatermarkingOperator =>
   "reached" in operator;
+
+export const isCalling = (operator: Operator): operator is CallingOperator =>
+  "takeCalls" in operator;
+
+/** Whether an operator decides by itself how far event time has come behind it, and whether it is idle. */
+export const decidesTime = (operator: Operator | undefined): boolean =>
+  operator !== undefined && isWatermarking(operator) && operator.idled === undefined;
 
 export const isSink = (operator: Operator): operator is SinkOperator => "prepareCommit" in operator;

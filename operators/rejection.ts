@@ -43,6 +43,18 @@ export function rejectRow(
   reject({ value: rowAt(batch, at), source: batch.lineage?.at(at) ?? null, timer: null, error });
 }
 
+/** Leaves a row out that is in no batch any more. @throws where that is to fail */
+export function rejectValue(
+  { uid, reject }: RejectingOperator,
+  operator: string,
+  row: Pick<Rejected, "value" | "source">,
+  cause: unknown,
+): void {
+  const error = failureOf(uid, operator, undefined, cause);
+  if (reject === undefined) throw error;
+  reject({ ...row, timer: null, error });
+}
+
 /** One row, of columns without making the others. */
 function rowAt(batch: RecordBatch, at: number): unknown {
   if (!isColumnar(batch)) return batch.rows()[at];

@@ -10,6 +10,7 @@ import { heartbeatTimeout } from "../format/limits.ts";
 import type { CheckpointAck, StoredBatch, TaskActivity, TaskFailure } from "../format/messages.ts";
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
+import type { Call } from "../operators/async-requests.ts";
 import type { Commit } from "../task/commits.ts";
 import {
   copiedHandles,
@@ -235,6 +236,11 @@ export class TaskRun {
         return this.#storeNext();
       case "append":
         return this.#append(effect.commit);
+      case "call":
+        for (const call of effect.calls) this.#call(effect, call);
+        return;
+      case "abandon":
+        return;
       case "decline":
         return this.#report((job, now) => job.declined(effect.decline, now));
       case "ended": {
@@ -269,6 +275,15 @@ export class TaskRun {
         );
       }),
     );
+  }
+
+  /** The functions of a world answer at once; that it is known takes its time. */
+  #call({ uid, invoke }: Extract<TaskEffect, { kind: "call" }>, { id, argument }: Call): void {
+    const { faults } = this.instance.host.scene;
+    this.instance.later(faults.latency(), () => {
+      const value = invoke(argument, { signal: new AbortController().signal });
+      this.handle((now) => this.task.answered(uid, [{ id, value }], now));
+    });
   }
 
   /** As `task/shell/committer.ts` does it: repeated until it is known to have arrived. */

@@ -5,6 +5,7 @@
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import { type AggregateRow, type Aggregates, checkedAggregates } from "./aggregates.ts";
+import { asyncMapOf, type AsyncContext, type AsyncOptions } from "./async.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
 import type { AnyProcessFunction, CustomPartitioning, KeySelector, OperatorSpec } from "./graph.ts";
@@ -88,6 +89,25 @@ export interface DataStream<T> {
    */
   filter<R extends T>(fn: (row: T) => row is R, options: OperatorOptions): DataStream<R>;
   filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
+  /**
+   * One row for each row, which a function gives later: it asks a service, a database or a file. As many rows
+   * wait for their answers as `capacity` says; they are in snapshots, and after a failure they are asked for
+   * again. So each row has one result, and its call may be made more than once. What the function throws, and
+   * a row whose time is over, is subject to `onError` once it is not tried again any more.
+   *
+   * @example
+   * clicks.asyncMap(
+   *   async ({ user }, { signal }) => {
+   *     const answer = await fetch(`https://users.example/${user}`, { signal });
+   *     return { user, name: await answer.text() };
+   *   },
+   *   { uid: "names", capacity: 50, timeout: "10s", retry: { attempts: 3, delay: "1s", backoff: 2 } },
+   * )
+   */
+  asyncMap<R, F = never>(
+    fn: (row: T, ctx: AsyncContext) => R | PromiseLike<R>,
+    options: AsyncOptions<T, NoInfer<R>, F>,
+  ): DataStream<R | F>;
   /**
    * Brings the rows of one key to one subtask, in order, for the operator that follows. The key is a
    * field, a tuple of several, or what a function makes of each row. By its name a field is read
@@ -339,6 +359,10 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
   filter(fn: (row: never) => boolean, options: OperatorOptions): RecordedStream {
     requireFunction("filter", fn, options);
     return this.#then({ kind: "filter", fn }, options);
+  }
+
+  asyncMap(fn: unknown, options: AsyncOptions<never, never, unknown>): RecordedStream {
+    return this.#then({ kind: "asyncMap", ...asyncMapOf(fn, options) }, options);
   }
 
   keyBy(key: KeySelector | string, ...more: readonly string[]): RecordedStream {

@@ -9,6 +9,7 @@ import type { JobConfig } from "../format/config.ts";
 import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import type { Aggregate } from "./aggregates.ts";
+import type { AsyncMap, Calling } from "./async.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
 import type { AnyCoProcessFunction } from "./connect.ts";
 import type { GeneratorSource } from "./generate.ts";
@@ -47,6 +48,7 @@ export type OperatorSpec =
   | { readonly kind: "map"; readonly fn: (row: never) => unknown }
   | { readonly kind: "flatMap"; readonly fn: (row: never) => Iterable<unknown> }
   | { readonly kind: "filter"; readonly fn: (row: never) => boolean }
+  | { readonly kind: "asyncMap"; readonly map: AsyncMap; readonly calls: Calling }
   | { readonly kind: "reduce"; readonly fn: (left: never, right: never) => unknown }
   | { readonly kind: "aggregate"; readonly aggregates: Readonly<Record<string, Aggregate>> }
   /** Keyed where the node has a key. */

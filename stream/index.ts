@@ -12,6 +12,7 @@ export {
   type AggregateRow,
   type Aggregates,
 } from "./aggregates.ts";
+export type { AsyncContext, AsyncOptions, AsyncOrder, AsyncRetry, CallOptions } from "./async.ts";
 export { approxCountDistinct, countDistinct, type Distinct } from "./distinct.ts";
 export { percentiles, type PercentileOptions } from "./percentiles.ts";
 export { collect, first, last, topN, type TopOptions } from "./row-aggregates.ts";

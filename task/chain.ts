@@ -5,14 +5,20 @@
 //       is ahead of it. An operator's own event time is in its state, and never goes back. The end of
 //       time is not: whoever goes on from a state has rows to come, and tells of the end again.
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
+//   H4. Where an operator has no room nothing is to be given to any: no rows, no event time, no timers but
+//       those of operators that make calls.
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import type { Key } from "../format/key.ts";
 import { type EdgePlan, edgeOf, type ExecutionPlan, type VertexPlan } from "../format/plan.ts";
+import type { CallAnswer } from "../operators/async-requests.ts";
 import { createOperator } from "../operators/create.ts";
 import {
+  type CallingOperator,
+  decidesTime,
   type EventTimeOperator,
+  isCalling,
   isEventTimed,
   isSink,
   isTimed,
@@ -65,6 +71,13 @@ interface Link {
   readonly edges: readonly number[];
 }
 
+/** An operator that makes calls, in its place. */
+interface Caller {
+  readonly uid: string;
+  readonly operator: CallingOperator;
+  readonly output: WatermarkOutput;
+}
+
 /** What takes the rows of an operator. */
 type Entry = (batch: RecordBatch, input: number) => void;
 
@@ -74,6 +87,8 @@ export class Chain {
   readonly tables: ReadonlyMap<string, TableOperator>;
   /** Operators that act by the time, in the order of the chain. */
   readonly #timed: readonly { readonly operator: TimedOperator; readonly output: Output }[];
+  /** Operators that make calls, by their uids. */
+  readonly callers: ReadonlyMap<string, Caller>;
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #head: Entry;
   /** In the order of the chain. */
@@ -85,6 +100,7 @@ export class Chain {
     const operators = new Map<string, Operator>();
     const timed: { operator: TimedOperator; output: Output }[] = [];
     const tables = new Map<string, TableOperator>();
+    const callers = new Map<string, Caller>();
     const nodes = vertex.operators.map((uid) => nodeOf(graph, uid));
 
     const links = nodes.map((node): Link => {
@@ -107,7 +123,7 @@ export class Chain {
 
     // Backwards, so that what an operator emits to exists before it.
     const entries = new Map<string, Entry>();
-    for (const link of links.toReversed()) {
+    for (const [at, link] of [...links.entries()].toReversed()) {
       const { node } = link;
       const output = {
         ...outputOf(link, links, options, entries),
@@ -128,7 +144,7 @@ export class Chain {
         const { emit } = output;
         // Rows that follow event time are behind it also where it is still on its way.
         output.emit = (batch, tag) => {
-          while (this.isAdvancing) this.advance();
+          while (this.#isAdvancingFrom(at + 1)) this.#advanceFrom(at + 1);
           if (operator.isPunctuated) options.flush();
           emit(batch, tag);
         };
@@ -141,6 +157,7 @@ export class Chain {
         link.behind = link.watermark;
       }
       operators.set(node.uid, operator);
+      if (isCalling(operator)) callers.set(node.uid, { uid: node.uid, operator, output });
       if (isTimed(operator)) timed.unshift({ operator, output });
       if (node.spec.kind === "sink") tables.set(node.spec.table.name, operator as TableOperator);
       entries.set(node.uid, (batch, input) => operator.processBatch(batch, output, input));
@@ -148,6 +165,7 @@ export class Chain {
     this.sinks = [...operators.values()].filter(isSink);
     this.#timed = timed;
     this.tables = tables;
+    this.callers = callers;
     this.#entries = entries;
     this.#head = entries.get(nodes[0]!.uid)!;
     this.#links = links;
@@ -162,9 +180,8 @@ export class Chain {
   /** Whether anybody behind is to wait for this chain; who decides himself how far it is stays as he is. */
   idle(isIdle: boolean): void {
     this.#links.forEach((link, at) => {
-      const decides = link.operator !== undefined && isWatermarking(link.operator);
-      if (!decides && at === 0) link.isIdle = isIdle;
-      this.#behind(link, link.behind, link.isIdle);
+      if (at === 0 && !decidesTime(link.operator)) this.#idled(link, isIdle);
+      else this.#behind(link, link.behind, link.isIdle);
     });
   }
 
@@ -174,7 +191,7 @@ export class Chain {
     head.watermark = Math.max(head.watermark, watermark);
     for (const link of this.#links) {
       link.due = link.watermark;
-      const decides = link.operator !== undefined && isWatermarking(link.operator);
+      const decides = decidesTime(link.operator);
       if (!decides || watermark === endOfTime) link.behind = link.watermark;
       if (!decides) link.isIdle = isIdle;
       for (const at of link.next) {
@@ -199,7 +216,15 @@ export class Chain {
 
   /** Whether event time is on its way through (H3): nothing else may be. */
   get isAdvancing(): boolean {
-    return this.#links.some(({ watermark, due }) => due > watermark);
+    return this.#isAdvancingFrom(0);
+  }
+
+  #isAdvancingFrom(first: number): boolean {
+    for (let at = first; at < this.#links.length; at++) {
+      const { watermark, due } = this.#links[at]!;
+      if (due > watermark) return true;
+    }
+    return false;
   }
 
   /** Event time has come that far at the head of the chain; `advance` takes it through. */
@@ -210,7 +235,12 @@ export class Chain {
 
   /** Takes event time through, or a good part of the way; whether it has arrived. */
   advance(): boolean {
-    for (const link of this.#links) {
+    return this.#advanceFrom(0);
+  }
+
+  #advanceFrom(first: number): boolean {
+    for (let at = first; at < this.#links.length; at++) {
+      const link = this.#links[at]!;
       const { operator, due, output } = link;
       if (due <= link.watermark) continue;
       if (operator !== undefined && isWatermarking(operator)) {
@@ -237,12 +267,16 @@ export class Chain {
     for (const at of link.next) {
       const follower = this.#links[at]!;
       follower.due = Math.max(follower.due, link.behind);
-      const { operator } = follower;
-      if (operator !== undefined && isWatermarking(operator)) continue;
-      if (follower.isIdle === link.isIdle) continue;
-      this.#behind(follower, follower.behind, link.isIdle);
+      if (!decidesTime(follower.operator)) this.#idled(follower, link.isIdle);
     }
     for (const edge of link.edges) this.#sendWatermark(edge, link.behind, link.isIdle);
+  }
+
+  /** Rows before an operator that does not decide by itself are idle, or no longer. */
+  #idled(link: Link, isIdle: boolean): void {
+    const { operator, output } = link;
+    if (operator !== undefined && isWatermarking(operator)) operator.idled?.(isIdle, output);
+    else if (link.isIdle !== isIdle) this.#behind(link, link.behind, isIdle);
   }
 
   /** `input`: the one of the first operator that the rows came by. */
@@ -255,10 +289,12 @@ export class Chain {
     this.#entries.get(uid)!(batch, input);
   }
 
-  /** When the next timer of any operator is due; undefined where there is none. */
+  /** When the next timer is due of any operator that may act (H4); undefined where there is none. */
   get nextTimerAt(): number | undefined {
+    const { hasRoom } = this;
     let next: number | undefined;
     for (const { operator } of this.#timed) {
+      if (!hasRoom && !isCalling(operator)) continue;
       const at = operator.nextTimerAt;
       if (at !== undefined && (next === undefined || at < next)) next = at;
     }
@@ -268,8 +304,37 @@ export class Chain {
   /** Fires what is due, or a good deal of it. */
   fireTimers(now: number): void {
     for (const { operator, output } of this.#timed) {
+      if (!this.hasRoom && !isCalling(operator)) continue;
       if ((operator.nextTimerAt ?? Infinity) <= now) operator.fireTimers(now, output);
     }
+  }
+
+  /** Whether it is to be given anything (H4). */
+  get hasRoom(): boolean {
+    for (const { operator } of this.callers.values()) if (!operator.hasRoom) return false;
+    return true;
+  }
+
+  /** Whether rows wait in it for answers. */
+  get isWaiting(): boolean {
+    for (const { operator } of this.callers.values()) if (operator.isWaiting) return true;
+    return false;
+  }
+
+  /** What came of calls of an operator. */
+  answered(uid: string, answers: readonly CallAnswer[]): void {
+    this.callers.get(uid)!.operator.answered(answers);
+  }
+
+  /** Lets go on what is answered; whether there was anything. */
+  release(): boolean {
+    let hasReleased = false;
+    for (const { operator, output } of this.callers.values()) {
+      if (!operator.hasReady) continue;
+      operator.release(output);
+      hasReleased = true;
+    }
+    return hasReleased;
   }
 
   prepareCommit(checkpoint: CheckpointId): void {

@@ -110,16 +110,21 @@ export class Inbox {
     );
   }
 
-  /** The next frame of a channel that is not blocked; the channels take turns. */
-  next(isBlocked: (channel: number) => boolean): InboxItem | undefined {
+  /** The next frame of a channel that is not blocked, or only where it is a mark; the channels take turns. */
+  next(
+    isBlocked: (channel: number) => boolean,
+    takes: "all" | "marks" = "all",
+  ): InboxItem | undefined {
     const taken = this.#taken.shift();
     if (taken !== undefined) return taken;
     const count = this.#channels.length;
     for (let step = 0; step < count; step++) {
       const channel = (this.#turn + step) % count;
       if (isBlocked(channel)) continue;
-      const item = this.#at(channel).queue.shift();
-      if (item === undefined) continue;
+      const { queue } = this.#at(channel);
+      const [item] = queue;
+      if (item === undefined || (takes === "marks" && needsCredit(item.frame))) continue;
+      queue.shift();
       this.#turn = (channel + 1) % count;
       return item;
     }

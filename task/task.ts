@@ -29,6 +29,10 @@
 //       task has ended once that is through all of its chain. It goes on to take part in checkpoints,
 //       and its timers of processing time keep nobody. The barrier of a savepoint that drains waits for
 //       the end of time to be through, from the sources on.
+//   A14. Where an operator that makes calls is full, nothing is taken but marks whose turn it is: a barrier
+//       waits for no answer. What is answered is let go like input: while the outputs have room, after
+//       what was taken over, and not behind a barrier that stops the task. With rows on their way
+//       through an operator the task is not idle.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
@@ -87,7 +91,8 @@ import {
   type TopicOffsets,
   TopicSource,
 } from "../connectors/topic-source.ts";
-import type { RecordBatch } from "../operators/operator.ts";
+import type { Call, CallAnswer } from "../operators/async-requests.ts";
+import type { CallingOperator, RecordBatch } from "../operators/operator.ts";
 import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import { AnnotatedBatch } from "../operators/annotated-batch.ts";
@@ -156,6 +161,15 @@ export type TaskEffect =
     }
   /** Append to a topic partition, until it is there; `committed` tells the core. */
   | { readonly kind: "append"; readonly commit: Commit }
+  /** Make these calls of an operator; `answered` tells what came of each. */
+  | {
+      readonly kind: "call";
+      readonly uid: string;
+      readonly invoke: CallingOperator["invoke"];
+      readonly calls: readonly Call[];
+    }
+  /** These calls are of no use any more. */
+  | { readonly kind: "abandon"; readonly uid: string; readonly calls: readonly Call["id"][] }
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
   /** Tell the coordinator, once: no row will come any more, and all is through (A13). */
   | { readonly kind: "ended" }
@@ -442,7 +456,7 @@ export class Task {
     // Without room a timer waits for credit, not for the clock (A8).
     const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
-    const mayGenerate = mayFire && !this.#isHeldBack;
+    const mayGenerate = mayFire && !this.#isHeldBack && this.#chain.hasRoom;
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
     const readsAt = mayGenerate && this.#source !== undefined && this.#sourceTurn.isOver;
     const at = Math.min(
@@ -657,6 +671,11 @@ export class Task {
     return this.#event(now, () => this.#commits.settled(id));
   }
 
+  /** What came of calls that an operator has asked for. */
+  answered(uid: string, answers: readonly CallAnswer[], now: Millis): TaskEffect[] {
+    return this.#event(now, () => this.#chain.answered(uid, answers));
+  }
+
   notifyAborted(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#aligner.onAborted(checkpoint);
@@ -714,9 +733,21 @@ export class Task {
     // Once: a timer that sets the next one for at once must let others have their turn.
     if (!this.#outbox.hasBacklog) this.#fireTimers();
     while (this.#isItsTurn && !this.#outbox.hasBacklog && this.#step()) this.#push();
-    if (this.#source === undefined || !this.#isRunning()) return;
+    if (!this.#isRunning()) return;
+    this.#call();
+    if (this.#source === undefined) return;
     for (const { partition, from } of this.#source.wanted()) {
       this.#effects.push({ kind: "read", partition, from });
+    }
+  }
+
+  #call(): void {
+    for (const { uid, operator } of this.#chain.callers.values()) {
+      const { invoke } = operator;
+      const overdue = operator.takeOverdue();
+      if (overdue.length > 0) this.#effects.push({ kind: "abandon", uid, calls: overdue });
+      const calls = operator.takeCalls();
+      if (calls.length > 0) this.#effects.push({ kind: "call", uid, invoke, calls });
     }
   }
 
@@ -741,6 +772,11 @@ export class Task {
 
   #step(): boolean {
     if (this.#inbox.hasTaken) return this.#stepInbox();
+    if (this.#stopped === undefined && this.#chain.release()) {
+      this.#clean = undefined;
+      return true;
+    }
+    if (!this.#chain.hasRoom) return this.#stepMarks();
     if (this.#chain.isAdvancing) {
       this.#clean = undefined;
       this.#chain.advance();
@@ -752,6 +788,12 @@ export class Task {
     return this.#stepInbox();
   }
 
+  /** What may be done where there is no room for rows (A14). */
+  #stepMarks(): boolean {
+    if (this.#held !== undefined) return this.#stepBarrier(this.#held);
+    return this.#stepInbox("marks");
+  }
+
   #stepBarrier(held: Barrier): boolean {
     if (savepointOf(held.purpose)?.drains === true && !this.#chain.hasEnded) return false;
     this.#held = undefined;
@@ -759,8 +801,8 @@ export class Task {
     return true;
   }
 
-  #stepInbox(): boolean {
-    const item = this.#inbox.next((channel) => this.#aligner.isBlocked(channel));
+  #stepInbox(takes: "all" | "marks" = "all"): boolean {
+    const item = this.#inbox.next((channel) => this.#aligner.isBlocked(channel), takes);
     if (item === undefined) return false;
     const { channel, seq } = item;
     const frame = decodeFrame(item.frame);
@@ -904,6 +946,7 @@ export class Task {
     const mayGoOn = this.#isRunning() && this.#stopped === undefined;
     if (!mayGoOn || !this.#outbox.hasBacklog) return undefined;
     if (this.#chain.isAdvancing) return this.#now;
+    if (!this.#chain.hasRoom) return undefined;
     const waits = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
     if (waits || this.#source?.hasNext === true) return this.#now;
     const generatesAt = this.#generator?.readyAt(this.#now) ?? never;
@@ -1189,7 +1232,8 @@ export class Task {
     if (this.#phase === "deployed") return "start";
     if (this.#aligner.isBlocked(channel)) return "barrier";
     if (this.#outbox.hasBacklog) return "output";
-    return this.#inbox.hasTaken ? "restored" : undefined;
+    if (this.#inbox.hasTaken) return "restored";
+    return this.#chain.hasRoom ? undefined : "calls";
   }
 
   get #isIdle(): boolean {
@@ -1201,6 +1245,7 @@ export class Task {
       this.#snapshot === undefined &&
       this.#turn === undefined &&
       !this.#chain.isAdvancing &&
+      !this.#chain.isWaiting &&
       this.#stopped === undefined &&
       this.#held === undefined &&
       !this.isCommitting &&

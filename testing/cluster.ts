@@ -10,6 +10,7 @@ import type { CheckpointConfig, StateConfig } from "../format/config.ts";
 import type { SavepointMark } from "../format/frame.ts";
 import {
   attempt as attemptOf,
+  type CheckpointId,
   checkpointId,
   type JobId,
   jobIdFrom,
@@ -38,9 +39,11 @@ import {
 } from "../format/plan.ts";
 import type { BytesHandle, TaskStateHandle } from "../format/state-handle.ts";
 import { Prng } from "../sim/prng.ts";
+import type { CallAnswer } from "../operators/async-requests.ts";
 import type { JobDefinition } from "../stream/index.ts";
 import { channelsOf, restoredChannel } from "../task/former-rows.ts";
 import { sharesOf } from "../task/operator-state.ts";
+import { Calls } from "../task/shell/calls.ts";
 import { ownKeyedState } from "../task/snapshot-parts.ts";
 import { type RestoredState, Task, type TaskEffect } from "../task/task.ts";
 import { memoryDatabase } from "./database.ts";
@@ -113,6 +116,20 @@ interface Read {
 
 type Action = () => void;
 
+/** Milliseconds by the real clock for which nothing else happens where calls may be answered. */
+const callPatience = 100;
+
+/** What a checkpoint is to be. */
+export interface CheckpointRequest {
+  /** Whether anybody goes on meanwhile. */
+  readonly ticks?: boolean;
+  readonly savepoint?: SavepointMark;
+  /** Whatever the job's checkpoints are. */
+  readonly isAligned?: boolean;
+  /** The last one of a job whose input has ended. */
+  readonly isFinal?: boolean;
+}
+
 export class Cluster {
   readonly world: World;
   readonly plan: ExecutionPlan;
@@ -123,6 +140,10 @@ export class Cluster {
   #reads: Read[] = [];
   /** Subtasks that have told of their end. */
   readonly ended = new Set<TaskKey>();
+  readonly #calls = new Map<TaskKey, Calls>();
+  /** By subtask and operator, what came of its calls and it was not told yet. */
+  readonly #answers = new Map<string, { key: TaskKey; uid: string; answers: CallAnswer[] }>();
+  readonly #turns = new Turns();
   readonly #acks = new Map<number, Map<TaskKey, TaskStateHandle>>();
   /** By channel, the sender and its output, the receiver and its input. */
   readonly #ends = new Map<
@@ -183,56 +204,111 @@ export class Cluster {
 
   /** Lets so many things happen, or as many as there are. Without ticks backlogs grow. */
   run(steps: number, ticks = true): this {
-    for (let step = 0; step < steps; step++) {
-      if (this.#prng.chance(0.3)) this.world.now += this.#prng.below(30);
-      const actions = this.#actions(ticks);
-      if (actions.length === 0) break;
-      this.#prng.pick(actions)();
-    }
-    return this;
+    return this.#atOnce(this.#running(steps, ticks));
   }
 
   /** Until nothing is left to do before that much time has passed. */
   settle(patience = 1_000): this {
+    return this.#atOnce(this.#settling(patience));
+  }
+
+  /** Time passes, and with it whatever is due by the clock. */
+  pass(span: number): this {
+    return this.#atOnce(this.#passing(span));
+  }
+
+  /** A checkpoint, once all have acknowledged it. */
+  checkpoint(options: CheckpointRequest = {}): Manifest {
+    const id = this.#triggered(options);
+    this.#atOnce(this.#acknowledging(id, options));
+    return this.#manifest(id, options.savepoint);
+  }
+
+  // The same for jobs that make calls, which are given turns of the event loop to be answered. Above,
+  // nobody has an answer.
+
+  async ran(steps: number): Promise<this> {
+    return this.#inTurns(this.#running(steps, true));
+  }
+
+  async settled(patience = 1_000): Promise<this> {
+    return this.#inTurns(this.#settling(patience));
+  }
+
+  async passed(span: number): Promise<this> {
+    return this.#inTurns(this.#passing(span));
+  }
+
+  async checkpointed(options: CheckpointRequest = {}): Promise<Manifest> {
+    const id = this.#triggered(options);
+    await this.#inTurns(this.#acknowledging(id, options));
+    return this.#manifest(id, options.savepoint);
+  }
+
+  /** The subtasks are lost, and so are the answers to their calls. */
+  stop(): void {
+    for (const task of this.tasks.values()) task.stop();
+    for (const calls of this.#calls.values()) calls.close();
+  }
+
+  #atOnce(steps: Iterable<void>): this {
+    for (const _ of steps) this.#turns.skip();
+    return this;
+  }
+
+  async #inTurns(steps: Iterable<void>): Promise<this> {
+    this.#turns.begin();
+    for (const _ of steps) await this.#turns.next();
+    return this;
+  }
+
+  /** Does one thing of those there are; what it gives is whether there was any. */
+  *#act(ticks = true): Generator<void, boolean> {
+    if (this.#turns.isDue) yield;
+    let actions = this.#actions(ticks);
+    while (actions.length === 0 && this.#callsUnderWay > 0 && this.#turns.mayHelp) {
+      yield;
+      actions = this.#actions(ticks);
+    }
+    if (actions.length === 0) return false;
+    this.#prng.pick(actions)();
+    return true;
+  }
+
+  get #callsUnderWay(): number {
+    let size = 0;
+    for (const calls of this.#calls.values()) size += calls.size;
+    return size;
+  }
+
+  *#running(steps: number, ticks: boolean): Generator<void> {
+    for (let step = 0; step < steps; step++) {
+      if (this.#prng.chance(0.3)) this.world.now += this.#prng.below(30);
+      if (!(yield* this.#act(ticks))) break;
+    }
+  }
+
+  *#settling(patience: number): Generator<void> {
     for (let until = this.world.now + patience, steps = 0; ; steps++) {
-      if (steps > 100_000) throw new Error("The job never comes to rest.");
-      const actions = this.#actions(true);
-      if (actions.length > 0) {
-        this.#prng.pick(actions)();
-        continue;
-      }
+      if (steps > 1_000_000) throw new Error("The job never comes to rest.");
+      if (yield* this.#act()) continue;
       const next = Math.min(...Array.from(this.tasks.values(), (task) => task.wakeAt ?? Infinity));
-      if (next > until) return this;
+      if (next > until) return;
       this.world.now = Math.max(this.world.now, next);
       until = Math.max(until, this.world.now);
     }
   }
 
-  /** Time passes, and with it whatever is due by the clock. */
-  pass(span: number): this {
+  *#passing(span: number): Generator<void> {
     for (const until = this.world.now + span; ;) {
-      const actions = this.#actions(true);
-      if (actions.length > 0) {
-        this.#prng.pick(actions)();
-        continue;
-      }
+      if (yield* this.#act()) continue;
       const next = Math.min(...Array.from(this.tasks.values(), (task) => task.wakeAt ?? Infinity));
       this.world.now = Math.max(this.world.now, Math.min(next, until));
-      if (next > until) return this;
+      if (next > until) return;
     }
   }
 
-  /** A checkpoint, once all have acknowledged it. `ticks`: whether anybody goes on meanwhile. */
-  checkpoint(
-    options: {
-      readonly ticks?: boolean;
-      readonly savepoint?: SavepointMark;
-      /** Whatever the job's checkpoints are. */
-      readonly isAligned?: boolean;
-      /** The last one of a job whose input has ended. */
-      readonly isFinal?: boolean;
-    } = {},
-  ): Manifest {
+  #triggered(options: CheckpointRequest): CheckpointId {
     const id = checkpointId(++this.world.checkpoints);
     const given = options.isFinal === true ? "final" : options.isAligned ? "aligned" : undefined;
     const purpose = options.savepoint ?? given;
@@ -240,25 +316,26 @@ export class Cluster {
       const key = taskKey(source);
       this.#did(key, this.#task(key).trigger(id, millis(this.world.now), purpose));
     }
-    for (let steps = 0; (this.#acks.get(id)?.size ?? 0) < this.tasks.size; steps++) {
-      if (steps > 100_000) throw new Error(`Checkpoint ${id} never ends.`);
-      let actions = this.#actions(options.ticks ?? true);
-      // Not all barriers may come to their turn like this.
-      if (actions.length === 0) actions = this.#actions(true);
-      if (actions.length > 0) this.#prng.pick(actions)();
-      else this.world.now += 10;
-    }
-    return this.#manifest(id, options.savepoint);
+    return id;
   }
 
-  #manifest(id: number, savepoint: SavepointMark | undefined): Manifest {
+  *#acknowledging(id: CheckpointId, { ticks = true }: CheckpointRequest): Generator<void> {
+    for (let steps = 0; (this.#acks.get(id)?.size ?? 0) < this.tasks.size; steps++) {
+      if (steps > 1_000_000) throw new Error(`Checkpoint ${id} never ends.`);
+      // Not all barriers may come to their turn like this.
+      if ((yield* this.#act(ticks)) || (!ticks && (yield* this.#act()))) continue;
+      this.world.now += 10;
+    }
+  }
+
+  #manifest(id: CheckpointId, savepoint: SavepointMark | undefined): Manifest {
     const { plan, world } = this;
     const tasks = Array.from(this.#acks.get(id)!, ([task, state]) => ({ task, state }));
     const manifest: Manifest = {
       job: world.job,
       program: plan.program,
       fingerprint: plan.fingerprint,
-      checkpoint: checkpointId(id),
+      checkpoint: id,
       attempt: attemptOf(world.attempts),
       completedAt: millis(world.now),
       maxParallelism: plan.maxParallelism,
@@ -293,6 +370,21 @@ export class Cluster {
 
   #task(key: TaskKey): Task {
     return this.tasks.get(key)!;
+  }
+
+  #callsOf(key: TaskKey): Calls {
+    let calls = this.#calls.get(key);
+    if (calls === undefined) {
+      calls = new Calls((uid, answers) => {
+        const place = `${key} ${uid}`;
+        const waiting = this.#answers.get(place);
+        if (waiting === undefined) this.#answers.set(place, { key, uid, answers: [...answers] });
+        else waiting.answers.push(...answers);
+        this.#turns.answered();
+      });
+      this.#calls.set(key, calls);
+    }
+    return calls;
   }
 
   #connect(): void {
@@ -364,6 +456,15 @@ export class Cluster {
         this.#did(key, tasks.get(key)!.sourceBatches(partition, some, millis(this.world.now)));
       });
     }
+    for (const [place, waiting] of this.#answers) {
+      const { key, uid, answers } = waiting;
+      actions.push(() => {
+        const from = this.#prng.below(answers.length);
+        const told = answers.splice(from, 1 + this.#prng.below(answers.length - from));
+        if (answers.length === 0) this.#answers.delete(place);
+        this.#did(key, this.#task(key).answered(uid, told, millis(this.world.now)));
+      });
+    }
     if (!ticks) return actions;
     for (const [key, task] of this.tasks) {
       if ((task.wakeAt ?? Infinity) > now) continue;
@@ -413,6 +514,11 @@ export class Cluster {
         this.world.commit(id, topic, partition, batches);
         return this.#did(key, task.committed(id, now));
       }
+      case "call":
+        this.#turns.owed();
+        return this.#callsOf(key).make(effect);
+      case "abandon":
+        return this.#callsOf(key).abandon(effect);
       case "ended":
         this.ended.add(key);
         return;
@@ -422,6 +528,58 @@ export class Cluster {
       case "fail":
         throw new Error(`${effect.failure.name}: ${effect.failure.message}`);
     }
+  }
+}
+
+/** Turns of the event loop, which calls need to be answered. */
+class Turns {
+  #isDue = false;
+  #mayHelp = true;
+  #cameInTurn: (() => void) | undefined;
+
+  /** Whether calls were made since the last turn. */
+  get isDue(): boolean {
+    return this.#isDue;
+  }
+
+  /** Whether to wait could bring answers; what took too long by the real clock is left to the virtual one. */
+  get mayHelp(): boolean {
+    return this.#mayHelp;
+  }
+
+  owed(): void {
+    this.#isDue = true;
+    this.#mayHelp = true;
+  }
+
+  begin(): void {
+    this.#mayHelp = true;
+  }
+
+  skip(): void {
+    this.#isDue = false;
+    this.#mayHelp = false;
+  }
+
+  answered(): void {
+    this.#mayHelp = true;
+    this.#cameInTurn?.();
+  }
+
+  async next(): Promise<void> {
+    if (this.#isDue) {
+      this.#isDue = false;
+      return new Promise((done) => void setImmediate(done));
+    }
+    this.#mayHelp = false;
+    await new Promise<void>((done) => {
+      const timer = setTimeout(done, callPatience);
+      this.#cameInTurn = () => {
+        clearTimeout(timer);
+        done();
+      };
+    });
+    this.#cameInTurn = undefined;
   }
 }
 

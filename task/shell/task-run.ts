@@ -26,6 +26,7 @@ import type { Commit } from "../commits.ts";
 import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
+import { Calls } from "./calls.ts";
 import { ChannelSender } from "./channel-sender.ts";
 import { commitTo } from "./committer.ts";
 import { TimedOut, within } from "./deadline.ts";
@@ -72,6 +73,9 @@ export class TaskRun {
   readonly #readers: TopicReaders | undefined;
   /** Senders waiting for a frame of theirs to be processed, by channel and sequence number. */
   readonly #waiters = new Map<string, Waiter[]>();
+  readonly #calls = new Calls((uid, answers) =>
+    this.handle((now) => this.task.answered(uid, answers, now)),
+  );
   readonly #lostFiles = new Set<string>();
   #stored: Promise<void> = Promise.resolve();
   /** Snapshots that are being stored or acknowledged. */
@@ -182,6 +186,7 @@ export class TaskRun {
     clearTimeout(this.#tick?.timer ?? null);
     for (const sender of this.#senders) sender.close();
     this.#readers?.close();
+    this.#calls.close();
     const error = new Error("This attempt is over.");
     for (const waiter of [...this.#waiters.values()].flat()) waiter.reject(error);
     this.#waiters.clear();
@@ -216,6 +221,10 @@ export class TaskRun {
           name: "TopicUnwritable",
           what: `Partition ${effect.commit.partition} of topic "${effect.commit.topic}" takes no append`,
         });
+      case "call":
+        return this.#calls.make(effect);
+      case "abandon":
+        return this.#calls.abandon(effect);
       case "decline":
         return this.#tell((coordinator) => coordinator.decline(effect.decline));
       case "ended": {
