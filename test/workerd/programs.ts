@@ -1,6 +1,7 @@
 // Programs made for testing. Tests of one file share their storage, so each test takes a program
 // that has topics of its own.
 
+import { env } from "cloudflare:workers";
 import {
   aggregatingState,
   avg,
@@ -481,6 +482,37 @@ const remembering = defineJob(
   },
   quick,
 );
+
+/** Where `asking` finds what it multiplies numbers by; it fails where nothing is there. */
+export const factorKey = "asked-for-factor";
+
+/** Asks the bucket about every event, some at a time, until it has an answer. */
+const asking = defineJob(
+  "asking",
+  (job) => {
+    job
+      .from(topic<Event>("asking", { partitions }), { uid: "events" })
+      .asyncMap(
+        async ({ key, n }): Promise<Event> => {
+          const factor = await env.BUCKET.get(factorKey);
+          if (factor === null) throw new Error("There is no factor.");
+          return { key, n: n * Number(await factor.text()) };
+        },
+        {
+          uid: "ask",
+          capacity: 10,
+          timeout: "5 min",
+          order: "unordered",
+          retry: { attempts: 10_000, delay: 20, backoff: 2, maxDelay: 100 },
+        },
+      )
+      .keyBy("key")
+      .aggregate(tally, { uid: "tally" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  quick,
+);
+
 /** Each with topics of its own, and with its next version. */
 const golden = ["golden-0", "golden-1", "golden-2"].flatMap((name) => [
   goldenJob(name, name),
@@ -508,6 +540,7 @@ export const programs: readonly JobDefinition[] = [
   chosen,
   generated,
   remembering,
+  asking,
 ];
 
 let used = 0;
