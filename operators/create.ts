@@ -4,7 +4,7 @@
 import type { AnyBroadcastFunction } from "../stream/broadcast.ts";
 import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph.ts";
-import { foldsByPanes } from "../stream/windowed-stream.ts";
+import { foldsByPanes, type WindowSpec } from "../stream/windowed-stream.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { asyncMap } from "./async-map.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
@@ -22,7 +22,8 @@ import { TimestampsAssigner } from "./timestamps-assigner.ts";
 import { regularJoin } from "./regular-join.ts";
 import { TableOperator } from "./table.ts";
 import { temporalJoin } from "./temporal-join.ts";
-import { WindowOperator } from "./window.ts";
+import { type WindowInput, WindowOperator } from "./window.ts";
+import { coGroupOperator, windowJoinOperator } from "./window-join.ts";
 import { ClosingProcessOperator, type RowCall, UnkeyedProcessOperator } from "./unkeyed-process.ts";
 
 /**
@@ -72,6 +73,10 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       return bothOf(node, temporalJoin(spec.join), spec.rightKey, ctx);
     case "regularJoin":
       return bothOf(node, regularJoin(spec.join), spec.rightKey, ctx);
+    case "windowJoin":
+      return windowJoinOperator(ctx, { left: keyOf(node), right: spec.rightKey }, spec.join);
+    case "coGroup":
+      return coGroupOperator(ctx, { left: keyOf(node), right: spec.rightKey }, spec.join);
     case "dedupe":
       return rowsOf(node, dedupe(spec.dedupe) as never, ctx);
     case "discard":
@@ -79,7 +84,7 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     case "window":
       return foldsByPanes(spec)
         ? new PaneWindowOperator(ctx, keyOf(node), spec)
-        : new WindowOperator(ctx, keyOf(node), spec);
+        : new WindowOperator(ctx, [windowInput(node, spec)], spec);
     case "sink":
       return new TableOperator(ctx, spec.table.name, keyOf(node), ctx.state.table("rows"));
   }
@@ -128,6 +133,12 @@ function unkeyedOf(
   const Unkeyed = closes ? ClosingProcessOperator : UnkeyedProcessOperator;
   return new Unkeyed(inputs, fn as never, ctx, more);
 }
+
+const windowInput = (node: GraphNode, { kind, lateOutput }: WindowSpec): WindowInput => ({
+  name: kind,
+  key: keyOf(node),
+  lateOutput,
+});
 
 function keyOf({ uid, key }: GraphNode): KeySelector {
   if (key === undefined) throw new Error(`G2: "${uid}" needs a key and its node has none.`);

@@ -9,7 +9,6 @@
 
 import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { IntervalJoin } from "../stream/joins.ts";
-import type { OutputTag } from "../stream/side-output.ts";
 import { type MapState, mapState } from "../stream/state.ts";
 import type { JoinContext } from "./join-context.ts";
 
@@ -41,7 +40,7 @@ export function intervalJoin(join: IntervalJoin): AnyCoProcessFunction {
     const { timestamp: time, timers } = ctx;
     if (time === undefined) throw new TypeError(withoutTime("An interval join"));
     if (time < timers.currentWatermark()) {
-      if (late !== undefined) ctx.output(late as OutputTag<unknown>, row);
+      ctx.late(late, row);
       return undefined;
     }
     own.set(time, [...(own.get(time) ?? []), row]);

@@ -11,6 +11,7 @@ import { endOfTime } from "../format/frame.ts";
 import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { ProcessFunction, TimeDomain, TimerContext, Timers } from "../stream/process.ts";
+import type { AnyOutputTag } from "../stream/side-output.ts";
 import type { StateDescriptors } from "../stream/state.ts";
 import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
@@ -121,7 +122,6 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
     this.#fire("event", watermark, out);
     const next = this.#context.timers.nextAt("event");
     // At the end of time no time is later.
-    // At the end of time no time is later.
     if (next !== undefined && next <= watermark) return false;
     return watermark !== endOfTime || this.#context.clear(this.#fn.clearedAtEnd, timersAtOnce);
   }
@@ -174,6 +174,7 @@ class CurrentRow
   /** For what is built in. */
   readonly emitAt = this.emitted.emitAt;
   readonly output = this.emitted.output;
+  readonly late: (tag: AnyOutputTag | undefined, row: unknown) => void;
   readonly random: () => number;
 
   constructor(
@@ -183,6 +184,10 @@ class CurrentRow
     this.uid = ctx.uid;
     this.now = () => ctx.now();
     this.watermark = (key) => ctx.watermark(key);
+    this.late = (tag, row) => {
+      if (tag === undefined) ctx.dropLate?.(1);
+      else this.output(tag, row);
+    };
     this.journal = ctx.reject && new Journal();
     const store = this.journal?.over(ctx.state) ?? ctx.state;
     const bound = Object.entries(fn.state).map(

@@ -10,7 +10,6 @@
 
 import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { TemporalJoin } from "../stream/joins.ts";
-import type { OutputTag } from "../stream/side-output.ts";
 import { mapState } from "../stream/state.ts";
 import { withoutTime } from "./interval-join.ts";
 import type { JoinContext } from "./join-context.ts";
@@ -38,8 +37,7 @@ export function temporalJoin(join: TemporalJoin): AnyCoProcessFunction & {
       const time = timeOf(ctx);
       const { rows } = ctx.state;
       if (time <= ctx.timers.currentWatermark()) {
-        if (lateLeft !== undefined) ctx.output(lateLeft as OutputTag<unknown>, row);
-        return;
+        return ctx.late(lateLeft, row);
       }
       rows.set(time, [...(rows.get(time) ?? []), row]);
       ctx.timers.registerEventTime(time);

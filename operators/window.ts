@@ -12,6 +12,7 @@
 import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { TimeDomain } from "../stream/process.ts";
+import type { AnyOutputTag } from "../stream/side-output.ts";
 import {
   type AnyTrigger,
   eventTimeTrigger,
@@ -43,14 +44,25 @@ import { TriggerCalls } from "./window-triggers.ts";
 /** Timers that fire in one go; others get their turn before the rest does. */
 const timersAtOnce = 1_000;
 
-type WindowContext = Pick<
+export type WindowOperatorContext = Pick<
   OperatorContext,
   "uid" | "state" | "now" | "watermark" | "dropLate" | "reject"
 >;
 
+/** One of the streams whose rows the windows hold. */
+export interface WindowInput {
+  /** What is called, in an error. */
+  readonly name: string;
+  readonly key: KeySelector;
+  /** What a row is to the windows; itself where absent. */
+  readonly held?: (row: unknown) => unknown;
+  /** The side output of its rows that are too late. */
+  readonly lateOutput: AnyOutputTag | undefined;
+}
+
 export class WindowOperator implements TimedOperator, EventTimeOperator {
-  readonly #ctx: WindowContext;
-  readonly #key: KeySelector;
+  readonly #ctx: WindowOperatorContext;
+  readonly #inputs: readonly WindowInput[];
   readonly #spec: WindowSpec;
   readonly #isEventTime: boolean;
   readonly #journal: Journal | undefined;
@@ -62,9 +74,9 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
   readonly #emitted = new Emitted();
   readonly #results: WindowResults;
 
-  constructor(ctx: WindowContext, key: KeySelector, spec: WindowSpec) {
+  constructor(ctx: WindowOperatorContext, inputs: readonly WindowInput[], spec: WindowSpec) {
     this.#ctx = ctx;
-    this.#key = key;
+    this.#inputs = inputs;
     this.#spec = spec;
     this.#isEventTime = spec.assigner.time === "event";
     this.#journal = ctx.reject && new Journal();
@@ -82,8 +94,9 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
     this.#results = new WindowResults(ctx, spec, this.#emitted);
   }
 
-  processBatch(batch: RecordBatch, out: Output): void {
-    const select = this.#key;
+  processBatch(batch: RecordBatch, out: Output, input: number): void {
+    const from = this.#inputs[input]!;
+    const { key: select } = from;
     const rows = batch.rows();
     const { timestamps } = batch;
     for (let i = 0; i < rows.length; i++) {
@@ -93,11 +106,11 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
           const row = rows[i] as never;
           const key = select(row);
           keyId(key); // refuses what is no key
-          this.#take(key, row, timestamps?.[i]);
+          this.#take(from, key, row, timestamps?.[i]);
         }
       } catch (error) {
         this.#undo();
-        rejectRow(this.#ctx, "window", batch, i, error);
+        rejectRow(this.#ctx, from.name, batch, i, error);
       }
     }
     this.#emitted.sendTo(out);
@@ -119,7 +132,8 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
 
   // Rows.
 
-  #take(key: Key, row: unknown, eventTime: number | undefined): void {
+  #take(input: WindowInput, key: Key, given: unknown, eventTime: number | undefined): void {
+    const row = input.held === undefined ? given : input.held(given);
     const time = this.#timeOf(eventTime);
     const isTimed = eventTime !== undefined && !Number.isNaN(eventTime);
     const timestamp = isTimed ? eventTime : time;
@@ -143,12 +157,12 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
       }
       this.#keepSet(key, set);
     }
-    if (!isIn) this.#drop(key, row, time);
+    if (!isIn) this.#drop(input, key, given, time);
   }
 
   /** The row is in none of its windows. */
-  #drop(key: Key, row: unknown, time: number): void {
-    const { lateOutput, allowedLateness } = this.#spec;
+  #drop({ lateOutput }: WindowInput, key: Key, row: unknown, time: number): void {
+    const { allowedLateness } = this.#spec;
     const isLate = this.#isEventTime && time + allowedLateness <= this.#ctx.watermark(key);
     if (!isLate) return;
     if (lateOutput === undefined) return this.#ctx.dropLate?.(1);

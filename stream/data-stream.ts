@@ -61,6 +61,13 @@ import {
 import { isStateDescriptor, type StateDescriptors } from "./state.ts";
 import type { TableSink } from "./table.ts";
 import { checkedStrategy, type WatermarkStrategy } from "./watermarks.ts";
+import {
+  type CoGroupFunction,
+  type CoGroupOptions,
+  coGroupOf,
+  type WindowJoinOptions,
+  windowJoinOf,
+} from "./window-joins.ts";
 import { RecordedWindows, type WindowedStream } from "./windowed-stream.ts";
 import type { TimeWindow, WindowAssigner } from "./windows.ts";
 
@@ -308,6 +315,54 @@ export interface KeyedStream<T, K> {
     options: OperatorOptions,
   ): ProcessedStream<R>;
   /**
+   * Pairs the rows of one key that are in one window, when that is told; `type` says what becomes of rows
+   * that met none. A pair has the last instant of its window as its event time. Windows are those of
+   * `window`, with their triggers, evictors and lateness, and so is what is kept of them by checkpoints:
+   * all rows, until the window is over. One that is told again gives all its pairs again.
+   *
+   * @example
+   * sellers.keyBy("id").windowJoin(
+   *   auctions.keyBy("seller"),
+   *   { window: tumbling("10s") },
+   *   (seller, auction) => ({ key: auction.id, seller: seller.name }),
+   *   { uid: "new-sellers" },
+   * );
+   */
+  windowJoin<U, R, W extends TimeWindow>(
+    other: KeyedStream<U, K>,
+    settings: WindowJoinOptions<T, U, W> & { readonly type?: "inner" },
+    fn: (left: T, right: U) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  windowJoin<U, R, W extends TimeWindow>(
+    other: KeyedStream<U, K>,
+    settings: WindowJoinOptions<T, U, W> & { readonly type: "left" },
+    fn: (left: T, right: U | undefined) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  windowJoin<U, R, W extends TimeWindow>(
+    other: KeyedStream<U, K>,
+    settings: WindowJoinOptions<T, U, W> & { readonly type: "right" },
+    fn: (left: T | undefined, right: U) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  windowJoin<U, R, W extends TimeWindow>(
+    other: KeyedStream<U, K>,
+    settings: WindowJoinOptions<T, U, W> & { readonly type: "full" },
+    fn: (left: T | undefined, right: U | undefined) => R,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  /**
+   * Calls a function of yours with all rows of a key and window, by sides, when the window is told: a
+   * `windowJoin` that decides itself what meets what. See `CoGroupFunction`.
+   */
+  coGroup<U, R, W extends TimeWindow>(
+    other: KeyedStream<U, K>,
+    settings: CoGroupOptions<T, U, W>,
+    fn: CoGroupFunction<T, U, K, W, R>,
+    options: OperatorOptions,
+  ): ProcessedStream<R>;
+  /**
    * Pairs all rows of one key, however far apart they come. Both sides are kept for ever, or for the
    * `ttl`, so their state grows with what comes. A pair has the event time of the row that came second.
    *
@@ -534,6 +589,30 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     const join = regularJoinOf(settings, fn, options);
     return this.#joined("regularJoin", other, options, (rightKey) => {
       return { kind: "regularJoin", join, rightKey };
+    });
+  }
+
+  windowJoin(
+    other: unknown,
+    settings: unknown,
+    fn: unknown,
+    options: OperatorOptions,
+  ): RecordedStream {
+    const join = windowJoinOf(settings, fn, options);
+    return this.#joined("windowJoin", other, options, (rightKey) => {
+      return { kind: "windowJoin", join, rightKey };
+    });
+  }
+
+  coGroup(
+    other: unknown,
+    settings: unknown,
+    fn: unknown,
+    options: OperatorOptions,
+  ): RecordedStream {
+    const join = coGroupOf(settings, fn, options);
+    return this.#joined("coGroup", other, options, (rightKey) => {
+      return { kind: "coGroup", join, rightKey };
     });
   }
 

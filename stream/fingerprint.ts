@@ -47,6 +47,9 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return "a table";
     case "window":
       return shapeOfWindows(spec);
+    case "windowJoin":
+    case "coGroup":
+      return `both sides in ${shapeOfWindows(spec.join.windows)}`;
     default:
       return `a ${spec.kind}`;
   }
@@ -77,6 +80,12 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
       return [uid, spec.kind, ...ofFunction(spec.fn)];
     case "intervalJoin":
       return [uid, spec.kind, spec.join.lower, spec.join.upper];
+    case "windowJoin":
+    case "coGroup": {
+      const { windows } = spec.join;
+      const type = spec.kind === "windowJoin" ? [spec.join.type] : [];
+      return [uid, spec.kind, shapeOfWindows(windows), windows.allowedLateness, ...type];
+    }
     case "temporalJoin":
       return [uid, spec.kind, spec.join.type];
     case "dedupe":

@@ -20,6 +20,7 @@ import type { ProcessFunction } from "./process.ts";
 import type { TableSink } from "./table.ts";
 import type { Topic } from "./topic.ts";
 import type { WatermarkStrategy } from "./watermarks.ts";
+import type { CoGroup, WindowJoin } from "./window-joins.ts";
 import type { WindowSpec } from "./windowed-stream.ts";
 
 /** A function from a row to its key. */
@@ -63,6 +64,8 @@ export type OperatorSpec =
   | ({ readonly kind: "intervalJoin"; readonly join: IntervalJoin } & TwoKeys)
   | ({ readonly kind: "temporalJoin"; readonly join: TemporalJoin } & TwoKeys)
   | ({ readonly kind: "regularJoin"; readonly join: RegularJoin } & TwoKeys)
+  | ({ readonly kind: "windowJoin"; readonly join: WindowJoin } & TwoKeys)
+  | ({ readonly kind: "coGroup"; readonly join: CoGroup } & TwoKeys)
   | { readonly kind: "dedupe"; readonly dedupe: Dedupe }
   | { readonly kind: "sink"; readonly table: TableSink<never> }
   | { readonly kind: "timestamps"; readonly watermarks: WatermarkStrategy<never> }

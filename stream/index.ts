@@ -173,6 +173,13 @@ export {
   type WatermarkStrategy,
 } from "./watermarks.ts";
 export type {
+  CoGroupFunction,
+  CoGroupOptions,
+  SideRow,
+  WindowJoinOptions,
+  WindowJoinType,
+} from "./window-joins.ts";
+export type {
   WindowAggregates,
   WindowContext,
   WindowedStream,

@@ -50,7 +50,7 @@ export interface DedupeOptions {
   readonly ttl?: TimeSpan;
 }
 
-type PairFunction = (left: never, right: never) => unknown;
+export type PairFunction = (left: never, right: never) => unknown;
 
 /** An interval join, as the graph holds it: bounds in milliseconds, both inclusive. */
 export interface IntervalJoin {
@@ -77,12 +77,12 @@ export interface Dedupe {
   readonly ttl?: number;
 }
 
-type Settings = Readonly<Record<string, unknown>>;
+export type Settings = Readonly<Record<string, unknown>>;
 
 /** What is wrong with a call, as a `GraphError`. */
-type Refuse = (found: string, allowed: string) => GraphError;
+export type Refuse = (found: string, allowed: string) => GraphError;
 
-const refuserOf =
+export const refuserOf =
   (method: string, options: OperatorOptions): Refuse =>
   (found, allowed) =>
     refusal("BAD_ARGUMENT", method, options, found, allowed);
@@ -154,19 +154,19 @@ export function dedupeOf(settings: unknown, options: OperatorOptions): Dedupe {
   return { keep, ...ttlOf(given, refuse) };
 }
 
-function settingsOf(settings: unknown, refuse: Refuse, example: string): Settings {
+export function settingsOf(settings: unknown, refuse: Refuse, example: string): Settings {
   if (typeof settings === "object" && settings !== null && !Array.isArray(settings)) {
     return settings as Settings;
   }
   throw refuse(`was given ${shown(settings)} as its settings`, `an object such as ${example}`);
 }
 
-function pairOf(fn: unknown, refuse: Refuse): PairFunction {
+export function pairOf(fn: unknown, refuse: Refuse): PairFunction {
   if (typeof fn === "function" && !isAsync(fn)) return fn as PairFunction;
   throw refuse(`was given ${shown(fn)}`, "a function of both rows that returns its result");
 }
 
-function tagOf(name: string, settings: Settings, refuse: Refuse): AnyOutputTag | undefined {
+export function tagOf(name: string, settings: Settings, refuse: Refuse): AnyOutputTag | undefined {
   const tag = settings[name];
   if (tag === undefined || isOutputTag(tag)) return tag;
   throw refuse(`has ${shown(tag)} as ${name}`, `a tag, as outputTag("late") gives one`);

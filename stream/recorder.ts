@@ -19,6 +19,7 @@ import {
 import { checkedUid, shown } from "./names.ts";
 import { checkedOnError, type OnError } from "./on-error.ts";
 import { keyField } from "./table.ts";
+import type { WindowSpec } from "./windowed-stream.ts";
 
 /** What every operator may be given, and its uid, which it must be given. */
 export interface OperatorOptions {
@@ -56,8 +57,17 @@ const methodOf = (spec: OperatorSpec): string => {
   return endsStream(spec) ? "to" : spec.kind;
 };
 
-const needsEventTime = (spec: OperatorSpec): boolean =>
-  spec.kind === "window" && spec.assigner.time === "event";
+const needsEventTime = (spec: OperatorSpec): boolean => {
+  const windows = windowsOf(spec);
+  if (windows !== undefined) return windows.assigner.time === "event";
+  return spec.kind === "intervalJoin" || spec.kind === "temporalJoin";
+};
+
+/** The windows that an operator puts rows into, where it does. */
+const windowsOf = (spec: OperatorSpec): WindowSpec | undefined => {
+  if (spec.kind === "window") return spec;
+  return spec.kind === "windowJoin" || spec.kind === "coGroup" ? spec.join.windows : undefined;
+};
 
 export class GraphRecorder {
   readonly job: string;
@@ -141,6 +151,7 @@ export class GraphRecorder {
 
   /** Every source that an operator of event time has its rows from must say what that is. */
   #refuseWithoutEventTime(spec: OperatorSpec, uid: string, upstreams: readonly Upstream[]): void {
+    const hasWindows = windowsOf(spec) !== undefined;
     const seen = new Set<GraphNode>();
     const waiting = upstreams.map(({ node }) => node);
     for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
@@ -150,9 +161,11 @@ export class GraphRecorder {
         throw new GraphError(
           "NO_EVENT_TIME",
           `Operator "${uid}" (${methodOf(spec)}) of job "${this.job}" goes by event time, and its ` +
-            `source "${node.uid}" has no watermarks: its rows have no event times, and no window would ` +
-            `ever end. Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), ` +
-            `or the stream (assignTimestampsAndWatermarks), or go by the clock: { time: "processing" }.`,
+            `source "${node.uid}" has no watermarks: its rows have no event times, and no ` +
+            (hasWindows ? "window would ever end. " : "row would ever be joined. ") +
+            `Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), ` +
+            `or the stream (assignTimestampsAndWatermarks)` +
+            (hasWindows ? `, or go by the clock: { time: "processing" }.` : "."),
           uid,
         );
       }

@@ -82,6 +82,7 @@ export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
     case "process":
     case "processBroadcast":
     case "coProcess":
+    case "coGroup":
       return "any";
     case "window": {
       // A function of windows has ctx.output.
@@ -89,6 +90,7 @@ export function sideOutputsOf(spec: OperatorSpec): "any" | readonly string[] {
       return spec.lateOutput === undefined ? [] : [spec.lateOutput.name];
     }
     case "intervalJoin":
+    case "windowJoin":
       return namesOf(spec.join.lateLeft, spec.join.lateRight);
     case "temporalJoin":
       return namesOf(spec.join.lateLeft);

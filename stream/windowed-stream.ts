@@ -201,7 +201,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     add: (spec: WindowSpec, options: OperatorOptions) => RecordedStream,
     asked: Partial<Asked> = {},
   ) {
-    this.#asked = { allowedLateness: 0, ...asked, assigner: checkedAssigner(assigner) };
+    this.#asked = { allowedLateness: 0, ...asked, assigner: checkedAssigner("window", assigner) };
     this.#add = add;
   }
 
@@ -265,16 +265,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
   }
 
   #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): RecordedStream {
-    const { assigner, trigger } = this.#asked;
-    if (assigner.merging === true && trigger !== undefined && trigger.onMerge === undefined) {
-      throw refusal(
-        "BAD_ARGUMENT",
-        "window",
-        options,
-        "has windows that merge, and a trigger without onMerge",
-        "a trigger that says in onMerge(window, ctx) what becomes of its states and timers",
-      );
-    }
+    refuseUnmerged("window", this.#asked, options);
     return this.#add({ kind: "window", ...this.#asked, ...of }, options);
   }
 }
@@ -288,7 +279,12 @@ function split(
   return { fn: { fn: checkedFunction(method, fn, options) }, options };
 }
 
-function checkedFunction(method: string, fn: unknown, options: OperatorOptions): AnyWindowFunction {
+export function checkedFunction(
+  method: string,
+  fn: unknown,
+  options: OperatorOptions,
+  allowed = "{ emits: rows(), process(ctx, input) { … } }",
+): AnyWindowFunction {
   const process: unknown = (fn as { readonly process?: unknown } | null | undefined)?.process;
   if (typeof process === "function" && !isAsync(process)) return fn as AnyWindowFunction;
   throw refusal(
@@ -296,11 +292,30 @@ function checkedFunction(method: string, fn: unknown, options: OperatorOptions):
     method,
     options,
     `was given ${shown(fn)} that is no function of windows`,
-    "{ emits: rows(), process(ctx, input) { … } }",
+    allowed,
   );
 }
 
-function checkedAssigner(given: unknown): Asked["assigner"] {
+export function refuseUnmerged(
+  method: string,
+  { assigner, trigger }: Pick<WindowSpec, "assigner" | "trigger">,
+  options: OperatorOptions,
+): void {
+  if (assigner.merging !== true || trigger === undefined || trigger.onMerge !== undefined) return;
+  throw refusal(
+    "BAD_ARGUMENT",
+    method,
+    options,
+    "has windows that merge, and a trigger without onMerge",
+    "a trigger that says in onMerge(window, ctx) what becomes of its states and timers",
+  );
+}
+
+export function checkedAssigner(
+  method: string,
+  given: unknown,
+  options?: OperatorOptions,
+): Asked["assigner"] {
   const assigner = given as Partial<WindowAssigner> | null | undefined;
   const { time = "event" } = assigner ?? {};
   if (typeof assigner?.assign === "function" && (time === "event" || time === "processing")) {
@@ -308,9 +323,9 @@ function checkedAssigner(given: unknown): Asked["assigner"] {
   }
   throw refusal(
     "BAD_ARGUMENT",
-    "window",
-    undefined,
-    `was given ${shown(given)}`,
+    method,
+    options,
+    method === "window" ? `was given ${shown(given)}` : `has ${shown(given)} as window`,
     'tumbling("1h"), sliding("1h", "5 min"), session("30 min"), globalWindow(), or an object with ' +
       'assign(row, timestamp) and, if need be, merging and time ("event" or "processing")',
   );

@@ -6,8 +6,9 @@ import { createOperator } from "../../operators/create.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import { MemoryStateBackend } from "../../operators/state/memory.ts";
 import { OperatorStates } from "../../task/operator-state.ts";
-import { type DataStream, outputTag } from "tidemark";
+import { type DataStream, type KeyedStream, outputTag, tumbling } from "tidemark";
 import { operatorHarness } from "tidemark/testing";
+import { type Build, ByHand, type Item } from "./by-hand.ts";
 import { type Event, held, jobOf, madeBy, runThrough } from "./two-streams.ts";
 
 interface Sided {
@@ -161,6 +162,50 @@ describe("a regular join", () => {
     expect(harness.take()).toEqual(["a1", "b1"]);
     harness.wait("30s").push({ side: "right", id: "2" });
     expect(harness.take()).toEqual(["b2"]);
+  });
+});
+
+describe("rows that come too late for a join", () => {
+  const at = (time: number): Item => ({ k: "key", at: time, id: time });
+  const lateLeft = outputTag<Item>("left");
+  const lateRight = outputTag<Item>("right");
+  const id = (l: Item): number => l.id;
+  const keyed = (build: (left: Keyed, right: Keyed) => DataStream<number>): Build => {
+    return (left, right) => build(left.keyBy("k"), right.keyBy("k"));
+  };
+  type Keyed = KeyedStream<Item, string>;
+  const uid = { uid: "op" };
+
+  test.each([
+    {
+      join: "interval",
+      plain: keyed((left, right) => left.intervalJoin(right, { between: [-5, 5] }, id, uid)),
+      beside: keyed((left, right) =>
+        left.intervalJoin(right, { between: [-5, 5], lateLeft, lateRight }, id, uid),
+      ),
+      isLate: ["left", "right"],
+    },
+    {
+      join: "window",
+      plain: keyed((left, right) => left.windowJoin(right, { window: tumbling(10) }, id, uid)),
+      beside: keyed((left, right) =>
+        left.windowJoin(right, { window: tumbling(10), lateLeft, lateRight }, id, uid),
+      ),
+      isLate: ["left", "right"],
+    },
+    {
+      join: "temporal",
+      plain: keyed((left, right) => left.temporalJoin(right, id, uid)),
+      beside: keyed((left, right) => left.temporalJoin(right, { lateLeft }, id, uid)),
+      // A version that is late still is one.
+      isLate: ["left"],
+    },
+  ])("are counted, or beside what it emits ($join)", ({ plain, beside, isLate }) => {
+    const counting = new ByHand(plain).watermark(100).left(at(1)).right(at(2)).left(at(101));
+    expect(counting.dropped).toBe(isLate.length);
+    const putting = new ByHand(beside).watermark(100).left(at(1)).right(at(2)).left(at(101));
+    expect(putting.dropped).toBe(0);
+    expect(putting.aside).toEqual(isLate.map((side) => [side, at(side === "left" ? 1 : 2)]));
   });
 });
 

@@ -7,7 +7,9 @@ import { fingerprintOf } from "../../stream/fingerprint.ts";
 import { catalogOf } from "../../worker/catalog.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
 import {
+  boundedOutOfOrderness,
   count,
+  countTrigger,
   type DeadLetter,
   deadLetter,
   defineJob,
@@ -17,6 +19,7 @@ import {
   mapState,
   outputTag,
   rows,
+  session,
   sum,
   table,
   topic,
@@ -295,6 +298,11 @@ const untyped = (stream: DataStream<Row> | KeyedStream<Row, string>): Untyped =>
 
 const sorted = (stream: DataStream<Row>): ProcessedStream<Row> =>
   stream.process({ emits: rows<Row>(), process: () => {} }, { uid: "sorted" });
+
+const timed = (stream: DataStream<Row>): DataStream<Row> =>
+  stream.assignTimestampsAndWatermarks(boundedOutOfOrderness(0, { timestamp: "n" }), {
+    uid: "timed",
+  });
 
 /** A stream beside itself, broadcast. */
 const connected = (stream: DataStream<Row>): Untyped =>
@@ -919,6 +927,42 @@ const refusals: readonly {
       message: 'has "outer" as type. Allowed: "inner" or "left".',
     },
     {
+      method: "windowJoin",
+      settings: { window: "1h" },
+      message:
+        'has "1h" as window. Allowed: tumbling("1h"), sliding("1h", "5 min"), session("30 min"), ' +
+        "globalWindow(), or an object with assign(row, timestamp) and, if need be, merging and time " +
+        '("event" or "processing").',
+    },
+    {
+      method: "windowJoin",
+      settings: { window: tumbling("1h"), type: "outer" },
+      message: 'has "outer" as type. Allowed: "inner", "left", "right" or "full".',
+    },
+    {
+      method: "windowJoin",
+      settings: { window: tumbling("1h"), allowedLateness: "soon" },
+      message:
+        'has "soon" as allowedLateness. Allowed: milliseconds, or a text such as "10s", "5 min" or "12h".',
+    },
+    {
+      method: "coGroup",
+      settings: {
+        window: session("1h"),
+        trigger: { ...countTrigger(1), onMerge: undefined },
+      },
+      message:
+        "has windows that merge, and a trigger without onMerge. Allowed: a trigger that says in " +
+        "onMerge(window, ctx) what becomes of its states and timers.",
+    },
+    {
+      method: "coGroup",
+      settings: { window: tumbling("1h") },
+      message:
+        "was given a function that is no function of windows. Allowed: { emits: rows(), process(ctx, lefts, " +
+        "rights) { … } }.",
+    },
+    {
       method: "regularJoin",
       settings: { ttl: "soon" },
       message:
@@ -963,6 +1007,24 @@ const refusals: readonly {
       'Operator "j" (regularJoin) needs keys, and the right stream has none. Allowed: two keyed ' +
       "streams: call .keyBy((row) => …) on both.",
   },
+  ...(["windowJoin", "intervalJoin"] as const).map((method) => ({
+    when: `${method} has a side without event times`,
+    define: withStream((stream) => {
+      const settings = { window: tumbling("1h"), between: [0, 1] };
+      untyped(timed(stream).keyBy("key"))[method]!(stream.keyBy("key"), settings, () => 0, {
+        uid: "j",
+      });
+    }),
+    code: "NO_EVENT_TIME" as const,
+    uid: "j",
+    message:
+      `Operator "j" (${method}) of job "job" goes by event time, and its source "in" has no watermarks: its ` +
+      `rows have no event times, and no ` +
+      (method === "windowJoin" ? "window would ever end. " : "row would ever be joined. ") +
+      'Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or the stream ' +
+      "(assignTimestampsAndWatermarks)" +
+      (method === "windowJoin" ? ', or go by the clock: { time: "processing" }.' : "."),
+  })),
   {
     when: "dedupe is not told what to keep",
     define: withStream((stream) =>
@@ -975,7 +1037,7 @@ const refusals: readonly {
   {
     when: "a join has no such side output",
     define: withStream((stream) => {
-      const keyed = stream.keyBy("key");
+      const keyed = timed(stream).keyBy("key");
       keyed
         .intervalJoin(keyed, { between: [0, 1], lateLeft: outputTag<Row>("late") }, (row) => row, {
           uid: "j",

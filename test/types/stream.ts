@@ -34,6 +34,8 @@ import {
   type KeyedStream,
   type MapStateDescriptor,
   type ProcessedStream,
+  type SideRow,
+  countEvictor,
   countTrigger,
   deltaEvictor,
   globalWindow,
@@ -514,6 +516,67 @@ expectType<DataStream<string>>().of(
   }),
   true,
 );
+const joinedByHour = byOrigin.windowJoin(
+  byCarrier,
+  { window: tumbling("1h"), allowedLateness: "1 min", lateLeft: lateFlights },
+  (f, rule) => {
+    expectType<Flight>().of(f, true);
+    expectType<Rule>().of(rule, true);
+    return f.delay > rule.most;
+  },
+  { uid: "by-hour" },
+);
+expectType<ProcessedStream<boolean>>().of(joinedByHour, true);
+byOrigin.windowJoin(
+  byCarrier,
+  { window: tumbling("1h"), type: "left" },
+  // @ts-expect-error there may be none
+  (f, rule) => f.delay > rule.most,
+  { uid: "by-hour" },
+);
+byOrigin.windowJoin(
+  byCarrier,
+  { window: tumbling("1h"), type: "full", trigger: countTrigger(2), evictor: countEvictor(1) },
+  (f, rule) => {
+    expectType<Flight | undefined>().of(f, true);
+    expectType<Rule | undefined>().of(rule, true);
+    return 0;
+  },
+  { uid: "by-hour" },
+);
+byOrigin.windowJoin(
+  // @ts-expect-error the tag has other rows
+  byCarrier,
+  { window: tumbling("1h"), lateRight: lateFlights },
+  () => 0,
+  { uid: "by-hour" },
+);
+// @ts-expect-error no windows
+byOrigin.windowJoin(byCarrier, {}, () => 0, { uid: "by-hour" });
+const grouped = byOrigin.coGroup(
+  byCarrier,
+  {
+    window: {
+      assign: (row, timestamp) => {
+        expectType<SideRow<Flight, Rule>>().of(row, true);
+        return [{ start: timestamp, end: timestamp + (row.left?.delay ?? row.right.most) }];
+      },
+    },
+  },
+  {
+    emits: rows<number>(),
+    process({ key, window, emit }, lefts, rights) {
+      expectType<string>().of(key, true);
+      expectType<readonly Flight[]>().of(lefts, true);
+      expectType<readonly Rule[]>().of(rights, true);
+      emit(window.end);
+      // @ts-expect-error it says that it emits numbers
+      emit(lefts);
+    },
+  },
+  { uid: "grouped" },
+);
+expectType<ProcessedStream<number>>().of(grouped, true);
 expectType<DataStream<Flight>>().of(byOrigin.dedupe({ keep: "first" }, { uid: "once" }), true);
 // @ts-expect-error first or last
 byOrigin.dedupe({ keep: "best" }, { uid: "once" });
