@@ -6,6 +6,8 @@
 //   T3. Partition p belongs to subtask p mod parallelism.
 //   T4. A split is at its end from a read that came back empty until something is received, or heard
 //       of, and while nothing read is left to hand out.
+//   T5. Of a split that is held back nothing is handed out, and nothing is waited for. It is read ahead
+//       like any other.
 
 import { type Offset, offset } from "../format/ids.ts";
 import type { StoredBatch } from "../format/messages.ts";
@@ -41,6 +43,7 @@ export interface SourceBatch extends StoredBatch {
 
 export class TopicSource {
   readonly #splits: Split[];
+  readonly #isHeld: (partition: number) => boolean;
   #turn = 0;
 
   /** @param restored offsets of all subtasks of the source; partitions they lack begin at 0. */
@@ -49,7 +52,10 @@ export class TopicSource {
     readonly index: number;
     readonly parallelism: number;
     readonly restored: TopicOffsets;
+    /** Whether a partition is held back for now; none is where absent. */
+    readonly isHeld?: (partition: number) => boolean;
   }) {
+    this.#isHeld = options.isHeld ?? (() => false);
     const start = new Map(options.restored.map((entry) => [entry.partition, entry.next]));
     this.#splits = Array.from({ length: options.partitions }, (_, partition) => partition)
       .filter((partition) => partition % options.parallelism === options.index)
@@ -80,14 +86,21 @@ export class TopicSource {
       });
   }
 
-  /** Whether every split is at its end (T4): then there is nothing to do until more is appended. */
+  /**
+   * Whether every split is at its end (T4) or held back: then there is nothing to do until more is
+   * appended, or one is released.
+   */
   get isAtEnd(): boolean {
-    return this.#splits.every((split) => split.cameEmpty && split.buffered.length === 0);
+    return this.#splits.every(
+      (split) => (split.cameEmpty && split.buffered.length === 0) || this.#isHeld(split.partition),
+    );
   }
 
   /** Whether `take` has one to give. */
   get hasNext(): boolean {
-    return this.#splits.some((split) => split.buffered.length > 0);
+    return this.#splits.some(
+      (split) => split.buffered.length > 0 && !this.#isHeld(split.partition),
+    );
   }
 
   /** There is something to read, by somebody else's word. */
@@ -119,14 +132,21 @@ export class TopicSource {
     for (let step = 0; step < count; step++) {
       const at = (this.#turn + step) % count;
       const split = this.#splits[at]!;
-      const batch = split.buffered.shift();
-      if (batch === undefined) continue;
+      if (split.buffered.length === 0 || this.#isHeld(split.partition)) continue;
+      const batch = split.buffered.shift()!;
       this.#turn = (at + 1) % count;
       const skip = split.next - batch.first;
       split.next = offset(batch.first + batch.count);
       return { ...batch, skip, partition: split.partition };
     }
     return undefined;
+  }
+
+  /** Where it waits for more: the ends of what is not held back. */
+  get ends(): readonly SplitRead[] {
+    return this.#splits
+      .filter(({ partition }) => !this.#isHeld(partition))
+      .map(({ partition, next }) => ({ partition, from: next }));
   }
 
   snapshot(): TopicOffsets {

@@ -37,6 +37,7 @@ import type {
 } from "../format/job-status.ts";
 import { heartbeatInterval, MiB } from "../format/limits.ts";
 import type {
+  AlignmentReport,
   AttemptOutcome,
   CheckpointAck,
   CheckpointDecline,
@@ -254,6 +255,16 @@ export function coordinatorClass(programs: Programs) {
       this.#handle((job, at) => job.ended(attempt, task, at));
     }
 
+    async reportAlignment(report: AlignmentReport): Promise<number | undefined> {
+      const job = this.#job;
+      if (job === undefined) return undefined;
+      return this.#wholly(() => {
+        const { least, effects } = job.alignmentReported(report, now());
+        this.#perform(effects);
+        return least;
+      });
+    }
+
     override async alarm(): Promise<void> {
       this.#alarmAt = undefined;
       const job = this.#job;
@@ -364,6 +375,12 @@ export function coordinatorClass(programs: Programs) {
           const { attempt, checkpoint, round } = effect;
           return this.#ask(effect, (subtask) => subtask.rest(attempt, checkpoint), {
             answered: (job, task, outcome, at) => job.rested(attempt, task, round, outcome, at),
+          });
+        }
+        case "align": {
+          const { attempt, least } = effect;
+          return this.#ask(effect, (subtask) => subtask.align(attempt, least), {
+            answered: (job, task, outcome, at) => job.alignmentTold(attempt, task, outcome, at),
           });
         }
         case "cancelTasks":

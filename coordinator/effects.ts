@@ -65,6 +65,13 @@ export type Effect =
       readonly round: number;
       readonly tasks: readonly TaskId[];
     }
+  /** Each is answered by `alignmentTold`. Without `least` they are asked where they stand. */
+  | {
+      readonly kind: "align";
+      readonly attempt: Attempt;
+      readonly least: number | undefined;
+      readonly tasks: readonly TaskId[];
+    }
   /** Each that answers is reported by `tasksCancelled`. */
   | {
       readonly kind: "cancelTasks";

@@ -2,7 +2,7 @@
 // No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
 // checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
 // lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), ending.ts ends it with its
-// input (Z), rescaling.ts gives it another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
+// input (Z), watermark-alignment.ts keeps its sources in step (W), rescaling.ts gives it another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
 // of them (L); here are the probes and the end.
 //   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
 
@@ -35,6 +35,7 @@ import type {
 } from "../format/job-status.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type {
+  AlignmentReport,
   AttemptOutcome,
   CheckpointAck,
   CheckpointDecline,
@@ -64,6 +65,7 @@ import { Rescaling } from "./rescaling.ts";
 import { RestorePoint } from "./restore-point.ts";
 import { Resting } from "./resting.ts";
 import { Savepoints } from "./savepoints.ts";
+import { WatermarkAlignment } from "./watermark-alignment.ts";
 
 /** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
 const cancelTimeout = 60_000;
@@ -79,6 +81,7 @@ export class Job {
   readonly #holds: Holds;
   readonly #restorePoint: RestorePoint;
   readonly #rescaling: Rescaling;
+  readonly #alignment: WatermarkAlignment;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -100,6 +103,7 @@ export class Job {
       this.#savepoints,
     );
     this.#rescaling = new Rescaling(this.#state, this.#checkpointing, this.#attempts);
+    this.#alignment = new WatermarkAlignment(this.#state);
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -416,6 +420,33 @@ export class Job {
     return this.#flush(now);
   }
 
+  // Sources that keep in step.
+
+  /** Where a source stands. `least`: how far the last of its group has come, once all have told. */
+  alignmentReported(
+    report: AlignmentReport,
+    now: Millis,
+  ): { least: number | undefined; effects: Effect[] } {
+    const { attempt, task } = report;
+    const isCurrent = this.#attempts.isCurrent(attempt, task);
+    const least = isCurrent ? this.#alignment.reported(report) : undefined;
+    return { least, effects: this.#flush(now) };
+  }
+
+  /** The answer to `align`. */
+  alignmentTold(
+    attempt: Attempt,
+    task: TaskId,
+    outcome: AttemptOutcome | Silence,
+    now: Millis,
+  ): Effect[] {
+    if (this.#attempts.isCurrent(attempt, task)) {
+      if (outcome.kind === "silent") this.#alignment.unheard(task);
+      this.#answered(task, outcome, now);
+    }
+    return this.#flush(now);
+  }
+
   // Failure and end.
 
   /** No row will come to that subtask any more. */
@@ -596,6 +627,7 @@ export class Job {
     const tasks = this.#state.tasks.inPhase("RUNNING");
     if (tasks.length === 0) return;
     this.#state.tasks.asked(tasks, now);
+    this.#alignment.remind();
     const { stopping } = this.#state.record;
     this.#state.tell(tasks, (attempt, group) =>
       stopping === undefined

@@ -148,6 +148,7 @@ function vertexPlan(
   chain: readonly (GraphNode & { parallelism: number })[],
 ): VertexPlan {
   const first = chain[0]!;
+  const { alignment } = ("watermarks" in first.spec ? first.spec.watermarks : undefined) ?? {};
   const name = chain.map((node) => titleOf(node)).join(" -> ");
   return {
     id: hex128(head),
@@ -157,6 +158,7 @@ function vertexPlan(
     ...(first.spec.kind === "source" && {
       source: { topic: first.spec.topic.name, partitions: first.spec.topic.partitions },
     }),
+    ...(alignment !== undefined && { alignmentGroup: alignment.group }),
   };
 }
 

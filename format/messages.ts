@@ -86,6 +86,8 @@ export interface TaskMetrics {
   readonly outputWatermark?: number;
   /** Of a source: milliseconds by which event time is behind the clock. */
   readonly watermarkLag?: number;
+  /** Of a source that keeps in step with others: milliseconds by which it is ahead of the last of them. */
+  readonly watermarkAlignmentDrift?: number;
   /** Rows that came too late for an operator and were left out; absent where there were none. */
   readonly lateRecordsDropped?: number;
   /** Bytes of files that its state was restored from: its own copies, and R2. */
@@ -265,6 +267,19 @@ export type StateAnswer =
   /** No attempt is in this object's memory. */
   | { readonly kind: "unknown" };
 
+/** Where a subtask of a source stands among those that keep in step with it. */
+export interface AlignmentStanding {
+  /** How far its split has come that is furthest behind; null where nobody is to wait for any. */
+  readonly watermark: number | null;
+  /** How far the last of the group must have come for it to go on; absent where nothing is held back. */
+  readonly waitsFor?: number;
+}
+
+export interface AlignmentReport extends AlignmentStanding {
+  readonly attempt: Attempt;
+  readonly task: TaskId;
+}
+
 /** The calls that a `Subtask` answers. */
 export interface SubtaskApi {
   /** Replaces whatever older attempt runs. Resolves when the state is restored. */
@@ -283,6 +298,11 @@ export interface SubtaskApi {
   rest(attempt: Attempt, checkpoint: CheckpointId): Promise<RestOutcome>;
   /** From a topic partition to a source that subscribed: there is something to read. */
   appended(attempt: Attempt, partition: number): Promise<AttemptOutcome>;
+  /**
+   * To a source that keeps in step with others: how far the last of its group has come. Without that it is
+   * asked where it stands, and reports it.
+   */
+  align(attempt: Attempt, least?: number): Promise<AttemptOutcome>;
   /** Ends the attempt and forgets everything; `keepsTables`: but for what its tables are read from. */
   cancel(attempt: Attempt, keepsTables?: true): Promise<void>;
   open(request: OpenChannel): Promise<OpenOutcome>;
@@ -300,6 +320,8 @@ export interface CoordinatorTaskApi {
   active(attempt: Attempt, task: TaskId): Promise<void>;
   /** No row will come to that subtask any more. Heartbeats tell it again. */
   ended(attempt: Attempt, task: TaskId): Promise<void>;
+  /** Where a source stands. Answers how far the last of its group has come, once all have told. */
+  reportAlignment(report: AlignmentReport): Promise<number | undefined>;
 }
 
 /** A submission that the Worker has validated. */

@@ -22,6 +22,8 @@ export interface VertexPlan {
   readonly operators: readonly string[];
   /** Present where the chain starts with a topic. */
   readonly source?: { readonly topic: string; readonly partitions: number };
+  /** Of a source that keeps in step with others: the name of their group. */
+  readonly alignmentGroup?: string;
 }
 
 export interface EdgePlan {

@@ -5,6 +5,8 @@
 //       without splits is idle.
 //   S3. A snapshot holds of each split what its generator knows, whether it is idle, and how far the
 //       source had come: after a restore, at any parallelism, it has come no less far in any split.
+//   S4. A split that has come further than it may is ahead, and its rows wait. It is not idle meanwhile:
+//       that it has no row is not its own doing.
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import { UserCodeError } from "../stream/errors.ts";
@@ -43,6 +45,8 @@ export class SplitWatermarks {
   readonly #idleness: number | undefined;
   readonly #splits: ReadonlyMap<number, Split>;
   #time = noTime;
+  /** How far splits may come (S4). */
+  #allowed = endOfTime;
 
   /** @param restored of all subtasks of the source; splits they lack begin anew. */
   constructor(
@@ -85,8 +89,9 @@ export class SplitWatermarks {
   get idleAt(): number | undefined {
     if (this.#idleness === undefined) return undefined;
     let at: number | undefined;
-    for (const { isIdle, hasEnded, lastRowAt } of this.#splits.values()) {
-      if (isIdle || hasEnded || lastRowAt === null) continue;
+    for (const split of this.#splits.values()) {
+      const { isIdle, hasEnded, lastRowAt } = split;
+      if (isIdle || hasEnded || lastRowAt === null || this.#isBeyond(split)) continue;
       const own = lastRowAt + this.#idleness;
       if (at === undefined || own < at) at = own;
     }
@@ -103,9 +108,44 @@ export class SplitWatermarks {
     if (this.#idleness === undefined) return;
     for (const split of this.#splits.values()) {
       split.lastRowAt ??= now;
+      if (this.#isBeyond(split)) continue;
       if (!split.hasEnded && now >= split.lastRowAt + this.#idleness) split.isIdle = true;
     }
     this.advance();
+  }
+
+  /** Splits may come that far, and no further until they may. */
+  allow(time: number, now: number): void {
+    const before = [...this.#splits.values()].filter((split) => this.#isBeyond(split));
+    this.#allowed = time;
+    for (const split of before) if (!this.#isBeyond(split)) split.lastRowAt = now;
+  }
+
+  /** Whether a split is ahead of where it may be (S4). */
+  isAhead(split: number): boolean {
+    return this.#isBeyond(this.#splits.get(split)!);
+  }
+
+  /** How far the split has come that is furthest behind of those that are ahead; undefined: none is. */
+  get leastAhead(): number | undefined {
+    let least: number | undefined;
+    for (const split of this.#splits.values()) {
+      if (this.#isBeyond(split)) least = Math.min(least ?? endOfTime, split.watermark);
+    }
+    return least;
+  }
+
+  /** And of those that are waited for; undefined where none is. */
+  get leastWaited(): number | undefined {
+    let least: number | undefined;
+    for (const { watermark, isIdle, hasEnded } of this.#splits.values()) {
+      if (!isIdle && !hasEnded) least = Math.min(least ?? endOfTime, watermark);
+    }
+    return least !== undefined && this.isHeld ? Math.min(least, this.#time) : least;
+  }
+
+  #isBeyond({ watermark, hasEnded }: Split): boolean {
+    return watermark > this.#allowed && !hasEnded;
   }
 
   /** Whether event time stays where it is for now, whatever rows come. */

@@ -295,6 +295,12 @@ export class CoordinatorInstance extends Instance<State> {
         }
         return;
       }
+      case "align": {
+        const { attempt, least } = effect;
+        return this.#ask(effect, (subtask) => subtask.align(attempt, least), {
+          answered: (job, task, outcome, now) => job.alignmentTold(attempt, task, outcome, now),
+        });
+      }
       case "cancelTasks":
         for (const task of effect.tasks) {
           this.#call<AttemptOutcome>(

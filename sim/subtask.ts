@@ -256,6 +256,10 @@ export class SubtaskInstance extends Instance<State> {
     });
   }
 
+  align(attempt: Attempt, least: number | undefined): AttemptOutcome {
+    return this.#within(attempt, (run) => run.handle((now) => run.task.align(least, now)));
+  }
+
   appended(attempt: Attempt, partition: number): AttemptOutcome {
     this.#appends++;
     return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));

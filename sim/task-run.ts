@@ -247,6 +247,17 @@ export class TaskRun {
         const { attempt, task } = this.task.deployment;
         return this.#report((job, now) => job.ended(attempt, task, now));
       }
+      case "reportAlignment": {
+        let least: number | undefined;
+        return this.#report(
+          (job, now) => {
+            const told = job.alignmentReported(effect.report, now);
+            least = told.least;
+            return told.effects;
+          },
+          () => this.handle((now) => this.task.alignmentReported(least, now)),
+        );
+      }
       case "fail":
         this.instance.host.scene.log?.(`${this.instance.title} fails: ${effect.failure.message}`);
         this.#report((job, now) => job.taskFailed(effect.failure, now));

@@ -439,6 +439,11 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     options: OperatorOptions,
   ): RecordedStream {
     checkedStrategy("assignTimestampsAndWatermarks", watermarks, options);
+    if (watermarks.alignment !== undefined) {
+      const found = `aligns group "${watermarks.alignment.group}", and cannot hold back what it reads`;
+      const allowed = "alignment in the watermarks of a source, as env.from takes them";
+      throw refusal("BAD_ARGUMENT", "assignTimestampsAndWatermarks", options, found, allowed);
+    }
     return this.#then({ kind: "timestamps", watermarks }, options);
   }
 

@@ -4,6 +4,7 @@
 import { hex128 } from "../format/digest.ts";
 import type { GraphNode, JobGraph, OperatorSpec } from "./graph.ts";
 import type { Topic } from "./topic.ts";
+import type { WatermarkStrategy } from "./watermarks.ts";
 import { foldsByPanes, type WindowSpec } from "./windowed-stream.ts";
 
 export function fingerprintOf(graph: JobGraph): string {
@@ -65,10 +66,16 @@ function shapeOfWindows(spec: WindowSpec): string {
 
 const ofTopic = ({ name, partitions }: Topic<unknown>): unknown[] => [name, partitions];
 
+/** The coordinator goes by it: who keeps in step with whom. */
+const ofAlignment = (watermarks: WatermarkStrategy<never> | undefined): unknown[] =>
+  watermarks?.alignment === undefined ? [] : [`aligned in ${watermarks.alignment.group}`];
+
 function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
   switch (spec.kind) {
     case "source":
-      return [uid, spec.kind, ...ofTopic(spec.topic)];
+      return [uid, spec.kind, ...ofTopic(spec.topic), ...ofAlignment(spec.watermarks)];
+    case "generator":
+      return [uid, spec.kind, ...ofAlignment(spec.watermarks)];
     case "sink":
       return [uid, spec.kind, spec.table.name];
     case "aggregate":

@@ -168,6 +168,8 @@ export {
   boundedOutOfOrderness,
   monotonous,
   watermarks,
+  type AlignmentOptions,
+  type WatermarkAlignment,
   type WatermarkGenerator,
   type WatermarkOptions,
   type WatermarkStrategy,

@@ -8,7 +8,10 @@ const namePattern = /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/;
 const nameRule = '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
 
 /** The name as it is, or a `GraphError` where it may not be one. */
-export function checkedName(of: "job" | "topic" | "table" | "side output", name: unknown): string {
+export function checkedName(
+  of: "job" | "topic" | "table" | "side output" | "alignment group",
+  name: unknown,
+): string {
   if (typeof name === "string" && namePattern.test(name)) return name;
   throw new GraphError(
     "BAD_NAME",

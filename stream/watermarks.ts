@@ -3,10 +3,12 @@
 //   W1. A strategy is applied to each split of a source by itself: its rows are in order, or nearly so,
 //       where those of all splits are not.
 //   W2. What a generator knows of a split is a plain value, which snapshots hold.
+//   W3. Sources of one group keep in step: a split that is ahead of the others by more than its drift is
+//       read no further.
 
 import { GraphError, refusal as refusalOf } from "./errors.ts";
 import type { WithNumber } from "./fields.ts";
-import { isAsync, shown } from "./names.ts";
+import { checkedName, isAsync, shown } from "./names.ts";
 import { type TimeSpan, timeSpanOf } from "./duration.ts";
 
 /** The field that is a row's event time, or what makes it of the row: milliseconds since the epoch. */
@@ -34,6 +36,31 @@ export interface WatermarkStrategy<in T> {
   readonly progress: number | WatermarkGenerator<T, unknown>;
   /** Milliseconds without a row after which a split is waited for no longer; absent: it always is. */
   readonly idleness?: number;
+  /** With whom the source keeps in step; absent: with nobody. */
+  readonly alignment?: WatermarkAlignment;
+}
+
+/** With whom a source keeps in step, as the graph holds it: spans in milliseconds. */
+export interface WatermarkAlignment {
+  readonly group: string;
+  readonly maxDrift: number;
+  readonly updateInterval: number;
+}
+
+/** With whom a source keeps in step (Flink's `withWatermarkAlignment`). */
+export interface AlignmentOptions {
+  /** The sources of a job that name the same group keep in step with one another. */
+  readonly group: string;
+  /**
+   * How far a split may be ahead of the split of the group that is furthest behind, in event time. It is
+   * read no further then until that one has come after; it may be ahead by a batch of rows more.
+   */
+  readonly maxDrift: TimeSpan;
+  /**
+   * How often a subtask says how far it has come and learns of the others, at most; 1 s where absent.
+   * In that time no split comes further than `maxDrift`, so with a short drift take a short one.
+   */
+  readonly updateInterval?: TimeSpan;
 }
 
 /** What every strategy is given. */
@@ -42,6 +69,13 @@ export interface WatermarkOptions<Timestamp> {
   readonly timestamp: Timestamp;
   /** A split without a row for that long holds nobody up; without it every split is waited for. */
   readonly idleness?: TimeSpan;
+  /**
+   * Keeps splits in step that are read at different paces, such as those of two topics of which one is a
+   * day ahead: what joins them then holds as much as the drift, and not a day. Only of sources. Nothing of
+   * it is in snapshots: after a failure it is found out anew. A split without rows holds the others up
+   * as it holds up event time, unless `idleness` ends that.
+   */
+  readonly alignment?: AlignmentOptions;
 }
 
 /**
@@ -52,6 +86,14 @@ export interface WatermarkOptions<Timestamp> {
  * env.from(topic<Flight>("flights"), {
  *   uid: "flights",
  *   watermarks: boundedOutOfOrderness("10 min", { timestamp: "departure", idleness: "1 min" }),
+ * });
+ * @example
+ * env.from(topic<Flight>("flights"), {
+ *   uid: "flights",
+ *   watermarks: boundedOutOfOrderness("10 min", {
+ *     timestamp: "departure",
+ *     alignment: { group: "flights", maxDrift: "1 h" },
+ *   }),
  * });
  */
 export function boundedOutOfOrderness<T>(
@@ -122,7 +164,7 @@ export function checkedStrategy(
 function strategy(
   method: string,
   progress: WatermarkStrategy<never>["progress"],
-  { timestamp, idleness }: WatermarkOptions<TimestampOf>,
+  { timestamp, idleness, alignment }: WatermarkOptions<TimestampOf>,
 ): WatermarkStrategy<never> {
   const isFunction = typeof timestamp === "function" && !isAsync(timestamp);
   if (!isFunction && (typeof timestamp !== "string" || timestamp === "")) {
@@ -135,7 +177,34 @@ function strategy(
     timestamp,
     progress,
     ...(idleness !== undefined && { idleness: span(method, "idleness", idleness) }),
+    ...(alignment !== undefined && { alignment: alignmentOf(method, alignment) }),
   };
+}
+
+/** Flink's default. */
+const updateIntervalDefault = 1_000;
+
+function alignmentOf(method: string, given: unknown): WatermarkAlignment {
+  if (typeof given !== "object" || given === null) {
+    const allowed = `an object such as { group: "clicks", maxDrift: "30s" }`;
+    throw refusal(method, `${shown(given)} as alignment`, allowed);
+  }
+  const {
+    group,
+    maxDrift,
+    updateInterval = updateIntervalDefault,
+  } = given as Record<string, unknown>;
+  return {
+    group: checkedName("alignment group", group),
+    maxDrift: positiveSpan(method, "alignment.maxDrift", maxDrift),
+    updateInterval: positiveSpan(method, "alignment.updateInterval", updateInterval),
+  };
+}
+
+function positiveSpan(method: string, what: string, given: unknown): number {
+  const millis = span(method, what, given);
+  if (millis > 0) return millis;
+  throw refusal(method, `${shown(given)} as ${what}`, "1 ms or more");
 }
 
 function span(method: string, what: string, given: unknown): number {

@@ -230,6 +230,10 @@ export function subtaskClass(
       return this.#within(attempt, (run) => run.handle((now) => run.task.appended(partition, now)));
     }
 
+    async align(attempt: Attempt, least?: number): Promise<AttemptOutcome> {
+      return this.#within(attempt, (run) => run.handle((now) => run.task.align(least, now)));
+    }
+
     async cancel(attempt: Attempt, keepsTables?: true): Promise<void> {
       if (this.#stored !== undefined && this.#stored.attempt > attempt) return;
       if (keepsTables && this.#rests(attempt)?.isFinished) {

@@ -33,6 +33,8 @@
 //       waits for no answer. What is answered is let go like input: while the outputs have room, after
 //       what was taken over, and not behind a barrier that stops the task. With rows on their way
 //       through an operator the task is not idle.
+//   A15. What a source may not read yet, as it is ahead of others (source-alignment.ts), is nothing to do
+//       here: it may rest, and is woken when it may go on. Barriers and the end do not wait for it.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
@@ -61,6 +63,7 @@ import {
   restMin,
 } from "../format/limits.ts";
 import type {
+  AlignmentReport,
   CheckpointAck,
   CheckpointDecline,
   ReceiverPosition,
@@ -133,6 +136,7 @@ import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 import type { TaskImage } from "./image.ts";
 import { holdsState, stateBackendOf } from "./state-backend.ts";
 import { answerStateQuery } from "./state-query.ts";
+import { SourceAlignment } from "./source-alignment.ts";
 import { SourceTurn } from "./source-turn.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
 
@@ -173,6 +177,8 @@ export type TaskEffect =
   | { readonly kind: "decline"; readonly decline: CheckpointDecline }
   /** Tell the coordinator, once: no row will come any more, and all is through (A13). */
   | { readonly kind: "ended" }
+  /** Tell the coordinator where this source stands; `alignmentReported` with its answer. */
+  | { readonly kind: "reportAlignment"; readonly report: AlignmentReport }
   | { readonly kind: "fail"; readonly failure: TaskFailure };
 
 /** A restored state with its bytes at hand. */
@@ -213,6 +219,8 @@ export class Task {
   readonly #generator: GeneratorReader | undefined;
   /** Of a source whose rows have event times. */
   readonly #splitTimes: SplitWatermarks | undefined;
+  /** Of one that keeps in step with others (A15). */
+  readonly #alignment: SourceAlignment | undefined;
   readonly #channelTimes: ChannelWatermarks;
   /** How far event time has come at the head of the chain. */
   #time: Watermark = { time: noTime, isIdle: false };
@@ -323,6 +331,7 @@ export class Task {
     const head = nodeOf(graph, vertex.operators[0]!);
     this.#generator = this.#generatorOf(head);
     this.#splitTimes = this.#splitTimesOf(head);
+    this.#alignment = this.#alignmentOf(head);
     this.#snapshots.restored();
     this.#operatorStates.restored();
     this.#checkMemory();
@@ -425,11 +434,13 @@ export class Task {
   #timeMetrics(now: Millis): Partial<TaskMetrics> {
     const input = this.#time.time;
     const { output } = this.#chain;
+    const drift = this.#alignment?.drift;
     const lags = this.#splitTimes !== undefined && Number.isFinite(input);
     return {
       ...(input !== noTime && { inputWatermark: Math.min(input, endOfTimeMetric) }),
       ...(output !== noTime && { outputWatermark: Math.min(output, endOfTimeMetric) }),
       ...(lags && { watermarkLag: now - input }),
+      ...(drift !== undefined && { watermarkAlignmentDrift: drift }),
     };
   }
 
@@ -456,8 +467,10 @@ export class Task {
     // Without room a timer waits for credit, not for the clock (A8).
     const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
-    const mayGenerate = mayFire && !this.#isHeldBack && this.#chain.hasRoom;
+    const mayTake = mayFire && !this.#isHeldBack && this.#chain.hasRoom;
+    const mayGenerate = mayTake && !this.#isGeneratorAhead;
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
+    const reportsAt = Math.max(this.#now, this.#alignment?.reportsAt ?? never);
     const readsAt = mayGenerate && this.#source !== undefined && this.#sourceTurn.isOver;
     const at = Math.min(
       flushAt,
@@ -466,6 +479,7 @@ export class Task {
       firesAt,
       generatesAt,
       readsAt ? this.#now : never,
+      reportsAt,
     );
     return at === never ? undefined : at;
   }
@@ -527,8 +541,7 @@ export class Task {
 
   /** Of a source: where it waits for more, by partition. */
   get ends(): readonly SplitRead[] {
-    const offsets = this.#source?.snapshot() ?? [];
-    return offsets.map(({ partition, next }) => ({ partition, from: next }));
+    return this.#source?.ends ?? [];
   }
 
   table(name: string): TableOperator | undefined {
@@ -602,6 +615,19 @@ export class Task {
   /** A partition has grown: the source looks, whatever its last read said. */
   appended(partition: number, now: Millis): TaskEffect[] {
     return this.#event(now, () => this.#source?.appended(partition));
+  }
+
+  /** The answer to `reportAlignment`. */
+  alignmentReported(least: number | undefined, now: Millis): TaskEffect[] {
+    return this.#event(now, () => this.#alignment?.answered(least, now));
+  }
+
+  /** How far the last of its group has come; undefined: the coordinator asks where this one stands. */
+  align(least: number | undefined, now: Millis): TaskEffect[] {
+    return this.#event(now, () => {
+      if (least === undefined) this.#alignment?.asked();
+      else this.#alignment?.came(least, now);
+    });
   }
 
   // Outputs.
@@ -717,6 +743,7 @@ export class Task {
         this.#hasToldEnd = true;
         this.#effects.push({ kind: "ended" });
       }
+      this.#reportAlignment();
       this.#backPressure.observe(this.#heldUpFrom(), now);
     } catch (error) {
       this.#fail(error);
@@ -875,6 +902,13 @@ export class Task {
     else if (times.isHeld) times.isHeld = this.#generator.isCatchingUp;
   }
 
+  #reportAlignment(): void {
+    const standing = this.#isRunning() ? this.#alignment?.report(this.#now) : undefined;
+    if (standing === undefined) return;
+    const { attempt, task } = this.#deployment;
+    this.#effects.push({ kind: "reportAlignment", report: { attempt, task, ...standing } });
+  }
+
   /** By the clock. */
   #passTime(): void {
     const times = this.#splitTimes;
@@ -914,8 +948,13 @@ export class Task {
     this.#chain.processAt(edge.toUid, batch, edge.input);
   }
 
+  /** Whether it waits for others (A15). */
+  get #isGeneratorAhead(): boolean {
+    return this.#generator !== undefined && this.#splitTimes?.isAhead(0) === true;
+  }
+
   #stepGenerator(generator: GeneratorReader): boolean {
-    if (this.#isHeldBack || this.#sourceTurn.isOver) return false;
+    if (this.#isHeldBack || this.#sourceTurn.isOver || this.#isGeneratorAhead) return false;
     const batch = generator.take(this.#now);
     if (batch === undefined) return false;
     this.#sourceTurn.took(batch.length, this.#now);
@@ -949,7 +988,8 @@ export class Task {
     if (!this.#chain.hasRoom) return undefined;
     const waits = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
     if (waits || this.#source?.hasNext === true) return this.#now;
-    const generatesAt = this.#generator?.readyAt(this.#now) ?? never;
+    const mayGenerate = !this.#isGeneratorAhead;
+    const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
     const from = Math.min(this.nextTimerAt ?? never, generatesAt);
     return from === never ? undefined : from;
   }
@@ -1181,6 +1221,7 @@ export class Task {
       index: task.index,
       parallelism: vertexOf(plan, task.vertex).parallelism,
       restored: restored as TopicOffsets,
+      isHeld: (partition) => this.#splitTimes?.isAhead(partition) === true,
     });
     return source;
   }
@@ -1222,6 +1263,13 @@ export class Task {
     return times;
   }
 
+  #alignmentOf({ spec }: GraphNode): SourceAlignment | undefined {
+    const { alignment } = ("watermarks" in spec ? spec.watermarks : undefined) ?? {};
+    const times = this.#splitTimes;
+    if (alignment === undefined || times === undefined) return undefined;
+    return new SourceAlignment(alignment, times, this.#now);
+  }
+
   #checkMemory(): void {
     this.#backend.check();
     const { memoryBudget } = this.#deployment.config.state;
@@ -1251,7 +1299,8 @@ export class Task {
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
       (this.#source?.isAtEnd ?? true) &&
-      (this.#generator?.isAtEnd ?? true)
+      (this.#generator === undefined || this.#generator.isAtEnd || this.#isGeneratorAhead) &&
+      (this.#alignment?.isSettled ?? true)
     );
   }
 

@@ -4,6 +4,7 @@
 
 import { misfits, statesFor } from "../coordinator/changed-code.ts";
 import { planOf } from "../coordinator/plan.ts";
+import { WatermarkAlignment } from "../coordinator/watermark-alignment.ts";
 import { encodeRows } from "../format/batch.ts";
 import { decodeFrames } from "../format/channel-state.ts";
 import type { CheckpointConfig, StateConfig } from "../format/config.ts";
@@ -144,6 +145,11 @@ export class Cluster {
   /** By subtask and operator, what came of its calls and it was not told yet. */
   readonly #answers = new Map<string, { key: TaskKey; uid: string; answers: CallAnswer[] }>();
   readonly #turns = new Turns();
+  readonly #alignment: WatermarkAlignment;
+  /** Whether the sources wait for nobody any more. */
+  #isUnaligned = false;
+  /** What is said of alignment and has not arrived. */
+  readonly #said: Action[] = [];
   readonly #acks = new Map<number, Map<TaskKey, TaskStateHandle>>();
   /** By channel, the sender and its output, the receiver and its input. */
   readonly #ends = new Map<
@@ -199,6 +205,15 @@ export class Cluster {
       this.tasks.set(taskKey(task), made);
     }
     this.#connect();
+    this.#alignment = new WatermarkAlignment({
+      record: this,
+      regionOf: () => ({ attempt, phase: "deploying" }),
+      tell: (tasks, effectOf) => {
+        const effect = effectOf(attempt, tasks);
+        if (effect.kind !== "align") throw new Error(`It says ${effect.kind}.`);
+        for (const task of tasks) this.#align(taskKey(task), effect.least);
+      },
+    });
     for (const [key, task] of this.tasks) this.#did(key, task.start(millis(world.now)));
   }
 
@@ -306,6 +321,15 @@ export class Cluster {
       this.world.now = Math.max(this.world.now, Math.min(next, until));
       if (next > until) return;
     }
+  }
+
+  /** Nobody waits for the rows of others any more: there are no more to come. */
+  unaligned(): this {
+    this.#isUnaligned = true;
+    for (const { vertex, index } of sourceTasksOf(this.plan)) {
+      this.#align(taskKey({ vertex, index }), Infinity);
+    }
+    return this;
   }
 
   #triggered(options: CheckpointRequest): CheckpointId {
@@ -443,6 +467,12 @@ export class Cluster {
         this.#did(from, this.#task(from).settled(output, seq, millis(this.world.now)));
       });
     });
+    this.#said.forEach((arrive, at) => {
+      actions.push(() => {
+        this.#said.splice(at, 1);
+        arrive();
+      });
+    });
     for (const read of this.#reads) {
       const { topic, partition, from, key } = read;
       const found = this.world
@@ -471,6 +501,13 @@ export class Cluster {
       actions.push(() => this.#did(key, task.tick(millis(this.world.now))));
     }
     return actions;
+  }
+
+  #align(key: TaskKey, least: number | undefined): void {
+    this.#said.push(() => {
+      const known = this.#isUnaligned ? Infinity : least;
+      this.#did(key, this.#task(key).align(known, millis(this.world.now)));
+    });
   }
 
   #did(key: TaskKey, effects: readonly TaskEffect[]): void {
@@ -521,6 +558,15 @@ export class Cluster {
         return this.#callsOf(key).abandon(effect);
       case "ended":
         this.ended.add(key);
+        return;
+      case "reportAlignment":
+        this.#said.push(() => {
+          const known = this.#alignment.reported(effect.report);
+          const least = this.#isUnaligned ? Infinity : known;
+          this.#said.push(() => {
+            this.#did(key, task.alignmentReported(least, millis(this.world.now)));
+          });
+        });
         return;
       case "awaitSettled":
       case "decline":

@@ -152,6 +152,8 @@ class Run {
     this.#append();
     const cluster = this.#flushed();
     if (this.#drains) {
+      cluster.unaligned();
+      this.#flushed();
       cluster.complete(
         cluster.checkpoint({ savepoint: { folder: "end", stops: true, drains: true } }),
       );

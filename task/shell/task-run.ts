@@ -9,6 +9,7 @@
 import { RpcTarget } from "cloudflare:workers";
 import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../../format/ids.ts";
 import type {
+  AlignmentReport,
   ChannelSession,
   CheckpointAck,
   CoordinatorTaskApi,
@@ -231,6 +232,8 @@ export class TaskRun {
         const { attempt, task } = this.task.deployment;
         return this.#tell((coordinator) => coordinator.ended(attempt, task));
       }
+      case "reportAlignment":
+        return this.#go(this.#reportAlignment(effect.report), unreachable);
       case "fail":
         this.#tell((coordinator) => coordinator.taskFailed(effect.failure));
         return this.over();
@@ -322,7 +325,12 @@ export class TaskRun {
     }
   }
 
-  #report(call: (coordinator: CoordinatorTaskApi) => Promise<void>): Promise<void> {
+  async #reportAlignment(given: AlignmentReport): Promise<void> {
+    const least = await this.#report((coordinator) => coordinator.reportAlignment(given));
+    this.handle((now) => this.task.alignmentReported(least, now));
+  }
+
+  #report<T>(call: (coordinator: CoordinatorTaskApi) => Promise<T>): Promise<T> {
     const { patience } = this.#options;
     const { job } = this.task.deployment;
     return report({ coordinators: this.#env.COORDINATOR, job, patience }, call);

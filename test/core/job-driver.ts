@@ -682,6 +682,8 @@ export class JobDriver {
       }
       case "deleteFiles":
         return this.#delete(effect.paths);
+      case "align":
+        throw new Error("None of these plans has sources that keep in step.");
       default:
         this.inFlight.push(effect);
     }

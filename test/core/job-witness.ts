@@ -263,6 +263,7 @@ export class Witness {
         );
         this.#aborted.add(effect.checkpoint);
         return;
+      case "align":
       case "heartbeat":
         return this.#must(!isOver, `J5: asks in ${phase}`);
       case "rest": {

@@ -5,6 +5,7 @@ import { env } from "cloudflare:workers";
 import {
   aggregatingState,
   avg,
+  boundedOutOfOrderness,
   count,
   type DeadLetter,
   deadLetter,
@@ -512,6 +513,39 @@ const asking = defineJob(
   },
   quick,
 );
+/** A row of the topics "ahead" and "behind", by event time in minutes. */
+export interface Sighting {
+  readonly key: string;
+  readonly minute: number;
+}
+
+/** Pairs what was seen in both topics within a minute; in step, or as the rows come. */
+const meeting = (name: string, isAligned: boolean): JobDefinition =>
+  defineJob(
+    name,
+    (env) => {
+      const watermarks = boundedOutOfOrderness<Sighting>(0, {
+        timestamp: ({ minute }) => minute * 60_000,
+        ...(isAligned && {
+          alignment: { group: "sightings", maxDrift: "1 h", updateInterval: "20 ms" },
+        }),
+      });
+      const [ahead, behind] = ["ahead", "behind"].map((of) =>
+        env
+          .from(topic<Sighting>(of, { partitions: 1 }), { uid: of, watermarks })
+          .keyBy(({ minute }) => minute % 7),
+      );
+      ahead!
+        .intervalJoin(
+          behind!,
+          { between: ["-1 min", "1 min"] },
+          (left, right) => ({ key: `${left.minute} ${right.minute}` }),
+          { uid: "pairs" },
+        )
+        .to(table("pairs"), { uid: "out" });
+    },
+    quick,
+  );
 
 /** Each with topics of its own, and with its next version. */
 const golden = ["golden-0", "golden-1", "golden-2"].flatMap((name) => [
@@ -541,6 +575,8 @@ export const programs: readonly JobDefinition[] = [
   generated,
   remembering,
   asking,
+  meeting("in-step", true),
+  meeting("as-they-come", false),
 ];
 
 let used = 0;

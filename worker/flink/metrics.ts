@@ -43,6 +43,7 @@ const countsOf = (metrics: TaskMetrics): [string, number][] => [
 /** Where there is no event time there is no such metric; that of a watermark tells it from 0. */
 function timesOf(metrics: TaskMetrics): [string, number][] {
   const { inputWatermark, outputWatermark, watermarkLag, lateRecordsDropped = 0 } = metrics;
+  const { watermarkAlignmentDrift: drift } = metrics;
   if (inputWatermark === undefined && outputWatermark === undefined) return [];
   return [
     ...(inputWatermark === undefined ? [] : [["currentInputWatermark", inputWatermark] as const]),
@@ -50,6 +51,7 @@ function timesOf(metrics: TaskMetrics): [string, number][] {
       ? []
       : [["currentOutputWatermark", outputWatermark] as const]),
     ...(watermarkLag === undefined ? [] : [["watermarkLag", watermarkLag] as const]),
+    ...(drift === undefined ? [] : [["watermarkAlignmentDrift", drift] as const]),
     ["numLateRecordsDropped", lateRecordsDropped] as const,
   ].map(([id, value]) => [id, value]);
 }
