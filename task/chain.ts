@@ -57,6 +57,8 @@ interface Link {
   /** As far as the operator has come, and as far as it is to come. */
   watermark: number;
   due: number;
+  /** As far as it acts on: what fires on the way to a time is told that this time has come, as in Flink. */
+  acts: number;
   /** As far as the operator had come before the end of time (H3). */
   kept: number;
   /** Of an operator that acts on it: how far it had come for each key that it took over. */
@@ -108,7 +110,7 @@ export class Chain {
       const next = vertex.operators.flatMap((uid, at) => (fed.has(uid) ? [at] : []));
       const edges = plan.edges.filter((edge) => edge.fromUid === node.uid).map((edge) => edge.id);
       const output = { emit: () => {}, advance: () => {} };
-      const times = { watermark: noTime, due: noTime, kept: noTime, behind: noTime };
+      const times = { watermark: noTime, due: noTime, acts: noTime, kept: noTime, behind: noTime };
       return {
         node,
         ...times,
@@ -136,7 +138,10 @@ export class Chain {
       }
       const operator = createOperator(
         node,
-        options.contextOf(node, (key) => link.keys?.of(link.watermark, key) ?? link.watermark),
+        options.contextOf(node, (key) => {
+          const now = Math.max(link.watermark, link.acts);
+          return link.keys?.of(now, key) ?? now;
+        }),
       );
       if (isWatermarking(operator)) {
         link.operator = operator;
@@ -248,6 +253,7 @@ export class Chain {
         operator.reached(due, output);
         continue;
       }
+      link.acts = due;
       if (operator?.advance(due, output) === false) return false;
       this.#reach(link);
       this.#behind(link, due, link.isIdle);

@@ -19,9 +19,9 @@ export class KeptWatermark {
   readonly least: number;
   readonly #own: KeyGroupRange;
   readonly #maxParallelism: number;
-  /** Where it had come further; empty once it has caught up. */
-  #further: readonly KeptTime[];
-  #furthest: number;
+  /** Where it had come further. */
+  readonly #further: readonly KeptTime[];
+  readonly #furthest: number;
 
   /** @param restored of all subtasks of the operator. */
   constructor(own: KeyGroupRange, maxParallelism: number, restored: readonly KeptTime[]) {
@@ -40,10 +40,7 @@ export class KeptWatermark {
 
   /** For a key, or without one for the key for which it is furthest, when it has come to `now` otherwise. */
   of(now: number, key?: Key): number {
-    if (now >= this.#furthest) {
-      this.#further = [];
-      return now;
-    }
+    if (now >= this.#furthest) return now;
     if (key === undefined) return this.#furthest;
     const group = keyGroupOf(key, this.#maxParallelism);
     const had = this.#further.find((part) => rangeHas(part, group));

@@ -884,13 +884,14 @@ export class Task {
     if (this.#time.isIdle) this.#timeCame({ time: noTime, isIdle: false });
     for (const { rows, watermark } of times.timed(batch, split, this.#now)) {
       this.#process(rows, 0);
-      this.#endSplits();
       this.#timeCame(watermark);
       // The rest of a batch is behind it.
       if (!times.isPunctuated) continue;
       while (this.#chain.isAdvancing) this.#chain.advance();
       this.#outbox.flush();
     }
+    // Behind all of the batch: the reader has taken it whole, and may be at its end since then.
+    this.#endSplits();
     this.#timeCame(times.advance());
   }
 

@@ -7,13 +7,17 @@ import type { Manifest } from "../../format/manifest.ts";
 import { Prng } from "../../sim/prng.ts";
 import {
   boundedOutOfOrderness,
+  count,
   defineJob,
+  fromIterable,
   generate,
   type JobDefinition,
   rows,
   table,
   topic,
+  tumbling,
   valueState,
+  watermarks,
 } from "tidemark";
 import { Cluster, World } from "../../testing/cluster.ts";
 
@@ -55,7 +59,9 @@ const hourly = (unaligned: boolean, idleness?: number): JobDefinition =>
               state.count.set(state.count.get() + 1);
               timers.registerEventTime(end);
             },
-            onTimer(time, { key: [sensor, of], state, timeDomain, timestamp, emit }) {
+            onTimer(time, { key: [sensor, of], state, timers, timeDomain, timestamp, emit }) {
+              // As far as the operator is being taken, as in Flink, and not as it was before.
+              if (timers.currentWatermark() < time) throw new Error("It is too early.");
               if (timeDomain !== "event" || timestamp !== time) throw new Error("What time is it?");
               state.told.set(state.told.get() + 1);
               emit({ sensor, hour: of, n: state.count.get(), told: state.told.get(), late: 0 });
@@ -159,6 +165,31 @@ describe("event time", () => {
     });
     const cluster = new Cluster(new World(), { definition, parallelism: 2 }).settle();
     expect(cluster.table("seen")).toEqual([{ key: "all", seen: 10 }]);
+  });
+
+  test("a generator at its end has none of its last batch behind that, where it is punctuated", () => {
+    const definition = defineJob("ending", (env) => {
+      env
+        .from(fromIterable([10, 30, 20, 250, 240].map((at) => ({ at }))), {
+          uid: "in",
+          watermarks: watermarks<{ readonly at: number }, number>({
+            timestamp: ({ at }) => at,
+            create: () => -Infinity,
+            onRow: (latest, at) => Math.max(latest, at),
+            watermark: (latest) => latest - bound,
+            punctuated: true,
+          }),
+        })
+        .keyBy(() => "all")
+        .window(tumbling(hour))
+        .aggregate({ n: count() }, { uid: "count" })
+        .to(table("windows", { key: ({ windowStart }) => windowStart }), { uid: "out" });
+    });
+    const cluster = new Cluster(new World(), { definition, parallelism: 1 }).settle();
+    expect(cluster.table("windows")).toEqual([
+      { key: "all", windowStart: 0, windowEnd: 100, n: 3 },
+      { key: "all", windowStart: 200, windowEnd: 300, n: 2 },
+    ]);
   });
 
   test("does not wait for a partition that is idle", () => {
