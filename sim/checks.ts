@@ -27,6 +27,7 @@ import { checkpointOfPath, jobPrefix } from "../format/paths.ts";
 import { type Cut, Cuts, ownerOf } from "./cut.ts";
 import type { Seen } from "./deployed.ts";
 import type { Observer } from "./deployment.ts";
+import type { TimedOffsets } from "./event-time-checks.ts";
 import { type Lineage, topologyOf } from "./lineage.ts";
 import { SavepointChecks } from "./savepoint-checks.ts";
 import { type Item, type TableShape, tableName, tableUid } from "./topology.ts";
@@ -270,9 +271,26 @@ export class Checks implements Observer {
     must(wrong === undefined, () => `X3: ${name} as of checkpoint ${checkpoint}: ${wrong}`);
   }
 
-  /** What tables show in the end, all subtasks together. */
-  final(table: TableShape, rows: StateView): string | undefined {
-    return difference(rows, this.#cuts.whole(tableName(table)), this.#atLeast);
+  /** Savepoints are behind the end of event time from now on. */
+  drains(): void {
+    this.#cuts.isDrained = true;
+  }
+
+  /** What is wrong with what tables show in the end, all subtasks together. */
+  final(
+    tables: ReadonlyMap<TableShape, StateView>,
+    end: { readonly offsets?: TimedOffsets; readonly hasEnded: boolean },
+  ): string | undefined {
+    if (topologyOf(this.#lineage).timed !== undefined) {
+      const of = (kind: TableShape["of"]): StateView =>
+        [...tables].find(([table]) => table.of === kind)?.[1] ?? new Map<string, View>();
+      return this.#cuts.timedProblem({ told: of("told"), late: of("late") }, end);
+    }
+    for (const [table, rows] of tables) {
+      const wrong = difference(rows, this.#cuts.whole(tableName(table)), this.#atLeast);
+      if (wrong !== undefined) return `${tableName(table)}: ${wrong}`;
+    }
+    return undefined;
   }
 
   view(state: string): (value: unknown) => View {

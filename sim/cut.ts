@@ -11,13 +11,16 @@ import { Regions } from "../coordinator/regions.ts";
 import { type Attempt, type CheckpointId, parseTaskKey, type TaskKey } from "../format/ids.ts";
 import { type Manifest, manifestFiles } from "../format/manifest.ts";
 import type { CheckpointAck } from "../format/messages.ts";
+import { isInSavepoint } from "../format/paths.ts";
 import { edgeOf, type ExecutionPlan, vertexOf } from "../format/plan.ts";
 import type { TaskStateHandle } from "../format/state-handle.ts";
 import { SideCut } from "./broadcast-side.ts";
+import type { TimedItem } from "./event-time.ts";
+import { TimedChecks, type TimedOffsets, type TimedTables } from "./event-time-checks.ts";
 import { type Lineage, type Offsets, topologyOf } from "./lineage.ts";
 import { References } from "./reference.ts";
 import { isSame, Snapshots } from "./snapshots.ts";
-import { type Item, sourceUid, type Topology } from "./topology.ts";
+import { type Item, sourceUid, tableUid, type Topology } from "./topology.ts";
 import { arriving, itemsUnderWay, type UnderWay } from "./under-way.ts";
 import { difference, type Held, type StateView, type View } from "./views.ts";
 import { must, Violation } from "./violation.ts";
@@ -33,6 +36,10 @@ export interface Cut {
   readonly offsets: Offsets;
   /** Rows were on their way. */
   readonly hasRows: boolean;
+  /** Of sources with event time. */
+  readonly timed: TimedOffsets;
+  /** States but those of tables that hold anything. */
+  readonly holding: readonly string[];
   /** Rows of each table by the subtask that holds them, as in `taskKey`. */
   readonly tables: ReadonlyMap<string, StateView>;
   /** Rows of each table, by the uid of its sink. */
@@ -57,6 +64,9 @@ export class Cuts {
   /** By the job's attempt. */
   readonly #ran = new Map<Attempt, Ran>();
   readonly #acks = new Map<string, CheckpointAck[]>();
+  readonly #timed: TimedChecks | undefined;
+  /** Whether event time comes to its end before savepoints from now on. */
+  isDrained = false;
 
   constructor(of: {
     readonly lineage: Lineage;
@@ -73,6 +83,12 @@ export class Cuts {
     this.#rules = (partition, next) =>
       records(this.#topology.sources.length, partition).slice(0, next);
     this.#references = new References(lineage, records);
+    const { timed } = this.#topology;
+    this.#timed =
+      timed &&
+      new TimedChecks(timed, (source, partition) => {
+        return records(source, partition) as readonly unknown[] as readonly TimedItem[];
+      });
     this.#snapshots = new Snapshots({ bytesOf: (path) => files.get(path)!, view });
   }
 
@@ -84,6 +100,14 @@ export class Cuts {
   /** What a table is after all records there are. */
   whole(table: string): StateView {
     return this.#references.whole().tables.get(table)!;
+  }
+
+  /** X15. What is wrong with what a program by event time shows in the end; nothing of others. */
+  timedProblem(
+    tables: TimedTables,
+    end: Parameters<TimedChecks["finalProblem"]>[1],
+  ): string | undefined {
+    return this.#timed?.finalProblem(tables, end);
   }
 
   /** The attempts that the regions of that plan run while `attempt` is the job's last. */
@@ -115,6 +139,7 @@ export class Cuts {
     const found = new Map<string, ReadonlyMap<string, Held>>();
     const tables = new Map<string, StateView>();
     const underWay: UnderWay[] = [];
+    const timed = new Map<number, { readonly split: number; readonly next: number }[]>();
     const side = new SideCut(this.#topology, plan, this.#snapshots);
     let hasRows = false;
     for (const { task, state: named } of tasks) {
@@ -124,6 +149,10 @@ export class Cuts {
       for (const handle of state.operator) {
         // What it becomes is seen in the topic (letters.ts).
         if (handle.state === "commits/topics") continue;
+        if (this.#timed !== undefined) {
+          this.#timed.take(timed, handle, () => this.#snapshots.elements(handle));
+          continue;
+        }
         if (side.took(handle, index)) continue;
         const source = this.#topology.sources.findIndex((_, at) => sourceUid(at) === handle.uid);
         const elements = this.#snapshots.elements(handle) as TopicOffsets;
@@ -141,7 +170,7 @@ export class Cuts {
       }
       for (const handle of state.channels ?? []) {
         hasRows = true;
-        if (side.tookRows(handle)) continue;
+        if (this.#timed !== undefined || side.tookRows(handle)) continue;
         const { toUid } = edgeOf(plan, handle.edge);
         underWay.push({ uid: toUid, rows: this.#snapshots.rows(handle) });
       }
@@ -166,7 +195,22 @@ export class Cuts {
         return state === "rows" ? [[uid!, held] as const] : [];
       }),
     );
-    this.#cuts.set(checkpoint, { path, checkpoint, plan, files, offsets, hasRows, tables, rows });
+    const holding = [...found].flatMap(([name, held]) =>
+      held.size === 0 || name.endsWith("/rows") ? [] : [name],
+    );
+    const isAtEnd = this.isDrained && isInSavepoint(path);
+    const late = this.#timed?.cutProblem(timed, this.#timedTables(rows), isAtEnd);
+    must(late === undefined, () => `X14: checkpoint ${checkpoint}: ${late}`);
+    const what = { offsets, hasRows, timed, holding, tables, rows };
+    this.#cuts.set(checkpoint, { path, checkpoint, plan, files, ...what });
+  }
+
+  #timedTables(rows: Cut["rows"]): TimedTables {
+    const of = (kind: "told" | "late"): StateView => {
+      const shape = this.#topology.tables.find((table) => table.of === kind);
+      return (shape && rows.get(tableUid(shape))) ?? new Map<string, View>();
+    };
+    return { told: of("told"), late: of("late") };
   }
 
   /** Splits that were dealt to two would count their records twice. */

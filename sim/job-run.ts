@@ -7,6 +7,7 @@ import { vertexOf } from "../format/plan.ts";
 import type { RestartOptions } from "../stream/config.ts";
 import { isEnding, isTerminal } from "../coordinator/job-record.ts";
 import { type Begin, Checks } from "./checks.ts";
+import type { Cut } from "./cut.ts";
 import { Deployed } from "./deployed.ts";
 import { type Letters, letterProblem } from "./letters.ts";
 import { type Lineage, type Offsets, topologyOf } from "./lineage.ts";
@@ -70,7 +71,11 @@ export class JobRun {
     this.#world = world;
     const { checkpointing } = options;
     this.deployed = new Deployed(platform, {
-      definition: definitionOf(topology, options, { stumble, lettersTo: letters.topic }),
+      definition: definitionOf(topology, options, {
+        stumble,
+        lettersTo: letters.topic,
+        log: platform.scene.log,
+      }),
       rowCost: world.rowCost,
       memoryBudget,
       ...(begin && { restore: begin.restore }),
@@ -141,21 +146,37 @@ export class JobRun {
     if (this.#isHeldInVain(others)) return "a checkpoint is held for nobody";
     if (completed < wanted && !isResting) return "checkpoints do not complete";
     if (this.#world.rests && !isResting) return "it does not come to rest";
-    for (const table of this.topology.tables) {
-      const rows = new Map<string, View>();
-      for (const reader of this.#allReaders) {
-        if (reader.table !== table) continue;
-        for (const [key, row] of this.#rowsView(table, reader.host)) rows.set(key, row);
-      }
-      const wrong = this.checks.final(table, rows);
-      if (wrong !== undefined) return `${tableName(table)}: ${wrong}`;
-    }
+    const wrong = this.checks.final(this.#tables, { hasEnded: false });
+    if (wrong !== undefined) return wrong;
     const letter = this.letterProblem(this.#allRecords);
     if (letter !== undefined) return `dead letters: ${letter}`;
     // A stray goes with the next sweep, which a job that runs well does not need.
     const { strays } = this.#platform.bucket;
     const orphan = this.checks.orphans().find((path) => !strays.has(path) && !others.need(path));
     return orphan === undefined ? undefined : `${orphan} is an orphan`;
+  }
+
+  /** What each table shows, all subtasks together. */
+  get #tables(): ReadonlyMap<TableShape, StateView> {
+    const tables = new Map(this.topology.tables.map((table) => [table, new Map<string, View>()]));
+    for (const { table, host } of this.#allReaders) {
+      const rows = tables.get(table)!;
+      for (const [key, row] of this.#rowsView(table, host)) rows.set(key, row);
+    }
+    return tables;
+  }
+
+  /** X15. What is wrong where event time has come to its end: of its input, or by a drain. */
+  endProblem(drained?: Cut): string | undefined {
+    const { timed } = this.topology;
+    if (timed === undefined) return undefined;
+    const wrong = this.checks.final(this.#tables, {
+      ...(drained && { offsets: drained.timed }),
+      hasEnded: true,
+    });
+    const isByClock = timed.program.kind === "clock timers";
+    const left = isByClock ? undefined : drained?.holding.find((state) => !isCounting(state));
+    return wrong ?? (left && `${left} still holds something`);
   }
 
   /** What is not as it must be of a job that has been told to end. */
@@ -229,6 +250,9 @@ export class JobRun {
     if (restarts > most) throw new Violation(`P4: ${restarts} restarts, and ${most} are allowed`);
   }
 }
+
+/** The state of what counts how often something was told, which stays. */
+const isCounting = (state: string): boolean => state === "following/reduced";
 
 /** Without checkpoints letters leave at once, and come again after a failure. */
 export const repeatsLetters = ({ checkpointing }: WorldOptions): boolean =>

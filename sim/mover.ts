@@ -84,12 +84,17 @@ export class Mover {
   }
 
   /** Ends the last job with a savepoint. */
-  stop(): void {
+  stop(how: { readonly drains?: true } = {}): void {
     this.#doing = "it is being stopped";
-    this.#ended("stop", this.#head, (cut) => {
-      this.#doing = undefined;
-      must(cut !== undefined, () => "X9: nothing goes wrong, and a savepoint fails");
-    });
+    this.#ended(
+      "stop",
+      this.#head,
+      (cut) => {
+        this.#doing = undefined;
+        must(cut !== undefined, () => "X9: nothing goes wrong, and a savepoint fails");
+      },
+      how,
+    );
   }
 
   #next(): void {
@@ -121,6 +126,8 @@ export class Mover {
     switch (move.kind) {
       case "savepoint":
         return this.#savepoint(from, {}, done);
+      case "drain":
+        return this.#ended("stop", from, () => done(), { drains: true });
       case "rescale":
         return this.#rescaled(from, move, done);
       case "branch":
@@ -200,8 +207,14 @@ export class Mover {
   }
 
   /** Or goes on, where the savepoint has failed. */
-  #ended(ends: "stop" | "cancel", job: JobRun, then: (cut: Cut | undefined) => void): void {
-    this.#savepoint(job, { ends }, (cut) => {
+  #ended(
+    ends: "stop" | "cancel",
+    job: JobRun,
+    then: (cut: Cut | undefined) => void,
+    { drains }: { readonly drains?: true } = {},
+  ): void {
+    if (drains) job.checks.drains();
+    this.#savepoint(job, { ends, ...(drains && { drains }) }, (cut) => {
       if (cut === undefined) return then(undefined);
       // What is complete is to be committed yet, which may take a while, and somebody dies meanwhile.
       const { faults, topics } = this.#platform;
@@ -214,6 +227,8 @@ export class Mover {
           must(job.phase === phase, () => `X10: it was to be ${phase} and is ${job.phase}`);
           const letter = job.letterProblem(cut.offsets);
           must(letter === undefined, () => `X10: dead letters of a job that has ended: ${letter}`);
+          const wrong = drains && job.endProblem(cut);
+          must(wrong === undefined, () => `X15: it is drained, and ${wrong}`);
           then(cut);
         },
         // At once: what is still on its way to the topic comes too late.
@@ -225,7 +240,7 @@ export class Mover {
   /** Where it fails it is asked for again, for as long as anybody cares. */
   #savepoint(
     job: JobRun,
-    how: { readonly ends?: "stop" | "cancel" },
+    how: { readonly ends?: "stop" | "cancel"; readonly drains?: true },
     then: (cut: Cut | undefined) => void,
   ): void {
     const { clock, faults } = this.#platform;
@@ -234,7 +249,7 @@ export class Mover {
     const trigger = String(++this.#triggers).padStart(32, "0");
     const directory = prng.pick(["savepoints/", "savepoints/mine/"]);
     const { ends } = how;
-    const request = { trigger, directory, ...(ends && { ends }) };
+    const request = { trigger, directory, ...how };
     let isRefused = false;
     const ask = (): void =>
       job.deployed.savepoint(request, (answer) => {
@@ -267,7 +282,10 @@ export class Mover {
     const { deployed, checks } = job;
     const { vertices, maxParallelism } = checks.record?.plan ?? deployed.plan;
     const drawn = drawnSizes(prng, vertices.length, maxParallelism);
-    const sizes = vertices.map(({ id }, at) => [id, drawn[at]!] as const);
+    const isKnown = job.topology.timed?.late === "known";
+    const sizes = vertices.map(({ id, source }, at) => {
+      return [id, isKnown && source !== undefined ? 1 : drawn[at]!] as const;
+    });
     const request = Object.fromEntries(
       sizes.map(([id, upperBound]) => [id, { lowerBound: 1, upperBound }]),
     );

@@ -2,6 +2,7 @@
 // sizes and in changed code. Drawn with the world, as plain data.
 
 import type { JobOptions } from "../stream/config.ts";
+import type { TimedShape } from "./event-time.ts";
 import type { Prng } from "./prng.ts";
 import type { StageKind, StepKind, StepShape, TableShape, Topology } from "./topology.ts";
 
@@ -16,6 +17,8 @@ export interface JobShape<O = JobOptions> {
 export type Move<O = JobOptions> =
   /** A savepoint, and nothing else. */
   | { readonly kind: "savepoint"; readonly at: number }
+  /** It is stopped, and event time comes to its end before. */
+  | { readonly kind: "drain"; readonly at: number }
   /** Another size, while it runs: all vertices alike, or each for itself. */
   | { readonly kind: "rescale"; readonly at: number; readonly isRefused: boolean }
   | Hop<O>;
@@ -55,7 +58,8 @@ export function drawMoves<O extends JobOptions & { readonly maxParallelism: numb
     const at = part * duration + prng.below(duration);
     const size = resized(prng, topology, { most });
     // Rows on their way fit the code that they were on their way in.
-    const mayChange = kind !== "retained" && kind !== "fork" && prng.chance(0.6);
+    const isSame = kind === "retained" || kind === "fork" || topology.timed !== undefined;
+    const mayChange = !isSame && prng.chance(0.6);
     topology = mayChange ? changed(draw, size) : size;
     const next = { topology, options: optionsOf(part + 1), memoryBudget: 2 ** 26 };
     // Of a job that goes on its own checkpoints are its own.
@@ -98,9 +102,10 @@ export function resized(
     const parallelism = isEach ? Math.min(prng.between(1, 3), most) : all;
     return { ...shape, parallelism };
   };
-  const { sources, steps, stages, tables, rules } = topology;
+  const { sources, steps, stages, tables, rules, timed } = topology;
   return {
     ...topology,
+    ...(timed && { timed: resizedTimed(timed, size) }),
     sources: sources.map((source) => ({ ...size(source), steps: source.steps.map(size) })),
     steps: steps.map(size),
     stages: stages.map(size),
@@ -108,6 +113,19 @@ export function resized(
     ...(rules && {
       rules: { ...size(rules), at: rules.at === "first stage" ? rules.at : size(rules.at) },
     }),
+  };
+}
+
+function resizedTimed(
+  timed: TimedShape,
+  size: <T extends { readonly parallelism: number }>(shape: T) => T,
+): TimedShape {
+  const { sources, late, following } = timed;
+  return {
+    ...size(timed),
+    // A second subtask would be waited for at times, until it is known to have nothing.
+    sources: late === "known" ? sources : sources.map(size),
+    ...(following && { following: size(following) }),
   };
 }
 

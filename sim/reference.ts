@@ -146,7 +146,7 @@ function referenceOf(lineage: Lineage, arrived: Iterable<Arrived>): Reference {
     }
   }
   const views = viewsOf(topology, { items, apart, stats, seen, groups });
-  if (lineage.length === 1) return { items, ...views };
+  if (lineage.length === 1 || topology.timed !== undefined) return { items, ...views };
   const [states, tables] = [new Map(views.states), new Map(views.tables)];
   for (const shape of topology.tables) {
     const from = since(lineage, (before) => before.tables.some(({ id }) => id === shape.id));

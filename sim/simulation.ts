@@ -9,6 +9,8 @@
 //       in the same attempt and without a look into the bucket.
 
 import type { JobPhase } from "../format/messages.ts";
+import { isBounded, type TimedItem, type TimedShape } from "./event-time.ts";
+import { timeAfter, timedItemOf } from "./event-time-draw.ts";
 import { JobRun, type Others, repeatsLetters } from "./job-run.ts";
 import { Mover } from "./mover.ts";
 import { Platform } from "./platform.ts";
@@ -71,6 +73,11 @@ export function simulate(seed: number, options: SimulationOptions = {}): WorldRe
   return { seed, ...(failure !== undefined && { failure }), ...simulation.figures };
 }
 
+const shapeText = (shape: TimedShape): string =>
+  JSON.stringify(shape, (name, value: unknown) =>
+    name === "items" ? `${(value as readonly unknown[]).length} rows` : value,
+  );
+
 class Simulation {
   readonly #world: World;
   readonly #platform: Platform;
@@ -85,6 +92,7 @@ class Simulation {
     this.#world = world;
     const { topology, options, seed, faults, memoryBudget } = world;
     this.#platform = new Platform({ seed, faults, log });
+    if (topology.timed !== undefined) log?.(`by event time: ${shapeText(topology.timed)}`);
     const lineage = [{ topology, from: [] }] as const;
     const letters = { topic: "dead-letters", lineage, atLeast: repeatsLetters(options) };
     const first = new JobRun(this.#platform, world, { lineage, options, memoryBudget, letters });
@@ -133,6 +141,7 @@ class Simulation {
     this.#platform.heal();
     const end = this.#recovers();
     for (const job of this.#jobs) job.checkRestarts();
+    if (end === "finished") return this.#ends();
     if (end === "running" && rests) this.#restsAndWakes();
     if (end === "running" && ending === "running") return;
     const mayStop = end === "running" && !this.#mover.head.isOver;
@@ -146,7 +155,9 @@ class Simulation {
   #feed(): void {
     const { clock, topics } = this.#platform;
     for (const { at, source, partition, items } of this.#world.arrivals) {
-      const rows = items.map(({ k, v }) => itemOf(this.#items++, k, v));
+      const rows = items.map(({ k, v, t }) =>
+        t === undefined ? itemOf(this.#items++, k, v) : timedItemOf(this.#items++, k, t),
+      );
       clock.later(at, () => topics.append(`topic-${source}`, partition, rows));
     }
   }
@@ -156,16 +167,30 @@ class Simulation {
     const { clock, faults } = this.#platform;
     const { prng } = faults;
     if (!faults.areOn || !prng.chance(0.3)) return;
-    clock.later(prng.below(15), () =>
-      this.#feedOne(prng.below(this.#world.topology.sources.length)),
+    clock.later(prng.below(15), () => this.#feedOne(prng.pick(this.#fed)));
+  }
+
+  /** Topics that are fed, each with how many of its partitions are. */
+  get #fed(): readonly (readonly [source: number, partitions: number])[] {
+    const { timed, sources } = this.#world.topology;
+    if (timed === undefined) return sources.map(({ partitions }, at) => [at, partitions]);
+    const { idleness } = timed;
+    return timed.sources.flatMap((source, at) =>
+      source.kind === "topic"
+        ? [[at, idleness === undefined ? source.partitions : 1] as const]
+        : [],
     );
   }
 
-  #feedOne(source: number): void {
+  #feedOne([source, partitions]: readonly [number, number]): void {
     const { topics, faults } = this.#platform;
-    const { partitions } = this.#world.topology.sources[source]!;
-    const item = itemOf(this.#items++, 0, 1);
-    topics.append(`topic-${source}`, faults.prng.below(partitions), [item]);
+    const topic = `topic-${source}`;
+    const partition = faults.prng.below(partitions);
+    if (this.#world.topology.timed === undefined) {
+      return topics.append(topic, partition, [itemOf(this.#items++, 0, 1)]);
+    }
+    const before = topics.rows(topic, partition) as readonly TimedItem[];
+    topics.append(topic, partition, [timedItemOf(this.#items++, 0, timeAfter(before))]);
   }
 
   /** A file of a retained checkpoint is not what it was; mostly somebody needs it soon. */
@@ -197,8 +222,8 @@ class Simulation {
 
   // What must come true.
 
-  /** Or has failed for good, where its restart strategy says so. */
-  #recovers(): "running" | "failed" {
+  /** Or has failed for good, where its restart strategy says so, or come to the end of its input. */
+  #recovers(): "running" | "failed" | "finished" {
     const { moves, checkpointsAfter, rests } = this.#world;
     for (const job of this.#jobs) {
       this.#wanted.set(job, job.checks.completed + checkpointsAfter);
@@ -207,7 +232,13 @@ class Simulation {
     const reason = this.#waitFor(within, rests ? 1_000 : 50, () => this.#missing());
     for (const job of this.#jobs) job.readAll();
     if (reason !== undefined) throw new Violation(`P2: after ${within} ms, ${reason}`);
-    return this.#mover.head.isSpent() ? "failed" : "running";
+    const { head } = this.#mover;
+    if (head.isSpent()) return "failed";
+    const { timed } = head.topology;
+    if (timed === undefined || !isBounded(timed)) return "running";
+    const wrong = head.endProblem();
+    if (wrong !== undefined) throw new Violation(`X15: it has finished, and ${wrong}`);
+    return "finished";
   }
 
   #missing(): string | undefined {
@@ -216,7 +247,13 @@ class Simulation {
     if (missing !== undefined) return missing;
     for (const job of this.#jobs) {
       const wanted = this.#wanted.get(job) ?? this.#world.checkpointsAfter;
-      const reason = job.isOver ? undefined : job.missing(wanted, this.#others);
+      const { timed } = job.topology;
+      const mayGoOn = timed === undefined || !isBounded(timed);
+      const reason = job.isOver
+        ? undefined
+        : mayGoOn
+          ? job.missing(wanted, this.#others)
+          : `it is ${job.phase}`;
       if (reason !== undefined) return reason;
     }
     return undefined;
@@ -232,7 +269,7 @@ class Simulation {
     if (stirred !== undefined) throw new Violation(`P5: it rests, and there is ${stirred}`);
     const { reads } = bucket;
     const before = checks.record;
-    for (const source of this.#world.topology.sources.keys()) this.#feedOne(source);
+    for (const source of this.#fed) this.#feedOne(source);
     // It rests still when the first call is on its way.
     clock.run(1_000);
     this.#wanted.clear();
@@ -247,7 +284,8 @@ class Simulation {
 
   /** The last job ends with a savepoint. */
   #stops(): void {
-    this.#mover.stop();
+    const isTimed = this.#world.topology.timed !== undefined;
+    this.#mover.stop(isTimed ? { drains: true } : {});
     const reason = this.#waitFor(endMax, 50, () => this.#mover.missing);
     if (reason !== undefined)
       throw new Violation(`P3: ${endMax} ms after it was to stop, ${reason}`);

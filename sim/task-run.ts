@@ -5,6 +5,7 @@
 //       stored one after the other.
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
+import { endOfTimeMetric } from "../format/frame.ts";
 import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
 import type { CheckpointAck, StoredBatch, TaskActivity, TaskFailure } from "../format/messages.ts";
@@ -38,6 +39,9 @@ interface Waiter {
   readonly rejected: () => void;
 }
 
+const timeText = (time: number | undefined): string =>
+  time === undefined ? "none" : time >= endOfTimeMetric ? "its end" : String(time);
+
 export class TaskRun {
   readonly instance: SubtaskInstance;
   readonly task: Task;
@@ -59,6 +63,8 @@ export class TaskRun {
   /** What came while it was busy with rows; undefined while it is not. */
   #waiting: ((now: Millis) => readonly TaskEffect[])[] | undefined;
   #isOver = false;
+  /** What the trace said last of its event time. */
+  #loggedTimes: string | undefined;
 
   constructor(
     instance: SubtaskInstance,
@@ -165,7 +171,19 @@ export class TaskRun {
 
   #performAll(effects: readonly TaskEffect[]): void {
     for (const effect of effects) this.#perform(effect);
+    this.#logWatermarks();
     this.#armTick();
+  }
+
+  /** In a trace: how far event time has come in front of its chain, and behind it. */
+  #logWatermarks(): void {
+    const { log } = this.instance.host.scene;
+    if (log === undefined || this.#isOver) return;
+    const { inputWatermark, outputWatermark } = this.task.metrics;
+    const text = `${timeText(inputWatermark)}, and to ${timeText(outputWatermark)} behind it`;
+    if (text === this.#loggedTimes || outputWatermark === undefined) return;
+    this.#loggedTimes = text;
+    log(`${this.instance.title} event time has come to ${text}`);
   }
 
   openChannel(channel: Channel, hearing: Hearing<Opening>): void {

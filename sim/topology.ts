@@ -25,6 +25,7 @@ import type { JobDefinition } from "../stream/job.ts";
 import type { Topic } from "../stream/topic.ts";
 import type { ProcessFunction } from "../stream/process.ts";
 import { besideRules, keepRule, type Rules, rulesOf, type RulesShape } from "./broadcast-side.ts";
+import { timedProgram, type TimedShape } from "./event-time.ts";
 
 /** A record of a topic. */
 export interface Item {
@@ -80,7 +81,8 @@ export interface StageShape {
 export interface TableShape {
   /** Its own, for as long as the job's code changes. */
   readonly id: number;
-  readonly of: "items" | "first" | "second" | "apart";
+  /** `told`, `late`: of a program that goes by event time. */
+  readonly of: "items" | "first" | "second" | "apart" | "told" | "late";
   readonly parallelism: number;
 }
 
@@ -101,6 +103,8 @@ export interface Topology {
   readonly tables: readonly TableShape[];
   /** Broadcast, where there is any. */
   readonly rules?: RulesShape;
+  /** All there is of it but its tables, where it goes by event time. */
+  readonly timed?: TimedShape;
 }
 
 export const sourceUid = (source: number): string => `source-${source}`;
@@ -212,16 +216,32 @@ const latestParts: Aggregate<Stat, Parts, Parts> = {
 
 /**
  * `stumble` is called by the code of single rows, and may throw; `lettersTo` is where rejected rows of
- * all steps go.
+ * all steps go; `log` hears what fires.
  */
 export const definitionOf = (
   topology: Topology,
   options: JobOptions,
-  { stumble, lettersTo }: { readonly stumble: () => void; readonly lettersTo: string },
+  {
+    stumble,
+    lettersTo,
+    log,
+  }: {
+    readonly stumble: () => void;
+    readonly lettersTo: string;
+    readonly log?: ((line: string) => void) | undefined;
+  },
 ): JobDefinition =>
   defineJob(
     "world",
     (env) => {
+      if (topology.timed !== undefined) {
+        const tables = topology.tables.map((shape) => {
+          const { parallelism } = shape;
+          return { name: tableName(shape), uid: tableUid(shape), parallelism };
+        });
+        timedProgram(env, topology.timed, { stumble, log, tables });
+        return;
+      }
       const letters = lettersTopic(lettersTo);
       const streams = topology.sources.map(({ partitions, parallelism, steps }, at) =>
         stepped(

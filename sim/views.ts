@@ -4,6 +4,7 @@
 //   R2. The weight of a value is how many rows it stands for: with repetition it can only be more.
 
 import type { Key } from "../format/key.ts";
+import { timedView } from "./event-time-checks.ts";
 import {
   type Group,
   idsEnd,
@@ -55,6 +56,8 @@ const partsView = (parts: Parts, updates: number | undefined): View => {
   };
 };
 
+const nothing: View = { text: "", weight: 0 };
+
 const oddView = (n: number): View => ({ text: String(n), weight: 0 });
 
 export const itemView = ({ id, k, v }: Item): View => ({ text: `${id} ${k} ${v}`, weight: 1 });
@@ -84,6 +87,9 @@ export function viewOf(topology: Topology, state: string): (value: unknown) => V
     const { parts, updates } = value as Group;
     return partsView(parts, counts(updates));
   };
+  if (table?.of === "told" || table?.of === "late") return timedView;
+  // What is in the states of such a program shows in what it tells.
+  if (topology.timed !== undefined) return () => nothing;
   if (table?.of === "items" || table?.of === "apart") return (value) => itemView(value as Item);
   if (table?.of === "first") return ofStat;
   if (table?.of === "second") return ofGroup;
@@ -138,6 +144,7 @@ export function viewsOf(topology: Topology, { items, apart, stats, seen, groups 
   if (two !== undefined) states.set(secondState(two), groupViews);
   const tables = new Map<string, StateView>();
   for (const shape of topology.tables) {
+    if (shape.of === "told" || shape.of === "late") continue;
     const views = { items, apart, first: statViews, second: groupViews }[shape.of];
     tables.set(tableName(shape), views);
     states.set(rowsOf(shape), views);

@@ -3,6 +3,8 @@
 
 import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
 import { drawRules, drawRulesArrivals } from "./broadcast-side.ts";
+import { isBounded } from "./event-time.ts";
+import { drawTimedArrivals, drawTimedTopology } from "./event-time-draw.ts";
 import { type FaultRates, noFaults } from "./faults.ts";
 import { drawMoves, type Hop, type JobShape, type Move, resized } from "./moves.ts";
 import { Prng } from "./prng.ts";
@@ -22,7 +24,8 @@ export interface Arrival {
   readonly at: number;
   readonly source: number;
   readonly partition: number;
-  readonly items: readonly { readonly k: number; readonly v: number }[];
+  /** With when they happened, where anybody asks. */
+  readonly items: readonly { readonly k: number; readonly v: number; readonly t?: number }[];
 }
 
 export type WorldOptions = JobOptions & {
@@ -63,6 +66,9 @@ export function drawWorld(seed: number, only?: Size): World {
   const prng = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
   prng.next();
   const size = only ?? drawSize(prng);
+  const timing = new Prng(Math.imul(seed, 0x2c1b3c6d) ^ 0x297a2d39);
+  timing.next();
+  if (timing.chance(timedShare)) return drawTimed(seed, timing, size);
   const world = drawAwake(seed, prng, size);
   const sleepy = new Prng(Math.imul(seed, 0x85ebca6b) ^ 0x7f4a7c15);
   sleepy.next();
@@ -94,6 +100,79 @@ const movingShare = 0.04;
 const busyShare = 0.03;
 const savepointsShare = 0.06;
 const restingSavepointsShare = 0.08;
+
+/** Of all worlds: those that go by event time. */
+const timedShare = 0.35;
+
+/** A world whose job goes by event time. */
+function drawTimed(seed: number, prng: Prng, size: Size): World {
+  const { parallelism, batches, rows } = sizes[size];
+  const topology = drawTimedTopology(prng, parallelism);
+  const timed = topology.timed!;
+  const bounded = isBounded(timed);
+  const drawn = drawOptions(prng);
+  const optionsOf = (all: WorldOptions): WorldOptions => {
+    const { checkpointing } = all;
+    const isAligned = timed.late === "known";
+    return {
+      ...all,
+      maxParallelism: drawn.maxParallelism,
+      restart: { strategy: "fixed-delay", attempts: 1_000_000, delay: prng.pick([0, 20, 100]) },
+      checkpointing: {
+        ...checkpointing,
+        mode: "EXACTLY_ONCE",
+        tolerableFailures: tolerant,
+        timeout: prng.pick([1_000, 2_000, 10_000]),
+        ...(isAligned && { unaligned: false }),
+      },
+    };
+  };
+  const options = optionsOf(drawn);
+  const [shortest, longest] = sizes[size].duration;
+  const part = prng.between(shortest, longest);
+  const kinds = !bounded && prng.chance(timedHopsShare) ? [prng.pick(hopKinds)] : [];
+  const moves: Move<WorldOptions>[] = drawMoves(
+    prng,
+    { topology, options, memoryBudget: 2 ** 26, duration: part },
+    kinds,
+    () => optionsOf(drawOptions(prng)),
+  );
+  const duration = part * (kinds.length + 1);
+  if (kinds.length === 0 && prng.chance(0.3)) {
+    const at = prng.below(duration);
+    moves.push({ kind: "rescale", at, isRefused: prng.chance(0.2) });
+  }
+  if (!bounded && prng.chance(0.15)) moves.push({ kind: "drain", at: prng.below(200) + duration });
+  const isInRows = [options, ...moves.map((move) => "next" in move && move.next.options)].some(
+    (one) => one !== false && one.state?.backend === "sqlite",
+  );
+  const [fewest, most] = batches;
+  const uids = ["program", ...topology.tables.map(tableUid)];
+  const world: World = {
+    seed,
+    topology,
+    options,
+    arrivals: drawTimedArrivals(prng, timed, {
+      duration,
+      batches: prng.between(fewest, most),
+      rows: prng.pick(rows),
+    }),
+    faults: { ...drawFaults(prng, size), ...(isInRows && { zombie: 0 }) },
+    memoryBudget: isInRows ? prng.pick([4_000, 2 ** 26]) : 2 ** 26,
+    rowCost: prng.chance(0.15) ? { [prng.pick(uids)]: prng.pick([0.3, 1, 5]) } : {},
+    duration,
+    rests: false,
+    moves: moves.map((move) => ({ ...move, at: Math.max(0, move.at) })),
+    damages: [],
+    checkpointsAfter: prng.pick([1, 1, 2]),
+    readEvery: prng.pick([30, 60, 200]),
+    ending: prng.pick(["running", "running", "cancelled", "stopped", "stopped", "stopped"]),
+  };
+  return world;
+}
+
+/** Of worlds that go by event time: those in which another job goes on from the first. */
+const timedHopsShare = 0.15;
 
 /** A world whose input never stops for long. */
 function drawAwake(seed: number, prng: Prng, size: Size): World {
