@@ -2,6 +2,7 @@
 
 import {
   type Following,
+  joins,
   type TimedItem,
   type TimedProgram,
   type TimedShape,
@@ -52,7 +53,7 @@ function drawShape(prng: Prng, sizes: readonly number[]): TimedShape {
   ] as const);
   const program = drawProgram(prng, late);
   const bound = prng.pick([0, 10, 20, 50]);
-  const count = program.kind === "interval join" ? 2 : 1;
+  const count = joins(program) ? 2 : 1;
   const sources = Array.from({ length: count }, (_, at) =>
     drawSource(prng, { late, bound, at, sizes }),
   );
@@ -103,6 +104,9 @@ function drawProgram(prng: Prng, late: TimedShape["late"]): TimedProgram {
     timers,
     (): TimedProgram => ({ kind: "clock timers", delay: prng.pick([5, 50, 200]) }),
     (): TimedProgram => ({ kind: "interval join", lower, upper: lower + 10 * prng.below(6) }),
+    (): TimedProgram => ({ kind: "interval join", lower, upper: lower + 10 * prng.below(6) }),
+    (): TimedProgram => ({ kind: "window join", size: prng.pick([20, 100]) }),
+    (): TimedProgram => ({ kind: "co-group", gap: prng.pick([15, 25, 55]) }),
   ])();
 }
 

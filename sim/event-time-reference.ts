@@ -100,9 +100,10 @@ function toldBy(program: TimedProgram, [rows, others]: readonly (readonly Row[])
       }
       return told;
     }
-    case "session": {
+    case "session":
+    case "co-group": {
       const told: At[] = [];
-      for (const [key, own] of byKey(rows!)) {
+      for (const [key, own] of byKey([...rows!, ...(others ?? [])])) {
         let session: Row[] = [];
         const tell = (): void => {
           if (session.length === 0) return;
@@ -145,7 +146,29 @@ function toldBy(program: TimedProgram, [rows, others]: readonly (readonly Row[])
       }
       return told;
     }
+    case "window join":
+      return windowPairs(program.size, rows!, others!);
   }
+}
+
+/** Every pair of rows that share a window, and every row that shares its own with none. */
+function windowPairs(size: number, lefts: readonly Row[], rights: readonly Row[]): At[] {
+  const pair = (left: Row | undefined, right: Row | undefined): At => {
+    const { t } = (left ?? right)!;
+    const ids = [left, right].flatMap((row) => (row === undefined ? [] : [row.id]));
+    return { of: pairTitle(left?.id, right?.id), at: timerOf(t, size), ids, again: 0 };
+  };
+  const meet = (one: Row, other: Row): boolean =>
+    one.u === other.u && timerOf(one.t, size) === timerOf(other.t, size);
+  return [
+    ...lefts.flatMap((left) => {
+      const met = rights.filter((right) => meet(left, right));
+      return met.length === 0 ? [pair(left, undefined)] : met.map((right) => pair(left, right));
+    }),
+    ...rights.flatMap((right) =>
+      lefts.some((left) => meet(left, right)) ? [] : [pair(undefined, right)],
+    ),
+  ];
 }
 
 /** Where the windows of a time begin. */

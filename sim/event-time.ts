@@ -65,7 +65,11 @@ export type TimedProgram =
   | { readonly kind: "timers"; readonly size: number }
   /** By the clock. */
   | { readonly kind: "clock timers"; readonly delay: number }
-  | { readonly kind: "interval join"; readonly lower: number; readonly upper: number };
+  | { readonly kind: "interval join"; readonly lower: number; readonly upper: number }
+  /** Of tumbling windows, with rows that meet none. */
+  | { readonly kind: "window join"; readonly size: number }
+  /** Of sessions. */
+  | { readonly kind: "co-group"; readonly gap: number };
 
 /** What becomes of what the program tells: each is counted, or is in a window once more. */
 export interface Following {
@@ -109,7 +113,8 @@ export const hasLate = ({ late }: TimedShape): boolean => late !== "in bounds";
 export const windowTitle = (key: string | number, start: number, end: number): string =>
   `window of ${key} [${start}, ${end})`;
 export const timerTitle = (key: string, time: number): string => `timer of ${key} at ${time}`;
-export const pairTitle = (left: number, right: number): string => `pair ${left}+${right}`;
+export const pairTitle = (left: number | undefined, right: number | undefined): string =>
+  `pair ${left ?? "none"}+${right ?? "none"}`;
 export const rowTitle = (id: number): string => `row ${id}`;
 
 /** The last instant of the stretch of time that a timer is for. */
@@ -272,8 +277,39 @@ function programOf(
       );
       return { told };
     }
+    case "window join": {
+      const told = keyed.windowJoin(
+        second!.keyBy(({ u }) => u),
+        { window: tumbling(program.size), type: "full" },
+        (left, right) => {
+          const ids = [left, right].flatMap((row) => (row === undefined ? [] : [row.id]));
+          return says(pairTitle(left?.id, right?.id), ids);
+        },
+        options,
+      );
+      return { told };
+    }
+    case "co-group": {
+      const told = keyed.coGroup(
+        second!.keyBy(({ u }) => u),
+        { window: session(program.gap) },
+        {
+          emits: rows<Told>(),
+          process({ key, window: { start, end }, emit }, left, right) {
+            const ids = [...left, ...right].map(({ id }) => id);
+            emit(says(windowTitle(key, start, end), ids));
+          },
+        },
+        options,
+      );
+      return { told };
+    }
   }
 }
+
+/** Whether a program has two inputs. */
+export const joins = ({ kind }: TimedProgram): boolean =>
+  kind === "interval join" || kind === "window join" || kind === "co-group";
 
 const idsOf: Aggregate<TimedItem, readonly number[], readonly number[]> = {
   create: () => [],

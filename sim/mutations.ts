@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { Mutation } from "./mutation.ts";
 import { planted } from "./planted.ts";
 import { plantedMoves } from "./planted-moves.ts";
+import { plantedTime } from "./planted-time.ts";
 
 const root = join(import.meta.dirname, "..");
 const seedsMax = 5_000;
@@ -85,7 +86,7 @@ function find(mutation: Mutation): Finding {
 
 const wanted = process.argv.slice(2);
 let missed = 0;
-for (const mutation of [...planted, ...plantedMoves]) {
+for (const mutation of [...planted, ...plantedMoves, ...plantedTime]) {
   if (wanted.length > 0 && !wanted.some((part) => mutation.name.includes(part))) continue;
   const { name, seeds, cpuSeconds, failure } = find(mutation);
   if (seeds === undefined) missed++;
