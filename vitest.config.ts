@@ -12,7 +12,7 @@ export default defineConfig({
     projects: [
       // Property tests take seconds where the machine is busy; what hangs is still found.
       { test: { name: "core", include: testsOf("core"), testTimeout: 30_000 } },
-      { test: { name: "repository", include: testsOf("repository"), testTimeout: 60_000 } },
+      { test: { name: "repository", include: testsOf("repository"), testTimeout: 180_000 } },
       {
         plugins: [
           cloudflareTest({

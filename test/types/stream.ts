@@ -559,7 +559,12 @@ const grouped = byOrigin.coGroup(
     window: {
       assign: (row, timestamp) => {
         expectType<SideRow<Flight, Rule>>().of(row, true);
-        return [{ start: timestamp, end: timestamp + (row.left?.delay ?? row.right.most) }];
+        return [
+          {
+            start: timestamp,
+            end: timestamp + (row.left === undefined ? row.right.most : row.left.delay),
+          },
+        ];
       },
     },
   },
