@@ -13,6 +13,7 @@ import { discardOperator } from "./discard.ts";
 import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
 import { intervalJoin } from "./interval-join.ts";
+import { lookupJoin } from "./lookup-join.ts";
 import { MapOperator } from "./map.ts";
 import type { Operator, OperatorContext } from "./operator.ts";
 import { PaneWindowOperator } from "./pane-window.ts";
@@ -46,6 +47,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       return new FilterOperator(ctx, spec.fn);
     case "asyncMap":
       return asyncMap(ctx, spec.map, spec.calls);
+    case "lookupJoin":
+      return lookupJoin(ctx, spec.join, spec.calls);
     case "reduce":
       return new ReduceOperator(ctx, keyOf(node), spec.fn, ctx.state.table("reduced"));
     case "aggregate":

@@ -24,7 +24,7 @@ export type AsyncOrder = "ordered" | "unordered";
  *
  * @example { attempts: 5, delay: "100 ms", backoff: 2, maxDelay: "5s" }
  */
-export interface AsyncRetry<R> {
+export interface CallRetry {
   /** How often it is tried again at most; the first try is not counted. */
   readonly attempts: number;
   /** What is waited before it is tried again, for the first time. */
@@ -35,12 +35,16 @@ export interface AsyncRetry<R> {
   readonly maxDelay?: TimeSpan;
   /** Whether what the function threw is worth another try; all of it where absent. */
   readonly when?: (error: unknown) => boolean;
+}
+
+/** The same where a result may be as good as none. */
+export interface AsyncRetry<R> extends CallRetry {
   /** Whether a result is as good as none, and worth another try; where there is none left it counts. */
   readonly whenResult?: (result: R) => boolean;
 }
 
 /** How an operator makes its calls. */
-export interface CallOptions<R> {
+export interface CallOptions {
   /** Rows at most that wait for an answer, or for their turn to leave; 100 where absent. */
   readonly capacity?: number;
   /** What a call may take with all its tries; 30 s where absent. A call that takes longer has failed. */
@@ -50,12 +54,12 @@ export interface CallOptions<R> {
    * the other side of a watermark.
    */
   readonly order?: AsyncOrder;
-  /** Calls are not tried again where absent. */
-  readonly retry?: AsyncRetry<R>;
 }
 
 /** Settings of `asyncMap`. */
-export interface AsyncOptions<T, R, F = never> extends OperatorOptions, CallOptions<R> {
+export interface AsyncOptions<T, R, F = never> extends OperatorOptions, CallOptions {
+  /** Calls are not tried again where absent. */
+  readonly retry?: AsyncRetry<R>;
   /** What stands for the result of a row whose time is over; without it such a row has failed. */
   readonly onTimeout?: (row: T) => F;
 }

@@ -20,6 +20,7 @@ import {
   type TemporalJoinOptions,
   temporalJoinOf,
 } from "./joins.ts";
+import { lookupJoinOf, type LookupOptions } from "./lookup.ts";
 import { isAsync, shown } from "./names.ts";
 import {
   type BroadcastConnectedStream,
@@ -115,6 +116,39 @@ export interface DataStream<T> {
     fn: (row: T, ctx: AsyncContext) => R | PromiseLike<R>,
     options: AsyncOptions<T, NoInfer<R>, F>,
   ): DataStream<R | F>;
+  /**
+   * Rows with what a store outside of the job has under their keys: a database, a service, KV. Rows that ask
+   * for one key at one time share a call, and with a `cache` later ones do without. What is found is what the
+   * store has at the time of the call, so after a failure it may be something else; for rows that must not
+   * depend on that there is `temporalJoin`. Calls are made and kept as those of `asyncMap`.
+   *
+   * @example
+   * flights.lookupJoin(
+   *   { key: "origin", load: (airport) => findCity(airport), cache: { size: 10_000, ttl: "1 h" } },
+   *   (flight, city) => ({ ...flight, city }),
+   *   { uid: "cities" },
+   * )
+   */
+  lookupJoin<F extends KeyField<T>, V, R>(
+    settings: LookupOptions<F, T[F], V> & { readonly type: "left" },
+    fn: (left: T, right: NonNullable<V> | undefined) => R,
+    options: OperatorOptions,
+  ): DataStream<R>;
+  lookupJoin<F extends KeyField<T>, V, R>(
+    settings: LookupOptions<F, T[F], V> & { readonly type?: "inner" },
+    fn: (left: T, right: NonNullable<V>) => R,
+    options: OperatorOptions,
+  ): DataStream<R>;
+  lookupJoin<const K extends Key, V, R>(
+    settings: LookupOptions<(row: T) => K, K, V> & { readonly type: "left" },
+    fn: (left: T, right: NonNullable<V> | undefined) => R,
+    options: OperatorOptions,
+  ): DataStream<R>;
+  lookupJoin<const K extends Key, V, R>(
+    settings: LookupOptions<(row: T) => K, K, V> & { readonly type?: "inner" },
+    fn: (left: T, right: NonNullable<V>) => R,
+    options: OperatorOptions,
+  ): DataStream<R>;
   /**
    * Brings the rows of one key to one subtask, in order, for the operator that follows. The key is a
    * field, a tuple of several, or what a function makes of each row. By its name a field is read
@@ -418,6 +452,10 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
 
   asyncMap(fn: unknown, options: AsyncOptions<never, never, unknown>): RecordedStream {
     return this.#then({ kind: "asyncMap", ...asyncMapOf(fn, options) }, options);
+  }
+
+  lookupJoin(settings: unknown, fn: unknown, options: OperatorOptions): RecordedStream {
+    return this.#then({ kind: "lookupJoin", ...lookupJoinOf(settings, fn, options) }, options);
   }
 
   keyBy(key: KeySelector | string, ...more: readonly string[]): RecordedStream {

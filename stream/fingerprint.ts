@@ -41,6 +41,7 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       // What was kept is cleaned by the bounds that it was kept under.
       return `an interval join between ${spec.join.lower} and ${spec.join.upper} ms`;
     case "asyncMap":
+    case "lookupJoin":
       return "rows with calls under way";
     case "dedupe":
       return `a dedupe that keeps the ${spec.dedupe.keep}`;

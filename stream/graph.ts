@@ -14,6 +14,7 @@ import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts"
 import type { AnyCoProcessFunction } from "./connect.ts";
 import type { GeneratorSource } from "./generate.ts";
 import type { Dedupe, IntervalJoin, RegularJoin, TemporalJoin } from "./joins.ts";
+import type { LookupJoin } from "./lookup.ts";
 import type { OnError } from "./on-error.ts";
 import type { OperatorStateDescriptors, UnkeyedProcessFunction } from "./operator-state.ts";
 import type { ProcessFunction } from "./process.ts";
@@ -50,6 +51,7 @@ export type OperatorSpec =
   | { readonly kind: "flatMap"; readonly fn: (row: never) => Iterable<unknown> }
   | { readonly kind: "filter"; readonly fn: (row: never) => boolean }
   | { readonly kind: "asyncMap"; readonly map: AsyncMap; readonly calls: Calling }
+  | { readonly kind: "lookupJoin"; readonly join: LookupJoin; readonly calls: Calling }
   | { readonly kind: "reduce"; readonly fn: (left: never, right: never) => unknown }
   | { readonly kind: "aggregate"; readonly aggregates: Readonly<Record<string, Aggregate>> }
   /** Keyed where the node has a key. */

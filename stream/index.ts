@@ -12,7 +12,14 @@ export {
   type AggregateRow,
   type Aggregates,
 } from "./aggregates.ts";
-export type { AsyncContext, AsyncOptions, AsyncOrder, AsyncRetry, CallOptions } from "./async.ts";
+export type {
+  AsyncContext,
+  AsyncOptions,
+  AsyncOrder,
+  AsyncRetry,
+  CallOptions,
+  CallRetry,
+} from "./async.ts";
 export { approxCountDistinct, countDistinct, type Distinct } from "./distinct.ts";
 export { percentiles, type PercentileOptions } from "./percentiles.ts";
 export { collect, first, last, topN, type TopOptions } from "./row-aggregates.ts";
@@ -91,6 +98,7 @@ export type {
   RegularJoinOptions,
   TemporalJoinOptions,
 } from "./joins.ts";
+export type { LookupCache, LookupOptions } from "./lookup.ts";
 export {
   deadLetter,
   type DeadLetter,

@@ -778,3 +778,64 @@ windowed.aggregate({ n: sum("origin") }, { uid: "w" });
 flights.window(tumbling("1h"));
 // @ts-expect-error no result of a trigger
 windowed.trigger({ ...never(), onElement: () => "STOP" });
+
+// ---- Functions that answer later
+
+declare const flightsToAsk: DataStream<Flight>;
+
+const asked = flightsToAsk.asyncMap(
+  async ({ origin, delay }, { signal }) => ({ origin, hours: delay / 60, signal: signal.aborted }),
+  {
+    uid: "asked",
+    order: "unordered",
+    timeout: "5s",
+    retry: {
+      attempts: 3,
+      delay: "1s",
+      when: (error) => error instanceof TypeError,
+      whenResult: ({ hours }) => hours < 0,
+    },
+  },
+);
+expectType<DataStream<{ origin: string; hours: number; signal: boolean }>>().of(asked, true);
+expectType<DataStream<number>>().of(
+  flightsToAsk.asyncMap(({ delay }) => delay, { uid: "at-once" }),
+  true,
+);
+expectType<DataStream<number | null>>().of(
+  flightsToAsk.asyncMap(async ({ delay }) => delay, { uid: "in-time", onTimeout: () => null }),
+  true,
+);
+// @ts-expect-error: there is no such order
+flightsToAsk.asyncMap(async (flight) => flight, { uid: "some", order: "random" });
+
+declare function cityOf(airport: string): Promise<{ readonly city: string } | null>;
+
+expectType<DataStream<{ city: string; delay: number }>>().of(
+  flightsToAsk.lookupJoin(
+    { key: "origin", load: (airport) => cityOf(airport), cache: { size: 10, ttl: "1 min" } },
+    ({ delay }, { city }) => ({ city, delay }),
+    { uid: "cities" },
+  ),
+  true,
+);
+expectType<DataStream<string | undefined>>().of(
+  flightsToAsk.lookupJoin(
+    {
+      type: "left",
+      key: ({ origin, destination }) => [origin, destination],
+      loadMany: async (routes) => routes.map(([from, to]) => (from < to ? `${from}-${to}` : undefined)),
+    },
+    (_, route) => route,
+    { uid: "routes" },
+  ),
+  true,
+);
+flightsToAsk.lookupJoin(
+  // @ts-expect-error: keys are texts
+  { key: "origin", load: (airport: number) => airport },
+  (_, found) => found,
+  { uid: "numbers" },
+);
+// @ts-expect-error: one way to look it up
+flightsToAsk.lookupJoin({ key: "origin" }, (_, found) => found, { uid: "nothing" });
