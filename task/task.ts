@@ -444,6 +444,11 @@ export class Task {
     };
   }
 
+  /** Whether rows are on their way through operators that make calls. */
+  get awaitsAnswers(): boolean {
+    return this.#chain.isWaiting;
+  }
+
   /** Whether something that was prepared is not known to be committed. */
   get isCommitting(): boolean {
     return !this.#commits.isEmpty;

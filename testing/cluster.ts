@@ -118,7 +118,7 @@ interface Read {
 type Action = () => void;
 
 /** Milliseconds by the real clock for which nothing else happens where calls may be answered. */
-const callPatience = 100;
+const callPatience = 50;
 
 /** What a checkpoint is to be. */
 export interface CheckpointRequest {
@@ -247,7 +247,14 @@ export class Cluster {
   }
 
   async settled(patience = 1_000): Promise<this> {
+    this.#turns.owed();
     return this.#inTurns(this.#settling(patience));
+  }
+
+  /** Until all calls have come to something, however long that takes by the virtual clock. */
+  async answered(patience = 1_000): Promise<this> {
+    this.#turns.owed();
+    return this.#inTurns(this.#answering(patience));
   }
 
   async passed(span: number): Promise<this> {
@@ -267,12 +274,11 @@ export class Cluster {
   }
 
   #atOnce(steps: Iterable<void>): this {
-    for (const _ of steps) this.#turns.skip();
+    for (const _ of steps);
     return this;
   }
 
   async #inTurns(steps: Iterable<void>): Promise<this> {
-    this.#turns.begin();
     for (const _ of steps) await this.#turns.next();
     return this;
   }
@@ -281,7 +287,7 @@ export class Cluster {
   *#act(ticks = true): Generator<void, boolean> {
     if (this.#turns.isDue) yield;
     let actions = this.#actions(ticks);
-    while (actions.length === 0 && this.#callsUnderWay > 0 && this.#turns.mayHelp) {
+    if (actions.length === 0 && this.#callsUnderWay > 0 && this.#turns.mayHelp) {
       yield;
       actions = this.#actions(ticks);
     }
@@ -311,6 +317,16 @@ export class Cluster {
       if (next > until) return;
       this.world.now = Math.max(this.world.now, next);
       until = Math.max(until, this.world.now);
+    }
+  }
+
+  *#answering(patience: number): Generator<void> {
+    for (;;) {
+      yield* this.#settling(patience);
+      const tasks = [...this.tasks.values()];
+      const next = Math.min(...tasks.map(({ wakeAt }) => wakeAt ?? Infinity));
+      if (next === Infinity || !tasks.some(({ awaitsAnswers }) => awaitsAnswers)) return;
+      this.world.now = Math.max(this.world.now, next);
     }
   }
 
@@ -598,14 +614,6 @@ class Turns {
     this.#mayHelp = true;
   }
 
-  begin(): void {
-    this.#mayHelp = true;
-  }
-
-  skip(): void {
-    this.#isDue = false;
-    this.#mayHelp = false;
-  }
 
   answered(): void {
     this.#mayHelp = true;

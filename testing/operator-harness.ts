@@ -1,6 +1,6 @@
 // One operator, or a few, by hand: rows and watermarks in, one at a time, and what comes out.
 //   H1. It is the operator of production, as one subtask, with its state, timers and event time; every
-//       call is over when it returns.
+//       call is over when it returns, but for calls of functions that answer later: `answered` waits for these.
 //   H2. A snapshot holds everything; a harness that is restored from it goes on like the first.
 
 import type { Manifest } from "../format/manifest.ts";
@@ -44,6 +44,11 @@ export interface OperatorHarness<T, R> {
   watermark(time: number): this;
   /** Processing time passes, and its timers fire. */
   wait(span: TimeSpan): this;
+  /**
+   * Waits for functions that answer later, until all that were called have answered, or none does for 50 ms by
+   * the real clock: the time of such a call is over by `wait`.
+   */
+  answered(): Promise<this>;
   /** What was emitted since the last call, in order. */
   take(): R[];
   /** Everything that the operators hold. */
@@ -108,6 +113,11 @@ class Harness<T, R> implements OperatorHarness<T, R> {
       throw new RangeError(`wait was given ${String(span)}. Allowed: ${allowed}.`);
     }
     this.#cluster.pass(millis);
+    return this;
+  }
+
+  async answered(): Promise<this> {
+    await this.#cluster.settled(0);
     return this;
   }
 

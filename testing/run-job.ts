@@ -4,6 +4,8 @@
 //   J1. The same job, inputs and seed give the same run.
 //   J2. A run ends when everything that was given is processed and nothing is due by the clock; then event
 //       time ends, unless it is not to.
+//   J3. Functions that answer later are called and awaited. What is not there within 50 ms by
+//       the real clock, while nothing else can happen, is late by the virtual one.
 
 import { isSource } from "../stream/graph.ts";
 import { GraphError } from "../stream/errors.ts";
@@ -80,8 +82,8 @@ export async function runJob(
       left = true;
       const given = queue.given[queue.at++];
       const step = stepOf(given);
-      if (step === undefined) run.row(queue.name, given);
-      else run.step(step);
+      if (step === undefined) await run.row(queue.name, given);
+      else await run.step(step);
     }
   }
   return run.end();
@@ -117,46 +119,45 @@ class Run {
     this.#cluster = this.#started();
   }
 
-  row(topic: string, row: unknown): void {
+  async row(topic: string, row: unknown): Promise<void> {
     const partition = this.#partitionOf(this.#topics.get(topic)!, row);
     const place = `${topic} ${partition}`;
     const pending = this.#pending.get(place) ?? { topic, partition, rows: [] };
     this.#pending.set(place, pending);
     pending.rows.push(row);
-    if (pending.rows.length >= burst || this.#prng.chance(1 / burst)) this.#append();
-    if (this.#prng.chance(this.#checkpointsPerRow)) this.#checkpoint();
+    if (pending.rows.length >= burst || this.#prng.chance(1 / burst)) await this.#append();
+    if (this.#prng.chance(this.#checkpointsPerRow)) await this.#checkpoint();
   }
 
-  step(step: AnyStep): void {
-    this.#append();
+  async step(step: AnyStep): Promise<void> {
+    await this.#append();
     switch (step.kind) {
       case "checkpoint":
         return this.#checkpoint();
       case "crash":
-        this.#cluster = this.#started();
-        return;
+        return this.#restart();
       case "rescale":
-        this.#checkpoint({ isAligned: true });
+        await this.#checkpoint({ isAligned: true });
         this.#parallelism = step.parallelism;
-        this.#cluster = this.#started();
-        return;
+        return this.#restart();
       case "wait":
-        this.#flushed().pass(step.millis);
+        await this.#flush();
+        await this.#cluster.passed(step.millis);
         return;
       default:
         step satisfies never;
     }
   }
 
-  end(): JobRun {
-    this.#append();
-    const cluster = this.#flushed();
+  async end(): Promise<JobRun> {
+    await this.#append();
+    await this.#flush();
+    const cluster = this.#cluster;
     if (this.#drains) {
       cluster.unaligned();
-      this.#flushed();
-      cluster.complete(
-        cluster.checkpoint({ savepoint: { folder: "end", stops: true, drains: true } }),
-      );
+      await this.#flush();
+      const savepoint = { folder: "end", stops: true, drains: true } as const;
+      cluster.complete(await cluster.checkpointed({ savepoint }));
     }
     const names = this.#job.graph.nodes.flatMap(({ spec }) =>
       spec.kind === "sink" ? [spec.table.name] : [],
@@ -184,22 +185,27 @@ class Run {
     });
   }
 
-  /** What waits in buffers for more rows is sent. */
-  #flushed(): Cluster {
-    const { bufferTimeout } = this.#job.graph.config;
-    return this.#cluster.settle((this.#cluster.plan.edges.length + 1) * (bufferTimeout + 1));
+  #restart(): void {
+    this.#cluster.stop();
+    this.#cluster = this.#started();
   }
 
-  #append(): void {
+  /** What waits in buffers for more rows is sent, and calls are answered. */
+  async #flush(): Promise<void> {
+    const { bufferTimeout } = this.#job.graph.config;
+    await this.#cluster.answered((this.#cluster.plan.edges.length + 1) * (bufferTimeout + 1));
+  }
+
+  async #append(): Promise<void> {
     for (const { topic, partition, rows } of this.#pending.values()) {
       this.#world.append(topic, partition, rows);
     }
     this.#pending.clear();
-    this.#cluster.run(this.#prng.below(40));
+    await this.#cluster.ran(this.#prng.below(40));
   }
 
-  #checkpoint(options: { readonly isAligned?: boolean } = {}): void {
-    this.#latest = this.#cluster.checkpoint(options);
+  async #checkpoint(options: { readonly isAligned?: boolean } = {}): Promise<void> {
+    this.#latest = await this.#cluster.checkpointed(options);
     this.#checkpoints++;
     this.#cluster.complete(this.#latest);
   }
