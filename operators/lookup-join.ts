@@ -12,11 +12,7 @@ import { type Call, type CallAnswer, type Outcome, Requests } from "./async-requ
 import { type Answering, type AsyncContextOf, AsyncOperator, type Settle } from "./async.ts";
 import { FoundCache } from "./lookup-cache.ts";
 
-export const lookupJoin = (
-  ctx: AsyncContextOf,
-  join: LookupJoin,
-  calls: Calling,
-): AsyncOperator =>
+export const lookupJoin = (ctx: AsyncContextOf, join: LookupJoin, calls: Calling): AsyncOperator =>
   new AsyncOperator(ctx, {
     name: "lookupJoin",
     calls,

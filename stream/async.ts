@@ -154,8 +154,7 @@ function retryOf(given: unknown, refuse: Refuse): Retrying {
     attempts,
     delay: spanOf("retry.delay", delay, 0, refuse),
     backoff,
-    maxDelay:
-      maxDelay === undefined ? Infinity : spanOf("retry.maxDelay", maxDelay, 0, refuse),
+    maxDelay: maxDelay === undefined ? Infinity : spanOf("retry.maxDelay", maxDelay, 0, refuse),
     ...(when !== undefined && {
       when: functionOf(when, `${wanted}, as retry.when`, refuse),
     }),

@@ -49,10 +49,7 @@ export type LookupOptions<S, K, V> = LookupSettings<S> &
   (
     | {
         /** Finds what there is under a key. */
-        readonly load: (
-          key: K,
-          ctx: AsyncContext,
-        ) => Found<V> | PromiseLike<Found<V>>;
+        readonly load: (key: K, ctx: AsyncContext) => Found<V> | PromiseLike<Found<V>>;
         readonly loadMany?: never;
       }
     | {

@@ -614,7 +614,6 @@ class Turns {
     this.#mayHelp = true;
   }
 
-
   answered(): void {
     this.#mayHelp = true;
     this.#cameInTurn?.();

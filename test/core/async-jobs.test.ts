@@ -182,7 +182,13 @@ test("dead letters of rows that failed for good are there once each, whatever is
   });
   const rows = Array.from({ length: 60 }, (_, n): Row => ({ n }));
   for (let seed = 1; seed <= 5; seed++) {
-    const given = [...rows.slice(0, 30), crash(), ...rows.slice(30, 45), crash(), ...rows.slice(45)];
+    const given = [
+      ...rows.slice(0, 30),
+      crash(),
+      ...rows.slice(30, 45),
+      crash(),
+      ...rows.slice(45),
+    ];
     const run = await runJob(job, { numbers: given }, { seed, checkpointsPerRow: 0.2 });
     const taken = run.table<Row>("taken").map(({ n }) => n);
     expect(taken.toSorted((a, b) => a - b)).toEqual(

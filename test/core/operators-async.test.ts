@@ -112,10 +112,7 @@ class Bench implements WatermarkOutput {
 
 type Options = Omit<AsyncOptions<number, unknown, unknown>, "uid">;
 
-const mapping = (
-  options: Options = {},
-  of: ConstructorParameters<typeof Bench>[1] = {},
-): Bench => {
+const mapping = (options: Options = {}, of: ConstructorParameters<typeof Bench>[1] = {}): Bench => {
   const { map, calls } = asyncMapOf(() => {}, { uid: "ask", ...options } as never);
   return new Bench((ctx) => asyncMap(ctx, map, calls), of);
 };
@@ -218,7 +215,12 @@ describe("snapshots", () => {
     const again = mapping({ order, capacity: 2 }, { restored: kept });
     expect([...again.called.values()]).toEqual([2, 3]);
     again.reach(5).answer(3).answer(2);
-    expect(again.gone().filter((one) => typeof one === "number").toSorted()).toEqual([2, 3]);
+    expect(
+      again
+        .gone()
+        .filter((one) => typeof one === "number")
+        .toSorted(),
+    ).toEqual([2, 3]);
     expect(again.kept()).toEqual([]);
   });
 
@@ -235,7 +237,9 @@ describe("time", () => {
     expect(() => strict.wait(100)).toThrow(
       'Operator "ask" (asyncMap) failed: TimeoutError: there was no answer within 100 ms',
     );
-    const lenient = mapping({ timeout: 100, onTimeout: (row) => `late ${row}` }).push(1).wait(60);
+    const lenient = mapping({ timeout: 100, onTimeout: (row) => `late ${row}` })
+      .push(1)
+      .wait(60);
     lenient.push(2).answer(2).wait(40);
     expect(lenient.gone()).toEqual(["late 1", 2]);
     expect(lenient.abandoned).toEqual([0]);
@@ -318,7 +322,9 @@ describe("rows that have failed", () => {
 
 describe("a lookup join", () => {
   test("makes one call for the rows of a key, and none for keys that it remembers", () => {
-    const bench = looking({ cache: { size: 2, ttl: 100 } }).push("a", "b", "a").push("b");
+    const bench = looking({ cache: { size: 2, ttl: 100 } })
+      .push("a", "b", "a")
+      .push("b");
     expect([...bench.called.values()]).toEqual(["a", "b"]);
     bench.answer("b", 2).answer("a", 1);
     expect(bench.gone()).toEqual([
@@ -343,7 +349,10 @@ describe("a lookup join", () => {
   });
 
   test("inner leaves out rows for which there is nothing, left has undefined for them", () => {
-    const inner = looking({ cache: { size: 9 } }).push("a", "b").answer("a", null).answer("b", 0);
+    const inner = looking({ cache: { size: 9 } })
+      .push("a", "b")
+      .answer("a", null)
+      .answer("b", 0);
     expect(inner.gone()).toEqual([["b", 0]]);
     expect(inner.push("a").called.size).toBe(0);
     const left = looking({ type: "left", cache: { size: 9, missing: false } }).push("a");

@@ -824,7 +824,8 @@ expectType<DataStream<string | undefined>>().of(
     {
       type: "left",
       key: ({ origin, destination }) => [origin, destination],
-      loadMany: async (routes) => routes.map(([from, to]) => (from < to ? `${from}-${to}` : undefined)),
+      loadMany: async (routes) =>
+        routes.map(([from, to]) => (from < to ? `${from}-${to}` : undefined)),
     },
     (_, route) => route,
     { uid: "routes" },

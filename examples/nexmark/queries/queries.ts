@@ -13,6 +13,7 @@ import { q8 } from "./q8.ts";
 import { q9 } from "./q9.ts";
 import { q11 } from "./q11.ts";
 import { q12 } from "./q12.ts";
+import { q13 } from "./q13.ts";
 import { q14 } from "./q14.ts";
 import { q15 } from "./q15.ts";
 import { q16 } from "./q16.ts";
@@ -36,6 +37,7 @@ export const queries: readonly JobDefinition[] = [
   q9,
   q11,
   q12,
+  q13,
   q14,
   q15,
   q16,

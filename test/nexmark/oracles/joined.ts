@@ -13,6 +13,12 @@ export const q3: Oracle = ({ persons, auctions }) => {
   });
 };
 
+export const q13: Oracle = ({ bids }) =>
+  bids.map(({ auction, bidder, price, dateTime }) => {
+    const value = String(auction % 10_000);
+    return { auction, bidder, price, dateTime, value };
+  });
+
 /** The bids of each auction while it was on, the winning one first. */
 function won({ auctions, bids }: House): { auction: Auction; best: Bid }[] {
   const bidsOf = groupedBy(bids, ({ auction }) => auction);
