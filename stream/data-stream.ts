@@ -423,6 +423,12 @@ export interface KeyedStream<T, K> {
   dedupe(settings: DedupeOptions, options: OperatorOptions): DataStream<T>;
 }
 
+/**
+ * What a call on a recorded stream gives: a recorded stream, of rows that only the caller knows. The compiler
+ * need not compare it with a stream of any rows, which takes minutes where there are this many methods.
+ */
+export type Recorded = never;
+
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
 export class RecordedStream implements ProcessedStream<never>, KeyedStream<never, never> {
   readonly #recorder: GraphRecorder;
@@ -435,30 +441,30 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     this.#key = key;
   }
 
-  map(fn: (row: never) => unknown, options: OperatorOptions): RecordedStream {
+  map(fn: (row: never) => unknown, options: OperatorOptions): Recorded {
     requireFunction("map", fn, options);
     return this.#then({ kind: "map", fn }, options);
   }
 
-  flatMap(fn: (row: never) => Iterable<unknown>, options: OperatorOptions): RecordedStream {
+  flatMap(fn: (row: never) => Iterable<unknown>, options: OperatorOptions): Recorded {
     requireFunction("flatMap", fn, options);
     return this.#then({ kind: "flatMap", fn }, options);
   }
 
-  filter(fn: (row: never) => boolean, options: OperatorOptions): RecordedStream {
+  filter(fn: (row: never) => boolean, options: OperatorOptions): Recorded {
     requireFunction("filter", fn, options);
     return this.#then({ kind: "filter", fn }, options);
   }
 
-  asyncMap(fn: unknown, options: AsyncOptions<never, never, unknown>): RecordedStream {
+  asyncMap(fn: unknown, options: AsyncOptions<never, never, unknown>): Recorded {
     return this.#then({ kind: "asyncMap", ...asyncMapOf(fn, options) }, options);
   }
 
-  lookupJoin(settings: unknown, fn: unknown, options: OperatorOptions): RecordedStream {
+  lookupJoin(settings: unknown, fn: unknown, options: OperatorOptions): Recorded {
     return this.#then({ kind: "lookupJoin", ...lookupJoinOf(settings, fn, options) }, options);
   }
 
-  keyBy(key: KeySelector | string, ...more: readonly string[]): RecordedStream {
+  keyBy(key: KeySelector | string, ...more: readonly string[]): Recorded {
     if (typeof key === "string") {
       for (const name of more) requireName(name);
       const names = [key, ...more];
@@ -475,7 +481,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
   assignTimestampsAndWatermarks(
     watermarks: WatermarkStrategy<never>,
     options: OperatorOptions,
-  ): RecordedStream {
+  ): Recorded {
     checkedStrategy("assignTimestampsAndWatermarks", watermarks, options);
     if (watermarks.alignment !== undefined) {
       const found = `aligns group "${watermarks.alignment.group}", and cannot hold back what it reads`;
@@ -485,23 +491,23 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return this.#then({ kind: "timestamps", watermarks }, options);
   }
 
-  rebalance(): RecordedStream {
+  rebalance(): Recorded {
     return this.#partitioned("rebalance");
   }
 
-  rescale(): RecordedStream {
+  rescale(): Recorded {
     return this.#partitioned("rescale");
   }
 
-  partitionCustom(key: KeySelector, partition: CustomPartitioning["partition"]): RecordedStream {
+  partitionCustom(key: KeySelector, partition: CustomPartitioning["partition"]): Recorded {
     requireFunction("partitionCustom", partition);
     requireFunction("partitionCustom", key);
     const custom = { key, partition };
     const upstreams = this.#upstreams.map((one) => repartitioned(one, "custom", { custom }));
-    return new RecordedStream(this.#recorder, upstreams);
+    return new RecordedStream(this.#recorder, upstreams) as never;
   }
 
-  union(...others: readonly DataStream<never>[]): RecordedStream {
+  union(...others: readonly DataStream<never>[]): Recorded {
     const upstreams = [...this.#upstreams];
     for (const other of others) {
       if (!(other instanceof RecordedStream)) {
@@ -510,7 +516,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
       this.#refuseForeign("union", other.#recorder);
       upstreams.push(...other.#upstreams);
     }
-    return new RecordedStream(this.#recorder, upstreams);
+    return new RecordedStream(this.#recorder, upstreams) as never;
   }
 
   to(sink: TableSink<never> | DiscardSink, options: OperatorOptions): void {
@@ -530,23 +536,23 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     }
   }
 
-  reduce(fn: (left: never, right: never) => unknown, options: OperatorOptions): RecordedStream {
+  reduce(fn: (left: never, right: never) => unknown, options: OperatorOptions): Recorded {
     requireFunction("reduce", fn, options);
     return this.#keyed({ kind: "reduce", fn }, options);
   }
 
-  aggregate<G extends Aggregates<never>>(aggregates: G, options: OperatorOptions): RecordedStream {
+  aggregate<G extends Aggregates<never>>(aggregates: G, options: OperatorOptions): Recorded {
     checkedAggregates(aggregates, options);
     return this.#keyed({ kind: "aggregate", aggregates }, options);
   }
 
-  process(fn: AnyProcessFunction, options: OperatorOptions): RecordedStream {
+  process(fn: AnyProcessFunction, options: OperatorOptions): Recorded {
     if (this.#key === undefined) requireUnkeyedProcess(fn, options);
     else requireProcess(fn, options);
     return this.#then({ kind: "process", fn }, options, this.#key);
   }
 
-  sideOutput(tag: AnyOutputTag): RecordedStream {
+  sideOutput(tag: AnyOutputTag): Recorded {
     const refuse = (code: GraphErrorCode, found: string, allowed: string): GraphError =>
       refusal(code, "sideOutput", undefined, found, allowed);
     if (!isOutputTag(tag)) {
@@ -578,7 +584,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
       const found = `${called} "${node.uid}", ${described(node.spec)}, which has ${which}`;
       throw refuse("NO_SIDE_OUTPUT", found, allowed);
     }
-    return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]);
+    return new RecordedStream(this.#recorder, [{ node, partitioning, tag: tag.name }]) as never;
   }
 
   window(assigner: WindowAssigner<never>): RecordedWindows {
@@ -607,14 +613,14 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     settings: unknown,
     fn: unknown,
     options: OperatorOptions,
-  ): RecordedStream {
+  ): Recorded {
     const join = intervalJoinOf(settings, fn, options);
     return this.#joined("intervalJoin", other, options, (rightKey) => {
       return { kind: "intervalJoin", join, rightKey };
     });
   }
 
-  temporalJoin(other: unknown, ...given: readonly unknown[]): RecordedStream {
+  temporalJoin(other: unknown, ...given: readonly unknown[]): Recorded {
     const [settings, fn, named] = typeof given[0] === "function" ? [{}, ...given] : given;
     const options = named as OperatorOptions;
     const join = temporalJoinOf(settings, fn, options);
@@ -628,7 +634,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     settings: unknown,
     fn: unknown,
     options: OperatorOptions,
-  ): RecordedStream {
+  ): Recorded {
     const join = regularJoinOf(settings, fn, options);
     return this.#joined("regularJoin", other, options, (rightKey) => {
       return { kind: "regularJoin", join, rightKey };
@@ -640,7 +646,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     settings: unknown,
     fn: unknown,
     options: OperatorOptions,
-  ): RecordedStream {
+  ): Recorded {
     const join = windowJoinOf(settings, fn, options);
     return this.#joined("windowJoin", other, options, (rightKey) => {
       return { kind: "windowJoin", join, rightKey };
@@ -652,14 +658,14 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     settings: unknown,
     fn: unknown,
     options: OperatorOptions,
-  ): RecordedStream {
+  ): Recorded {
     const join = coGroupOf(settings, fn, options);
     return this.#joined("coGroup", other, options, (rightKey) => {
       return { kind: "coGroup", join, rightKey };
     });
   }
 
-  dedupe(settings: DedupeOptions, options: OperatorOptions): RecordedStream {
+  dedupe(settings: DedupeOptions, options: OperatorOptions): Recorded {
     return this.#keyed({ kind: "dedupe", dedupe: dedupeOf(settings, options) }, options);
   }
 
@@ -668,7 +674,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     other: unknown,
     options: OperatorOptions,
     specOf: (rightKey: KeySelector) => OperatorSpec,
-  ): RecordedStream {
+  ): Recorded {
     if (!(other instanceof RecordedStream)) {
       throw refusal("BAD_ARGUMENT", method, options, `was given ${shown(other)}`, "a keyed stream");
     }
@@ -681,7 +687,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return this.#thenBoth(other, specOf(other.#key), options);
   }
 
-  #paired(other: RecordedStream): RecordedPair<RecordedStream> {
+  #paired(other: RecordedStream): RecordedPair<Recorded> {
     this.#refuseForeign("connect", other.#recorder);
     refuseHalfKeyed("connect", this.#key !== undefined, other.#key !== undefined);
     const keys = other.#key && { rightKey: other.#key };
@@ -691,10 +697,10 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
   }
 
   /** Behind this stream, as input 0, and another one. */
-  #thenBoth(other: RecordedStream, spec: OperatorSpec, options: OperatorOptions): RecordedStream {
+  #thenBoth(other: RecordedStream, spec: OperatorSpec, options: OperatorOptions): Recorded {
     const right = other.#upstreams.map((upstream) => ({ ...upstream, input: 1 }));
     const node = this.#recorder.add(spec, options, [...this.#upstreams, ...right], this.#key);
-    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]);
+    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]) as never;
   }
 
   #refuseForeign(method: string, other: GraphRecorder): void {
@@ -706,7 +712,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     );
   }
 
-  #keyed(spec: OperatorSpec, options: OperatorOptions): RecordedStream {
+  #keyed(spec: OperatorSpec, options: OperatorOptions): Recorded {
     if (this.#key !== undefined) return this.#then(spec, options, this.#key);
     const inputs = this.#upstreams.map((upstream) => `"${upstream.node.uid}"`).join(", ");
     throw refusal(
@@ -718,15 +724,15 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     );
   }
 
-  #then(spec: OperatorSpec, options: OperatorOptions, key?: KeySelector): RecordedStream {
+  #then(spec: OperatorSpec, options: OperatorOptions, key?: KeySelector): Recorded {
     const node = this.#recorder.add(spec, options, this.#upstreams, key);
-    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]);
+    return new RecordedStream(this.#recorder, [{ node, partitioning: "forward" }]) as never;
   }
 
-  #partitioned(partitioning: Partitioning, key?: KeySelector): RecordedStream {
+  #partitioned(partitioning: Partitioning, key?: KeySelector): Recorded {
     const of = key === undefined ? {} : { key };
     const upstreams = this.#upstreams.map((one) => repartitioned(one, partitioning, of));
-    return new RecordedStream(this.#recorder, upstreams, key);
+    return new RecordedStream(this.#recorder, upstreams, key) as never;
   }
 }
 

@@ -120,7 +120,8 @@ function builtWith(
       operator: SourceOptions<NoInfer<T>>,
     ): DataStream<T> {
       const node = recorder.add(sourceSpec(source, operator), operator);
-      return new RecordedStream(recorder, [{ node, partitioning: "forward" }]);
+      // Streams know no row types (data-stream.ts), and to compare them with all of a stream is too deep.
+      return new RecordedStream(recorder, [{ node, partitioning: "forward" }]) as never;
     },
   });
   if (typeof (returned as { then?: unknown } | undefined)?.then === "function") {

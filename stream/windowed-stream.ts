@@ -10,7 +10,7 @@ import {
   type Aggregates,
   checkedAggregates,
 } from "./aggregates.ts";
-import type { RecordedStream } from "./data-stream.ts";
+import type { Recorded } from "./data-stream.ts";
 import { type TimeSpan, timeSpanOf } from "./duration.ts";
 import { refusal } from "./errors.ts";
 import { type AnyEvictor, checkedEvictor, type Evictor } from "./evictors.ts";
@@ -194,11 +194,11 @@ type Asked = Pick<
 /** The one implementation. Knows no row types: they were checked where the user wrote them. */
 export class RecordedWindows implements WindowedStream<never, never, never> {
   readonly #asked: Asked;
-  readonly #add: (spec: WindowSpec, options: OperatorOptions) => RecordedStream;
+  readonly #add: (spec: WindowSpec, options: OperatorOptions) => Recorded;
 
   constructor(
     assigner: unknown,
-    add: (spec: WindowSpec, options: OperatorOptions) => RecordedStream,
+    add: (spec: WindowSpec, options: OperatorOptions) => Recorded,
     asked: Partial<Asked> = {},
   ) {
     this.#asked = { allowedLateness: 0, ...asked, assigner: checkedAssigner("window", assigner) };
@@ -235,7 +235,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
   aggregate(
     aggregates: Readonly<Record<string, Aggregate>>,
     ...more: [OperatorOptions] | [AnyWindowFunction, OperatorOptions]
-  ): RecordedStream {
+  ): Recorded {
     const { fn, options } = split("aggregate", more);
     checkedAggregates(aggregates, options, ["key", "windowStart", "windowEnd"]);
     return this.#record({ fold: { kind: "aggregate", aggregates }, ...fn }, options);
@@ -244,7 +244,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
   reduce(
     fn: (left: never, right: never) => unknown,
     ...more: [OperatorOptions] | [AnyWindowFunction, OperatorOptions]
-  ): RecordedStream {
+  ): Recorded {
     const { fn: then, options } = split("reduce", more);
     if (typeof fn !== "function" || isAsync(fn)) {
       const allowed = "a function that returns its result, not a promise";
@@ -253,7 +253,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     return this.#record({ fold: { kind: "reduce", fn }, ...then }, options);
   }
 
-  process(fn: AnyWindowFunction, options: OperatorOptions): RecordedStream {
+  process(fn: AnyWindowFunction, options: OperatorOptions): Recorded {
     return this.#record(
       { fold: { kind: "rows" }, fn: checkedFunction("process", fn, options) },
       options,
@@ -264,7 +264,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
     return new RecordedWindows(this.#asked.assigner, this.#add, { ...this.#asked, ...more });
   }
 
-  #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): RecordedStream {
+  #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): Recorded {
     refuseUnmerged("window", this.#asked, options);
     return this.#add({ kind: "window", ...this.#asked, ...of }, options);
   }
