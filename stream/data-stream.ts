@@ -608,12 +608,7 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     }) as never;
   }
 
-  intervalJoin(
-    other: unknown,
-    settings: unknown,
-    fn: unknown,
-    options: OperatorOptions,
-  ): Recorded {
+  intervalJoin(other: unknown, settings: unknown, fn: unknown, options: OperatorOptions): Recorded {
     const join = intervalJoinOf(settings, fn, options);
     return this.#joined("intervalJoin", other, options, (rightKey) => {
       return { kind: "intervalJoin", join, rightKey };
@@ -629,36 +624,21 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     });
   }
 
-  regularJoin(
-    other: unknown,
-    settings: unknown,
-    fn: unknown,
-    options: OperatorOptions,
-  ): Recorded {
+  regularJoin(other: unknown, settings: unknown, fn: unknown, options: OperatorOptions): Recorded {
     const join = regularJoinOf(settings, fn, options);
     return this.#joined("regularJoin", other, options, (rightKey) => {
       return { kind: "regularJoin", join, rightKey };
     });
   }
 
-  windowJoin(
-    other: unknown,
-    settings: unknown,
-    fn: unknown,
-    options: OperatorOptions,
-  ): Recorded {
+  windowJoin(other: unknown, settings: unknown, fn: unknown, options: OperatorOptions): Recorded {
     const join = windowJoinOf(settings, fn, options);
     return this.#joined("windowJoin", other, options, (rightKey) => {
       return { kind: "windowJoin", join, rightKey };
     });
   }
 
-  coGroup(
-    other: unknown,
-    settings: unknown,
-    fn: unknown,
-    options: OperatorOptions,
-  ): Recorded {
+  coGroup(other: unknown, settings: unknown, fn: unknown, options: OperatorOptions): Recorded {
     const join = coGroupOf(settings, fn, options);
     return this.#joined("coGroup", other, options, (rightKey) => {
       return { kind: "coGroup", join, rightKey };

@@ -85,6 +85,8 @@ const names = `
   WithinCheckpointFileMergingSnapshotManagerTest ZooKeeperCheckpointIDCounterITCase
   ZooKeeperCompletedCheckpointStoreITCase
   IntervalJoinOperatorTest SideOutputITCase
+  AsyncRetryStrategiesTest OrderedStreamElementQueueTest
+  StreamElementQueueTest UnorderedStreamElementQueueTest
 `;
 
 const page = "docs/checkpoints.md";
