@@ -223,8 +223,8 @@ test("a lookup join in a job that is crashed and rescaled", async () => {
   });
   const flight = (id: number) => ({ id, airport: ["BOS", "SFO", "XXX"][id % 3]! });
   const flights = [flight(0), flight(1), crash(), flight(2), flight(3), rescale(3), flight(4)];
-  const { table: rowsOf } = await runJob(job, { flights });
-  expect(rowsOf<{ id: number }>("flights").toSorted((a, b) => a.id - b.id)).toEqual([
+  const run = await runJob(job, { flights });
+  expect(run.table<{ id: number }>("flights").toSorted((a, b) => a.id - b.id)).toEqual([
     { id: 0, city: "Boston" },
     { id: 1, city: "San Francisco" },
     { id: 3, city: "Boston" },
