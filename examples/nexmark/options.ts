@@ -92,5 +92,4 @@ export const commandOf = (args: readonly string[], queries: readonly string[]): 
 const absentQueries: Readonly<Record<string, string>> = {
   q6: "in Flink's SQL it cannot be run either (FLINK-19059).",
   q10: "it writes files, and there is no sink of files yet.",
-  q13: "it looks up rows in a table beside the stream, and there is no join like that yet.",
 };
