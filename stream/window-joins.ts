@@ -58,6 +58,7 @@ export interface WindowJoinOptions<T, U, W extends TimeWindow = TimeWindow> exte
   readonly type?: WindowJoinType;
 }
 
+/** Rows of which sides a window join emits also where they met none of the other side. */
 export type WindowJoinType = "inner" | "left" | "right" | "full";
 
 /**

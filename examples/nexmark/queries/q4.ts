@@ -7,16 +7,14 @@
 import { defineJob, rows, sum, valueState } from "tidemark";
 
 import { upsert } from "../results.ts";
-import { events } from "../sources.ts";
 import { options } from "./options.ts";
 import { validBids } from "./winning.ts";
 
 export const q4 = defineJob(
   "q4",
   (env) => {
-    const { auctions, bids } = events(env);
     // A higher price replaces the one before it: what changes is the sum of its category.
-    const changes = validBids(auctions, bids, ({ id, category }, { price }) => ({
+    const changes = validBids(env, ({ id, category }, { price }) => ({
       id,
       category,
       price,

@@ -14,24 +14,21 @@ export const q8 = defineJob(
   "q8",
   (env) => {
     const { persons, auctions } = events(env);
-    const came = persons.map(({ id, name }) => ({ id, name, opened: 0 }), { uid: "came" });
-    const opened = auctions.map(({ seller }) => ({ id: seller, name: "", opened: 1 }), {
-      uid: "opened",
-    });
-    const newSellers = came
-      .union(opened)
-      .keyBy("id")
-      .window(tumbling("10s"))
-      .reduce(
-        (a, b) => ({ id: a.id, name: a.name || b.name, opened: a.opened + b.opened }),
-        {
-          emits: rows<{ id: number; name: string; starttime: number }>(),
-          process({ window, emit }, { id, name, opened: auctions }) {
-            if (name !== "" && auctions > 0) emit({ id, name, starttime: window.start });
-          },
+    const came = persons.map(({ id, name }) => ({ id, name }), { uid: "came" });
+    const opened = auctions.map(({ seller }) => ({ seller }), { uid: "opened" });
+    const newSellers = came.keyBy("id").coGroup(
+      opened.keyBy("seller"),
+      { window: tumbling("10s") },
+      {
+        emits: rows<{ id: number; name: string; starttime: number }>(),
+        // A person comes once, so these are grouped already.
+        process({ window, emit }, those, auctionsOfThem) {
+          if (auctionsOfThem.length === 0) return;
+          for (const { id, name } of those) emit({ id, name, starttime: window.start });
         },
-        { uid: "new-sellers" },
-      );
+      },
+      { uid: "new-sellers" },
+    );
     insert(env, newSellers);
   },
   options,

@@ -9,7 +9,6 @@ import { defineJob } from "tidemark";
 
 import type { Auction, Bid } from "../model.ts";
 import { upsert } from "../results.ts";
-import { events } from "../sources.ts";
 import { options } from "./options.ts";
 import { validBids } from "./winning.ts";
 
@@ -35,8 +34,7 @@ function wins(left: ValidBid, right: ValidBid): boolean {
 export const q9 = defineJob(
   "q9",
   (env) => {
-    const { auctions, bids } = events(env);
-    const winning = validBids(auctions, bids, withBid)
+    const winning = validBids(env, withBid)
       .keyBy("id")
       .reduce((held, next) => (wins(next, held) ? next : held), { uid: "winning" });
     upsert(env, winning, ({ id }) => id);

@@ -1,46 +1,32 @@
-// Bids that are made while their auction is on, with that auction: what q4 and q9 have in common. A bid
-// may come before its auction, as the two are on different ways; it is kept for as long as one can last.
+// Bids that are made while their auction is on, with that auction: what q4 and q9 have in common.
+//   FROM auction A, bid B WHERE A.id = B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires
 
-import { type DataStream, listState, rows, valueState } from "tidemark";
+import type { DataStream, JobEnvironment } from "tidemark";
 
+import { longestAuction } from "../generator/stream.ts";
 import type { Auction, Bid } from "../model.ts";
+import { events, sizeOf } from "../sources.ts";
 
-/** @param both what is made of an auction and a bid */
+/**
+ * An interval join has the same bounds for all rows, and each auction its own: they are met within the
+ * longest that one lasts, and those that were made in time are kept.
+ *
+ * @param both what is made of an auction and a bid
+ */
 export function validBids<R>(
-  auctions: DataStream<Auction>,
-  bids: DataStream<Bid>,
+  env: JobEnvironment,
   both: (auction: Auction, bid: Bid) => R,
 ): DataStream<R> {
-  return bids
-    .keyBy("auction")
-    .connect(auctions.keyBy("id"))
-    .process(
-      {
-        state: { auction: valueState<Auction>(), waiting: listState<Bid>() },
-        emits: rows<R>(),
-        processLeft(bid, { state, timers, emit }) {
-          const auction = state.auction.get();
-          if (auction === undefined) {
-            state.waiting.add(bid);
-            // No auction that this bid is for can come once event time is past it.
-            timers.registerEventTime(bid.dateTime);
-          } else if (isOn(auction, bid)) emit(both(auction, bid));
-        },
-        processRight(auction, { state, timers, emit }) {
-          state.auction.set(auction);
-          timers.registerEventTime(auction.expires);
-          for (const bid of state.waiting.get()) if (isOn(auction, bid)) emit(both(auction, bid));
-          state.waiting.clear();
-        },
-        onTimer(time, { state }) {
-          const waiting = state.waiting.get().filter(({ dateTime }) => dateTime > time);
-          state.waiting.update(waiting);
-          if ((state.auction.get()?.expires ?? Infinity) <= time) state.auction.clear();
-        },
-      },
-      { uid: "valid-bids" },
-    );
+  const { auctions, bids } = events(env);
+  const longest = longestAuction(sizeOf(env).rate);
+  return auctions
+    .keyBy("id")
+    .intervalJoin(
+      bids.keyBy("auction"),
+      { between: [0, longest] },
+      (auction, bid) => ({ auction, bid }),
+      { uid: "bids-of-auctions" },
+    )
+    .filter(({ auction, bid }) => bid.dateTime <= auction.expires, { uid: "valid-bids" })
+    .map(({ auction, bid }) => both(auction, bid), { uid: "both" });
 }
-
-const isOn = (auction: Auction, bid: Bid): boolean =>
-  bid.dateTime >= auction.dateTime && bid.dateTime <= auction.expires;
