@@ -5,12 +5,12 @@
 //   V2. Of the versions that are not later than event time the latest is kept, and the others go. At the
 //       end of time the last ones go, too.
 //   V3. A left row that is not later than event time here is late: it is not joined. A version that is
-//       late counts from then on, if it is the latest.
+//       late counts from then on, if it is the latest, and is not kept otherwise.
 // Flink's TemporalRowTimeJoinOperator, for versions that are only ever added.
 
 import type { AnyCoProcessFunction } from "../stream/connect.ts";
 import type { TemporalJoin } from "../stream/joins.ts";
-import { mapState } from "../stream/state.ts";
+import { type MapState, mapState } from "../stream/state.ts";
 import { withoutTime } from "./interval-join.ts";
 import type { JoinContext } from "./join-context.ts";
 
@@ -44,8 +44,17 @@ export function temporalJoin(join: TemporalJoin): AnyCoProcessFunction & {
     },
     processRight(version: unknown, ctx: Context) {
       const time = timeOf(ctx);
-      ctx.state.versions.set(time, version);
-      ctx.timers.registerEventTime(time);
+      const { versions } = ctx.state;
+      const watermark = ctx.timers.currentWatermark();
+      if (time > watermark) {
+        versions.set(time, version);
+        ctx.timers.registerEventTime(time);
+        return;
+      }
+      const all = [...versions.entries()];
+      if ((validAt(all, watermark)?.[0] ?? -Infinity) > time) return;
+      versions.set(time, version);
+      forget(all, time, versions);
     },
     onTimer(time: number, ctx: Context) {
       const { rows, versions } = ctx.state;
@@ -58,18 +67,19 @@ export function temporalJoin(join: TemporalJoin): AnyCoProcessFunction & {
         }
         rows.delete(time);
       }
-      // A late version's timer fires behind event time.
-      const passed = Math.max(time, ctx.timers.currentWatermark());
-      const latest = validAt(all, passed)?.[0] ?? -Infinity;
-      for (const [at] of all) if (at < latest) versions.delete(at);
+      forget(all, validAt(all, time)?.[0] ?? -Infinity, versions);
     },
   };
 }
 
-function validAt(
-  versions: readonly (readonly [number, unknown])[],
-  time: number,
-): readonly [number, unknown] | undefined {
+type Versions = readonly (readonly [number, unknown])[];
+
+/** Those before a time go. */
+function forget(all: Versions, before: number, versions: MapState<number, unknown>): void {
+  for (const [at] of all) if (at < before) versions.delete(at);
+}
+
+function validAt(versions: Versions, time: number): readonly [number, unknown] | undefined {
   let valid: readonly [number, unknown] | undefined;
   for (const version of versions) {
     if (version[0] <= time && (valid === undefined || version[0] > valid[0])) valid = version;

@@ -26,7 +26,10 @@ export interface Timers {
   registerProcessingTime(time: number): void;
   /** Takes a registration back; no matter where there is none. */
   deleteProcessingTime(time: number): void;
-  /** Event time here, in milliseconds: no row is to come that is not later, but late ones. */
+  /**
+   * Event time here, in milliseconds: no row is to come that is not later, but late ones. In `onTimer` it
+   * is what the timer fired for, so never earlier than the timer.
+   */
   currentWatermark(): number;
   /**
    * Calls `onTimer` for this key once the watermark has come to that time, before anything behind it

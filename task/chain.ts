@@ -139,8 +139,8 @@ export class Chain {
       const operator = createOperator(
         node,
         options.contextOf(node, (key) => {
-          const now = Math.max(link.watermark, link.acts);
-          return link.keys?.of(now, key) ?? now;
+          // What is kept by key is asked for no more than the operator has come to: it forgets the rest.
+          return Math.max(link.acts, link.keys?.of(link.watermark, key) ?? link.watermark);
         }),
       );
       if (isWatermarking(operator)) {

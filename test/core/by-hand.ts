@@ -92,8 +92,8 @@ export class ByHand {
 
   /** Event time comes to that point. */
   watermark(time: number): this {
-    if (isEventTimed(this.operator)) while (!this.#advanced(this.operator, time));
     this.#watermark = time;
+    if (isEventTimed(this.operator)) while (!this.#advanced(this.operator, time));
     return this;
   }
 

@@ -8,7 +8,9 @@ import { Prng } from "../../sim/prng.ts";
 import {
   boundedOutOfOrderness,
   count,
+  type DataStream,
   defineJob,
+  eventTimeTrigger,
   fromIterable,
   generate,
   type JobDefinition,
@@ -19,6 +21,7 @@ import {
   valueState,
   watermarks,
 } from "tidemark";
+import { operatorHarness } from "tidemark/testing";
 import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Reading {
@@ -217,5 +220,39 @@ describe("event time", () => {
       told: -1,
       late: 1,
     });
+  });
+
+  test("is what has come while timers and windows see to it", () => {
+    const seen: number[] = [];
+    const harness = operatorHarness((stream: DataStream<{ key: string }>) => {
+      const timed = stream.keyBy("key").process(
+        {
+          state: {},
+          emits: rows<number>(),
+          process: (_, { timestamp = 0, timers }) => timers.registerEventTime(timestamp + 5),
+          onTimer: (_, { timers, emit }) => emit(timers.currentWatermark()),
+        },
+        { uid: "timed" },
+      );
+      const whole = eventTimeTrigger();
+      const windows = stream
+        .keyBy("key")
+        .window(tumbling(10))
+        .trigger({
+          ...whole,
+          onEventTime(time, window, ctx) {
+            seen.push(ctx.currentWatermark());
+            return whole.onEventTime(time, window, ctx);
+          },
+        })
+        .process(
+          { emits: rows<number>(), process: (ctx) => ctx.emit(ctx.currentWatermark()) },
+          { uid: "windows" },
+        );
+      return timed.union(windows);
+    });
+    harness.push({ key: "a" }, 3).watermark(25);
+    expect(harness.take()).toEqual([25, 25]);
+    expect(seen).toEqual([25]);
   });
 });

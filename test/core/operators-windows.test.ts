@@ -524,7 +524,7 @@ describe.each(stateBackends)("windows on $name", (backend) => {
       .watermark(5)
       .watermark(9);
     expect(one.told()).toEqual([
-      { row: "a 0 2 7 5", at: 9 },
+      { row: "a 0 2 7 9", at: 9 },
       { row: "and more", at: 9 },
     ]);
     const reduced: Windows = (items) =>

@@ -124,8 +124,8 @@ export class WindowHarness {
   }
 
   watermark(time: number): this {
-    if (isEventTimed(this.operator)) while (!this.operator.advance(time, this.#out));
     this.#watermark = time;
+    if (isEventTimed(this.operator)) while (!this.operator.advance(time, this.#out));
     return this;
   }
 
