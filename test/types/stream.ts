@@ -459,6 +459,35 @@ flights.map((f) => f, { uid: "m" }).sideOutput(diverted);
 // @ts-expect-error no rows in two places
 sorted.rebalance().sideOutput(diverted);
 
+// Partitions of one's own: the function is given the key that the selector makes.
+const partitioned = flights.partitionCustom(
+  (f) => [f.origin, f.delay] as const,
+  ([origin, delay], subtasks) => {
+    expectType<string>().of(origin, true);
+    expectType<number>().of(delay, true);
+    expectType<number>().of(subtasks, true);
+    return (origin.length + delay) % subtasks;
+  },
+);
+expectType<DataStream<Flight>>().of(partitioned, true);
+flights.partitionCustom(
+  (f) => f.delay,
+  // @ts-expect-error the key is a number
+  (key: string) => key.length,
+);
+// @ts-expect-error an object is no key
+flights.partitionCustom(
+  (f) => f,
+  () => 0,
+);
+// @ts-expect-error a subtask is known by its number
+flights.partitionCustom(
+  (f) => f.origin,
+  (origin) => origin,
+);
+// @ts-expect-error its rows have no key
+partitioned.reduce((a) => a, { uid: "reduced" });
+
 // Joins: of keys of one type, with functions of both rows.
 const byCarrier = rules.keyBy((rule) => rule.carrier);
 const lateFlights = outputTag<Flight>("late-flights");
