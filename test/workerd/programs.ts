@@ -15,11 +15,14 @@ import {
   type JobOptions,
   listState,
   mapState,
+  outputTag,
   reducingState,
   rows,
+  session,
   sum,
   table,
   topic,
+  tumbling,
   valueState,
 } from "tidemark";
 import { goldenJob } from "../golden/pipelines.ts";
@@ -513,6 +516,73 @@ const asking = defineJob(
   },
   quick,
 );
+/** A row of the topic "visits"; those with an even number come in, the others go out. */
+export interface Visit {
+  readonly id: number;
+  readonly user: string;
+  readonly at: number;
+}
+
+/** How far visits are out of order, and for how long windows of them are kept. */
+export const visitsBound = 20;
+export const visitsLateness = 50;
+
+/** Windows of visits, told anew for late ones that are allowed; sessions; and pairs of both directions. */
+const windowed = defineJob(
+  "windowed",
+  (env) => {
+    const late = outputTag<Visit>("late");
+    const visits = env.from(topic<Visit>("visits", { partitions: 1 }), {
+      uid: "visits",
+      watermarks: boundedOutOfOrderness(visitsBound, { timestamp: ({ at }: Visit) => at }),
+    });
+    const byUser = visits.keyBy("user");
+    const windows = byUser
+      .window(tumbling(100))
+      .allowedLateness(visitsLateness)
+      .lateOutput(late)
+      .aggregate({ visits: count() }, { uid: "windows" });
+    windows
+      .map((row) => ({ key: `${row.key} ${row.windowStart}`, visits: row.visits }), { uid: "told" })
+      .to(table("windows"), { uid: "windows-out" });
+    const sessions = byUser
+      .window(session(30))
+      .lateOutput(late)
+      .process(
+        {
+          emits: rows<{ key: string; visits: number }>(),
+          process({ key, window, emit }, { length }) {
+            emit({ key: `${key} ${window.start} ${window.end}`, visits: length });
+          },
+        },
+        { uid: "sessions" },
+      );
+    sessions.to(table("sessions"), { uid: "sessions-out" });
+    const [ins, outs] = [0, 1].map((rest) =>
+      visits.filter(({ id }) => id % 2 === rest, { uid: rest === 0 ? "in" : "out" }).keyBy("user"),
+    );
+    const pairs = ins!.windowJoin(
+      outs!,
+      { window: tumbling(100), type: "left", lateLeft: late, lateRight: late },
+      (come, go) => ({ key: `${come.id} ${go?.id ?? "-"}` }),
+      { uid: "pairs" },
+    );
+    pairs.to(table("pairs"), { uid: "pairs-out" });
+    const beside = [windows.sideOutput(late), sessions.sideOutput(late), pairs.sideOutput(late)];
+    const named = beside.map((stream, of) =>
+      stream.map(({ id }) => ({ key: `${["windows", "sessions", "pairs"][of]} ${id}` }), {
+        uid: `late-${of}`,
+      }),
+    );
+    named[0]!
+      .union(named[1]!, named[2]!)
+      .keyBy("key")
+      .aggregate({ times: count() }, { uid: "late-times" })
+      .to(table("late"), { uid: "late-out" });
+  },
+  quick,
+);
+
 /** A row of the topics "ahead" and "behind", by event time in minutes. */
 export interface Sighting {
   readonly key: string;
@@ -575,6 +645,7 @@ export const programs: readonly JobDefinition[] = [
   generated,
   remembering,
   asking,
+  windowed,
   meeting("in-step", true),
   meeting("as-they-come", false),
 ];
