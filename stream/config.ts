@@ -501,6 +501,29 @@ export function jobConfig(options: JobOptions = {}): JobConfig {
 export const restartConfig = (options: RestartOptions): RestartConfig =>
   jobConfig({ restart: options }).restart;
 
+/** Settings of Flink's that can only have one value here, and why. */
+const fixed: ReadonlyMap<string, { readonly value: string; readonly why: string }> = new Map([
+  [
+    "execution.checkpointing.checkpoints-after-tasks-finish.enabled",
+    {
+      value: "true",
+      why:
+        "subtasks whose input has ended take part in checkpoints until the whole job has finished, as what " +
+        "they wrote is committed with them",
+    },
+  ],
+]);
+
+/** What is left of `entries` without those that are fixed. @throws ConfigError for another value of these */
+function withoutFixed(entries: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(entries).filter(([key, value]) => {
+    const setting = fixed.get(key);
+    if (setting === undefined) return true;
+    if (String(value).trim().toLowerCase() === setting.value) return false;
+    throw badValue(key, value, `${setting.value} only: ${setting.why}`);
+  });
+}
+
 /**
  * `base` with settings given under Flink's keys, as a submission carries them. Where neither says
  * what follows a failure, `deployment` does (C3). Throws `ConfigError`.
@@ -512,7 +535,7 @@ export const applyFlinkConfiguration = (
   entries: Readonly<Record<string, string>>,
   deployment: { readonly restart?: RestartConfig } = {},
 ): JobConfig =>
-  settled(base, read(Object.entries(entries), flinkKeys), deployment, ({ setting }) => {
+  settled(base, read(withoutFixed(entries), flinkKeys), deployment, ({ setting }) => {
     const [key] = setting.flink;
     return setting.flink.find((name) => name in entries) ?? key;
   });

@@ -353,6 +353,16 @@ describe("Flink's keys", () => {
     expect(base).toEqual(before);
   });
 
+  test("may say of what cannot be switched off that it is on, and not that it is off", () => {
+    const key = "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
+    expect(applyFlinkConfiguration(jobConfig(), { [key]: "true" })).toEqual(jobConfig());
+    const refusal = refusalOf(() => applyFlinkConfiguration(jobConfig(), { [key]: "false" }));
+    expect(refusal.key).toBe(key);
+    expect(refusal.message).toMatch(
+      /is "false"; allowed: true only: subtasks whose input has ended/,
+    );
+  });
+
   test("are refused where unknown, with the list of the known", () => {
     const refusal = refusalOf(() =>
       applyFlinkConfiguration(jobConfig(), { "state.changelog.enabled": "true" }),

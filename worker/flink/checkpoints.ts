@@ -32,7 +32,7 @@ export function checkpointConfigInfo({ checkpointing, state }: JobConfig): Check
     unaligned_checkpoints: checkpointing.unaligned,
     tolerable_failed_checkpoints: checkpointing.tolerableFailures,
     aligned_checkpoint_timeout: checkpointing.alignedTimeout,
-    checkpoints_after_tasks_finish: false,
+    checkpoints_after_tasks_finish: true,
     state_changelog_enabled: false,
     changelog_periodic_materialization_interval: 0,
     changelog_storage: null,
