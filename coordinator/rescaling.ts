@@ -25,13 +25,19 @@ import type {
 import { heartbeatInterval } from "../format/limits.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Checkpointing } from "./checkpointing.ts";
-import { isEnding, isTerminal, type RescaleRecord } from "./job-record.ts";
+import { isEnding, isTerminal, type JobRecord, type RescaleRecord } from "./job-record.ts";
 import type { JobState } from "./job-state.ts";
 import { type Parallelisms, resized, sizesOf, wrongSizes } from "./plan.ts";
 import { enters, openRescale, provenSize } from "./rescales.ts";
 
 /** Requests that are remembered, the one under way included. */
 const rescalesMax = 16;
+
+/** How a job is about to end; a savepoint that ends it may only be wanted yet. */
+const endOf = (stopping: JobRecord["stopping"]): string =>
+  stopping?.ends === "finish"
+    ? "finishing: its input has ended, and its last checkpoint is complete"
+    : "being stopped with a savepoint";
 
 export class Rescaling {
   readonly #state: JobState;
@@ -74,7 +80,7 @@ export class Rescaling {
           ends !== undefined && (kind === "waiting" || kind === "taking"),
       );
     if (isStopping) {
-      return { kind: "refused", reason: `Job ${job} is being stopped with a savepoint.` };
+      return { kind: "refused", reason: `Job ${job} is ${endOf(stopping)}.` };
     }
     const open = this.#open;
     if (open !== undefined) {
@@ -130,7 +136,7 @@ export class Rescaling {
     if (progress.kind === "waiting") {
       const { timeout } = config.checkpointing;
       const isLate = now >= open.requestedAt + timeout;
-      if (stopping !== undefined) this.#fail("The job is being stopped with a savepoint.", now);
+      if (stopping !== undefined) this.#fail(`The job is ${endOf(stopping)}.`, now);
       else if (isLate) {
         const message =
           `It expired: for ${timeout} ms the job was ${phase}, had other checkpoints to finish, or ` +

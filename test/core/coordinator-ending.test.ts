@@ -54,6 +54,18 @@ describe("a job of which the input has ended", () => {
     expect(driver.all("trigger")).toHaveLength(1);
   });
 
+  test("says that it is finishing to who asks for another size", () => {
+    const driver = running();
+    ends(driver);
+    completes(driver);
+    expect(driver.record.phase).toBe("RUNNING");
+    const counter = driver.plan.vertices[1]!.id;
+    expect(driver.rescale({ [counter]: 3 })).toMatchObject({
+      kind: "refused",
+      reason: expect.stringMatching(/is finishing: its input has ended, and its last checkpoint/),
+    });
+  });
+
   test("does so where no checkpoints are periodic, and learns of the end by heartbeats", () => {
     const driver = running({ interval: undefined });
     commits(driver);
