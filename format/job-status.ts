@@ -240,6 +240,8 @@ export interface Total {
   readonly min: number;
   readonly max: number;
   readonly sum: number;
+  /** What percentiles are told from; absent in what was recorded before there was any. */
+  readonly sketch?: unknown;
 }
 
 /** Over all completed checkpoints of a job's life, savepoints included: bytes and milliseconds. */

@@ -7,6 +7,7 @@
 //       the value by which Flink says "none"; those for what nobody measures, the one by which it
 //       says "not known".
 
+import { percentilesOf } from "../coordinator/checkpoint-totals.ts";
 import type { JobConfig } from "../format/config.ts";
 import { taskKey } from "../format/ids.ts";
 import {
@@ -397,14 +398,20 @@ export const checkpointSizes = (checkpoint: CheckpointRecord) => ({
   whole: stateSize(checkpoint),
 });
 
-/** Least, most and mean over the job's whole life, as in Flink; quantiles over the history. */
+/** Over the job's whole life; percentiles about, where the history has not all of its checkpoints. */
 function summaryOf({ history, totals }: CheckpointOverview): CheckpointingStatistics["summary"] {
   const completed = history.filter(({ outcome }) => outcome.kind === "completed");
   const none = statistics([]);
-  const over = (value: (checkpoint: CheckpointRecord) => number, total?: Total): Statistics => ({
-    ...statistics(completed.map(value)),
-    ...(total && { min: total.min, max: total.max, avg: Math.round(total.sum / totals!.count) }),
-  });
+  const over = (value: (checkpoint: CheckpointRecord) => number, total?: Total): Statistics => {
+    const known = statistics(completed.map(value));
+    if (total === undefined || totals === undefined) return known;
+    const { min, max } = total;
+    const avg = Math.round(total.sum / totals.count);
+    const all = totals.count > completed.length ? percentilesOf(total) : undefined;
+    if (all === undefined) return { ...known, min, max, avg };
+    const [p50, p90, p95, p99, p999] = all as [number, number, number, number, number];
+    return { min, max, avg, p50, p90, p95, p99, p999 };
+  };
   return {
     checkpointed_size: over(checkpointedSize, totals?.size),
     state_size: over(stateSize, totals?.state),

@@ -1,14 +1,17 @@
 import { describe, expect, test } from "vitest";
 
+import { withCompleted } from "../../coordinator/checkpoint-totals.ts";
 import { attempt, checkpointId, isJobId, millis } from "../../format/ids.ts";
 import type {
   CheckpointOverview,
   CheckpointRecord,
+  CheckpointTotals,
   JobDetails,
   JobHealth,
 } from "../../format/job-status.ts";
 import type { JobPhase, JobSummary } from "../../format/messages.ts";
 import type { ExecutionPlan } from "../../format/plan.ts";
+import { encodeValue } from "../../format/value.ts";
 import { jobConfig } from "../../stream/config.ts";
 import {
   checkpointingStatistics,
@@ -279,5 +282,29 @@ describe("checkpoints", () => {
       avg: 300,
       p50: 200,
     });
+  });
+
+  test("the percentiles of the summary are of all, however many the history has", () => {
+    const record = (value: number): CheckpointRecord => {
+      const own = overview.history.find(({ outcome }) => outcome.kind === "completed")!;
+      const acks = own.acks.slice(0, 1).map((ack) => {
+        return { ...ack, at: own.triggered, metrics: { ...ack.metrics, stateBytes: value } };
+      });
+      return { ...own, acks: acks as never };
+    };
+    let totals: CheckpointTotals | undefined;
+    for (let value = 1; value <= 5_000; value++) totals = withCompleted(totals, record(value * 7));
+    const { state_size: told } = checkpointingStatistics({ ...overview, totals: totals! }).summary;
+    expect(told).toMatchObject({ min: 7, max: 35_000 });
+    const shares = { p50: 0.5, p90: 0.9, p95: 0.95, p99: 0.99, p999: 0.999 } as const;
+    for (const [name, share] of Object.entries(shares)) {
+      const off = told[name as keyof typeof shares] / (share * 35_000);
+      expect(Math.abs(off - 1)).toBeLessThan(0.011);
+    }
+    // It is in the job's record, which is written with every event.
+    expect(encodeValue(totals!.state).length).toBeLessThan(8_000);
+    const { sketch: _, ...before } = totals!.state;
+    const later = withCompleted({ ...totals!, state: before }, record(1));
+    expect(later.state).not.toHaveProperty("sketch");
   });
 });
