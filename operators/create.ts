@@ -7,6 +7,7 @@ import type { AnyProcessFunction, GraphNode, KeySelector } from "../stream/graph
 import { foldsByPanes, type WindowSpec } from "../stream/windowed-stream.ts";
 import { AggregateOperator } from "./aggregate.ts";
 import { asyncMap } from "./async-map.ts";
+import { aggregateChanges, toChangelog } from "./changelog.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
 import { dedupe } from "./dedupe.ts";
 import { discardOperator } from "./discard.ts";
@@ -16,6 +17,7 @@ import { intervalJoin } from "./interval-join.ts";
 import { lookupJoin } from "./lookup-join.ts";
 import { MapOperator } from "./map.ts";
 import type { Operator, OperatorContext } from "./operator.ts";
+import { outerJoin } from "./outer-join.ts";
 import { PaneWindowOperator } from "./pane-window.ts";
 import { ProcessOperator } from "./process.ts";
 import { ReduceOperator } from "./reduce.ts";
@@ -75,13 +77,22 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
     case "temporalJoin":
       return bothOf(node, temporalJoin(spec.join), spec.rightKey, ctx);
     case "regularJoin":
-      return bothOf(node, regularJoin(spec.join), spec.rightKey, ctx);
+      return bothOf(
+        node,
+        spec.join.type === "inner" ? regularJoin(spec.join) : outerJoin(spec.join),
+        spec.rightKey,
+        ctx,
+      );
     case "windowJoin":
       return windowJoinOperator(ctx, { left: keyOf(node), right: spec.rightKey }, spec.join);
     case "coGroup":
       return coGroupOperator(ctx, { left: keyOf(node), right: spec.rightKey }, spec.join);
     case "dedupe":
       return rowsOf(node, dedupe(spec.dedupe) as never, ctx);
+    case "toChangelog":
+      return rowsOf(node, toChangelog() as never, ctx);
+    case "aggregateChanges":
+      return rowsOf(node, aggregateChanges(spec.aggregates) as never, ctx);
     case "discard":
       return discardOperator;
     case "window":
@@ -101,7 +112,9 @@ const rowsOf = (
   more?: object,
 ): Operator => {
   const process = fn.process.bind(fn) as RowCall;
-  const name = spec.kind === "dedupe" ? spec.kind : "process";
+  const isOurs =
+    spec.kind === "dedupe" || spec.kind === "toChangelog" || spec.kind === "aggregateChanges";
+  const name = isOurs ? spec.kind : "process";
   if (key !== undefined) {
     return new ProcessOperator([{ key, name, process }], fn as never, ctx, more);
   }

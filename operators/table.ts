@@ -9,13 +9,17 @@
 //   T2. An epoch gets its checkpoint's id at the barrier, and ids only rise.
 //   T3. Committing a checkpoint forgets all epochs up to it. An aborted checkpoint's epoch stays
 //       uncommitted until a later checkpoint completes, which includes its rows.
+//   T5. A change (changelog.ts of stream) that deletes removes the row of its key; one that says what is about
+//       to be replaced does nothing, as the row that replaces it has the same key. Of a key whose row was
+//       deleted nothing is left once that is committed.
 //   T4. After a restore the latest rows are the committed ones: a snapshot is taken at the barrier.
 
 import type { CheckpointId } from "../format/ids.ts";
 import { keyId, type Key, type KeyId } from "../format/key.ts";
 import type { TableQuery } from "../format/messages.ts";
+import { kindOf, rowOf } from "../stream/changelog.ts";
 import type { KeySelector } from "../stream/graph.ts";
-import type { RecordBatch, SinkOperator } from "./operator.ts";
+import { isColumnar, type RecordBatch, type SinkOperator } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
 import { ColumnWriter } from "./table-columns.ts";
@@ -23,13 +27,19 @@ import { ColumnWriter } from "./table-columns.ts";
 /** `committed`: as of the last completed checkpoint. `latest`: all that was written. */
 export type TableRead = TableQuery["read"];
 
-/** The row that each key had before; undefined where it had none. */
-type Undo = Map<KeyId, unknown>;
-
-interface SealedEpoch {
-  readonly checkpoint: CheckpointId;
-  readonly undo: Undo;
+/** What an epoch has done. */
+interface Epoch {
+  /** The row that each key had before; undefined where it had none. */
+  readonly undo: Map<KeyId, unknown>;
+  /** The keys whose rows were deleted, whether others took their places or not. */
+  readonly deleted: Map<KeyId, Key>;
 }
+
+interface SealedEpoch extends Epoch {
+  readonly checkpoint: CheckpointId;
+}
+
+const newEpoch = (): Epoch => ({ undo: new Map(), deleted: new Map() });
 
 export class TableOperator implements SinkOperator {
   readonly name: string;
@@ -39,7 +49,7 @@ export class TableOperator implements SinkOperator {
   readonly #columns: ColumnWriter;
   /** Uncommitted and past their barrier, oldest first. */
   #sealed: SealedEpoch[] = [];
-  #running: Undo = new Map();
+  #running = newEpoch();
   /** The number of the running epoch, with which the places of its rows are marked. */
   #epoch = 1;
   #committed: CheckpointId | null = null;
@@ -60,22 +70,32 @@ export class TableOperator implements SinkOperator {
   processBatch(batch: RecordBatch): void {
     const select = this.#key;
     const latest = this.#rows;
-    const undo = this.#running;
+    const { undo, deleted } = this.#running;
     const epoch = this.#epoch;
     const remember = (slot: StateSlot<unknown>): void => {
       if (slot.mark === epoch) return;
       slot.mark = epoch;
       if (!undo.has(slot.id)) undo.set(slot.id, slot.value);
     };
-    if (this.#columns.write(batch, remember)) return;
+    const hasKinds = isColumnar(batch) && batch.fields.includes("$kind");
+    if (!hasKinds && this.#columns.write(batch, remember)) return;
     const rows = batch.rows();
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
           const row = rows[i];
-          const slot = latest.slot(select(row as never));
-          remember(slot);
-          latest.putAt(slot, row);
+          const kind = kindOf(row);
+          if (kind === "-U") continue;
+          const key = select(row as never);
+          const slot = latest.slot(key);
+          if (kind !== "-D") {
+            remember(slot);
+            latest.putAt(slot, rowOf(row));
+          } else if (!slot.isFree) {
+            remember(slot);
+            deleted.set(slot.id, key);
+            latest.remove(key);
+          }
         }
       } catch (error) {
         rejectRow(this.#self, `table "${this.name}"`, batch, i, error);
@@ -93,8 +113,8 @@ export class TableOperator implements SinkOperator {
     if (checkpoint <= last) {
       throw new Error(`T2: table "${this.name}" got barrier ${checkpoint} after ${last}.`);
     }
-    this.#sealed.push({ checkpoint, undo: this.#running });
-    this.#running = new Map();
+    this.#sealed.push({ checkpoint, ...this.#running });
+    this.#running = newEpoch();
     this.#epoch++;
   }
 
@@ -112,15 +132,25 @@ export class TableOperator implements SinkOperator {
 
   /** All keys and their rows, in no order. Valid until the next batch. */
   *entries(mode: TableRead): Generator<[Key, unknown]> {
-    // Rows are never deleted, so every committed key has a latest row.
     for (const [key, latest] of this.#rows.entries()) {
       const row = mode === "latest" ? latest : this.#committedRow(keyId(key), latest);
       if (row !== undefined) yield [key, row];
+    }
+    if (mode === "latest") return;
+    const seen = new Set<KeyId>();
+    for (const { deleted } of [...this.#sealed, this.#running]) {
+      for (const [id, key] of deleted) {
+        if (seen.has(id) || this.#rows.get(key) !== undefined) continue;
+        seen.add(id);
+        const row = this.#committedRow(id, undefined);
+        if (row !== undefined) yield [key, row];
+      }
     }
   }
 
   #committedRow(id: KeyId, latest: unknown): unknown {
     for (const { undo } of this.#sealed) if (undo.has(id)) return undo.get(id);
-    return this.#running.has(id) ? this.#running.get(id) : latest;
+    const { undo } = this.#running;
+    return undo.has(id) ? undo.get(id) : latest;
   }
 }

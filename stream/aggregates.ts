@@ -26,6 +26,11 @@ import { shown } from "./names.ts";
 export interface Aggregate<in T = never, A = unknown, out R = unknown> {
   create(): A;
   add(accumulator: A, row: T): A;
+  /**
+   * Takes a row back that was added; where it is absent, none can be, and `aggregateChanges` refuses the
+   * aggregate. May change and return the accumulator.
+   */
+  retract?(accumulator: A, row: T): A;
   /** The accumulator of both sets of rows. */
   merge(left: A, right: A): A;
   result(accumulator: A): R;
@@ -104,7 +109,13 @@ export function noNumber(aggregate: string, value: unknown): TypeError {
  */
 export const count = (): Aggregate<unknown, number, number> =>
   known(
-    { create: () => 0, add: (rows: number) => rows + 1, merge: plus, result: own },
+    {
+      create: () => 0,
+      add: (rows: number) => rows + 1,
+      retract: (rows: number) => rows - 1,
+      merge: plus,
+      result: own,
+    },
     { kind: "count" },
   );
 
@@ -118,6 +129,7 @@ export const countIf = <T>(predicate: (row: T) => boolean): Aggregate<T, number,
     {
       create: () => 0,
       add: (rows: number, row: T) => (predicate(row) ? rows + 1 : rows),
+      retract: (rows: number, row: T) => (predicate(row) ? rows - 1 : rows),
       merge: plus,
       result: own,
     },
@@ -136,6 +148,7 @@ export function sum(value: ((row: never) => number) | string): Aggregate<never, 
   return ofNumber("sum", value, (read) => ({
     create: () => 0,
     add: (total, row) => total + measured("sum", read(row)),
+    retract: (total, row) => total - measured("sum", read(row)),
     merge: plus,
     result: own,
   }));
@@ -157,6 +170,11 @@ export function avg(value: ((row: never) => number) | string): Aggregate<never, 
     add: (accumulator, row) => {
       accumulator[0] += measured("avg", read(row));
       accumulator[1] += 1;
+      return accumulator;
+    },
+    retract: (accumulator, row) => {
+      accumulator[0] -= measured("avg", read(row));
+      accumulator[1] -= 1;
       return accumulator;
     },
     merge: (left, right) => [left[0] + right[0], left[1] + right[1]],

@@ -6,6 +6,7 @@ import type { Key } from "../format/key.ts";
 import type { Partitioning } from "../format/plan.ts";
 import { type AggregateRow, type Aggregates, checkedAggregates } from "./aggregates.ts";
 import { asyncMapOf, type AsyncContext, type AsyncOptions } from "./async.ts";
+import { type Change, type ChangeOf, checkedRetractable } from "./changelog.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
 import type { AnyProcessFunction, CustomPartitioning, KeySelector, OperatorSpec } from "./graph.ts";
@@ -410,10 +411,40 @@ export interface KeyedStream<T, K> {
    */
   regularJoin<U, R>(
     other: KeyedStream<U, K>,
-    settings: RegularJoinOptions,
+    settings: RegularJoinOptions & { readonly type?: "inner" },
     fn: (left: T, right: U) => R,
     options: OperatorOptions,
   ): DataStream<R>;
+  /**
+   * The outer ones emit changes: a row without a partner comes with undefined in the other's place, and is
+   * taken back when a partner comes.
+   *
+   * @example
+   * orders.keyBy("id").regularJoin(
+   *   payments.keyBy("orderId"),
+   *   { type: "left" },
+   *   (order, payment) => ({ key: order.id, isPaid: payment !== undefined }),
+   *   { uid: "orders-with-payments" },
+   * );
+   */
+  regularJoin<U, R extends object>(
+    other: KeyedStream<U, K>,
+    settings: RegularJoinOptions & { readonly type: "left" },
+    fn: (left: T, right: U | undefined) => R,
+    options: OperatorOptions,
+  ): DataStream<Change<R>>;
+  regularJoin<U, R extends object>(
+    other: KeyedStream<U, K>,
+    settings: RegularJoinOptions & { readonly type: "right" },
+    fn: (left: T | undefined, right: U) => R,
+    options: OperatorOptions,
+  ): DataStream<Change<R>>;
+  regularJoin<U, R extends object>(
+    other: KeyedStream<U, K>,
+    settings: RegularJoinOptions & { readonly type: "full" },
+    fn: (left: T | undefined, right: U | undefined) => R,
+    options: OperatorOptions,
+  ): DataStream<Change<R>>;
   /**
    * Keeps one row of each key: the first that comes, or the last by event time, which is emitted anew
    * with every later row of the key. Keys are remembered for ever, or for the `ttl`.
@@ -421,6 +452,29 @@ export interface KeyedStream<T, K> {
    * @example payments.keyBy("id").dedupe({ keep: "first", ttl: "1 d" }, { uid: "once" })
    */
   dedupe(settings: DedupeOptions, options: OperatorOptions): DataStream<T>;
+  /**
+   * Makes changes of rows that replace one another by their key, as `aggregate` and `reduce` emit them: of
+   * the first an insertion, of the following ones what is taken back and what takes its place. A change
+   * with `$kind` `"-D"` deletes. The last row of each key is kept until it is deleted.
+   *
+   * @example
+   * finalPrices.keyBy("id").toChangelog({ uid: "changes" })
+   *   .keyBy("category").aggregateChanges({ mean: avg("price") }, { uid: "by-category" })
+   */
+  toChangelog(options: OperatorOptions): DataStream<ChangeOf<T>>;
+  /**
+   * Keeps aggregates of the rows of each key that are there: what is inserted is added, and what is taken
+   * back is taken from them. Emits changes of `{ key, ...aggregates }`, and deletes the row of a key that
+   * has none left. Only aggregates that can take rows back: `count`, `countIf`, `sum`, `avg`, and your
+   * own with `retract`. A row taken from a key that has none is left out.
+   *
+   * @example
+   * changes.keyBy("category").aggregateChanges({ mean: avg("price"), n: count() }, { uid: "by-category" })
+   */
+  aggregateChanges<G extends Aggregates<T>>(
+    aggregates: G,
+    options: OperatorOptions,
+  ): DataStream<Change<AggregateRow<K, G>>>;
 }
 
 /**
@@ -647,6 +701,19 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
 
   dedupe(settings: DedupeOptions, options: OperatorOptions): Recorded {
     return this.#keyed({ kind: "dedupe", dedupe: dedupeOf(settings, options) }, options);
+  }
+
+  toChangelog(options: OperatorOptions): RecordedStream {
+    return this.#keyed({ kind: "toChangelog" }, options);
+  }
+
+  aggregateChanges<G extends Aggregates<never>>(
+    aggregates: G,
+    options: OperatorOptions,
+  ): RecordedStream {
+    checkedAggregates(aggregates, options);
+    checkedRetractable(aggregates, options);
+    return this.#keyed({ kind: "aggregateChanges", aggregates }, options);
   }
 
   #joined(

@@ -14,6 +14,7 @@ export type GraphErrorCode =
   | "DUPLICATE_TABLE"
   | "TOPIC_CONFLICT"
   | "NOT_KEYED"
+  | "TAKES_NO_CHANGES"
   | "NO_SIDE_OUTPUT"
   | "NO_EVENT_TIME"
   | "FOREIGN_STREAM"

@@ -43,6 +43,10 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
     case "asyncMap":
     case "lookupJoin":
       return "rows with calls under way";
+    case "regularJoin":
+      return `${spec.join.type === "inner" ? "a" : `a ${spec.join.type} outer`} regularJoin`;
+    case "aggregateChanges":
+      return `an aggregate of the changes of ${Object.keys(spec.aggregates).join(", ")}`;
     case "dedupe":
       return `a dedupe that keeps the ${spec.dedupe.keep}`;
     case "sink":
@@ -98,6 +102,10 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
       return [uid, spec.kind, spec.join.type];
     case "dedupe":
       return [uid, spec.kind, spec.dedupe.keep];
+    case "regularJoin":
+      return [uid, spec.kind, ...(spec.join.type === "inner" ? [] : [spec.join.type])];
+    case "aggregateChanges":
+      return [uid, spec.kind, Object.keys(spec.aggregates)];
     case "processBroadcast":
       return [uid, spec.kind, ...ofFunction(spec.fn), Object.keys(spec.broadcast)];
     default:

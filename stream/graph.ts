@@ -69,6 +69,11 @@ export type OperatorSpec =
   | ({ readonly kind: "windowJoin"; readonly join: WindowJoin } & TwoKeys)
   | ({ readonly kind: "coGroup"; readonly join: CoGroup } & TwoKeys)
   | { readonly kind: "dedupe"; readonly dedupe: Dedupe }
+  | { readonly kind: "toChangelog" }
+  | {
+      readonly kind: "aggregateChanges";
+      readonly aggregates: Readonly<Record<string, Aggregate>>;
+    }
   | { readonly kind: "sink"; readonly table: TableSink<never> }
   | { readonly kind: "timestamps"; readonly watermarks: WatermarkStrategy<never> }
   | { readonly kind: "discard" };
@@ -117,6 +122,12 @@ export interface JobGraph {
 /** Whether an operator of that kind has no input. */
 export const isSource = ({ kind }: OperatorSpec): boolean =>
   kind === "source" || kind === "generator";
+
+/** Whether what it emits are changes (changelog.ts). */
+export const emitsChanges = (spec: OperatorSpec): boolean =>
+  spec.kind === "toChangelog" ||
+  spec.kind === "aggregateChanges" ||
+  (spec.kind === "regularJoin" && spec.join.type !== "inner");
 
 /** Whether an operator of that kind has no output. */
 export const endsStream = ({ kind }: OperatorSpec): boolean =>

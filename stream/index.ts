@@ -173,6 +173,15 @@ export {
   type TriggerResult,
 } from "./triggers.ts";
 export {
+  type Change,
+  change,
+  type ChangeMakers,
+  type ChangeOf,
+  rowOf,
+  type RowKind,
+  type RowOf,
+} from "./changelog.ts";
+export {
   boundedOutOfOrderness,
   monotonous,
   watermarks,

@@ -35,6 +35,11 @@ export interface TemporalJoinOptions<T> {
 
 /** The settings of a regular join. */
 export interface RegularJoinOptions {
+  /**
+   * Of which sides a row is emitted also while it meets nobody, with undefined in the other's place. Those
+   * but `inner`, the default, emit changes: such a row is taken back when somebody comes.
+   */
+  readonly type?: "inner" | "left" | "right" | "full";
   /** Processing time for which a row is kept after it came; for ever where absent. */
   readonly ttl?: TimeSpan;
 }
@@ -68,6 +73,7 @@ export interface TemporalJoin {
 }
 
 export interface RegularJoin {
+  readonly type: "inner" | "left" | "right" | "full";
   readonly fn: PairFunction;
   readonly ttl?: number;
 }
@@ -141,7 +147,11 @@ export function regularJoinOf(
 ): RegularJoin {
   const refuse = refuserOf("regularJoin", options);
   const given = settingsOf(settings, refuse, `{ ttl: "1 d" }, or {}`);
-  return { fn: pairOf(fn, refuse), ...ttlOf(given, refuse) };
+  const { type = "inner" } = given;
+  if (type !== "inner" && type !== "left" && type !== "right" && type !== "full") {
+    throw refuse(`has ${shown(type)} as type`, `"inner", "left", "right" or "full"`);
+  }
+  return { type, fn: pairOf(fn, refuse), ...ttlOf(given, refuse) };
 }
 
 export function dedupeOf(settings: unknown, options: OperatorOptions): Dedupe {

@@ -7,6 +7,7 @@ import type { JobConfig } from "../format/config.ts";
 import type { Partitioning } from "../format/plan.ts";
 import { GraphError } from "./errors.ts";
 import {
+  emitsChanges,
   endsStream,
   isSource,
   type CustomPartitioning,
@@ -69,6 +70,14 @@ const windowsOf = (spec: OperatorSpec): WindowSpec | undefined => {
   return spec.kind === "windowJoin" || spec.kind === "coGroup" ? spec.join.windows : undefined;
 };
 
+const foldsRows = ({ kind }: OperatorSpec): boolean =>
+  kind === "reduce" ||
+  kind === "aggregate" ||
+  kind === "window" ||
+  kind === "dedupe" ||
+  kind === "coGroup" ||
+  kind.endsWith("Join");
+
 export class GraphRecorder {
   readonly job: string;
   readonly #config: JobConfig;
@@ -96,6 +105,7 @@ export class GraphRecorder {
     this.#refuseIfFinished(method, uid);
     this.#refuseConflicts(spec, uid);
     if (needsEventTime(spec)) this.#refuseWithoutEventTime(spec, uid, upstreams);
+    this.#refuseChanges(spec, uid, upstreams);
     const parallelism = this.#parallelism(uid, options?.parallelism);
     const node = {
       uid,
@@ -174,6 +184,21 @@ export class GraphRecorder {
         waiting.push(this.#nodes.get(from)!);
       }
     }
+  }
+
+  /** Who takes every row for one that is there would count what is taken back. */
+  #refuseChanges(spec: OperatorSpec, uid: string, upstreams: readonly Upstream[]): void {
+    if (!foldsRows(spec)) return;
+    const changing = upstreams.find(({ node }) => emitsChanges(node.spec))?.node;
+    if (changing === undefined) return;
+    throw new GraphError(
+      "TAKES_NO_CHANGES",
+      `Operator "${uid}" (${methodOf(spec)}) of job "${this.job}" takes every row for a new one, and ` +
+        `"${changing.uid}" (${methodOf(changing.spec)}) emits changes, some of which take rows back. ` +
+        `Aggregate them with aggregateChanges, write them to a table, or take the rows that you mean: ` +
+        `.filter(({ $kind }) => …, …).`,
+      uid,
+    );
   }
 
   #refuseConflicts(spec: OperatorSpec, uid: string): void {

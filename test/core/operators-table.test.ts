@@ -10,11 +10,14 @@ import type { KeyGroup } from "../../format/key-groups.ts";
 import { MemoryStateStore, type MemoryStateTable } from "../../operators/state/memory.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import { TableOperator, type TableRead } from "../../operators/table.ts";
+import type { RowKind } from "../../stream/changelog.ts";
 import { keyField } from "../../stream/table.ts";
 
 interface Row {
   readonly key: string;
   readonly n: number;
+  /** What a change does (T5). */
+  readonly $kind?: RowKind;
 }
 
 interface Opened {
@@ -87,13 +90,29 @@ describe("a table", () => {
     );
   });
 
+  test("T5: serves rows without their kinds, and refuses what is none", () => {
+    const { table } = opened();
+    write(table, { key: "a", n: 1, $kind: "+I" });
+    expect(table.read("latest", "a")).toEqual({ key: "a", n: 1 });
+    expect(() => write(table, { key: "a", n: 1, $kind: "-X" as RowKind })).toThrow(
+      /failed on row 0 .* A row has "-X" as \$kind, which is "\+I"/,
+    );
+  });
+
   type Step =
     | { readonly kind: "write"; readonly rows: readonly Row[]; readonly asColumns: boolean }
     | { readonly kind: "barrier" }
     | { readonly kind: "commit"; readonly back: number }
     | { readonly kind: "crash" };
 
-  const row = fc.record({ key: fc.constantFrom("a", "b", "c", "d"), n: fc.nat(99) });
+  const row: fc.Arbitrary<Row> = fc.record(
+    {
+      key: fc.constantFrom("a", "b", "c", "d"),
+      n: fc.nat(99),
+      $kind: fc.constantFrom("+I", "-U", "+U", "-D"),
+    },
+    { requiredKeys: ["key", "n"] },
+  );
   const step = fc.oneof(
     {
       weight: 4,
@@ -121,7 +140,11 @@ describe("a table", () => {
         for (const step of steps) {
           if (step.kind === "write") {
             (step.asColumns ? writeColumns : write)(table, ...step.rows);
-            for (const { key, n } of step.rows) latest[key] = n;
+            for (const { key, n, $kind } of step.rows) {
+              if ($kind === "-D") delete latest[key];
+              else if ($kind !== "-U") latest[key] = n;
+            }
+            expect(rows.size).toBe(Object.keys(latest).length);
           } else if (step.kind === "barrier") {
             const id = checkpointId(++last);
             table.prepareCommit(id);

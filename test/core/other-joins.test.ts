@@ -132,7 +132,7 @@ describe("a regular join", () => {
     const key = (): string => "key";
     const fn = (l: number, r: number): number => l + r;
     const operator = createOperator(
-      { uid: "op", spec: { kind: "regularJoin", join: { fn }, rightKey: key }, key },
+      { uid: "op", spec: { kind: "regularJoin", join: { type: "inner", fn }, rightKey: key }, key },
       {
         uid: "op",
         state: backend.store("op"),

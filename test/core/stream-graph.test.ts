@@ -378,6 +378,22 @@ const refusals: readonly {
       "aggregate and window on a keyed stream: call .keyBy((row) => …) right before.",
   },
   {
+    when: "rows are counted that may be taken back",
+    define: withStream((stream) =>
+      stream
+        .keyBy((row) => row.key)
+        .toChangelog({ uid: "changes" })
+        .keyBy((row) => row.key)
+        .aggregate({ n: count() }, { uid: "sum" }),
+    ),
+    code: "TAKES_NO_CHANGES",
+    uid: "sum",
+    message:
+      'Operator "sum" (aggregate) of job "job" takes every row for a new one, and "changes" (toChangelog) ' +
+      "emits changes, some of which take rows back. Aggregate them with aggregateChanges, write them to a " +
+      "table, or take the rows that you mean: .filter(({ $kind }) => …, …).",
+  },
+  {
     when: "state of a key is declared without one",
     define: withStream((stream) =>
       untyped(stream).process?.({ state: { n: valueState() }, process: () => {} }, { uid: "p" }),
@@ -1217,6 +1233,7 @@ describe("a graph is refused when", () => {
       DUPLICATE_TABLE: true,
       TOPIC_CONFLICT: true,
       NOT_KEYED: true,
+      TAKES_NO_CHANGES: true,
       NO_SIDE_OUTPUT: true,
       NO_EVENT_TIME: true,
       FOREIGN_STREAM: true,

@@ -3,6 +3,8 @@
 import {
   aggregatingState,
   avg,
+  change,
+  type Change,
   count,
   collect,
   countDistinct,
@@ -20,6 +22,8 @@ import {
   outputTag,
   percentiles,
   reducingState,
+  rowOf,
+  type RowKind,
   rows,
   sum,
   table,
@@ -611,6 +615,41 @@ const grouped = byOrigin.coGroup(
   { uid: "grouped" },
 );
 expectType<ProcessedStream<number>>().of(grouped, true);
+expectType<DataStream<Change<{ o: string; most: number | undefined }>>>().of(
+  byOrigin.regularJoin(
+    byCarrier,
+    { type: "left" },
+    (f, rule) => ({ o: f.origin, most: rule?.most }),
+    { uid: "left" },
+  ),
+  true,
+);
+byOrigin.regularJoin(
+  byCarrier,
+  { type: "full" },
+  // @ts-expect-error either may be missing
+  (f, rule) => ({ o: f.origin, most: rule?.most }),
+  { uid: "full" },
+);
+const priceChanges = byOrigin.toChangelog({ uid: "changes" });
+expectType<DataStream<Change<Flight>>>().of(priceChanges, true);
+const perOrigin = priceChanges
+  .keyBy("origin")
+  .aggregateChanges({ mean: avg("delay"), n: count() }, { uid: "mean" });
+expectType<
+  DataStream<Change<{ readonly key: string } & { readonly mean: number; readonly n: number }>>
+>().of(perOrigin, true);
+perOrigin.to(table("means"), { uid: "means" });
+expectType<DataStream<RowKind>>().of(
+  priceChanges.map(({ $kind }) => $kind, { uid: "kinds" }),
+  true,
+);
+expectType<DataStream<Omit<Change<Flight>, "$kind">>>().of(
+  priceChanges.map((row) => rowOf(row), { uid: "rows" }),
+  true,
+);
+// @ts-expect-error a change is made of an object
+change.insert("row");
 expectType<DataStream<Flight>>().of(byOrigin.dedupe({ keep: "first" }, { uid: "once" }), true);
 // @ts-expect-error first or last
 byOrigin.dedupe({ keep: "best" }, { uid: "once" });

@@ -6,6 +6,7 @@ import {
   aggregatingState,
   avg,
   boundedOutOfOrderness,
+  change,
   count,
   type DeadLetter,
   deadLetter,
@@ -617,6 +618,22 @@ const meeting = (name: string, isAligned: boolean): JobDefinition =>
     quick,
   );
 
+/** What is open of each order that was not cancelled: a table of which rows go. */
+const open = defineJob(
+  "open",
+  (env) => {
+    env
+      .from(topic<{ order: string; buyer: string; due: number }>("orders"), { uid: "orders" })
+      .map((row) => (row.due > 0 ? change.insert(row) : change.delete(row)), { uid: "kinds" })
+      .keyBy("order")
+      .toChangelog({ uid: "changes" })
+      .keyBy("buyer")
+      .aggregateChanges({ due: sum("due"), orders: count() }, { uid: "by-buyer" })
+      .to(table("buyers"), { uid: "out" });
+  },
+  quick,
+);
+
 /** Each with topics of its own, and with its next version. */
 const golden = ["golden-0", "golden-1", "golden-2"].flatMap((name) => [
   goldenJob(name, name),
@@ -646,6 +663,7 @@ export const programs: readonly JobDefinition[] = [
   remembering,
   asking,
   windowed,
+  open,
   meeting("in-step", true),
   meeting("as-they-come", false),
 ];
