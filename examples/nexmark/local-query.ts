@@ -6,10 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { startRuntime } from "../../local/runtime.ts";
+import { bidsIn } from "./generator/stream.ts";
 import type { Options } from "./options.ts";
 
 const config = fileURLToPath(new URL("wrangler.toml", import.meta.url));
 const home = fileURLToPath(new URL("../../.tidemark/", import.meta.url));
+
+/** Milliseconds after the last row in which a query that goes by the clock has told all of its windows. */
+const clockPatience = 60_000;
 
 /** Milliseconds between two looks at the job: each is some calls, and costs it time. */
 const lookEvery = 200;
@@ -40,11 +44,13 @@ interface Checkpoints {
 
 /**
  * @param results what becomes of the query's rows
+ * @param isDone of a query that does not end with its rows: whether these are all of its results
  * @param made told how many rows the sources have made so far
  */
 export async function runQuery(
   { query, events, rate, parallelism }: Options,
   results: "discard" | "digest",
+  isDone: ((results: readonly object[]) => boolean) | undefined,
   made: (rows: number) => void,
   signal: AbortSignal,
 ): Promise<QueryRun> {
@@ -68,19 +74,26 @@ export async function runQuery(
       parallelism,
       programArgsList,
     });
-    const rows = await finished(() => ask<JobDetails>(`/jobs/${jobid}`), made, signal);
+    const look = (): Promise<JobDetails> => ask<JobDetails>(`/jobs/${jobid}`);
+    const resultRows = async (): Promise<object[]> =>
+      (await ask<{ rows: object[] }>(`/jobs/${jobid}/tables/results?read=latest`)).rows;
+    const isOver = ({ state }: JobDetails, made: number): boolean =>
+      isDone === undefined ? state === "FINISHED" : made === bidsIn(events);
+    const rows = await finished(look, isOver, made, signal);
     const seconds = (performance.now() - begunAt) / 1_000;
+    if (isDone !== undefined) {
+      for (const until = performance.now() + clockPatience; performance.now() < until;) {
+        if (isDone(await resultRows())) break;
+        await sleep(lookEvery, undefined, { signal });
+      }
+    }
     const { counts, summary } = await ask<Checkpoints>(`/jobs/${jobid}/checkpoints`);
-    const table =
-      results === "discard"
-        ? { rows: [] }
-        : await ask<{ rows: object[] }>(`/jobs/${jobid}/tables/results?read=latest`);
     return {
       rows,
       seconds,
       checkpointsCompleted: counts.completed,
       stateBytes: summary.state_size.max,
-      results: table.rows,
+      results: results === "discard" ? [] : await resultRows(),
     };
   } finally {
     await runtime.stop();
@@ -88,18 +101,20 @@ export async function runQuery(
   }
 }
 
-/** Waits until the job has finished; how many rows its sources have made. */
+/** Waits until the job is over; how many rows its sources have made. */
 async function finished(
   look: () => Promise<JobDetails>,
+  isOver: (job: JobDetails, made: number) => boolean,
   made: (rows: number) => void,
   signal: AbortSignal,
 ): Promise<number> {
   for (;;) {
-    const { state, vertices } = await look();
+    const job = await look();
+    const { state, vertices } = job;
     const sources = vertices.filter(({ name }) => name.startsWith("Source: "));
     const rows = sources.reduce((sum, { metrics }) => sum + metrics["read-records"], 0);
     made(rows);
-    if (state === "FINISHED") return rows;
+    if (isOver(job, rows)) return rows;
     if (state === "FAILED" || state === "CANCELED") throw new Error(`The job is ${state}.`);
     await sleep(lookEvery, undefined, { signal });
   }

@@ -7,7 +7,7 @@ import { bidsIn } from "./generator/stream.ts";
 import { type QueryRun, runQuery } from "./local-query.ts";
 import { commandOf, type Options, usageOf } from "./options.ts";
 import { queries } from "./queries/queries.ts";
-import { type DigestPart, digestOf, sumOf } from "./row-text.ts";
+import { type Digest, type DigestPart, digestOf, sumOf } from "./row-text.ts";
 
 /** Milliseconds between two lines about how far it is. */
 const lineEvery = 2_000;
@@ -17,13 +17,16 @@ const names = queries.map(({ name }) => name);
 async function nexmark(options: Options, interrupted: AbortSignal): Promise<boolean> {
   const { query, events, check, json } = options;
   const say = json ? console.error : console.log;
+  const wanted = check ? wantedOf(options) : undefined;
   const run = await runQuery(
     options,
     check ? "digest" : "discard",
+    // Its windows are told by the clock, which a job that ends does not wait for.
+    wanted && query === "q12" ? (results) => isEqual(wanted, results) : undefined,
     progressOf(options),
     interrupted,
   );
-  const wrong = check ? differenceOf(options, run) : undefined;
+  const wrong = wanted && differenceOf(wanted, run);
   const equal = check ? wrong === undefined : null;
   const rowsPerSecond = Math.round(run.rows / run.seconds);
   say(pageOf(query, run));
@@ -60,9 +63,16 @@ function pageOf(
   ].join("\n");
 }
 
+const wantedOf = ({ query, events, rate }: Options): Digest =>
+  digestOf(oracles[query]!(houseOf(events, rate)));
+
+function isEqual(should: Digest, results: readonly object[]): boolean {
+  const is = sumOf(results as DigestPart[]);
+  return is.rows === should.rows && is.hash === should.hash;
+}
+
 /** How the result differs from that of the plain loop; undefined where it does not. */
-function differenceOf({ query, events, rate }: Options, { results }: QueryRun): string | undefined {
-  const should = digestOf(oracles[query]!(houseOf(events, rate)));
+function differenceOf(should: Digest, { results }: QueryRun): string | undefined {
   const is = sumOf(results as DigestPart[]);
   if (is.rows !== should.rows) return `${is.rows} rows instead of ${should.rows}`;
   return is.hash === should.hash ? undefined : `some of the ${is.rows} rows are others`;

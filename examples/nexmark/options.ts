@@ -69,12 +69,6 @@ export const commandOf = (args: readonly string[], queries: readonly string[]): 
     if (absent !== undefined) throw new RangeError(`${query} is not there: ${absent} ${allowed}`);
     if (!queries.includes(query)) throw new RangeError(`There is no query "${query}". ${allowed}`);
     const events = wholeNumber("--events", values.events, eventsRange);
-    if (values.check && query === "q12") {
-      throw new RangeError(
-        "--check is not for q12: its windows go by the clock, and those that are open when the " +
-          "events end are never told.",
-      );
-    }
     if (values.check && events > checkedMax) {
       throw new RangeError(`--check holds all events in memory: --events may be ${checkedMax}.`);
     }

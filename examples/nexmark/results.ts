@@ -31,6 +31,9 @@ function modeOf({ parameters }: JobEnvironment): Mode {
   throw new RangeError(`The parameter results is "${given}"; it must be ${modes.join(" or ")}.`);
 }
 
+/** Whether what the query comes to is compared with a plain loop. */
+export const isChecked = (env: JobEnvironment): boolean => modeOf(env) === "digest";
+
 /** Ends a query whose rows stay as they are: in the table is how often there is each. */
 export function insert<T extends object>(env: JobEnvironment, rows: DataStream<T>): void {
   switch (modeOf(env)) {

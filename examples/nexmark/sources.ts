@@ -6,6 +6,7 @@ import {
   generate,
   generateColumns,
   type JobEnvironment,
+  topic,
 } from "tidemark";
 
 import { bidAt, bidColumns, type BidField, fillBids } from "./generator/bid.ts";
@@ -42,6 +43,13 @@ export function bids(env: JobEnvironment, ...fields: readonly BidField[]): DataS
     ...(fields.includes("dateTime") && { watermarks: watermarks as never }),
   });
 }
+
+/** The same rows in a job that does not end with them: one that ends does not wait for the clock. */
+export const endless = <T>(env: JobEnvironment, rows: DataStream<T>): DataStream<T> =>
+  rows.union(env.from(none, { uid: "none" }) as DataStream<T>);
+
+/** Has no rows. */
+export const none = topic<never>("nexmark-none", { partitions: 1 });
 
 const watermarks = boundedOutOfOrderness(disorder, { timestamp: "dateTime" });
 

@@ -9,6 +9,8 @@ const run = (...args: string[]) => runScript("examples/nexmark/nexmark.ts", args
 test.each([
   ["q5", 46_000],
   ["q3", 50_000],
+  // Of all windows together: they go by the clock.
+  ["q12", 46_000],
 ])("%s over 50,000 events comes to what a plain loop does", async (query, rows) => {
   const options = ["--events", "50000", "--rate", "1000", "--parallelism", "2"];
   const { code, stdout, stderr } = await run(query, ...options, "--check", "--json");
@@ -43,7 +45,6 @@ test.each([
   ],
   [["q0", "--parallelism", "0"], /--parallelism is "0"/],
   [["q0", "--check", "--events", "10000001"], /--check holds all events in memory/],
-  [["q12", "--check"], /--check is not for q12: its windows go by the clock/],
   [["q0", "--fast"], /'--fast'/],
 ])("%j is refused with exit code 2", async (args, reason) => {
   const { code, stdout, stderr } = await run(...args);
