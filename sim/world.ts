@@ -85,6 +85,7 @@ export function drawWorld(seed: number, only?: Size): World {
   const busy = new Prng(Math.imul(seed, 0x27d4eb2f) ^ 0x165667b1);
   busy.next();
   if (size === "small" && busy.chance(busyShare)) return withMovesAmidRows(world, busy);
+  if (size === "small" && busy.chance(failingShare)) return withFailingStop(world, busy);
   return withSavepoints(world, moving, savepointsShare);
 }
 
@@ -98,6 +99,8 @@ const damagedShare = 0.06;
 const movingShare = 0.04;
 /** Of small ones: those in which that happens while rows are on their way. */
 const busyShare = 0.03;
+/** And those in which nothing but the savepoint that is to stop the job goes wrong. */
+const failingShare = 0.02;
 const savepointsShare = 0.06;
 const restingSavepointsShare = 0.08;
 
@@ -392,6 +395,29 @@ function withMovesAmidRows(world: World, prng: Prng): World {
     duration: moved.duration + 300,
     faults: prng.chance(0.5) ? moved.faults : { ...noFaults, slowTurn: 0.3, slowWrite: 0.1 },
     ending: "stopped",
+  };
+}
+
+/**
+ * The same world, in which a savepoint that is to stop the job fails, and nothing else: no attempt ends
+ * with it, and no other checkpoint tells anybody that it has failed.
+ */
+function withFailingStop(world: World, prng: Prng): World {
+  const moved = withMoves(world, prng, ["stop"]);
+  const { interval: _, ...checkpointing } = moved.options.checkpointing;
+  return {
+    ...moved,
+    options: {
+      ...moved.options,
+      checkpointing: {
+        ...checkpointing,
+        storage: "r2",
+        inlineThreshold: 0,
+        timeout: prng.pick([300, 1_000]),
+      },
+    },
+    moves: moved.moves.filter(({ kind }) => kind !== "rescale"),
+    faults: { ...noFaults, slowBucket: prng.pick([0.2, 0.6]), bucketError: prng.pick([0, 0.2]) },
   };
 }
 
