@@ -156,11 +156,12 @@ export type OpenOutcome =
 /**
  * One open channel, held by the sender. Calls on it arrive in order.
  *
- * A call resolves once the frame was processed and left the inbox: that is the sender's credit. It
+ * A call resolves once its last frame was processed and left the inbox: that is the sender's credit. It
  * rejects when the receiver is gone or refuses; the sender then opens the channel again.
  */
 export interface ChannelSession {
-  push(seq: Seq, frame: Uint8Array): Promise<void>;
+  /** Frames under consecutive numbers, the first of them under `seq`. */
+  push(seq: Seq, ...frames: readonly Uint8Array[]): Promise<void>;
   /** Resolves like `push`, for a frame that an earlier session delivered. */
   settled(seq: Seq): Promise<void>;
 }

@@ -34,6 +34,8 @@ export class Inbox {
   /** Under numbers that come after those of the channels (N5). */
   readonly #taken: InboxItem[] = [];
   #turn = 0;
+  /** Frames that wait in the channels. */
+  #waiting = 0;
 
   constructor(channels: number) {
     this.#channels = Array.from({ length: channels }, () => ({ expected: 0, queue: [] }));
@@ -51,6 +53,7 @@ export class Inbox {
     if (frameSeq > input.expected) return { kind: "gap", expected: seq(input.expected) };
     input.expected++;
     input.queue.push({ channel, seq: frameSeq, frame });
+    this.#waiting++;
     return { kind: "accepted" };
   }
 
@@ -66,6 +69,7 @@ export class Inbox {
 
   restore(channel: number, frames: readonly Uint8Array[]): void {
     this.#at(channel).queue.unshift(...frames.map((frame) => ({ channel, frame })));
+    this.#waiting += frames.length;
   }
 
   takeOver(channel: number, frames: readonly Uint8Array[]): void {
@@ -84,7 +88,7 @@ export class Inbox {
 
   /** Whether no frame waits. */
   get isEmpty(): boolean {
-    return !this.hasTaken && this.#channels.every(({ queue }) => queue.length === 0);
+    return !this.hasTaken && this.#waiting === 0;
   }
 
   /** Goes on where another inbox stood that was empty. */
@@ -117,6 +121,7 @@ export class Inbox {
   ): InboxItem | undefined {
     const taken = this.#taken.shift();
     if (taken !== undefined) return taken;
+    if (this.#waiting === 0) return undefined;
     const count = this.#channels.length;
     for (let step = 0; step < count; step++) {
       const channel = (this.#turn + step) % count;
@@ -126,6 +131,7 @@ export class Inbox {
       if (item === undefined || (takes === "marks" && needsCredit(item.frame))) continue;
       queue.shift();
       this.#turn = (channel + 1) % count;
+      this.#waiting--;
       return item;
     }
     return undefined;

@@ -42,14 +42,24 @@ export interface Push extends OutgoingFrame {
 const columnsRowsMin = 32;
 
 interface OutputChannel {
+  /** Among all. */
+  readonly at: number;
   readonly window: CreditWindow;
   readonly pending: PendingRows;
   /** Timeouts that its rows have let pass (O4). */
   passed: number;
+  /** Whether it is in the list of those that `take` looks at. */
+  isListed: boolean;
+  /** Whether it has frames that may not leave, or counts as if (O4). */
+  isBehind: boolean;
 }
 
 export class Outbox {
   readonly #channels: OutputChannel[];
+  /** Channels that something has happened to since `take`: the others have nothing that may leave. */
+  #listed: OutputChannel[] = [];
+  /** Channels that are behind. */
+  #behind = 0;
   /** The latest watermark of each edge, and whether it is still to be sent. */
   readonly #watermarks: { latest: Watermark; isPending: boolean }[];
   readonly #edges: readonly (OutgoingEdge & { readonly columns: RowColumns })[];
@@ -62,14 +72,15 @@ export class Outbox {
 
   constructor(edges: readonly OutgoingEdge[], bufferTimeout: number) {
     const count = edges.reduce((sum, edge) => sum + edge.channels.length, 0);
-    this.#channels = Array.from({ length: count }, () => {
+    this.#channels = Array.from({ length: count }, (_, at) => {
       const window = new CreditWindow(channelWindow);
       const pending = new PendingRows((frame, rows, bytes) => {
         this.#recordsOut += rows;
         this.#bytesOut += bytes;
-        window.offer(frame);
+        this.#offer(of, frame);
       });
-      return { window, pending, passed: 0 };
+      const of = { at, window, pending, passed: 0, isListed: false, isBehind: false };
+      return of;
     });
     this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns() }));
     const none = { time: noTime, isIdle: false };
@@ -122,8 +133,11 @@ export class Outbox {
       const mustLeave = this.#watermarks[edge]!.isPending;
       for (const channel of channels) {
         const of = this.#channels[channel]!;
-        if (mustLeave || of.window.isSettled) cut(of);
-        else if (of.pending.count > 0) of.passed++;
+        if (mustLeave || of.window.isSettled) this.#cut(of);
+        else if (of.pending.count > 0) {
+          of.passed++;
+          this.#changed(of);
+        }
       }
     }
     this.#sendWatermarks();
@@ -132,7 +146,7 @@ export class Outbox {
   }
 
   flush(): void {
-    for (const channel of this.#channels) cut(channel);
+    for (const channel of this.#channels) this.#cut(channel);
     this.#sendWatermarks();
     this.#pendingSince = undefined;
   }
@@ -143,7 +157,7 @@ export class Outbox {
       of.isPending = false;
       const mark = encodeWatermark(of.latest);
       for (const channel of this.#edges[edge]!.channels) {
-        this.#channels[channel]!.window.offer(mark);
+        this.#offer(this.#channels[channel]!, mark);
       }
     }
   }
@@ -152,7 +166,7 @@ export class Outbox {
     this.flush();
     const mark = encodeBarrier(barrier.checkpoint, barrier.overtakesAt, barrier.purpose);
     this.#barrier = { barrier, mark };
-    for (const channel of this.#channels) channel.window.offer(mark);
+    for (const channel of this.#channels) this.#offer(channel, mark);
   }
 
   /** Whether rows that wait for credit hold the latest barrier back. */
@@ -166,27 +180,35 @@ export class Outbox {
     const { barrier, mark } = this.#barrier;
     const passed = this.#ahead(mark);
     const urgent = encodeBarrier(barrier.checkpoint, atOnce, barrier.purpose);
-    for (const { window } of this.#channels) window.overtake(mark, urgent);
+    for (const channel of this.#channels) {
+      channel.window.overtake(mark, urgent);
+      this.#changed(channel);
+    }
     this.#barrier = undefined;
     return passed;
   }
 
   /** Frames of a restored snapshot: they leave before anything else does. */
   restore(channel: number, frames: readonly Uint8Array[]): void {
-    for (const frame of frames) this.#channels[channel]!.window.offer(frame);
+    for (const frame of frames) this.#offer(this.#channels[channel]!, frame);
   }
 
   /** Frames that may leave now, each channel's in order. */
   take(): Push[] {
-    return this.#channels.flatMap(({ window }, channel) =>
-      window.take().map(({ seq, frame }) => ({ channel, seq, frame })),
-    );
+    const listed = this.#listed;
+    if (listed.length === 0) return [];
+    this.#listed = [];
+    const pushes: Push[] = [];
+    for (const of of listed) {
+      of.isListed = false;
+      for (const { seq, frame } of of.window.take()) pushes.push({ channel: of.at, seq, frame });
+      this.#judge(of);
+    }
+    return pushes;
   }
 
   get hasBacklog(): boolean {
-    return this.#channels.some(
-      ({ window, passed }) => passed >= channelWindow || window.backlog > 0,
-    );
+    return this.#behind > 0;
   }
 
   /** Whether frames of this channel wait to leave. */
@@ -226,7 +248,8 @@ export class Outbox {
   settled(channel: number, seq: Seq): void {
     const of = this.#channels[channel]!;
     of.window.settled(seq);
-    if (of.passed > 0 && of.window.isSettled) cut(of);
+    if (of.passed > 0 && of.window.isSettled) this.#cut(of);
+    this.#changed(of);
   }
 
   disconnected(channel: number): void {
@@ -234,7 +257,10 @@ export class Outbox {
   }
 
   reopened(channel: number, expected: Seq): ReopenOutcome {
-    return this.#channels[channel]!.window.reopened(expected);
+    const of = this.#channels[channel]!;
+    const outcome = of.window.reopened(expected);
+    this.#changed(of);
+    return outcome;
   }
 
   #ahead(mark: Uint8Array): { readonly channel: number; readonly frames: Uint8Array[] }[] {
@@ -242,11 +268,30 @@ export class Outbox {
       .map(({ window }, channel) => ({ channel, frames: window.ahead(mark) }))
       .filter(({ frames }) => frames.length > 0);
   }
-}
 
-function cut(channel: OutputChannel): void {
-  channel.pending.cut();
-  channel.passed = 0;
+  #offer(of: OutputChannel, frame: Uint8Array): void {
+    of.window.offer(frame);
+    this.#changed(of);
+  }
+
+  #cut(of: OutputChannel): void {
+    of.passed = 0;
+    of.pending.cut();
+    this.#judge(of);
+  }
+
+  /** A subtask may have very many channels, and an event is mostly about one of them. */
+  #changed(of: OutputChannel): void {
+    if (!of.isListed) this.#listed.push(of);
+    of.isListed = true;
+    this.#judge(of);
+  }
+
+  #judge(of: OutputChannel): void {
+    const isBehind = of.passed >= channelWindow || of.window.backlog > 0;
+    if (isBehind !== of.isBehind) this.#behind += isBehind ? 1 : -1;
+    of.isBehind = isBehind;
+  }
 }
 
 /** The same rows as columns, where they can be: what waits for its frame then is no objects. */

@@ -21,7 +21,9 @@
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
 //       thread no alarm fires and no request is heard as long as one of them has something to do. So
-//       after a number of rows (source-turn.ts) it takes none until `tick`, whatever is settled meanwhile.
+//       after a number of rows (source-turn.ts) it takes none until `tick`, whatever is settled meanwhile;
+//       or until a checkpoint is complete: alarms are heard then, and where very many subtasks take part
+//       in one checkpoint after the other, nobody hears the timer.
 //   A12. Event time comes as far as the inputs allow (channel-watermarks.ts), or the splits of a source
 //       (split-watermarks.ts). Until it is through the chain no input is taken; a cut in between has the
 //       operators as they are then, and whoever told of the time tells again after a restore.
@@ -467,8 +469,9 @@ export class Task {
   get wakeAt(): number | undefined {
     if (!this.#isRunning()) return undefined;
     if (this.#turn !== undefined) return this.#turn;
-    const { flushAt = never, holdsBarrier, hasBacklog } = this.#outbox;
-    const overtakesAt = holdsBarrier ? (this.#snapshot?.barrier.overtakesAt ?? never) : never;
+    const { flushAt = never, hasBacklog } = this.#outbox;
+    const barrierAt = this.#snapshot?.barrier.overtakesAt ?? never;
+    const overtakesAt = barrierAt !== never && this.#outbox.holdsBarrier ? barrierAt : never;
     // Without room a timer waits for credit, not for the clock (A8).
     const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
@@ -688,6 +691,7 @@ export class Task {
   /** The checkpoint is durable, and so are all before it. Repeatable. */
   notifyComplete(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
+      this.#sourceTurn.next(now);
       this.#chain.commit(checkpoint);
       this.#backend.completed(checkpoint);
       this.#commit(checkpoint);

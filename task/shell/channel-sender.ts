@@ -19,7 +19,7 @@ import { TimedOut, within } from "./deadline.ts";
 
 export interface ChannelEvents {
   opened(expected: Seq): void;
-  settled(seq: Seq): void;
+  settled(frames: readonly Seq[]): void;
   disconnected(): void;
   /** The receiver runs another attempt or has lost its memory, or cannot be reached at all. */
   lost(reason: string): void;
@@ -75,16 +75,19 @@ export class ChannelSender {
     }
   }
 
-  push(frameSeq: Seq, frame: Uint8Array): void {
-    // Without a session the frame waits in the window and is sent when one is open.
+  /** Sends frames in one call, the first of them under `first`. */
+  push(first: Seq, frames: readonly Uint8Array[]): void {
+    // Without a session the frames wait in the window and are sent when one is open.
     if (this.#session === undefined) return;
-    this.#watch.sent(frameSeq, now());
+    const seqs = frames.map((_, at) => seq(first + at));
+    const at = now();
+    for (const each of seqs) this.#watch.sent(each, at);
     this.#arm();
-    this.#follow(frameSeq, (session) => session.push(frameSeq, frame));
+    this.#follow(seqs, (session) => session.push(first, ...frames));
   }
 
   awaitSettled(frameSeq: Seq): void {
-    if (this.#session !== undefined) this.#follow(frameSeq, (session) => session.settled(frameSeq));
+    this.#follow([frameSeq], (session) => session.settled(frameSeq));
   }
 
   close(): void {
@@ -114,7 +117,7 @@ export class ChannelSender {
       this.#openedAt = Date.now();
       const judged = this.#watch.opened(outcome, now());
       if (judged.kind === "stalled") return this.#events.stalled(this.#factsOf(judged.stall));
-      for (const settled of judged.settled) this.#events.settled(settled);
+      this.#events.settled(judged.settled);
       this.#events.opened(seq(outcome.expected));
       this.#arm();
     } else if (!this.#isClosed) {
@@ -124,14 +127,15 @@ export class ChannelSender {
     }
   }
 
-  #follow(frameSeq: Seq, call: (session: ChannelSession) => Promise<void>): void {
+  #follow(frames: readonly Seq[], call: (session: ChannelSession) => Promise<void>): void {
     const session = this.#session;
     if (session === undefined) return;
     call(session).then(
       () => {
         if (this.#isClosed) return;
-        this.#watch.settled(frameSeq, now());
-        this.#events.settled(frameSeq);
+        const at = now();
+        for (const settled of frames) this.#watch.settled(settled, at);
+        this.#events.settled(frames);
         if (session === this.#session && Date.now() - this.#openedAt > sessionAgeMax) this.#renew();
       },
       () => {

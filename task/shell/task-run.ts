@@ -7,7 +7,14 @@
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
 import { RpcTarget } from "cloudflare:workers";
-import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../../format/ids.ts";
+import {
+  type CheckpointId,
+  type Millis,
+  millis,
+  type Seq,
+  seq,
+  taskKey,
+} from "../../format/ids.ts";
 import type {
   AlignmentReport,
   ChannelSession,
@@ -25,6 +32,7 @@ import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
 import type { Commit } from "../commits.ts";
 import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
+import { inCalls } from "../push-calls.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
 import { Calls } from "./calls.ts";
@@ -99,7 +107,9 @@ export class TaskRun {
           patience,
           events: {
             opened: (expected) => this.handle((now) => task.reopened(at, expected, now)),
-            settled: (seq) => this.handle((now) => task.settled(at, seq, now)),
+            settled: (frames) => {
+              for (const seq of frames) this.handle((now) => task.settled(at, seq, now));
+            },
             disconnected: () => this.handle((now) => task.disconnected(at, now)),
             lost: (reason) => this.#fail(`Receiver ${taskKey(channel.to)} is lost: ${reason}.`),
             stalled: (facts) => this.#fail(facts, "ChannelStalled"),
@@ -149,7 +159,7 @@ export class TaskRun {
   /** Runs one event of the core and performs what it says. */
   handle(event: (now: Millis) => readonly TaskEffect[]): void {
     if (this.#isOver) return;
-    for (const effect of event(millis(Date.now()))) this.#perform(effect);
+    for (const effect of inCalls(event(millis(Date.now())))) this.#perform(effect);
     this.#armTick();
   }
 
@@ -157,10 +167,12 @@ export class TaskRun {
     return new InboundSession(this, channel);
   }
 
-  /** A frame from upstream. Resolves when it was processed. */
-  receive(channel: number, seq: Seq, frame: Uint8Array): Promise<void> {
-    this.handle((now) => this.task.receive(channel, seq, frame, now).effects);
-    return this.whenSettled(channel, seq);
+  /** Frames from upstream, in one call. Resolves when the last was processed. */
+  receive(channel: number, first: Seq, frames: readonly Uint8Array[]): Promise<void> {
+    frames.forEach((frame, at) => {
+      this.handle((now) => this.task.receive(channel, seq(first + at), frame, now).effects);
+    });
+    return this.whenSettled(channel, seq(first + Math.max(0, frames.length - 1)));
   }
 
   whenSettled(channel: number, seq: Seq): Promise<void> {
@@ -193,15 +205,15 @@ export class TaskRun {
     this.#waiters.clear();
   }
 
-  #perform(effect: TaskEffect): void {
+  #perform(effect: ReturnType<typeof inCalls>[number]): void {
     switch (effect.kind) {
       case "open":
         return this.#go(this.#senders[effect.channel]!.open(), {
           name: "ChannelLost",
           what: `Receiver ${taskKey(this.task.outputs[effect.channel]!.to)} is lost`,
         });
-      case "push":
-        return this.#senders[effect.channel]!.push(effect.seq, effect.frame);
+      case "pushes":
+        return this.#senders[effect.channel]!.push(effect.seq, effect.frames);
       case "awaitSettled":
         return this.#senders[effect.channel]!.awaitSettled(effect.seq);
       case "release":
@@ -383,8 +395,8 @@ class InboundSession extends RpcTarget implements ChannelSession {
     this.#channel = channel;
   }
 
-  push(seq: Seq, frame: Uint8Array): Promise<void> {
-    return this.#run.receive(this.#channel, seq, frame);
+  push(first: Seq, ...frames: readonly Uint8Array[]): Promise<void> {
+    return this.#run.receive(this.#channel, first, frames);
   }
 
   settled(seq: Seq): Promise<void> {

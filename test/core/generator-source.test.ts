@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { type GeneratorProgress, GeneratorReader } from "../../connectors/generator-source.ts";
 import { planOf } from "../../coordinator/plan.ts";
-import { attempt, jobIdFrom, millis, seq } from "../../format/ids.ts";
+import { attempt, checkpointId, jobIdFrom, millis, seq } from "../../format/ids.ts";
 import { sourceTurnRows } from "../../format/limits.ts";
 import { fingerprintOf, shapeOf } from "../../stream/fingerprint.ts";
 import {
@@ -220,5 +220,20 @@ describe("a job that reads a generator", () => {
     expect(most).toBe(sourceTurnRows);
     expect(task.metrics.recordsIn).toBe(rows);
     expect(task.activity.isIdle).toBe(true);
+  });
+
+  test("goes on when a checkpoint is complete, though nobody hears its timer (A10)", () => {
+    const task = taskOf(asRows({ rows: 3 * sourceTurnRows }));
+    task.start(millis(0));
+    for (const channel of task.outputs.keys()) task.reopened(channel, seq(0), millis(0));
+    const taken = [task.metrics.recordsIn];
+    for (let n = 1; n < 3; n++) {
+      task.trigger(checkpointId(n), millis(n));
+      taken.push(task.metrics.recordsIn);
+      task.notifyComplete(checkpointId(n), millis(n));
+      taken.push(task.metrics.recordsIn);
+    }
+    const turns = taken.map((rows) => rows / sourceTurnRows);
+    expect(turns).toEqual([1, 1, 2, 2, 3]);
   });
 });

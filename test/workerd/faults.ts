@@ -3,7 +3,7 @@
 //   X1. With every switch off (`heal`) the objects are the production ones.
 
 import { RpcTarget } from "cloudflare:workers";
-import type { Seq } from "../../format/ids.ts";
+import { type Seq, seq } from "../../format/ids.ts";
 import { heartbeatTimeout, readWait } from "../../format/limits.ts";
 import type {
   AppendOutcome,
@@ -175,13 +175,17 @@ export class FaultySession extends RpcTarget implements ChannelSession {
     this.#request = request;
   }
 
-  push(seq: Seq, frame: Uint8Array): Promise<void> {
+  /** A fault is of one frame: those of a call are pushed one by one here. */
+  async push(first: Seq, ...frames: readonly Uint8Array[]): Promise<void> {
     const session = this.#session;
-    const forward = (): Promise<void> => session.push(seq, frame);
     const { onPush } = faults;
-    return onPush === undefined
-      ? forward()
-      : onPush({ request: this.#request, seq, frame, session }, forward);
+    if (onPush === undefined) return session.push(first, ...frames);
+    const pushed = frames.map((frame, at) => {
+      const number = seq(first + at);
+      const forward = (): Promise<void> => session.push(number, frame);
+      return onPush({ request: this.#request, seq: number, frame, session }, forward);
+    });
+    await Promise.all(pushed);
   }
 
   settled(seq: Seq): Promise<void> {
