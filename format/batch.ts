@@ -15,11 +15,13 @@
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import {
   readColumn,
+  readJoinedColumn,
   readTexts,
   skipColumn,
   writeColumn,
   writeTexts,
   type Column,
+  type JoinedTexts,
 } from "./column.ts";
 import { FormatError } from "./format-error.ts";
 import { writeGathered, type ColumnPart } from "./gather.ts";
@@ -329,6 +331,7 @@ export class RecordBatch {
   readonly #layout: number;
   readonly #starts: number[] = [];
   readonly #columns: (Column | undefined)[] = [];
+  readonly #joined: (JoinedTexts | undefined)[] = [];
   readonly #oddAt: Uint32Array;
   #rows: unknown[] | undefined;
 
@@ -405,10 +408,43 @@ export class RecordBatch {
     return { kind: "any", values };
   }
 
+  /**
+   * One row, made anew at each call where it is an object: cheaper than `rows()` where few are wanted.
+   * It is the caller's to change only where it was asked for once.
+   */
+  row(at: number): unknown {
+    if (this.#layout === layout.values) return this.#cell(0, at);
+    if (this.fields === undefined) return this.rows()[at];
+    const row: Record<string, unknown> = {};
+    for (let field = 0; field < this.names.length; field++) {
+      row[this.names[field]!] = this.#cell(field, at);
+    }
+    return row;
+  }
+
+  /** Of rows that are texts: all of them in one; undefined of others, and of those that repeat. */
+  joined(): JoinedTexts | undefined {
+    return this.#layout === layout.values ? this.#joinedAt(0) : undefined;
+  }
+
   /** The rows themselves as a column, when they are not objects with fields. */
   values(): Column {
     if (this.#layout === layout.values) return this.#read(0);
     return { kind: "any", values: this.rows() };
+  }
+
+  #cell(index: number, at: number): unknown {
+    const texts = this.#joinedAt(index);
+    if (texts === undefined) return this.#read(index).values[at];
+    return texts.text.slice(texts.starts[at], texts.starts[at + 1]);
+  }
+
+  #joinedAt(index: number): JoinedTexts | undefined {
+    if (!(index in this.#joined)) {
+      const input = new ByteReader(this.#bytes, "Record batch", this.#starts[index]);
+      this.#joined[index] = readJoinedColumn(input, this.length - this.#oddAt.length);
+    }
+    return this.#joined[index];
   }
 
   #read(index: number): Column {

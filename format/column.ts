@@ -437,16 +437,33 @@ export function writeTexts(out: ByteWriter, texts: readonly string[]): void {
   }
 }
 
+/** Strings as they are stored: in one text, the n-th from `starts[n]` up to `starts[n + 1]`. */
+export interface JoinedTexts {
+  readonly text: string;
+  readonly starts: Uint32Array;
+}
+
+/** Reads the column at the cursor without making its strings; undefined where it is not one of texts. */
+export function readJoinedColumn(input: ByteReader, rows: number): JoinedTexts | undefined {
+  input.align();
+  const columnForm = input.u8();
+  const flags = input.u8();
+  input.u16();
+  input.u32();
+  if (flags !== 0) return undefined;
+  const isText = columnForm === form.text || (columnForm === form.dictionary && input.u32() === 0);
+  if (!isText) return undefined;
+  const { text, lengths } = readText(input, rows);
+  const starts = new Uint32Array(rows + 1);
+  let at = 0;
+  for (let i = 0; i < rows; i++) starts[i + 1] = at += lengths[i]!;
+  if (at !== text.length) throw bad(`text of ${text.length} units`, at);
+  return { text, starts };
+}
+
 /** Reads `count` strings that `writeTexts` wrote. Long ones are slices of one text: see `ownText`. */
 export function readTexts(input: ByteReader, count: number): string[] {
-  const textCharset = input.u8();
-  const width = input.u8();
-  input.u16();
-  const size = input.u32();
-  if (width !== 1 && width !== 2 && width !== 4) throw bad(`lengths of ${width} bytes`);
-  const lengths = input.typed(lengthTypes[width], count);
-  const text = readText(input, size, textCharset);
-
+  const { text, lengths } = readText(input, count);
   const texts = new Array<string>(count);
   let at = 0;
   for (let i = 0; i < count; i++) {
@@ -458,13 +475,26 @@ export function readTexts(input: ByteReader, count: number): string[] {
   return texts;
 }
 
+function readText(
+  input: ByteReader,
+  count: number,
+): { readonly text: string; readonly lengths: ArrayLike<number> } {
+  const textCharset = input.u8();
+  const width = input.u8();
+  input.u16();
+  const size = input.u32();
+  if (width !== 1 && width !== 2 && width !== 4) throw bad(`lengths of ${width} bytes`);
+  const lengths = input.typed(lengthTypes[width], count);
+  return { text: decodeText(input, size, textCharset), lengths };
+}
+
 const lengthTypes: Record<1 | 2 | 4, TypedArrayType<Uint8Array | Uint16Array | Uint32Array>> = {
   1: Uint8Array,
   2: Uint16Array,
   4: Uint32Array,
 };
 
-function readText(input: ByteReader, size: number, textCharset: number): string {
+function decodeText(input: ByteReader, size: number, textCharset: number): string {
   if (textCharset === charset.utf8) {
     const bytes = input.bytes(size);
     try {

@@ -12,7 +12,7 @@
 // A block: entries (4), size of keys (4), size of values (4), 1 if there are tombstones (4), a byte
 // per entry that is 1 for a tombstone, the keys as a batch, the values that are there as a batch.
 
-import { decodeRows, encodeRows, writeRows } from "./batch.ts";
+import { decodeBatch, decodeRows, encodeRows, type RecordBatch, writeRows } from "./batch.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { crc32 } from "./crc32.ts";
 import { envelopeBytes, envelopeEnd, seal, unsealFront } from "./envelope.ts";
@@ -282,8 +282,25 @@ export function readSegmentIndex(prefix: Uint8Array): SegmentIndexOutcome {
   return { kind: "index", index: { header, blocks, length } };
 }
 
+/** A block of which nothing is decoded yet but where things are. */
+export interface OpenBlock {
+  readonly group: KeyGroup;
+  /** Bytes of all of it. */
+  readonly length: number;
+  /** Whether the news is that some keys are gone. */
+  readonly hasTombstones: boolean;
+  /** One per entry, and as many values where there are no tombstones. */
+  readonly keys: RecordBatch;
+  readonly values: RecordBatch;
+  readonly entries: () => SegmentEntry[];
+}
+
 /** The entries of one block, given exactly its bytes. @throws FormatError when damaged */
-export function readBlock(block: SegmentBlock, bytes: Uint8Array): SegmentEntry[] {
+export const readBlock = (block: SegmentBlock, bytes: Uint8Array): SegmentEntry[] =>
+  openBlock(block, bytes).entries();
+
+/** Compares the checksum of a block and finds its parts. @throws FormatError when damaged */
+export function openBlock(block: SegmentBlock, bytes: Uint8Array): OpenBlock {
   checkBlock(block, bytes);
   const input = new ByteReader(bytes, `Segment block of key group ${block.group}`);
   const rows = input.u32();
@@ -292,15 +309,10 @@ export function readBlock(block: SegmentBlock, bytes: Uint8Array): SegmentEntry[
   const tombstones = input.u32() === 1;
   const deleted = tombstones ? input.bytes(rows) : undefined;
   input.align();
-  const keys = decodeRows(input.bytes(keysLength)) as Key[];
+  const keys = decodeBatch(input.bytes(keysLength));
   input.align();
-  const values = decodeRows(input.bytes(valuesLength));
-
-  const { group } = block;
-  let live = 0;
-  const entries = keys.map((key, i): SegmentEntry =>
-    deleted?.[i] === 1 ? { group, key, deleted: true } : { group, key, value: values[live++] },
-  );
+  const values = decodeBatch(input.bytes(valuesLength));
+  const live = rows - (deleted?.reduce((gone, mark) => gone + (mark === 1 ? 1 : 0), 0) ?? 0);
   if (rows !== block.rows || keys.length !== rows || live !== values.length) {
     const found = `${keys.length} keys, ${live} of them with one of ${values.length} values`;
     throw new FormatError(
@@ -308,7 +320,28 @@ export function readBlock(block: SegmentBlock, bytes: Uint8Array): SegmentEntry[
       `${about(block)}: expected ${block.rows} entries, found ${found}`,
     );
   }
-  return entries;
+  const { group, length } = block;
+  return {
+    group,
+    length,
+    hasTombstones: deleted !== undefined,
+    keys,
+    values,
+    entries: () => entriesOf(group, keys, values, deleted),
+  };
+}
+
+function entriesOf(
+  group: KeyGroup,
+  keys: RecordBatch,
+  values: RecordBatch,
+  deleted: Uint8Array | undefined,
+): SegmentEntry[] {
+  const held = values.rows();
+  let live = 0;
+  return (keys.rows() as Key[]).map((key, i) =>
+    deleted?.[i] === 1 ? { group, key, deleted: true } : { group, key, value: held[live++] },
+  );
 }
 
 function checkBlock(block: SegmentBlock, bytes: Uint8Array): void {
@@ -358,10 +391,14 @@ export class Segment {
 
   /** The entries of a range of key groups, or of all, ordered by group. */
   *entries(range?: KeyGroupRange): Generator<SegmentEntry, void> {
+    for (const block of this.open(range)) yield* block.entries();
+  }
+
+  /** The same, block by block, for a reader that does not want all of them at once. */
+  *open(range?: KeyGroupRange): Generator<OpenBlock, void> {
     for (const block of this.blocks) {
-      if (range === undefined || rangeHas(range, block.group)) {
-        yield* readBlock(block, this.#bytesOf(block));
-      }
+      if (range !== undefined && !rangeHas(range, block.group)) continue;
+      yield openBlock(block, this.#bytesOf(block));
     }
   }
 

@@ -19,7 +19,7 @@ export type FreezeKind = SegmentHeader["kind"] | "merged";
 
 /** Segments to restore one state from: a full one, then the deltas after it. */
 export interface StateSource {
-  readonly segments: readonly Pick<Segment, "header" | "entries">[];
+  readonly segments: readonly Pick<Segment, "header" | "entries" | "open">[];
   /** The key groups to take of them. */
   readonly range: KeyGroupRange;
 }

@@ -1,5 +1,7 @@
 // The `memory` backend of keyed state: a heap map per table, and the news since the last freeze.
 //   S1. Between freezes the bookkeeping is bounded by the keys held and the keys frozen.
+//   S4. Of a full segment that is restored nothing is read before somebody asks for a key, where that can
+//       be (unread.ts); what is asked for becomes an entry like any other, which no freeze after it holds.
 //   S3. Which keys changed since the full freeze is known from the number of the freeze that last held
 //       each, whatever deltas there were; keys that went since are remembered, and others are not.
 //   S2. The bytes accounted for are estimated when an entry is put, and again at later puts, of an object
@@ -7,7 +9,7 @@
 
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
-import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
+import { keyGroupOf, type KeyGroup, type KeyGroupRange } from "../../format/key-groups.ts";
 import {
   plainSchema,
   type SegmentEntry,
@@ -27,6 +29,7 @@ import type { StateSlot } from "./keyed-state.ts";
 import { PackedNumbers, type PackedTable, type Packing } from "./packed.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
+import { UnreadEntries } from "./unread.ts";
 
 /** A key and what it holds. */
 class Entry<V> implements StateSlot<V> {
@@ -194,6 +197,8 @@ export class MemoryStateTable<V> implements BackendTable {
   readonly #maxParallelism: number;
   readonly #schema: StateSchema<V>;
   readonly #entries = new Map<KeyId, Entry<V>>();
+  /** Restored entries beside them (S4). */
+  #unread: UnreadEntries | undefined;
   /** Every dirty entry, once, and some that are gone. */
   #listed: Entry<V>[] = [];
   #dirty = 0;
@@ -224,7 +229,7 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#entries.size + (this.#unread?.size ?? 0);
   }
 
   get changes(): number {
@@ -241,11 +246,11 @@ export class MemoryStateTable<V> implements BackendTable {
 
   /** Bytes that keys and values take, about. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + (this.#unread?.bytes ?? 0);
   }
 
   get(key: Key): V | undefined {
-    return this.#entries.get(keyId(key))?.value;
+    return this.#find(keyId(key), key)?.value;
   }
 
   put(key: Key, value: V): void {
@@ -254,7 +259,32 @@ export class MemoryStateTable<V> implements BackendTable {
 
   slot(key: Key): Entry<V> {
     const id = keyId(key);
-    return this.#entries.get(id) ?? new Entry(id, key);
+    return this.#find(id, key) ?? new Entry(id, key);
+  }
+
+  #find(id: KeyId, key: Key): Entry<V> | undefined {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined || this.#unread === undefined || typeof key !== "string") return entry;
+    const taken = this.#unread.take(key);
+    if (taken === undefined) return undefined;
+    if (this.#unread.size === 0) this.#unread = undefined;
+    return this.#read(new Entry(id, key), taken.group, taken.value);
+  }
+
+  /** What was restored, as an entry that no freeze has to hold again. */
+  #read(entry: Entry<V>, group: KeyGroup, value: unknown): Entry<V> {
+    this.#insert(entry, group, "no");
+    this.#setHeld(entry, value as V);
+    this.#measure(entry);
+    return entry;
+  }
+
+  #readAll(): void {
+    const unread = this.#unread;
+    this.#unread = undefined;
+    for (const { key, group, value } of unread?.entries() ?? []) {
+      this.#read(new Entry<V>(keyId(key), key), group, value);
+    }
   }
 
   putAt(slot: Entry<V>, value: V): void {
@@ -359,11 +389,12 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   remove(key: Key): void {
-    const entry = this.#entries.get(keyId(key));
+    const entry = this.#find(keyId(key), key);
     if (entry !== undefined) this.#remove(entry);
   }
 
   *entries(): Generator<[Key, V]> {
+    this.#readAll();
     for (const { key, value } of this.#entries.values()) yield [key, value as V];
   }
 
@@ -410,8 +441,9 @@ export class MemoryStateTable<V> implements BackendTable {
   #freezeAll(): readonly SegmentEntry[] {
     this.sweep(this.size);
     this.#unlist(0);
-    const all = [...this.#entries.values()];
-    if (this.#freezes > 0) for (const entry of all) entry.frozen = 0;
+    const all: (Entry<V> | SegmentEntry)[] = [...this.#entries.values()];
+    if (this.#freezes > 0) for (const entry of this.#entries.values()) entry.frozen = 0;
+    for (const entry of this.#unread?.entries() ?? []) all.push(entry);
     this.#removed.clear();
     this.#removedBefore.clear();
     this.#freezes = 0;
@@ -441,10 +473,12 @@ export class MemoryStateTable<V> implements BackendTable {
     place: { readonly uid: string; readonly state: string },
     { segments, range }: StateSource,
   ): void {
-    for (const segment of segments) {
+    for (const [at, segment] of segments.entries()) {
       const from = segment.header.schema ?? plainSchema;
       if (!mustUpgrade(place, from, this.#schema)) {
-        this.restore(segment.entries(range), segment.header.kind);
+        const isWhole = at === 0 && segment.header.kind === "full";
+        if (isWhole && this.#mayStayUnread) this.#open(segment, range);
+        else this.restore(segment.entries(range), segment.header.kind);
         continue;
       }
       this.#isUpgraded = true;
@@ -456,7 +490,20 @@ export class MemoryStateTable<V> implements BackendTable {
     }
   }
 
+  /** Where entries expire all are looked at, and under the first half of a pair they are looked for. */
+  get #mayStayUnread(): boolean {
+    return this.#schema.live === undefined && this.#under === undefined;
+  }
+
+  #open(segment: StateSource["segments"][number], range: KeyGroupRange): void {
+    const unread = (this.#unread ??= new UnreadEntries());
+    const others = [...segment.open(range)].filter((block) => !unread.add(block));
+    for (const block of others) this.restore(block.entries());
+    if (unread.size === 0) this.#unread = undefined;
+  }
+
   #hold(key: Key, group: KeyGroup, value: V): void {
+    if (typeof key === "string") this.#unread?.drop(key);
     const entry = this.slot(key);
     if (entry.dirty === "gone") this.#insert(entry, group, "no");
     entry.frozen = this.#freezes;
@@ -466,6 +513,7 @@ export class MemoryStateTable<V> implements BackendTable {
 
   #drop({ key, group }: Pick<SegmentEntry, "key" | "group">): void {
     const id = keyId(key);
+    if (typeof key === "string") this.#unread?.drop(key);
     const entry = this.#entries.get(id);
     if (entry !== undefined) this.#forget(entry);
     if (this.#freezes > 0) this.#removedBefore.set(id, { group, key, deleted: true });

@@ -43,10 +43,10 @@ class Opened {
     this.#last = checkpoint;
     const range = allKeyGroups(maxParallelism);
     for (const state of new Set(from.flatMap((frozen) => [...frozen.keys()]))) {
-      const segments = from.map((frozen) => ({
-        header: this.#header(state, "full"),
-        entries: () => (frozen.get(state) ?? []).values() as Generator<SegmentEntry, void>,
-      }));
+      const segments = from.map((frozen, at) => {
+        const header = this.#header(state, at === 0 ? "full" : "delta");
+        return readSegment(writeSegment(header, frozen.get(state) ?? []));
+      });
       this.store.restore(state, [{ segments, range }]);
     }
   }
