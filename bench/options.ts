@@ -14,7 +14,7 @@ export interface Options {
   readonly quick: boolean;
   readonly large: boolean;
   readonly svg: string | undefined;
-  /** Those of `keyed-count`, or states of `checkpoint-overhead`; all where there are none. */
+  /** Those of `keyed-count`, or states of others; all where there are none. */
   readonly only: readonly string[];
   readonly json: boolean;
 }
@@ -40,7 +40,8 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --large     With the sizes of state that take many minutes, too: 1 GB, 10 million keys
   --svg FILE  Where checkpoint-overhead draws its curve
   --only A,B  Of keyed-count and nexmark these contestants, such as limit,rows; of checkpoint-overhead
-              these states: 10MB-hot100, 10MB-hot1, 100MB-hot100, 100MB-hot1
+              these states: 10MB-hot100, 10MB-hot1, 100MB-hot100, 100MB-hot1; of recovery these, such
+              as 100MB-memory-local, 1000MB-sqlite-r2
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
 

@@ -34,44 +34,85 @@ const quickSettings: readonly Setting[] = [{ megabytes: 1, backend: "memory", is
 const nameOf = ({ megabytes, backend, isLocal }: Setting): string =>
   `${megabytes}MB-${backend}-${isLocal ? "local" : "r2"}`;
 
+/** What a restart took until there was something to see. */
+interface Restart {
+  readonly seconds: number;
+  /** Of CPU, of all threads of the new runtime; undefined where the machine does not tell. */
+  readonly cpuSeconds: number | undefined;
+}
+
 export const recovery: Benchmark = {
   name: "recovery",
   summary: "from SIGKILL to the first committed row, by size of state",
-  async run({ rows, rounds, quick, large, say }) {
-    const chosen = quick ? quickSettings : [...settings, ...(large ? largeSettings : [])];
-    const bare: number[] = [];
-    const measured = new Map(chosen.map((setting) => [setting, [] as number[]]));
+  async run({ rows, rounds, quick, large, only, say }) {
+    const chosen = chosenOf({ quick, large, only });
+    const bare: Restart[] = [];
+    const measured = new Map(chosen.map((setting) => [setting, [] as Restart[]]));
     for (let round = 0; round < rounds; round++) {
-      bare.push(await bareRestart());
-      say(`round ${round + 1}: bare ${bare.at(-1)!.toFixed(2)} s`);
+      const told = (name: string, restart: Restart): Restart => {
+        say(`round ${round + 1}: ${name} ${restart.seconds.toFixed(2)} s`);
+        return restart;
+      };
+      bare.push(told("bare", await bareRestart()));
       for (const setting of chosen) {
-        const seconds = await recovered(setting, rows);
-        measured.get(setting)!.push(seconds);
-        say(`round ${round + 1}: ${nameOf(setting)} ${seconds.toFixed(2)} s`);
+        measured.get(setting)!.push(told(nameOf(setting), await recovered(setting, rows, say)));
       }
     }
-    const figures: Record<string, Figure> = { bare: { unit: "s", ...summaryOf(bare) } };
-    const beyond: Record<string, Summary> = {};
-    for (const [setting, seconds] of measured) {
+    const figures: Record<string, Figure> = {};
+    const tell = (name: string, restarts: readonly Restart[]): void => {
+      figures[name] = { unit: "s", ...summaryOf(restarts.map(({ seconds }) => seconds)) };
+      const cpu = restarts.flatMap(({ cpuSeconds }) => cpuSeconds ?? []);
+      if (cpu.length > 0) figures[`${name} CPU`] = { unit: "s", ...summaryOf(cpu) };
+    };
+    tell("bare", bare);
+    const ratios: Record<string, Summary> = {};
+    for (const [setting, restarts] of measured) {
       const name = nameOf(setting);
-      figures[name] = { unit: "s", ...summaryOf(seconds) };
-      const more = seconds.map((one, round) => one - bare[round]!);
+      tell(name, restarts);
+      const more = restarts.map(({ seconds }, round) => seconds - bare[round]!.seconds);
       figures[`${name} beyond bare`] = { unit: "s", ...summaryOf(more) };
-      beyond[name] = summaryOf(seconds.map((one, round) => one / bare[round]!));
+      ratios[name] = summaryOf(
+        restarts.map(({ seconds }, round) => seconds / bare[round]!.seconds),
+      );
     }
-    return { figures, ratios: beyond };
+    return { figures, ratios };
   },
 };
 
-/** Seconds from SIGKILL until a runtime without a job answers again. */
-async function bareRestart(): Promise<number> {
+/** @throws RangeError for the name of no setting */
+function chosenOf({
+  quick,
+  large,
+  only,
+}: {
+  readonly quick: boolean;
+  readonly large: boolean;
+  readonly only: readonly string[];
+}): readonly Setting[] {
+  const all = [...settings, ...largeSettings];
+  if (only.length > 0) {
+    return only.map((name) => {
+      const found = all.find((setting) => nameOf(setting) === name);
+      if (found !== undefined) return found;
+      throw new RangeError(
+        `There is no state "${name}" to recover; there are ${all.map(nameOf).join(", ")}.`,
+      );
+    });
+  }
+  if (quick) return quickSettings;
+  return large ? all : settings;
+}
+
+/** From SIGKILL until a runtime without a job answers again. */
+async function bareRestart(): Promise<Restart> {
   const runtime = await BenchRuntime.start();
   try {
     await runtime.ask("GET", "/jobs/overview");
     const begunAt = performance.now();
     await runtime.restart();
     await runtime.ask("GET", "/jobs/overview");
-    return (performance.now() - begunAt) / 1_000;
+    const seconds = (performance.now() - begunAt) / 1_000;
+    return { seconds, cpuSeconds: await runtime.cpuSeconds() };
   } finally {
     await runtime.stop();
   }
@@ -82,7 +123,11 @@ interface Committed {
   readonly rows: readonly (Tally & { readonly key: string })[];
 }
 
-async function recovered({ megabytes, backend, isLocal }: Setting, rows: number): Promise<number> {
+async function recovered(
+  { megabytes, backend, isLocal }: Setting,
+  rows: number,
+  say: (text: string) => void,
+): Promise<Restart> {
   const keys = Math.round((megabytes * 1e6) / keyBytes);
   const shape: StateShape = { keys, hot: Math.max(10, Math.round(keys / 100)) };
   const all = keys + rows;
@@ -110,15 +155,18 @@ async function recovered({ megabytes, backend, isLocal }: Setting, rows: number)
         await sleep(lookEvery);
       }
     };
+    const submittedAt = performance.now();
     await runtime.ask("GET", `/bench/processed/${job}?uid=tallies&rows=${keys}`);
     const loaded = await committed(0);
+    say(`  loaded in ${((performance.now() - submittedAt) / 1_000).toFixed(1)} s`);
     const last = await committed(loaded);
     const begunAt = performance.now();
     await runtime.restart();
     await committed(last);
     const seconds = (performance.now() - begunAt) / 1_000;
+    const cpuSeconds = await runtime.cpuSeconds();
     await assertExact(runtime, { job, rows: all, shape });
-    return seconds;
+    return { seconds, cpuSeconds };
   } finally {
     await runtime.stop();
   }
