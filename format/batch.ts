@@ -25,6 +25,7 @@ import {
 } from "./column.ts";
 import { FormatError } from "./format-error.ts";
 import { writeGathered, type ColumnPart } from "./gather.ts";
+import type { TextMemory } from "./known-texts.ts";
 import { encodeValue, ValueNotSerialisableError } from "./value.ts";
 
 export { hasBit } from "./absent.ts";
@@ -396,10 +397,11 @@ export class RecordBatch {
   /**
    * One field of every row, as `rows().map((row) => row[name])` would give it: undefined where a
    * row has no such field. Cheap when every row has the batch's shape.
+   * @param memory of the texts of that field in other batches
    */
-  column(name: string): Column {
+  column(name: string, memory?: TextMemory): Column {
     const index = this.names.indexOf(name);
-    if (index >= 0 && this.#oddAt.length === 0) return this.#read(index);
+    if (index >= 0 && this.#oddAt.length === 0) return this.#read(index, memory);
     const values = this.rows().map((row) =>
       typeof row === "object" && row !== null && Object.hasOwn(row, name)
         ? (row as Record<string, unknown>)[name]
@@ -447,13 +449,13 @@ export class RecordBatch {
     return this.#joined[index];
   }
 
-  #read(index: number): Column {
+  #read(index: number, memory?: TextMemory): Column {
     const known = this.#columns[index];
     if (known !== undefined) return known;
     const input = new ByteReader(this.#bytes, "Record batch", this.#starts[index]);
     const isOdd = this.#layout !== layout.values && index === this.names.length;
     const odd = this.#oddAt.length;
-    const column = readColumn(input, isOdd ? odd : this.length - odd);
+    const column = readColumn(input, isOdd ? odd : this.length - odd, memory);
     this.#columns[index] = column;
     return column;
   }

@@ -27,12 +27,15 @@ import {
 } from "./absent.ts";
 import type { ByteReader, ByteWriter, TypedArrayType } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
+import type { KnownTexts, TextMemory } from "./known-texts.ts";
 import { decodeValue, encodeValue } from "./value.ts";
 
 /** A string column's distinct values, and for every row the number of its own. */
 export interface Dictionary {
   readonly entries: readonly string[];
   readonly codes: Uint8Array | Uint16Array;
+  /** The entries by numbers that outlive the batch, where they have any. */
+  readonly known?: KnownTexts | undefined;
 }
 
 /** A column in which every row has a value of one type. */
@@ -44,6 +47,8 @@ export type PresentColumn =
       readonly kind: "string";
       readonly values: readonly string[];
       readonly dictionary: Dictionary | undefined;
+      /** The values by numbers that outlive the batch, where they have any and there is no dictionary. */
+      readonly known?: KnownTexts | undefined;
     };
 
 /** A column of one type in which some rows have null or undefined instead. */
@@ -145,7 +150,7 @@ export function skipColumn(input: ByteReader): number {
 }
 
 /** Reads the column at the cursor, which has `rows` rows. */
-export function readColumn(input: ByteReader, rows: number): Column {
+export function readColumn(input: ByteReader, rows: number, memory?: TextMemory): Column {
   input.align();
   const columnForm = input.u8();
   const flags = input.u8();
@@ -154,7 +159,7 @@ export function readColumn(input: ByteReader, rows: number): Column {
   const absent = readAbsence(input, rows, flags);
   const present = absent === undefined ? rows : rows - countBits(absent.bits, rows);
   const repeated = (flags & flag.repeated) !== 0;
-  const dense = readValues(input, repeated ? 1 : present, columnForm);
+  const dense = readValues(input, repeated ? 1 : present, columnForm, memory);
   if (flags > flagsMax || input.offset > end) {
     throw new FormatError(
       "content",
@@ -370,7 +375,12 @@ function writeValues(out: ByteWriter, values: readonly unknown[], columnForm: Fo
   }
 }
 
-function readValues(input: ByteReader, rows: number, columnForm: number): Column {
+function readValues(
+  input: ByteReader,
+  rows: number,
+  columnForm: number,
+  memory: TextMemory | undefined,
+): Column {
   switch (columnForm as Form) {
     case form.int32:
       return { kind: "int32", values: input.typed(Int32Array, rows) };
@@ -385,7 +395,7 @@ function readValues(input: ByteReader, rows: number, columnForm: number): Column
     case form.text:
       return { kind: "string", values: readTexts(input, rows), dictionary: undefined };
     case form.dictionary:
-      return readDictionary(input, rows);
+      return readDictionary(input, rows, memory);
     case form.bytes:
       return { kind: "any", values: readByteStrings(input, rows) };
     case form.date: {
@@ -453,7 +463,9 @@ export function readJoinedColumn(input: ByteReader, rows: number): JoinedTexts |
   if (flags !== 0) return undefined;
   const isText = columnForm === form.text || (columnForm === form.dictionary && input.u32() === 0);
   if (!isText) return undefined;
-  const { text, lengths } = readText(input, rows);
+  const texts = openTexts(input, rows);
+  const { lengths } = texts;
+  const text = textOf(texts);
   const starts = new Uint32Array(rows + 1);
   let at = 0;
   for (let i = 0; i < rows; i++) starts[i + 1] = at += lengths[i]!;
@@ -463,10 +475,35 @@ export function readJoinedColumn(input: ByteReader, rows: number): JoinedTexts |
 
 /** Reads `count` strings that `writeTexts` wrote. Long ones are slices of one text: see `ownText`. */
 export function readTexts(input: ByteReader, count: number): string[] {
-  const { text, lengths } = readText(input, count);
-  const texts = new Array<string>(count);
+  const texts = openTexts(input, count);
+  return cut(textOf(texts), texts.lengths);
+}
+
+interface OpenTexts {
+  readonly charset: number;
+  readonly lengths: Uint8Array | Uint16Array | Uint32Array;
+  readonly bytes: Uint8Array | Uint16Array;
+}
+
+function openTexts(input: ByteReader, count: number): OpenTexts {
+  const textCharset = input.u8();
+  const width = input.u8();
+  input.u16();
+  const size = input.u32();
+  if (width !== 1 && width !== 2 && width !== 4) throw bad(`lengths of ${width} bytes`);
+  const lengths = input.typed(lengthTypes[width], count);
+  if (textCharset !== charset.utf8 && textCharset !== charset.utf16) {
+    throw bad(`charset ${textCharset}`);
+  }
+  const bytes =
+    textCharset === charset.utf8 ? input.bytes(size) : input.typed(Uint16Array, size >>> 1);
+  return { charset: textCharset, lengths, bytes };
+}
+
+function cut(text: string, lengths: OpenTexts["lengths"]): string[] {
+  const texts = new Array<string>(lengths.length);
   let at = 0;
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < lengths.length; i++) {
     const end = at + lengths[i]!;
     texts[i] = text.slice(at, end);
     at = end;
@@ -475,40 +512,24 @@ export function readTexts(input: ByteReader, count: number): string[] {
   return texts;
 }
 
-function readText(
-  input: ByteReader,
-  count: number,
-): { readonly text: string; readonly lengths: ArrayLike<number> } {
-  const textCharset = input.u8();
-  const width = input.u8();
-  input.u16();
-  const size = input.u32();
-  if (width !== 1 && width !== 2 && width !== 4) throw bad(`lengths of ${width} bytes`);
-  const lengths = input.typed(lengthTypes[width], count);
-  return { text: decodeText(input, size, textCharset), lengths };
-}
-
 const lengthTypes: Record<1 | 2 | 4, TypedArrayType<Uint8Array | Uint16Array | Uint32Array>> = {
   1: Uint8Array,
   2: Uint16Array,
   4: Uint32Array,
 };
 
-function decodeText(input: ByteReader, size: number, textCharset: number): string {
+function textOf({ charset: textCharset, bytes }: OpenTexts): string {
   if (textCharset === charset.utf8) {
-    const bytes = input.bytes(size);
     try {
       return decoder.decode(bytes);
     } catch (cause) {
-      throw new FormatError("content", `Expected ${size} bytes of UTF-8`, { cause });
+      throw new FormatError("content", `Expected ${bytes.length} bytes of UTF-8`, { cause });
     }
   }
-  if (textCharset !== charset.utf16) throw bad(`charset ${textCharset}`);
-  const units = input.typed(Uint16Array, size >>> 1);
   let text = "";
   // A decoder would replace lone surrogates. Chunks keep `apply` within the stack.
-  for (let at = 0; at < units.length; at += 4096) {
-    text += String.fromCharCode.apply(null, units.subarray(at, at + 4096) as unknown as number[]);
+  for (let at = 0; at < bytes.length; at += 4096) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + 4096) as unknown as number[]);
   }
   return text;
 }
@@ -565,13 +586,29 @@ function codeType(entries: number): TypedArrayType<Dictionary["codes"]> {
   return entries <= 0x100 ? Uint8Array : Uint16Array;
 }
 
-function readDictionary(input: ByteReader, rows: number): Column {
+function readDictionary(
+  input: ByteReader,
+  rows: number,
+  memory: TextMemory | undefined,
+): Extract<Column, { kind: "string" }> {
   const count = input.u32();
   if (count === 0) return { kind: "string", values: readTexts(input, rows), dictionary: undefined };
-  const entries = readTexts(input, count).map(ownText);
+  const texts = openTexts(input, count);
+  const known =
+    texts.charset === charset.utf8
+      ? memory?.numbersOf(texts.bytes as Uint8Array, texts.lengths)
+      : undefined;
+  const entries =
+    known === undefined ? cut(textOf(texts), texts.lengths).map(ownText) : textsAt(known);
   const codes = input.typed(codeType(count), rows);
   for (let i = 0; i < rows; i++) if (codes[i]! >= count) throw bad(`code ${codes[i]} of ${count}`);
-  return dictionaryColumn({ entries, codes });
+  return dictionaryColumn({ entries, codes, known });
+}
+
+function textsAt({ of, numbers }: KnownTexts): string[] {
+  const texts = new Array<string>(numbers.length);
+  for (let i = 0; i < numbers.length; i++) texts[i] = of[numbers[i]!]!;
+  return texts;
 }
 
 /** The texts of a dictionary, one per row; looked up once somebody wants them. */

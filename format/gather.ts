@@ -85,11 +85,11 @@ function selectedPresent(column: PresentColumn, select: Int32Array): PresentColu
       if (dictionary === undefined) {
         return { kind: "string", values: pick(column.values, select), dictionary };
       }
-      const { entries, codes } = dictionary;
+      const { entries, codes, known } = dictionary;
       const type = codes instanceof Uint8Array ? Uint8Array : Uint16Array;
       const selected = new type(select.length);
       for (let i = 0; i < select.length; i++) selected[i] = codes[select[i]!]!;
-      return dictionaryColumn({ entries, codes: selected });
+      return dictionaryColumn({ entries, codes: selected, known });
     }
   }
 }

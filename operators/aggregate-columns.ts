@@ -18,6 +18,7 @@ import { type CodedKeys, KeyCodes } from "./key-codes.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
+import { KnownSlots } from "./state/known-slots.ts";
 import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
 import { latest } from "./timestamps.ts";
 
@@ -42,6 +43,7 @@ export class ColumnFolder {
   readonly #folds: readonly PlacedFold[];
   readonly #fields: readonly string[];
   readonly #state: PackedTable<unknown[]>;
+  readonly #known: KnownSlots<unknown[]>;
   readonly #codes: KeyCodes;
   /** Of each aggregate by a function, the numbers of a batch. */
   readonly #read: Float64Array[] = [];
@@ -60,6 +62,7 @@ export class ColumnFolder {
     this.#folds = placed(folds);
     this.#fields = ["key", ...fields];
     this.#state = packedOf(state, accumulatorPacking(this.#folds));
+    this.#known = new KnownSlots(this.#state);
   }
 
   /** Undefined where an aggregate is known to its functions only. */
@@ -159,10 +162,10 @@ export class ColumnFolder {
     return refused.length === 0 ? undefined : { rows: refused, others: others.subarray(0, kept) };
   }
 
-  #only({ keys, codes }: CodedKeys, rows: Int32Array): CodedKeys {
+  #only({ keys, codes, known }: CodedKeys, rows: Int32Array): CodedKeys {
     const own = new Int32Array(rows.length);
     for (let i = 0; i < rows.length; i++) own[i] = codes[rows[i]!]!;
-    return { keys, codes: own, touched: this.#codes.touched(own, keys.length) };
+    return { keys, codes: own, touched: this.#codes.touched(own, keys.length), known };
   }
 
   /**
@@ -203,17 +206,9 @@ export class ColumnFolder {
   }
 
   /** The places of the touched keys; undefined where one is of other aggregates. */
-  #slots({ keys, touched }: CodedKeys): StateSlot<unknown[]>[] | undefined {
-    const slots = new Array<StateSlot<unknown[]>>(touched.length);
-    this.#state.expect(keysOf(keys, touched));
-    for (let i = 0; i < touched.length; i++) {
-      const slot = this.#state.slot(keys[touched[i]!]!);
-      if (slot === undefined) {
-        this.#state.done();
-        return undefined;
-      }
-      slots[i] = slot;
-    }
+  #slots({ keys, touched, known }: CodedKeys): StateSlot<unknown[]>[] | undefined {
+    const slots = this.#known.of(keys, known, touched);
+    if (slots === undefined) this.#state.done();
     return slots;
   }
 
@@ -236,10 +231,11 @@ export class ColumnFolder {
   }
 
   #results(
-    { keys, touched }: CodedKeys,
+    coded: CodedKeys,
     slots: readonly StateSlot<unknown[]>[],
     times: Float64Array | undefined,
   ): ColumnBatch {
+    const { touched } = coded;
     const count = touched.length;
     const { numbers } = this.#state;
     const places = this.#places;
@@ -251,7 +247,7 @@ export class ColumnFolder {
       }
       return { kind: "float64", values: results };
     });
-    const all = [keyColumn(keys, touched, slots), ...columns];
+    const all = [keyColumn(coded, slots), ...columns];
     return new ColumnBatch(count, this.#fields, all, times);
   }
 }
@@ -385,14 +381,9 @@ function add(
   }
 }
 
-function* keysOf(keys: readonly Key[], touched: Int32Array): Generator<Key> {
-  for (const code of touched) yield keys[code]!;
-}
-
 // Texts as the state has them: the next table finds its own the sooner.
 function keyColumn(
-  keys: readonly Key[],
-  touched: Int32Array,
+  { keys, touched, known }: CodedKeys,
   slots: readonly StateSlot<unknown[]>[],
 ): Column {
   const texts = new Array<string>(slots.length);
@@ -403,7 +394,18 @@ function keyColumn(
     }
     texts[i] = key;
   }
-  return { kind: "string", values: texts, dictionary: undefined };
+  return {
+    kind: "string",
+    values: texts,
+    dictionary: undefined,
+    known: known && { of: known.of, numbers: numbersAt(known.numbers, touched) },
+  };
+}
+
+function numbersAt(numbers: Int32Array, at: Int32Array): Int32Array {
+  const some = new Int32Array(at.length);
+  for (let i = 0; i < at.length; i++) some[i] = numbers[at[i]!]!;
+  return some;
 }
 
 /** Of each touched key, in order. */

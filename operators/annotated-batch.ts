@@ -1,6 +1,7 @@
 // A batch with more to its rows than they are: the records that they were read from, or their event times.
 
 import type { Column } from "../format/batch.ts";
+import type { TextMemory } from "../format/known-texts.ts";
 import type { RecordBatch } from "./operator.ts";
 import type { Lineage } from "./rejection.ts";
 
@@ -23,7 +24,7 @@ export class AnnotatedBatch implements RecordBatch {
     return this.#batch.rows();
   }
 
-  column(field: string): Column {
-    return this.#batch.column!(field);
+  column(field: string, memory?: TextMemory): Column {
+    return this.#batch.column!(field, memory);
   }
 }

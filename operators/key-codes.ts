@@ -6,6 +6,7 @@
 import type { Column, Dictionary } from "../format/batch.ts";
 import { type Key, keyId, type KeyId } from "../format/key.ts";
 import { fieldsOf } from "../stream/fields.ts";
+import { type KnownTexts, TextMemory } from "../format/known-texts.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { KeyGuess } from "./key-guess.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
@@ -17,6 +18,8 @@ export interface CodedKeys {
   readonly keys: readonly Key[];
   readonly codes: Codes;
   readonly touched: Int32Array;
+  /** The keys by numbers that outlive the batch, where they have any. */
+  readonly known?: KnownTexts | undefined;
 }
 
 /** Numbers below `count`, one per row. */
@@ -34,6 +37,7 @@ export class KeyCodes {
   readonly #fields: readonly string[] | undefined;
   readonly #guess: KeyGuess;
   readonly #byId = new Map<KeyId, number>();
+  readonly #texts = new TextMemory();
   /** Of keys by their numbers, whether a row was seen that has it. */
   #seen = new Uint8Array(0);
 
@@ -48,7 +52,8 @@ export class KeyCodes {
     const fields = this.#fields;
     if (fields !== undefined && isColumnar(batch)) {
       if (fields.every((field) => batch.fields.includes(field))) {
-        return this.#ofColumns(fields.map((field) => batch.column(field)));
+        const memory = fields.length === 1 ? this.#texts : undefined;
+        return this.#ofColumns(fields.map((field) => batch.column(field, memory)));
       }
     }
     const rows = batch.rows();
@@ -82,8 +87,8 @@ export class KeyCodes {
       : this.#ofValues(column.values);
   }
 
-  #ofDictionary({ entries, codes }: Dictionary): CodedKeys {
-    return { keys: entries, codes, touched: this.touched(codes, entries.length) };
+  #ofDictionary({ entries, codes, known }: Dictionary): CodedKeys {
+    return { keys: entries, codes, touched: this.touched(codes, entries.length), known };
   }
 
   #ofRows(rows: readonly unknown[]): CodedKeys | undefined {

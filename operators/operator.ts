@@ -6,6 +6,7 @@ import type { CheckpointId } from "../format/ids.ts";
 import type { Key } from "../format/key.ts";
 import type { AsyncContext } from "../stream/async.ts";
 import type { Call, CallAnswer } from "./async-requests.ts";
+import type { TextMemory } from "../format/known-texts.ts";
 import type { Lineage, Reject } from "./rejection.ts";
 import type { KeyedStateStore } from "./state/keyed-state.ts";
 import type { OperatorStateStore } from "./state/operator-state.ts";
@@ -25,8 +26,11 @@ export interface RecordBatch {
   /** Present where the rows are held as columns: all are plain objects with these fields, in order. */
   readonly fields?: readonly string[] | undefined;
   rows(): readonly unknown[];
-  /** One of `fields`, as the rows have it. Only where there are any. */
-  column?(field: string): Column;
+  /**
+   * One of `fields`, as the rows have it. Only where there are any.
+   * @param memory of the texts of that field in other batches
+   */
+  column?(field: string, memory?: TextMemory): Column;
 }
 
 /** A batch of which columns can be taken. */

@@ -3,6 +3,7 @@
 
 import type { Column } from "../format/batch.ts";
 import { selectedColumn } from "../format/gather.ts";
+import type { TextMemory } from "../format/known-texts.ts";
 import type { ColumnarBatch, RecordBatch } from "./operator.ts";
 import type { Lineage } from "./rejection.ts";
 import { timestampsAt } from "./timestamps.ts";
@@ -31,10 +32,10 @@ export class SelectedBatch implements RecordBatch {
     return (this.#rows ??= this.#selectedRows());
   }
 
-  column(field: string): Column {
+  column(field: string, memory?: TextMemory): Column {
     let column = this.#columns.get(field);
     if (column === undefined) {
-      column = selectedColumn(this.#of.column(field), this.#select);
+      column = selectedColumn(this.#of.column(field, memory), this.#select);
       this.#columns.set(field, column);
     }
     return column;

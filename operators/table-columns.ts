@@ -8,6 +8,7 @@ import { fieldOf } from "../stream/fields.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
+import { KnownSlots } from "./state/known-slots.ts";
 import { packedOf, type PackedTable, type Packing } from "./state/packed.ts";
 
 type Slot = StateSlot<unknown>;
@@ -16,7 +17,7 @@ export class ColumnWriter {
   readonly #keyField: string | undefined;
   readonly #table: StateTable<unknown>;
   /** For the fields of the batch before. */
-  #latest: { readonly fields: readonly string[]; readonly rows: PackedTable<unknown> } | undefined;
+  #latest: Packed | undefined;
 
   constructor(key: KeySelector, table: StateTable<unknown>) {
     this.#keyField = fieldOf(key);
@@ -39,8 +40,8 @@ export class ColumnWriter {
       .filter((field) => field !== keyField)
       .map((field) => batch.column(field));
     if (!columns.every(isNumeric)) return false;
-    const rows = this.#packed(fields, keyField);
-    const slots = slotsOf(rows, keys.values);
+    const { rows, known } = this.#packed(fields, keyField);
+    const slots = known.of(keys.values, keys.dictionary === undefined ? keys.known : undefined);
     if (slots === undefined) {
       rows.done();
       return false;
@@ -57,33 +58,28 @@ export class ColumnWriter {
     return true;
   }
 
-  #packed(fields: readonly string[], keyField: string): PackedTable<unknown> {
+  #packed(fields: readonly string[], keyField: string): Packed {
     const latest = this.#latest;
     const isSame =
       latest?.fields.length === fields.length &&
       fields.every((field, at) => field === latest.fields[at]);
-    if (latest !== undefined && isSame) return latest.rows;
+    if (latest !== undefined && isSame) return latest;
     const rows = packedOf(this.#table, rowPacking(fields, keyField));
-    this.#latest = { fields, rows };
-    return rows;
+    return (this.#latest = { fields, rows, known: new KnownSlots(rows) });
   }
+}
+
+/** The table by the numbers of rows with these fields. */
+interface Packed {
+  readonly fields: readonly string[];
+  readonly rows: PackedTable<unknown>;
+  readonly known: KnownSlots<unknown>;
 }
 
 type NumericColumn = Extract<Column, { kind: "int32" | "float64" }>;
 
 const isNumeric = (column: Column): column is NumericColumn =>
   column.kind === "int32" || column.kind === "float64";
-
-function slotsOf(rows: PackedTable<unknown>, keys: readonly string[]): Slot[] | undefined {
-  const slots = new Array<Slot>(keys.length);
-  rows.expect(keys);
-  for (let i = 0; i < keys.length; i++) {
-    const slot = rows.slot(keys[i]!);
-    if (slot === undefined) return undefined;
-    slots[i] = slot;
-  }
-  return slots;
-}
 
 function copy(
   values: NumericColumn["values"],

@@ -9,6 +9,7 @@
 
 import { type Column, type Dictionary, hasBit } from "../format/batch.ts";
 import { type Key, keyId, type KeyId, keyProblem } from "../format/key.ts";
+import { TextMemory } from "../format/known-texts.ts";
 import { keyGroupOf, ownerOfGroup } from "../format/key-groups.ts";
 import { KeyCodes } from "../operators/key-codes.ts";
 import { KeyGuess } from "../operators/key-guess.ts";
@@ -162,6 +163,7 @@ export class HashPartitioner implements Partitioner {
   readonly #receivers: number;
   readonly #maxParallelism: number;
   readonly #remembered = new Map<KeyId, number>();
+  readonly #texts = new TextMemory();
   readonly #guess: KeyGuess;
   /** Of the latest dictionary: it may be that of many batches, and have grown since. */
   #coded: Coded = { entries: [], receivers: new Int32Array(0), count: 0 };
@@ -194,7 +196,7 @@ export class HashPartitioner implements Partitioner {
 
   #ofColumns(batch: RecordBatch, held: ColumnarBatch, fields: readonly string[]): Int32Array {
     if (fields.length > 1) return this.#ofTuples(batch, held, fields);
-    const column = held.column(fields[0]!);
+    const column = held.column(fields[0]!, this.#texts);
     const present = column.kind === "nullable" ? column.present : column;
     if (present.kind !== "string" || present.dictionary === undefined) {
       return this.#ofKeys(batch, column.values);
@@ -235,10 +237,15 @@ export class HashPartitioner implements Partitioner {
     return dictionary && this.#ofDictionary(dictionary);
   }
 
-  #ofDictionary({ entries, codes }: Dictionary): Int32Array {
-    const ofEntry = this.#ofEntries(entries);
+  #ofDictionary({ entries, codes, known }: Dictionary): Int32Array {
     const receivers = new Int32Array(codes.length);
-    for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
+    if (known === undefined) {
+      const ofEntry = this.#ofEntries(entries);
+      for (let i = 0; i < codes.length; i++) receivers[i] = ofEntry[codes[i]!]!;
+    } else {
+      const ofText = this.#ofEntries(known.of);
+      for (let i = 0; i < codes.length; i++) receivers[i] = ofText[known.numbers[codes[i]!]!]!;
+    }
     return receivers;
   }
 

@@ -308,6 +308,7 @@ export class MemoryStateTable<V> implements BackendTable {
         const slot = this.slot(key);
         return this.#pack(slot, numbers) ? slot : undefined;
       },
+      isKept: (slot) => !slot.isFree && this.#pack(slot as Entry<V>, numbers),
       change: (slot) => {
         const entry = this.#changing(slot as Entry<V>);
         if (entry.packed === undefined) {

@@ -26,6 +26,11 @@ export interface PackedTable<V> {
   /** The place of a key; undefined where it holds what is not such numbers. */
   slot(key: Key): StateSlot<V> | undefined;
   /**
+   * Whether a place of a batch before is still that of its key, which holds such numbers. Absent where
+   * places do not outlive a batch.
+   */
+  isKept?(slot: StateSlot<V>): boolean;
+  /**
    * Where the numbers of a key begin, which count as changed; the caller writes them before the batch is
    * over, all of them where the key held nothing.
    */
