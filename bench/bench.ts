@@ -14,6 +14,7 @@ import { recovery } from "./recovery.ts";
 import { tableOf } from "./report.ts";
 import { scale } from "./scale.ts";
 import { stateSize } from "./state-size.ts";
+import { slidingWindows } from "./windows.ts";
 
 const benchmarks: readonly Benchmark[] = [
   limit,
@@ -24,6 +25,7 @@ const benchmarks: readonly Benchmark[] = [
   recovery,
   stateSize,
   scale,
+  slidingWindows,
   nexmark,
 ];
 

@@ -5,7 +5,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
 import { ingestContestant } from "./ingest.ts";
+import { queryContestant, queryNames } from "./nexmark.ts";
 import type { BenchRuntime, JobSettings } from "./runtime.ts";
+import { windowContestant, windowNames } from "./windows.ts";
 
 /** Written by hand, answering by itself. */
 export function byHand(
@@ -151,6 +153,8 @@ export const contestantNames: readonly string[] = [
   "ingest",
   "limit",
   ...handWritten,
+  ...windowNames,
+  ...queryNames,
 ];
 
 /** One of them, with all that it needs. */
@@ -162,6 +166,8 @@ export async function contestantNamed(
 ): Promise<Contestant> {
   if (name === "ingest") return ingestContestant(runtime, rows);
   if (name === "limit") return limitContestant(runtime, rows);
+  if (windowNames.includes(name)) return windowContestant(runtime, name, rows);
+  if (queryNames.some((query) => query === name)) return queryContestant(runtime, name, rows);
   const expected = talliesOf(rows);
   if (handWritten.includes(name)) return byHand(runtime, { name, rows, expected });
   if (name.endsWith("-topic")) await fillTopic(runtime, rows);

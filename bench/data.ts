@@ -78,6 +78,29 @@ export interface PurchaseColumns {
   readonly ts: Float64Array;
 }
 
+/** Users that readings are of, all of them alike, so that each is in every window. */
+const readers = 1_000;
+
+/** Other rows: users in no order, a millisecond after one another. */
+export function fillReadings({ user, amount, ts }: PurchaseColumns, first: number): void {
+  for (let at = 0; at < user.length; at++) {
+    const drawn = scrambled(first + at + 1);
+    user[at] = drawn % readers;
+    amount[at] = amountOf(drawn);
+    ts[at] = firstAt + first + at;
+  }
+}
+
+/** What is to come of the first `rows` readings. */
+export function talliesOfReadings(rows: number): Map<string, Tally> {
+  const tallies = new Map<string, Tally>();
+  for (let i = 0; i < rows; i++) {
+    const drawn = scrambled(i + 1);
+    tally(tallies, { user: userNames[drawn % readers]!, amount: amountOf(drawn), ts: firstAt + i });
+  }
+  return tallies;
+}
+
 /** Rows `from` up to but not including `to`. */
 export function purchases(from: number, to: number): Purchase[] {
   const rows = new Array<Purchase>(to - from);

@@ -39,9 +39,9 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --quick     ${quick.rows.toLocaleString("en")} rows, ${quick.rounds} round: to see that it works, not how fast
   --large     With the sizes of state that take many minutes, too: 1 GB, 10 million keys
   --svg FILE  Where checkpoint-overhead draws its curve
-  --only A,B  Of keyed-count and nexmark these contestants, such as limit,rows; of checkpoint-overhead
-              these states: 10MB-hot100, 10MB-hot1, 100MB-hot100, 100MB-hot1; of recovery these, such
-              as 100MB-memory-local, 1000MB-sqlite-r2
+  --only A,B  Of keyed-count, windows and nexmark these contestants, such as limit,rows; of
+              checkpoint-overhead these states: 10MB-hot100, 10MB-hot1, 100MB-hot100, 100MB-hot1; of
+              recovery these, such as 100MB-memory-local, 1000MB-sqlite-r2
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
 

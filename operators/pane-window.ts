@@ -119,14 +119,14 @@ export class PaneWindowOperator implements EventTimeOperator {
         rejectRow(this.#ctx, "window", batch, i, error);
       }
     }
-    this.#emitted.sendTo(out);
+    this.#results.sendTo(out);
   }
 
   advance(watermark: number, out: Output): boolean {
     for (let n = 0; n < duesAtOnce; n++) {
       const due = this.#schedule.take(watermark);
       if (due === undefined) {
-        this.#emitted.sendTo(out);
+        this.#results.sendTo(out);
         return true;
       }
       const { key, dueAt: time } = due;
@@ -139,7 +139,7 @@ export class PaneWindowOperator implements EventTimeOperator {
       }
       this.#passed(due, time);
     }
-    this.#emitted.sendTo(out);
+    this.#results.sendTo(out);
     return false;
   }
 
@@ -290,12 +290,12 @@ export class PaneWindowOperator implements EventTimeOperator {
   }
 
   #begin(): void {
-    this.#emitted.begin();
+    this.#results.begin();
     this.#journal?.begin();
   }
 
   #undo(): void {
-    this.#emitted.undo();
+    this.#results.undo();
     this.#journal?.undo();
   }
 }

@@ -1,17 +1,20 @@
 // What is emitted of a window: what its function makes of it, or the fold as it is.
 //   R1. Its event time is the last instant of the window; that of a global window has none.
+//   R2. Folds of aggregates leave as columns (window-columns.ts), all else as rows.
 
 import type { Key } from "../format/key.ts";
 import type { AnyWindowFunction, WindowFold, WindowSpec } from "../stream/windowed-stream.ts";
 import type { GlobalWindow, TimeWindow } from "../stream/windows.ts";
 import type { Emitted } from "./emitted.ts";
-import type { OperatorContext } from "./operator.ts";
+import type { OperatorContext, Output } from "./operator.ts";
+import { WindowColumns } from "./window-columns.ts";
 import { foldOfRows } from "./window-contents.ts";
 
 export class WindowResults {
   readonly #fold: WindowFold;
   readonly #fn: AnyWindowFunction | undefined;
   readonly #emitted: Emitted;
+  readonly #columns: WindowColumns | undefined;
   readonly #context: CurrentWindow;
 
   constructor(
@@ -22,11 +25,33 @@ export class WindowResults {
     this.#fold = fold;
     this.#fn = fn;
     this.#emitted = emitted;
+    const isColumns = fold.kind === "aggregate" && fn === undefined;
+    this.#columns = isColumns ? new WindowColumns(Object.keys(fold.aggregates)) : undefined;
     this.#context = new CurrentWindow(ctx, emitted);
+  }
+
+  /** A row or a timer begins. */
+  begin(): void {
+    this.#emitted.begin();
+    this.#columns?.begin();
+  }
+
+  /** Forgets what was emitted since. */
+  undo(): void {
+    this.#emitted.undo();
+    this.#columns?.undo();
+  }
+
+  sendTo(out: Output): void {
+    this.#emitted.sendTo(out);
+    this.#columns?.sendTo(out);
   }
 
   /** @param result of the fold, or all rows. */
   emit(key: Key, window: TimeWindow, result: unknown): void {
+    if (this.#columns !== undefined) {
+      return this.#columns.add(key, window, result as Readonly<Record<string, unknown>>);
+    }
     const isGlobal = window.end === Infinity;
     this.#emitted.at(isGlobal ? NaN : window.end - 1);
     if (this.#fn !== undefined) {
@@ -35,9 +60,7 @@ export class WindowResults {
       this.#fn.process(this.#context as never, result as never);
       return;
     }
-    if (this.#fold.kind !== "aggregate") return this.#emitted.emit(result);
-    const of = isGlobal ? {} : { windowStart: window.start, windowEnd: window.end };
-    this.#emitted.emit({ key, ...of, ...(result as object) });
+    this.#emitted.emit(result);
   }
 
   /** Of rows that were kept. No fold is emitted of none; a function is called. */

@@ -113,7 +113,7 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
         rejectRow(this.#ctx, from.name, batch, i, error);
       }
     }
-    this.#emitted.sendTo(out);
+    this.#results.sendTo(out);
   }
 
   get nextTimerAt(): number | undefined {
@@ -222,7 +222,7 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
         rejectTimer(this.#ctx, { key: timer.key, time: timer.time }, error);
       }
     }
-    this.#emitted.sendTo(out);
+    this.#results.sendTo(out);
   }
 
   #onTimer(domain: TimeDomain, { key, window, time }: WindowTimer): void {
@@ -289,12 +289,12 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
   }
 
   #begin(): void {
-    this.#emitted.begin();
+    this.#results.begin();
     this.#journal?.begin();
   }
 
   #undo(): void {
-    this.#emitted.undo();
+    this.#results.undo();
     this.#journal?.undo();
   }
 }

@@ -1,12 +1,14 @@
 // The jobs that are measured. All are told by parameters what they are to make of it.
 
 import {
+  boundedOutOfOrderness,
   count,
   defineJob,
   generate,
   generateColumns,
   type JobOptions,
   rows,
+  sliding,
   sum,
   table,
   topic,
@@ -15,6 +17,7 @@ import {
 import { queries as nexmarkQueries } from "../../examples/nexmark/queries/queries.ts";
 import {
   fillPurchases,
+  fillReadings,
   type Purchase,
   purchaseAt,
   sampledKeys,
@@ -78,6 +81,26 @@ const keyedCountColumnsFromTopic = defineJob(
       .from(topic<Purchase>("purchases", { partitions }), { uid: "purchases" })
       .keyBy("user")
       .aggregate({ n: count(), total: sum("amount") }, { uid: "tallies" })
+      .to(table("tallies"), { uid: "out" });
+  },
+  options,
+);
+
+/** The rows of all windows by key, so each as often as it is in a window. */
+const windowedCount = defineJob(
+  "windowed-count",
+  (env) => {
+    const { parameters } = env;
+    const options = { rows: parameters.getInt("rows", 0) };
+    const fields = { user: userNames, amount: "int32", ts: "float64" } as const;
+    const watermarks = boundedOutOfOrderness("1s", { timestamp: "ts" });
+    env
+      .from(generateColumns(fields, fillReadings, options), { uid: "readings", watermarks })
+      .keyBy("user")
+      .window(sliding(parameters.getInt("size", 60_000), parameters.getInt("slide", 60_000)))
+      .aggregate({ rows: count(), amount: sum("amount") }, { uid: "windows" })
+      .keyBy("key")
+      .aggregate({ n: sum("rows"), total: sum("amount") }, { uid: "tallies" })
       .to(table("tallies"), { uid: "out" });
   },
   options,
@@ -185,4 +208,5 @@ export const programs = [
   keyedCountColumnsFromTopic,
   keyedState,
   probed,
+  windowedCount,
 ];

@@ -74,12 +74,14 @@ export async function runQuery(
       parallelism,
       programArgsList,
     });
+    const reason = async (): Promise<string> =>
+      (await ask<{ "root-exception": string }>(`/jobs/${jobid}/exceptions`))["root-exception"];
     const look = (): Promise<JobDetails> => ask<JobDetails>(`/jobs/${jobid}`);
     const resultRows = async (): Promise<object[]> =>
       (await ask<{ rows: object[] }>(`/jobs/${jobid}/tables/results?read=latest`)).rows;
     const isOver = ({ state }: JobDetails, made: number): boolean =>
       isDone === undefined ? state === "FINISHED" : made === bidsIn(events);
-    const rows = await finished(look, isOver, made, signal);
+    const rows = await finished({ look, isOver, reason, made, signal });
     const seconds = (performance.now() - begunAt) / 1_000;
     if (isDone !== undefined) {
       for (const until = performance.now() + clockPatience; performance.now() < until;) {
@@ -101,13 +103,16 @@ export async function runQuery(
   }
 }
 
+interface Watch {
+  readonly look: () => Promise<JobDetails>;
+  readonly isOver: (job: JobDetails, made: number) => boolean;
+  readonly reason: () => Promise<string>;
+  readonly made: (rows: number) => void;
+  readonly signal: AbortSignal;
+}
+
 /** Waits until the job is over; how many rows its sources have made. */
-async function finished(
-  look: () => Promise<JobDetails>,
-  isOver: (job: JobDetails, made: number) => boolean,
-  made: (rows: number) => void,
-  signal: AbortSignal,
-): Promise<number> {
+async function finished({ look, isOver, reason, made, signal }: Watch): Promise<number> {
   for (;;) {
     const job = await look();
     const { state, vertices } = job;
@@ -115,7 +120,10 @@ async function finished(
     const rows = sources.reduce((sum, { metrics }) => sum + metrics["read-records"], 0);
     made(rows);
     if (isOver(job, rows)) return rows;
-    if (state === "FAILED" || state === "CANCELED") throw new Error(`The job is ${state}.`);
+    // One that fails once would go on to fail, as a rule, or at least take longer than it needs.
+    if (["RESTARTING", "FAILING", "FAILED", "CANCELED"].includes(state)) {
+      throw new Error(`The job is ${state}: ${await reason()}`);
+    }
     await sleep(lookEvery, undefined, { signal });
   }
 }
