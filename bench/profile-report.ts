@@ -54,7 +54,10 @@ const stages: readonly Stage[] = [
   },
   { name: "make rows", holds: inFile("bench/data.ts", "connectors/generator") },
   { name: "fold", holds: inFile("operators/aggregate.ts") },
-  { name: "windows", holds: inFile("operators/window", "operators/pane", "operators/merging-windows.ts") },
+  {
+    name: "windows",
+    holds: inFile("operators/window", "operators/pane", "operators/merging-windows.ts"),
+  },
   { name: "table", holds: inFile("operators/table.ts") },
   { name: "keyed state", holds: inFile("operators/state/") },
   {

@@ -4,9 +4,13 @@
 //   M1. What a window comes to follows from its panes alone: ends of blocks are merged from their last pane
 //       on, beginnings from their first, whatever windows were told before, and also after a restore.
 //   M2. What is kept here is in memory only, and of no use once a pane of the key has changed: `forget`.
+//   M3. It counts against the memory budget, and may be dropped at any time between batches: it is made again
+//       from the panes, of all of a window at most.
 
 import type { Key, KeyId } from "../format/key.ts";
 import { type Sliding, windowStart } from "../stream/windows.ts";
+import type { Derived } from "./state/keyed-state.ts";
+import { approximateBytes } from "./state/size.ts";
 
 /** The panes of a key, and what they hold. */
 export interface PaneReader {
@@ -25,16 +29,31 @@ interface Merges {
   /** What the panes of the next block come to, up to there. */
   upTo: number;
   beginning: unknown;
+  /** About, as it was when the ends were made. */
+  readonly bytes: number;
 }
 
-export class PaneMerges {
+/** Of a key, and of what some of its panes come to, beside the values themselves. */
+const overhead = { key: 200, run: 48 } as const;
+
+export class PaneMerges implements Derived {
   readonly #sliding: Sliding;
   readonly #reader: PaneReader;
   readonly #keys = new Map<KeyId, Merges>();
+  #bytes = 0;
 
   constructor(sliding: Sliding, reader: PaneReader) {
     this.#sliding = sliding;
     this.#reader = reader;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  drop(): void {
+    this.#keys.clear();
+    this.#bytes = 0;
   }
 
   /** What the window from there on comes to. `starts`: of all panes of the key, in order. */
@@ -43,8 +62,10 @@ export class PaneMerges {
     const block = windowStart(from, offset, size);
     let merges = this.#keys.get(id);
     if (merges?.block !== block) {
+      this.forget(id);
       merges = this.#endsOf(key, starts, block);
       this.#keys.set(id, merges);
+      this.#bytes += merges.bytes;
     }
     const { ends } = merges;
     while (ends.length > 0 && ends.at(-1)!.start < from) ends.pop();
@@ -56,6 +77,7 @@ export class PaneMerges {
 
   /** Panes of the key have changed, or are gone. */
   forget(id: KeyId): void {
+    this.#bytes -= this.#keys.get(id)?.bytes ?? 0;
     this.#keys.delete(id);
   }
 
@@ -70,7 +92,9 @@ export class PaneMerges {
       held = held === undefined ? pane : this.#reader.merge(pane, held);
       ends.push({ start, held });
     }
-    return { block, ends, upTo, beginning: undefined };
+    // What several panes come to takes as much as all of them, or as any: the last says it for all.
+    const bytes = overhead.key + (ends.length + 1) * (overhead.run + approximateBytes(held));
+    return { block, ends, upTo, beginning: undefined, bytes };
   }
 
   #extend(merges: Merges, key: Key, starts: readonly number[], end: number): void {

@@ -90,6 +90,7 @@ export class PaneWindowOperator implements EventTimeOperator {
     const { sliding } = spec.assigner;
     const isLong = sliding!.size > panesAtOnce * this.#panes.length;
     this.#merges = isLong ? new PaneMerges(sliding!, this.#reader) : undefined;
+    if (this.#merges !== undefined) ctx.state.derives?.(this.#merges);
     this.#results = new WindowResults(ctx, spec, this.#emitted);
     this.#schedule = new PaneSchedule(this.#panes);
     const told = new Map<KeyId, number>();

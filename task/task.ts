@@ -1281,7 +1281,7 @@ export class Task {
   }
 
   #checkMemory(): void {
-    this.#backend.check();
+    this.#backend.check(this.#operatorStates.bytes);
     const { memoryBudget } = this.#deployment.config.state;
     this.#operatorStates.check(memoryBudget - this.#backend.bytes);
   }

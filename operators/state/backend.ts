@@ -56,13 +56,18 @@ export interface StateBackend {
   readonly holdsRows: boolean;
   /** The store of an operator; the same one at every call. */
   store(uid: string): BackendStore;
-  /** Bytes of the memory budget that are taken; 0 where state beyond it has another place. */
+  /**
+   * Bytes of the memory budget that are taken by keyed state; 0 where state beyond it has another place.
+   */
   readonly bytes: number;
   stores(): ReadonlyMap<string, BackendStore>;
   /** Every table was frozen for this checkpoint. */
   sealed(checkpoint: CheckpointId): void;
   /** The checkpoint is durable, and so are all before it. May be called again. */
   completed(checkpoint: CheckpointId): void;
-  /** Called between batches. @throws StateError when there is more state than the budget allows */
-  check(): void;
+  /**
+   * Called between batches, with the bytes that other state takes of the budget.
+   * @throws StateError when there is more keyed state than the budget allows
+   */
+  check(others: number): void;
 }

@@ -48,7 +48,16 @@ export interface StateTable<V> {
   sweep(limit: number): void;
 }
 
+/** What an operator has in memory that it can make again from its state. */
+export interface Derived {
+  /** About. */
+  readonly bytes: number;
+  drop(): void;
+}
+
 export interface KeyedStateStore {
   /** The table of that name; the same one at every call. The first call's schema counts. */
   table<V>(name: string, schema?: StateSchema<V>): StateTable<V>;
+  /** Counts that against the memory budget, and drops it between batches where there is no room for it. */
+  derives?(derived: Derived): void;
 }

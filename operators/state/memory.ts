@@ -6,6 +6,7 @@
 //       each, whatever deltas there were; keys that went since are remembered, and others are not.
 //   S2. The bytes accounted for are estimated when an entry is put, and again at later puts, of an object
 //       at every eighth: the estimate follows the entry, never adds up beside it.
+//   S4. What operators have derived from their state counts as well, and goes where there is no room for it.
 
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
@@ -25,7 +26,8 @@ import type {
   StateBackend,
   StateSource,
 } from "./backend.ts";
-import type { StateSlot } from "./keyed-state.ts";
+import { dropWithout } from "./derived.ts";
+import type { Derived, StateSlot } from "./keyed-state.ts";
 import { PackedNumbers, type PackedTable, type Packing } from "./packed.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
@@ -131,8 +133,9 @@ export class MemoryStateBackend implements StateBackend {
     // There are no older versions.
   }
 
-  check(): void {
+  check(others: number): void {
     const { bytes } = this;
+    dropWithout([...this.#stores.values()], this.#budget - bytes - others);
     if (bytes <= this.#budget) return;
     const largest = [...this.#stores].reduce((a, b) => (b[1].bytes > a[1].bytes ? b : a));
     const [uid, store] = largest;
@@ -153,6 +156,7 @@ export class MemoryStateStore implements BackendStore {
   readonly #uid: string;
   readonly #tables = new Map<string, MemoryStateTable<unknown>>();
   readonly #sources = new Map<string, readonly StateSource[]>();
+  readonly derived: Derived[] = [];
 
   constructor(maxParallelism: number, uid = "") {
     this.#maxParallelism = maxParallelism;
@@ -175,6 +179,10 @@ export class MemoryStateStore implements BackendStore {
       this.#tables.set(name, table);
     }
     return table as unknown as MemoryStateTable<V>;
+  }
+
+  derives(derived: Derived): void {
+    this.derived.push(derived);
   }
 
   tables(): ReadonlyMap<string, MemoryStateTable<unknown>> {

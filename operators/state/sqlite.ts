@@ -23,7 +23,8 @@ import type {
   StateBackend,
   StateSource,
 } from "./backend.ts";
-import type { StateSlot } from "./keyed-state.ts";
+import { dropWithout } from "./derived.ts";
+import type { Derived, StateSlot } from "./keyed-state.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes } from "./size.ts";
 import {
@@ -83,6 +84,8 @@ export class SqliteStateBackend implements StateBackend {
   readonly #clock = new Set<Cached>();
   readonly #dirty = new Set<Cached>();
   #bytes = 0;
+  /** Bytes that operators have derived. */
+  #derived = 0;
 
   constructor(options: SqliteStateOptions) {
     const { database, budget, checkpoint, isHeld, range, maxParallelism } = options;
@@ -125,7 +128,14 @@ export class SqliteStateBackend implements StateBackend {
   }
 
   check(): void {
-    // What does not fit the cache is in its rows.
+    // What does not fit the cache is in its rows. Of the budget half is left to it.
+    this.#derived = dropWithout([...this.#stores.values()], this.#budget / 2);
+    if (this.#bytes > this.#room) this.#evict();
+  }
+
+  /** Bytes that cached entries may take. */
+  get #room(): number {
+    return this.#budget - this.#derived;
   }
 
   // Of the tables.
@@ -149,7 +159,7 @@ export class SqliteStateBackend implements StateBackend {
   cached(entry: Cached): void {
     this.#clock.add(entry);
     this.resized(entry);
-    if (this.#bytes > this.#budget) this.#evict(entry);
+    if (this.#bytes > this.#room) this.#evict(entry);
   }
 
   /** An entry has another value. */
@@ -162,7 +172,7 @@ export class SqliteStateBackend implements StateBackend {
   dirtied(entry: Cached): void {
     entry.isDirty = true;
     this.#dirty.add(entry);
-    if (this.#bytes > this.#budget) this.#evict(entry);
+    if (this.#bytes > this.#room) this.#evict(entry);
   }
 
   /** The entry is as its rows are, after all. */
@@ -176,11 +186,11 @@ export class SqliteStateBackend implements StateBackend {
   }
 
   /** Makes room by a good deal, so that it is not needed soon again. `inUse` stays. */
-  #evict(inUse: Cached): void {
-    const target = this.#budget - this.#budget / 8;
+  #evict(inUse?: Cached): void {
+    const target = this.#room - this.#room / 8;
     const evicted: Cached[] = [];
     // Set aside: the hand would come by it for ever, were it all that is left.
-    this.#clock.delete(inUse);
+    if (inUse !== undefined) this.#clock.delete(inUse);
     // Each entry comes by twice at most: the first time takes its mark, the second the entry.
     for (const entry of this.#clock) {
       if (this.#bytes <= target) break;
@@ -194,7 +204,7 @@ export class SqliteStateBackend implements StateBackend {
       if (entry.isDirty) evicted.push(entry);
       entry.table.forget(entry);
     }
-    this.#clock.add(inUse);
+    if (inUse !== undefined) this.#clock.add(inUse);
     this.#write(evicted);
   }
 
@@ -233,6 +243,7 @@ export class SqliteStateStore implements BackendStore {
   readonly #uid: string;
   readonly #tables = new Map<string, SqliteStateTable<unknown>>();
   readonly #sources = new Map<string, readonly StateSource[]>();
+  readonly derived: Derived[] = [];
 
   constructor(backend: SqliteStateBackend, uid: string) {
     this.#backend = backend;
@@ -246,6 +257,10 @@ export class SqliteStateStore implements BackendStore {
       this.#tables.set(name, table);
     }
     return table as unknown as SqliteStateTable<V>;
+  }
+
+  derives(derived: Derived): void {
+    this.derived.push(derived);
   }
 
   tables(): ReadonlyMap<string, SqliteStateTable<unknown>> {

@@ -32,7 +32,7 @@ describe("the memory budget", () => {
     const backend = new MemoryStateBackend({ maxParallelism: 128, budget });
     const table = backend.store("large").table<string>("rows");
     for (let n = 0; backend.bytes <= budget; n++) table.put(`${n}`, `${n % 10}`.repeat(budget / 8));
-    expect(() => backend.check()).toThrow(`(state.memoryBudget) is ${text}.`);
+    expect(() => backend.check(0)).toThrow(`(state.memoryBudget) is ${text}.`);
   });
 
   test("follows what is held, and is exceeded with an error that says what to do", () => {
@@ -43,15 +43,15 @@ describe("the memory budget", () => {
     for (; backend.bytes <= MiB; n++) table.put(`key-${n}`, row(n));
     expect(n).toBeGreaterThan(1_500);
     expect(n).toBeLessThan(8_000);
-    expect(() => backend.check()).toThrow(StateError);
-    expect(() => backend.check()).toThrow(
+    expect(() => backend.check(0)).toThrow(StateError);
+    expect(() => backend.check(0)).toThrow(
       /takes about 1\.0 MiB, .*\(state\.memoryBudget\) is 1\.0 MiB\. Operator "large" holds .*parallelism.*"sqlite"/,
     );
     for (let i = 0; i < n; i += 2) {
       table.put(`key-${i}`, row(i)); // the same again adds nothing
       table.remove(`key-${i}`);
     }
-    backend.check();
+    backend.check(0);
     for (let i = 1; i < n; i += 2) table.remove(`key-${i}`);
     expect(backend.bytes).toBe(backend.store("small").bytes);
   });

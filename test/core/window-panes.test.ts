@@ -19,6 +19,7 @@ import {
   sum,
   type TimeSpan,
 } from "tidemark";
+import type { Derived } from "../../operators/state/keyed-state.ts";
 import { stateBackends } from "./state-backends.ts";
 import { type Item, type Items, item, WindowHarness, type Windows } from "./window-harness.ts";
 
@@ -214,4 +215,60 @@ test("a row is folded once, and columns without rows being made", () => {
   expect(one.entries).toBe(70);
   expect(one.watermark(Infinity).told()).toHaveLength(7 * 69);
   expect(one.entries).toBe(0);
+});
+
+describe.each(stateBackends)("what runs of panes come to, on $name", (backend) => {
+  const given = { size: 600, slide: 10, offset: 0, lateness: 0, fold: "fields" } as const;
+  /** Of the operator that has no other state. */
+  const derivedBy = (harness: WindowHarness): Derived => {
+    const { derived } = harness.backend.store("op") as unknown as { derived: readonly Derived[] };
+    expect(derived).toHaveLength(1);
+    return derived[0]!;
+  };
+  const steps = Array.from({ length: 150 }, (_, n) => ({
+    row: item(`k${n % 3}`, 10 * n, n),
+    watermark: 10 * n - 40,
+  }));
+
+  test("counts against the memory budget, and goes with the panes", () => {
+    const harness = new WindowHarness(windows(given, false), { backend });
+    const derived = derivedBy(harness);
+    expect(derived.bytes).toBe(0);
+    for (const { row, watermark } of steps) harness.push(row).watermark(watermark);
+    // Three keys, each with up to sixty runs of panes.
+    expect(derived.bytes).toBeGreaterThan(3 * 1_000);
+    expect(derived.bytes).toBeLessThan(3 * 20_000);
+    harness.watermark(Infinity);
+    expect(derived.bytes).toBe(0);
+  });
+
+  test("is made again where there was no room for it", () => {
+    const usual = new WindowHarness(windows(given, false), { backend });
+    const tight = new WindowHarness(windows(given, false), { backend });
+    const derived = derivedBy(tight);
+    for (const { row, watermark } of steps) {
+      for (const harness of [usual, tight]) {
+        harness.push(row).watermark(watermark);
+      }
+      if (backend.name === "memory") tight.backend.check(Number.MAX_SAFE_INTEGER);
+      else derived.drop();
+      expect(derived.bytes).toBe(0);
+    }
+    const all = usual.watermark(Infinity).told();
+    expect(all.length).toBeGreaterThan(200);
+    expect(tight.watermark(Infinity).told()).toEqual(all);
+  });
+});
+
+test("folds of windows leave as columns", () => {
+  const fold = { size: 40, slide: 10, offset: 0, lateness: 0, fold: "fields" } as const;
+  const harness = new WindowHarness(windows(fold, false));
+  harness.push(item("a", 5, 2), item("b", 17, 3)).watermark(Infinity);
+  const [batch] = harness.batches;
+  expect(batch!.fields?.slice(0, 3)).toEqual(["key", "windowStart", "windowEnd"]);
+  expect(batch!.column!("key")).toMatchObject({ kind: "string" });
+  expect(batch!.column!("windowEnd")).toMatchObject({ kind: "float64" });
+  expect(batch!.timestamps).toEqual(
+    (batch!.column!("windowEnd").values as Float64Array).map((end) => end - 1),
+  );
 });
