@@ -137,7 +137,9 @@ async function compare(
   const { rows, differences, twice } = totals!;
   const examples = await rowsOf<{ e: string | null; a: string | null }>(
     connection,
-    `select to_json(e)::varchar as e, to_json(a)::varchar as a
+    `select
+      ${side("e", keyNames[0]!)},
+      ${side("a", keyNames[0]!)}
     from both_sides where differences > 0 order by e limit ${examplesShown}`,
   );
   const width = differing.length;
@@ -153,6 +155,10 @@ async function compare(
     ],
   };
 }
+
+/** A row of one side as text; null where it is not there. */
+const side = (name: string, key: string): string =>
+  `case when ${name}.${key} is not null then to_json(${name})::varchar end as ${name}`;
 
 const rowsOf = async <T>(connection: DuckDBConnection, sql: string): Promise<T[]> =>
   (await connection.runAndReadAll(sql)).getRowObjectsJS() as T[];

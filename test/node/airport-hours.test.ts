@@ -1,7 +1,13 @@
 // The second example as a user runs it.
 
-import { expect, test } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
+import { expect, onTestFinished, test } from "vitest";
+
+import { comparisons, type Row } from "../../examples/02-airport-hours/comparison.ts";
+import { readFlights } from "../../examples/flights/parquet.ts";
 import { run as runScript } from "./run.ts";
 
 const run = (...args: string[]) => runScript("examples/02-airport-hours/demo.ts", args);
@@ -34,6 +40,54 @@ test("60,000 flights come to DuckDB's windows, cell by cell, through a kill", as
   expect(result["checkpointsCompleted"]).toBeGreaterThanOrEqual(2);
   expect(result["recoverySeconds"]).toBeGreaterThan(0);
 });
+
+test("a cell that differs is noticed, and rows that are missing or there twice", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "tidemark-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  // So early that none of them is late.
+  const rows = 1_000;
+  const hours = await hoursOf(rows);
+  const compared = (table: readonly Row[]) =>
+    comparisons(rows, directory, async (name) => (name === "airport-hours" ? table : []));
+
+  const [same, ...others] = await compared(hours);
+  expect(same).toMatchObject({ rows: hours.length, cells: hours.length * 4, differences: 0 });
+  expect(same!.examples).toEqual([]);
+  for (const { title, cells, differences, examples } of others.slice(0, 2)) {
+    expect(differences).toBe(cells);
+    expect(examples[0]).toContain(`${title}: nothing should be {`);
+  }
+  expect(others.at(-1)).toMatchObject({ title: "late flights", rows: 0, differences: 0 });
+
+  const [first, ...rest] = hours;
+  const worse = { ...first!, worst: Number(first!["worst"]) + 1 };
+  expect((await compared([worse, ...rest]))[0]).toMatchObject({ differences: 1 });
+  expect((await compared(rest))[0]).toMatchObject({ differences: 4 });
+  const [twice] = await compared([first!, ...hours]);
+  expect(twice).toMatchObject({ differences: 4 });
+  expect(twice!.examples).toEqual(["hours of airports: 1 rows are there again"]);
+});
+
+/** The rows of `airport-hours` by a plain loop. */
+async function hoursOf(rows: number): Promise<Row[]> {
+  const windows = new Map<string, { at: number; key: string; delays: number[] }>();
+  for await (const { date, delay, origin } of readFlights(rows, ["date", "delay", "origin"])) {
+    for (let i = 0; i < date.length; i++) {
+      const [at, key] = [date[i]! - (date[i]! % 3_600_000), origin[i]!];
+      const window = windows.get(`${key} ${at}`) ?? { at, key, delays: [] };
+      windows.set(`${key} ${at}`, window);
+      window.delays.push(delay[i]!);
+    }
+  }
+  return [...windows.values()].map(({ at, key, delays }) => ({
+    key,
+    windowStart: at,
+    flights: delays.length,
+    delayed: delays.filter((minutes) => minutes >= 15).length,
+    meanDelay: delays.reduce((sum, minutes) => sum + minutes, 0) / delays.length,
+    worst: Math.max(...delays),
+  }));
+}
 
 test.each([
   [["--rows", "999"], /--rows is "999"; it must be a whole number from 1000 to 3000000/],
