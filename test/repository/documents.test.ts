@@ -5,20 +5,23 @@ import { checkLinks, checkMachinePaths, checkSnippets, snippetsOf } from "./docu
 import { root, sourceFiles } from "./source-file.ts";
 
 const files = sourceFiles();
+const page = (text: string, path = "docs/a.md") => ({ path, text });
 
 test("relative links lead to something", () => {
   expect(checkLinks(files, (path) => existsSync(join(root, path)))).toEqual([]);
 });
 
-test("snippets that a reader would copy compile", () => {
-  expect(checkSnippets(files)).toEqual([]);
+// In one go, as the compiler reads all of the project each time.
+test("snippets that a reader would copy compile, and one that does not is noticed", () => {
+  const text = ["# A", "", "```ts", 'import { nothing } from "tidemark";', "```"].join("\n");
+  expect(checkSnippets([...files, page(text)])).toEqual([
+    expect.stringMatching(/^docs\/a\.md:4: .*nothing/),
+  ]);
 });
 
 test("no file names a path of a machine", () => {
   expect(checkMachinePaths(files)).toEqual([]);
 });
-
-const page = (text: string, path = "docs/a.md") => ({ path, text });
 
 test.each([
   ["[a](b.md)", "leads nowhere"],
@@ -63,11 +66,6 @@ test("only TypeScript that imports the package is a snippet", () => {
     "```",
   ].join("\n");
   expect(snippetsOf(page(text))).toEqual([{ line: 2, code: 'import { a } from "tidemark";\n' }]);
-});
-
-test("a snippet that does not compile is noticed, with the line of the page", () => {
-  const text = ["# A", "", "```ts", 'import { nothing } from "tidemark";', "```"].join("\n");
-  expect(checkSnippets([page(text)])).toEqual([expect.stringMatching(/^docs\/a\.md:4: .*nothing/)]);
 });
 
 test.each(["work", "root", "home", "tmp"])("a path below /%s is noticed", (folder) => {

@@ -112,12 +112,11 @@ function compiled(snippets: readonly Snippet[], types: string): Violation[] {
       },
     );
     const output = stdout + stderr;
-    const found = snippets.flatMap(({ path, name }) =>
-      output.split("\n").flatMap((line) => {
-        const error = line.startsWith(`${name}(`) ? /\((\d+),\d+\): (.*)/.exec(line) : null;
-        return error === null ? [] : [`${path}:${error[1]}: ${error[2]}`];
-      }),
-    );
+    const pages = new Map(snippets.map(({ path, name }) => [name, path]));
+    const found = output.split("\n").flatMap((line) => {
+      const [, file = "", at, error] = /^(\S+)\((\d+),\d+\): (.*)/.exec(line) ?? [];
+      return file === "" ? [] : [`${pages.get(file) ?? file}:${at}: ${error}`];
+    });
     return found.length === 0 && status !== 0 ? [output] : found;
   } finally {
     rmSync(folder, { recursive: true, force: true });
