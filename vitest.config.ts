@@ -9,6 +9,8 @@ const testsOf = (project: string) => [`test/${project}/**/*.test.ts`];
 
 export default defineConfig({
   test: {
+    // Vitest would leave one processor free, and so do one file at a time where there are two.
+    maxWorkers: "100%",
     projects: [
       // Property tests take seconds where the machine is busy; what hangs is still found.
       { test: { name: "core", include: testsOf("core"), testTimeout: 30_000 } },
