@@ -148,17 +148,35 @@ export function differences(expected: Tallies, actual: Tallies): string[] {
   return wrong;
 }
 
-/** A state of many keys: the first `keys` rows are one of each, those after them of the first `hot`. */
+/**
+ * A state of many keys: the first `keys` rows are one of each, those after them of the first `hot`, of
+ * which all are as likely, or likely by Zipf's law.
+ */
 export interface StateShape {
   readonly keys: number;
   readonly hot: number;
+  readonly isZipf?: boolean;
 }
 
 /** Keys of such a state whose tallies can be asked for. */
 export const sampledKeys = 10;
 
-export const stateKeyAt = (i: number, { keys, hot }: StateShape): number =>
-  i < keys ? i : scrambled(i) % hot;
+export function stateKeyAt(i: number, { keys, hot, isZipf = false }: StateShape): number {
+  if (i < keys) return i;
+  const drawn = scrambled(i);
+  return isZipf ? keyOfRank(zipfRank(drawn, hot), hot) : drawn % hot;
+}
+
+/** The k-th most likely of `count` has about 1/k of the first one's rows: D2, without a table. */
+const zipfRank = (drawn: number, count: number): number =>
+  Math.min(count - 1, Math.floor((count + 1) ** ((drawn + 0.5) / 2 ** 32)) - 1);
+
+/**
+ * The key of that rank. Keys that are likely lie anywhere among the others, and none of the most likely
+ * is among the sampled ones, whose rows are all emitted.
+ */
+const keyOfRank = (rank: number, count: number): number =>
+  (rank * 7_919 + Math.floor(count / 2)) % count;
 
 export const stateAmountAt = (i: number): number => 1 + (i % 100);
 

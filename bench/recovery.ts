@@ -135,7 +135,7 @@ async function recovered(
   try {
     const job = await runtime.submit("keyed-state", {
       parallelism: 4,
-      parameters: { ...shape, rows: all },
+      parameters: { keys, hot: shape.hot, rows: all },
       flink: {
         "execution.checkpointing.interval": "500 ms",
         "state.backend.type": backend,

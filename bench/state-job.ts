@@ -51,7 +51,8 @@ export function stateJob(
   { name, shape, rows, flink, parallelism = 4, isBudgeted = false }: StateJob,
 ): StateContestant {
   const takesCheckpoints = "execution.checkpointing.interval" in flink;
-  const all = shape.keys + rows;
+  const { keys, hot, isZipf = false } = shape;
+  const all = keys + rows;
   const expected = sampledTalliesOf(all, shape);
   const checkpoints: CheckpointSizes[] = [];
   const stored: number[] = [];
@@ -68,9 +69,9 @@ export function stateJob(
       running = await runtime.submit("keyed-state", {
         parallelism,
         flink: { ...(!isBudgeted && memory), ...flink },
-        parameters: { ...shape, rows: all },
+        parameters: { keys, hot, zipf: isZipf ? 1 : 0, rows: all },
       });
-      await taken(shape.keys);
+      await taken(keys);
       const before = takesCheckpoints ? await firstCheckpoint(runtime, running) : 0;
       const loadedRows = await taken(0);
       const loaded = await mark(runtime);

@@ -168,8 +168,8 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "operators/state/sqlite-rows.ts",
-        from: `db.exec("DELETE FROM state_fresh WHERE since >= ?", checkpoint);`,
-        to: `db.exec("DELETE FROM state_fresh WHERE since > ?", checkpoint);`,
+        from: `db.exec("UPDATE state_runs SET live = 0 WHERE since >= ?", checkpoint);`,
+        to: `db.exec("UPDATE state_runs SET live = 0 WHERE since > ?", checkpoint);`,
       },
     ],
   },

@@ -123,7 +123,8 @@ const keyedState = defineJob(
   "keyed-state",
   (env) => {
     const keys = env.parameters.getInt("keys", 1);
-    const shape = { keys, hot: env.parameters.getInt("hot", keys) };
+    const isZipf = env.parameters.getInt("zipf", 0) === 1;
+    const shape = { keys, hot: env.parameters.getInt("hot", keys), isZipf };
     const row = (i: number) => {
       const key = stateKeyAt(i, shape);
       return { user: `user-${key}`, amount: stateAmountAt(i), isSampled: key < sampledKeys };

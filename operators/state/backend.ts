@@ -19,7 +19,9 @@ export type FreezeKind = SegmentHeader["kind"] | "merged";
 
 /** Segments to restore one state from: a full one, then the deltas after it. */
 export interface StateSource {
-  readonly segments: readonly Pick<Segment, "header" | "entries" | "open">[];
+  readonly segments: readonly (Pick<Segment, "header" | "entries" | "open"> & {
+    readonly blocks?: Segment["blocks"];
+  })[];
   /** The key groups to take of them. */
   readonly range: KeyGroupRange;
 }

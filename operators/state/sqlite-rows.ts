@@ -1,32 +1,41 @@
-// The rows of the `sqlite` backend: every entry of every table of one subtask, versioned by checkpoint.
-//   R1. `settled` holds each entry as of some completed checkpoint at or before `floor`, or later, up
-//       to `floor`; `fresh` holds what was written since, an entry once per epoch. The newest row of
-//       a key counts, those of `fresh` before that of `settled`. No value is a removed entry.
-//   R2. A row's `since` is the barrier after which it was written. What checkpoint n holds is
-//       therefore the newest rows with `since` below n, and rolling back to n deletes the others.
-//   R3. `floor` only rises, and only to completed checkpoints; rows below it may be moved to `settled`
-//       at any time, in any order, without a change to what is read.
+// The rows of the `sqlite` backend: every entry of every table of one subtask, versioned by checkpoint, as
+// sorted runs: a log-structured merge tree per table.
+//   R1. Of the rows that a table's runs have of a key, that of the newest run counts. No value is a
+//       removed entry.
+//   R2. A run's `since` is the barrier after which its rows were written, the latest where there are
+//       several. What checkpoint n holds is therefore the runs with `since` below n, and rolling back
+//       to n drops the others.
+//   R3. `floor` only rises, and only to completed checkpoints. Runs are merged with runs of the same
+//       epoch, or where all are below `floor`: no checkpoint that can be rolled back to comes between.
 //   R4. Which checkpoints can be rolled back to is known without reading rows: `floor`, and every
-//       barrier passed since.
-// A row's key is the table's number, the key group and the key's bytes, so rows lie in the order in
-// which segments are written, and a map's entries beside one another.
+//       barrier passed since; so is how many entries each table had then.
+//   R5. Runs of before and after the last full freeze of a table are not merged, so that what was
+//       written since is known; until there is one in this life, all count as one.
+// A row's key is the key group and the key's bytes, so rows lie in the order in which segments are
+// written, and a map's entries beside one another.
 
 import type { CheckpointId } from "../../format/ids.ts";
 import { keyBytes, keyOfBytes, pairPrefix, type Key } from "../../format/key.ts";
 import type { KeyGroup, KeyGroupRange } from "../../format/key-groups.ts";
-import { blobOf, type SqlDatabase, sqlBindingsMax, type SqlRow, textOf } from "../../format/sql.ts";
+import { type SqlDatabase, textOf } from "../../format/sql.ts";
 import type { StoredSchema } from "../../format/segment.ts";
+import { hashOf } from "./key-filter.ts";
+import { compareBytes, type Found, type Row } from "./run-block.ts";
+import { findAll, MergedRuns } from "./run-cursor.ts";
+import { RunMerge, toMerge } from "./run-merge.ts";
+import {
+  type BlockIds,
+  dropPart,
+  runSchema,
+  runTables,
+  RunWriter,
+  SortedRun,
+} from "./sorted-run.ts";
 
 /** Whose rows they are. Rows of another range, or of other key groups, are of no use. */
 export interface RowsOwner {
   readonly range: KeyGroupRange;
   readonly maxParallelism: number;
-}
-
-/** A row to write; no value removes the entry. */
-export interface Row {
-  readonly k: Uint8Array;
-  readonly v: Uint8Array | null;
 }
 
 export interface StoredTable {
@@ -36,41 +45,73 @@ export interface StoredTable {
   readonly schema: StoredSchema;
 }
 
+/** Entries of each table, by its number. */
+type Counts = Readonly<Record<string, number>>;
+
 /** What is known without reading rows. */
 interface About {
+  /** Of the layout of the tables below. */
+  readonly version: number;
   readonly owner: RowsOwner;
   readonly floor: number;
+  readonly counts: Counts;
 }
 
+const version = 2;
 const schema = [
-  "CREATE TABLE IF NOT EXISTS state_settled (k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
-  `CREATE TABLE IF NOT EXISTS state_fresh (
-    k BLOB NOT NULL, since INTEGER NOT NULL, v BLOB, PRIMARY KEY (k, since)
-  ) WITHOUT ROWID`,
-  "CREATE TABLE IF NOT EXISTS state_barriers (checkpoint INTEGER PRIMARY KEY)",
+  ...runSchema,
+  "CREATE TABLE IF NOT EXISTS state_barriers (checkpoint INTEGER PRIMARY KEY, counts TEXT NOT NULL)",
   `CREATE TABLE IF NOT EXISTS state_tables (
     id INTEGER PRIMARY KEY, uid TEXT NOT NULL, state TEXT NOT NULL, schema TEXT NOT NULL
   )`,
   "CREATE TABLE IF NOT EXISTS state_about (id INTEGER PRIMARY KEY CHECK (id = 0), about TEXT NOT NULL)",
 ];
-const tables = ["state_settled", "state_fresh", "state_barriers", "state_tables", "state_about"];
+const tables = [...runTables, "state_barriers", "state_tables", "state_about"];
 
 /** Rows of one read of a scan. */
-const pageRows = 512;
-/** Rows that one step moves to `settled`, at least. */
-const settleRowsMin = 4_096;
-/** Bytes of a row's key before the key's own. */
-const headBytes = 4;
+const pageRows = 1_024;
+/** Rows that are merged for each that is written, about. */
+const mergedPerRow = 4;
+/** Rows of one step of a merge, about. */
+const stepRows = 2_500;
+/** Steps that are made at one time, at most. */
+const stepsMax = 8;
+/** Of the rows of a table, before all others: those that a checkpoint held which is restored. */
+const restoredSince = -1;
+
+/** The runs of one table. */
+class TableRuns {
+  readonly id: number;
+  /** Its keys are pairs. */
+  readonly isNested: boolean;
+  /** From the oldest to the newest. */
+  runs: SortedRun[] = [];
+  /** Whether it is known what was written since the last full freeze. */
+  isFrozenWhole = false;
+
+  constructor({ id, schema: { holds } }: StoredTable) {
+    this.id = id;
+    this.isNested = holds === "map";
+  }
+}
 
 export class StateRows {
   readonly #db: SqlDatabase;
   readonly #owner: RowsOwner;
+  readonly #tables = new Map<number, TableRuns>();
+  readonly #blocks: BlockIds;
+  #merges: { readonly table: TableRuns; readonly merge: RunMerge }[] = [];
+  /** Runs that do not count any more. */
+  #dropped: number[];
+  #nextRun: number;
+  #nextPlace: number;
   #floor: number;
   #since: number;
-  /** There may be rows below `floor` in `fresh`. */
-  #isUnsettled = false;
-  /** There are no rows in `fresh`. */
-  #isFreshEmpty = true;
+  /** At `floor`. */
+  #counts: Record<string, number> = {};
+  /** Rows that are to be merged for those that were written. */
+  #owed = 0;
+  #bytes = 0;
 
   /** Rolls back to `checkpoint`, which `holds`; or begins with nothing, at that checkpoint. */
   constructor(db: SqlDatabase, owner: RowsOwner, checkpoint: number, isHeld: boolean) {
@@ -78,29 +119,37 @@ export class StateRows {
     this.#owner = owner;
     this.#floor = checkpoint;
     this.#since = checkpoint;
-    for (const statement of schema) db.exec(statement);
     if (isHeld) {
-      db.exec("DELETE FROM state_fresh WHERE since >= ?", checkpoint);
+      const counts = countsAt(db, checkpoint);
+      if (counts === undefined) throw new Error(`R4: checkpoint ${checkpoint} is not held.`);
+      this.#counts = { ...counts };
+      db.exec("UPDATE state_runs SET live = 0 WHERE since >= ?", checkpoint);
       db.exec("DELETE FROM state_barriers");
-      this.#isUnsettled = true;
-      this.settle(Infinity);
     } else {
-      for (const table of tables) db.exec(`DELETE FROM ${table}`);
+      StateRows.drop(db);
+      for (const statement of schema) db.exec(statement);
     }
+    const numberAfter = (query: string): number => 1 + Number(db.exec(query)[0]!["n"] ?? 0);
+    this.#nextRun = numberAfter("SELECT max(id) AS n FROM state_runs");
+    this.#nextPlace = numberAfter("SELECT max(place) AS n FROM state_runs");
+    this.#blocks = { next: numberAfter("SELECT max(first + blocks) AS n FROM state_parts") };
+    this.#dropped = db
+      .exec("SELECT id FROM state_runs WHERE live = 0")
+      .map((row) => Number(row["id"]));
+    for (const table of this.tables()) this.#tables.set(table.id, new TableRuns(table));
+    for (const run of SortedRun.all(db)) this.#tables.get(run.of)!.runs.push(run);
+    this.#measure();
     this.#storeAbout();
   }
 
   /** Whether a rollback to `checkpoint` is possible. */
   static hold(db: SqlDatabase, { range, maxParallelism }: RowsOwner, checkpoint: number): boolean {
-    for (const statement of schema) db.exec(statement);
-    const stored = db.exec("SELECT about FROM state_about")[0];
-    if (stored === undefined) return false;
-    const { owner, floor } = JSON.parse(textOf(stored["about"])) as About;
+    const about = aboutOf(db);
+    if (about === undefined) return false;
+    const { owner, floor } = about;
     if (owner.maxParallelism !== maxParallelism) return false;
     if (owner.range.first !== range.first || owner.range.last !== range.last) return false;
-    if (checkpoint === floor) return true;
-    const passed = db.exec("SELECT 1 FROM state_barriers WHERE checkpoint = ?", checkpoint);
-    return checkpoint > floor && passed.length > 0;
+    return checkpoint >= floor && countsAt(db, checkpoint) !== undefined;
   }
 
   /** Whether there is anything of them, if only empty tables. */
@@ -111,7 +160,7 @@ export class StateRows {
 
   /** Leaves nothing behind. */
   static drop(db: SqlDatabase): void {
-    for (const table of tables) db.exec(`DROP TABLE IF EXISTS ${table}`);
+    for (const table of [...tables, ...former]) db.exec(`DROP TABLE IF EXISTS ${table}`);
   }
 
   // Tables.
@@ -126,331 +175,383 @@ export class StateRows {
   }
 
   /** Remembers a table under its number. */
-  putTable({ id, uid, state, schema: stored }: StoredTable): void {
+  putTable(table: StoredTable): void {
+    const { id, uid, state, schema: stored } = table;
     const text = JSON.stringify(stored);
     this.#db.exec("INSERT OR REPLACE INTO state_tables VALUES (?, ?, ?, ?)", id, uid, state, text);
+    if (!this.#tables.has(id)) this.#tables.set(id, new TableRuns(table));
   }
 
-  /** Entries of a table. Looks at all of its rows. */
+  /** Entries that a table begins with. Looks at all of its rows where it was restored from deltas. */
   count(table: number): number {
-    const [from, to] = boundsOf(table);
-    if (this.#isFreshEmpty) {
-      const query = "SELECT count(*) AS n FROM state_settled WHERE k >= ? AND k < ?";
-      return Number(this.#db.exec(query, from, to)[0]!["n"]);
+    const known = this.#counts[table];
+    if (known !== undefined) return known;
+    const { runs } = this.#of(table);
+    let entries = runs.length === 1 ? runs[0]!.entries : 0;
+    if (runs.length > 1) {
+      const rows = new MergedRuns(this.#db, runs);
+      while (rows.next()) if (!rows.row.isRemoval) entries++;
     }
-    let entries = 0;
-    for (const _ of this.scan(from, to)) entries++;
+    this.#counts[table] = entries;
+    this.#storeAbout();
     return entries;
+  }
+
+  /** Bytes of memory that finding rows takes. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   // Entries.
 
-  get(k: Uint8Array): Uint8Array | undefined {
-    const fresh = this.#isFreshEmpty
-      ? undefined
-      : this.#db.exec("SELECT v FROM state_fresh WHERE k = ? ORDER BY since DESC LIMIT 1", k)[0];
-    const row = fresh ?? this.#db.exec("SELECT v FROM state_settled WHERE k = ?", k)[0];
-    return row && valueOf(row);
+  get(table: number, k: Uint8Array): Uint8Array | undefined {
+    return this.getAll(table, [k])[0];
   }
 
   /** What `get` answers for each of these, with few statements. */
-  getAll(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
-    const found = new Array<Uint8Array | undefined>(keys.length);
-    let left: readonly number[] = [...keys.keys()];
-    if (!this.#isFreshEmpty) {
-      const sinceOf = new Map<number, number>();
-      this.#join("state_fresh", "at, v, since", keys, left, (at, row) => {
-        const since = Number(row["since"]);
-        if (since < (sinceOf.get(at) ?? -Infinity)) return;
-        sinceOf.set(at, since);
-        found[at] = valueOf(row);
-      });
-      left = left.filter((at) => !sinceOf.has(at));
-    }
-    this.#join("state_settled", "at, v", keys, left, (at, row) => {
-      found[at] = valueOf(row);
-    });
-    return found;
+  getAll(table: number, keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+    const { runs } = this.#of(table);
+    return this.#find(runs, keys).map((found) => found ?? undefined);
   }
 
-  /** The rows of a table that have these keys, each with the position of its key in `keys`. */
-  #join(
-    table: "state_fresh" | "state_settled",
-    columns: string,
-    keys: readonly Uint8Array[],
-    wanted: readonly number[],
-    take: (at: number, row: SqlRow) => void,
-  ): void {
-    let size = 2 ** Math.floor(Math.log2(sqlBindingsMax));
-    for (let from = 0; from < wanted.length; from += size) {
-      while (size > wanted.length - from) size /= 2;
-      const chunk = wanted.slice(from, from + size);
-      const values = chunk.map((_, at) => `(${at}, ?)`).join(", ");
-      // CROSS: the keys are gone through, and each is looked up.
-      const query = `WITH wanted (at, k) AS (VALUES ${values})
-        SELECT ${columns} FROM wanted CROSS JOIN ${table} AS held ON held.k = wanted.k`;
-      for (const row of this.#db.exec(query, ...chunk.map((at) => keys[at]!))) {
-        take(chunk[Number(row["at"])]!, row);
-      }
-    }
+  #find(runs: readonly SortedRun[], keys: readonly Uint8Array[]): Found[] {
+    const wanted = keys.map((key) => ({ key, hash: hashOf(key) }));
+    return findAll(this.#db, runs, wanted);
   }
 
-  /** Writes rows of the running epoch, all or none. */
-  write(rows: readonly Row[]): void {
-    if (rows.length === 0) return;
+  /** Writes rows of the running epoch, of different keys, all or none; puts them in order. */
+  write(table: number, rows: Row[]): void {
+    const of = this.#of(table);
+    rows.sort((a, b) => compareBytes(a.k, b.k));
+    // Where there is nothing, nothing is gone.
+    const all = of.runs.length > 0 ? rows : rows.filter(({ v }) => v !== null);
+    if (all.length === 0) return;
     this.#db.transaction(() => {
-      this.#isFreshEmpty = false;
-      this.#insert(
-        "state_fresh",
-        rows.filter(({ k, v }) => v !== null || this.#isRemovalNews(k)),
-      );
+      const writer = this.#writer(of, this.#since, all.length);
+      for (const { k, v } of all) writer.add(k, v);
+      of.runs.push(writer.finish()!);
     });
-    if (this.#isUnsettled) this.settle(Math.max(settleRowsMin, 2 * rows.length));
+    this.#owed += mergedPerRow * all.length;
+    this.#measure();
+    this.advance();
   }
 
-  /** Writes rows that a completed checkpoint holds. */
-  restore(rows: readonly Row[]): void {
-    this.#insert("state_settled", rows);
-    for (const { k, v } of rows) {
-      if (v === null) this.#db.exec("DELETE FROM state_settled WHERE k = ? AND v IS NULL", k);
-    }
+  /** Takes rows that a completed checkpoint holds, of one full segment or one delta; `rows` at most. */
+  restorer(table: number, isFull: boolean, rows: number | undefined): RestoredRows {
+    const of = this.#of(table);
+    of.isFrozenWhole = true;
+    return new RestoredRows(
+      rows,
+      (entries) => this.#writer(of, restoredSince, entries),
+      (run) => {
+        run.isChange = !isFull;
+        of.runs.push(run);
+        this.#measure();
+      },
+    );
   }
 
-  /** Inserts rows, the latter where a key comes twice; those of `fresh` are of the running epoch. */
-  #insert(table: "state_fresh" | "state_settled", rows: readonly Row[]): void {
-    const since = this.#since;
-    const [short, long] = partition(rows, isPackable);
-    // In order: what is written next to one another is in the same pages.
-    short.sort((a, b) => compare(a.k, b.k));
-    const isFresh = table === "state_fresh";
-    for (const { blob, places } of packs(short)) {
-      this.#db.exec(insertPacked[table], blob, places, ...(isFresh ? [since] : []));
-    }
-    const one = isFresh
-      ? "INSERT OR REPLACE INTO state_fresh (k, v, since) VALUES (?, ?, ?)"
-      : "INSERT OR REPLACE INTO state_settled (k, v) VALUES (?, ?)";
-    for (const { k, v } of long) this.#db.exec(one, k, v, ...(isFresh ? [since] : []));
+  #writer(of: TableRuns, since: number, entries: number): RunWriter {
+    const about = { id: this.#nextRun++, of: of.id, place: this.#nextPlace++, since };
+    return new RunWriter(this.#db, about, this.#blocks, { entries, isNested: of.isNested });
   }
 
-  /** Entries whose keys lie in [from, to), in order; later writes may show. */
-  *scan(from: Uint8Array, to: Uint8Array): Generator<{ k: Uint8Array; v: Uint8Array }> {
-    // Merged here: SQLite sorts the union of both anew for every page.
-    const settled = this.#pages("SELECT k, v FROM state_settled WHERE k > ? AND k < ?", from, to);
-    const fresh = this.#newest(from, to);
-    let older = settled.next();
-    let newer = fresh.next();
-    while (older.done !== true || newer.done !== true) {
-      const order =
-        older.done === true ? 1 : newer.done === true ? -1 : compare(older.value.k, newer.value.k);
-      const row = order < 0 ? older.value! : newer.value!;
-      if (order <= 0) older = settled.next();
-      if (order >= 0) newer = fresh.next();
-      const { k, v } = row;
+  /** Entries of a table, in order; later writes may show. */
+  *scan(table: number): Generator<{ k: Uint8Array; v: Uint8Array }> {
+    for (const { k, v } of this.#pages(() => this.#of(table).runs)) if (v !== null) yield { k, v };
+  }
+
+  /** Entries of a table whose keys begin with `prefix`: with a group and the first half of a pair. */
+  *under(table: number, prefix: Uint8Array): Generator<{ k: Uint8Array; v: Uint8Array }> {
+    const hash = hashOf(prefix);
+    const runs = this.#of(table).runs.filter((run) => run.mayHave(hash));
+    const rows = new MergedRuns(this.#db, runs, prefix);
+    while (rows.next()) {
+      const { key: k, value: v } = rows.row;
+      if (!beginsWith(k, prefix)) return;
       if (v !== null) yield { k, v };
     }
   }
 
-  /** The newest row of each key in `fresh`. */
-  *#newest(from: Uint8Array, to: Uint8Array): Generator<Row, undefined> {
-    if (this.#isFreshEmpty) return undefined;
-    // The bare column is that of the row with the maximum: SQLite's documentation of aggregates.
-    const query =
-      "SELECT k, max(since) AS since, v FROM state_fresh WHERE k > ? AND k < ? GROUP BY k";
-    return yield* this.#pages(query, from, to);
-  }
-
-  /** The rows that a query with bounds for keys gives, a page at a time. */
-  *#pages(query: string, from: Uint8Array, to: Uint8Array): Generator<Row, undefined> {
-    const ordered = `${query} ORDER BY k LIMIT ${pageRows}`;
-    let after = from;
-    for (let page: SqlRow[] | undefined; page === undefined || page.length === pageRows;) {
-      page = this.#db.exec(ordered, after, to);
-      for (const row of page) {
-        const v = row["v"];
-        after = blobOf(row["k"]);
-        yield { k: after, v: v === null || v === undefined ? null : blobOf(v) };
+  /**
+   * The newest rows of each key in these runs, from the first key on, a page at a time: runs may be
+   * merged or dropped while somebody is at it.
+   */
+  *#pages(runs: () => readonly SortedRun[]): Generator<Row> {
+    let after: Uint8Array | undefined;
+    for (;;) {
+      const page: Row[] = [];
+      const rows = new MergedRuns(this.#db, runs(), after);
+      while (page.length < pageRows && rows.next()) {
+        const { key: k, value: v } = rows.row;
+        if (after === undefined || compareBytes(k, after) !== 0) page.push({ k, v });
       }
+      yield* page;
+      if (page.length < pageRows) return;
+      after = page.at(-1)!.k;
     }
-    return undefined;
   }
 
-  /** What the running epoch wrote of a table, in order. */
+  /** Whether the running epoch wrote anything of a table. */
+  hasWritten(table: number): boolean {
+    return this.#of(table).runs.some(({ since }) => since === this.#since);
+  }
+
+  /** What the running epoch wrote of a table, in order; of what is gone, what an earlier one holds. */
   *written(table: number): Generator<Row> {
-    const query = `SELECT k, v FROM state_fresh WHERE k > ? AND k < ? AND since = ${this.#since}`;
-    yield* this.#pages(query, ...boundsOf(table));
+    const running = this.#of(table).runs.filter(({ since }) => since === this.#since);
+    for (const row of this.#pages(() => running)) {
+      if (row.v !== null || this.hasHeld(table, row.k)) yield row;
+    }
+  }
+
+  /** Whether an earlier epoch left an entry. */
+  hasHeld(table: number, k: Uint8Array): boolean {
+    const earlier = this.#of(table).runs.filter(({ since }) => since < this.#since);
+    return this.#find(earlier, [k])[0] instanceof Uint8Array;
+  }
+
+  /** Rows of a table written since its last full freeze, or more; undefined where that is not known. */
+  changes(table: number): number | undefined {
+    const { runs, isFrozenWhole } = this.#of(table);
+    if (!isFrozenWhole) return undefined;
+    return runs.reduce((sum, { isChange, entries }) => sum + (isChange ? entries : 0), 0);
+  }
+
+  /** What was written of a table since its last full freeze, in order. */
+  changed(table: number): Iterable<Row> {
+    const changes = this.#of(table).runs.filter(({ isChange }) => isChange);
+    return this.#pages(() => changes);
+  }
+
+  /** A table is frozen whole: what is written from now on is a change to that. */
+  frozenWhole(table: number): void {
+    const of = this.#of(table);
+    of.isFrozenWhole = true;
+    for (const run of of.runs) run.isChange = false;
   }
 
   // Checkpoints.
 
-  /** What was written belongs to that checkpoint; what follows does not. */
-  sealed(checkpoint: CheckpointId): void {
+  /** What was written belongs to that checkpoint, with so many entries; what follows does not. */
+  sealed(checkpoint: CheckpointId, counts: Counts): void {
     if (checkpoint <= this.#since) {
       throw new Error(`R2: barrier ${checkpoint} came after ${this.#since}.`);
     }
-    this.#db.exec("INSERT INTO state_barriers VALUES (?)", checkpoint);
+    const text = JSON.stringify(counts);
+    this.#db.exec("INSERT INTO state_barriers VALUES (?, ?)", checkpoint, text);
     this.#since = checkpoint;
   }
 
   completed(checkpoint: CheckpointId): void {
     if (checkpoint <= this.#floor || checkpoint > this.#since) return;
+    const counts = countsAt(this.#db, checkpoint);
+    // One that was never sealed here: another subtask's, or one that was declined.
+    if (counts === undefined) return;
     this.#floor = checkpoint;
+    this.#counts = { ...counts };
     this.#storeAbout();
     this.#db.exec("DELETE FROM state_barriers WHERE checkpoint <= ?", checkpoint);
-    this.#isUnsettled = !this.#isFreshEmpty;
-    if (this.#isUnsettled) this.settle(settleRowsMin);
+    for (const of of this.#tables.values()) if (counts[of.id] === 0) this.#dropEmpty(of);
+    this.advance();
   }
 
-  /** Moves up to so many rows to `settled` (R3). */
-  settle(rows: number): void {
-    const floor = this.#floor;
-    const end = Number.isFinite(rows)
-      ? this.#db.exec(
-          "SELECT k FROM state_fresh WHERE since < ? ORDER BY k LIMIT 1 OFFSET ?",
-          floor,
-          rows,
-        )[0]
-      : undefined;
-    const [where, bindings] =
-      end === undefined
-        ? (["since < ?", [floor]] as const)
-        : (["since < ? AND k <= ?", [floor, blobOf(end["k"])]] as const);
-    this.#db.transaction(() => {
-      this.#db.exec(
-        `INSERT OR REPLACE INTO state_settled SELECT k, v FROM state_fresh WHERE ${where}
-         ORDER BY k, since`,
-        ...bindings,
-      );
-      this.#db.exec(
-        `DELETE FROM state_settled WHERE v IS NULL AND k IN (
-           SELECT k FROM state_fresh WHERE ${where} AND v IS NULL)`,
-        ...bindings,
-      );
-      this.#db.exec(`DELETE FROM state_fresh WHERE ${where}`, ...bindings);
+  /** A table that held nothing at `floor` needs no news of what is gone. */
+  #dropEmpty(of: TableRuns): void {
+    const settled = of.runs.filter(({ since }) => since < this.#floor);
+    if (settled.length === 0 || settled.some(({ isMerging }) => isMerging)) return;
+    this.#db.transaction(() => this.#drop(settled));
+    of.runs = of.runs.slice(settled.length);
+    this.#measure();
+  }
+
+  #drop(runs: readonly SortedRun[]): void {
+    for (const { id } of runs) {
+      this.#db.exec("UPDATE state_runs SET live = 0 WHERE id = ?", id);
+      this.#dropped.push(id);
+    }
+  }
+
+  /** Goes on with merges, in steps of a few milliseconds, as many as what was written asks for. */
+  advance(): void {
+    const steps = Math.min(stepsMax, Math.max(1, Math.ceil(this.#owed / (stepsMax * stepRows))));
+    for (let step = 0; step < steps; step++) {
+      this.#owed = Math.max(0, this.#owed - stepRows);
+      this.#dropStep();
+      if (!this.#mergeStep()) {
+        this.#owed = 0;
+        return;
+      }
+    }
+  }
+
+  /** Frees the blocks of a part. */
+  #dropStep(): void {
+    const run = this.#dropped.at(-1);
+    if (run !== undefined && !dropPart(this.#db, run)) this.#dropped.pop();
+  }
+
+  /** Merges a part; false where there is nothing to merge. */
+  #mergeStep(): boolean {
+    for (const table of this.#tables.values()) this.#begin(table);
+    if (this.#merges.length === 0) return false;
+    // The smallest first: the large ones take long, and runs would pile up behind them.
+    const next = this.#merges.reduce((a, b) => (b.merge.entries < a.merge.entries ? b : a));
+    const { table, merge } = next;
+    const outcome = this.#db.transaction(() => {
+      const outcome = merge.step();
+      if (outcome.kind === "done") this.#drop(merge.inputs);
+      return outcome;
     });
-    this.#isUnsettled = end !== undefined;
-    this.#isFreshEmpty = this.#db.exec("SELECT 1 FROM state_fresh LIMIT 1").length === 0;
+    if (outcome.kind === "going") return true;
+    const [oldest] = merge.inputs;
+    const merged = outcome.run === undefined ? [] : [outcome.run];
+    for (const run of merged) run.isChange = merge.inputs.some(({ isChange }) => isChange);
+    table.runs.splice(table.runs.indexOf(oldest!), merge.inputs.length, ...merged);
+    this.#merges = this.#merges.filter((other) => other !== next);
+    this.#measure();
+    return true;
+  }
+
+  #begin(table: TableRuns): void {
+    const { runs, isNested } = table;
+    const inputs = toMerge(runs, (run) => this.#domainOf(run));
+    if (inputs === undefined) return;
+    const isOldest = inputs[0] === runs[0];
+    const of = { inputs, isOldest, isNested };
+    const merge = new RunMerge(this.#db, this.#nextRun++, this.#blocks, of);
+    this.#merges.push({ table, merge });
+  }
+
+  /** Runs of one domain may be merged (R3, R5). */
+  #domainOf({ since, isChange }: SortedRun): number | string {
+    if (since >= this.#floor) return since;
+    return isChange ? "changes" : "whole";
+  }
+
+  #of(table: number): TableRuns {
+    return this.#tables.get(table)!;
+  }
+
+  #measure(): void {
+    this.#bytes = 0;
+    for (const { runs } of this.#tables.values()) {
+      for (const run of runs) this.#bytes += run.bytes;
+    }
   }
 
   #storeAbout(): void {
-    const about: About = { owner: this.#owner, floor: this.#floor };
+    const about: About = {
+      version,
+      owner: this.#owner,
+      floor: this.#floor,
+      counts: this.#counts,
+    };
     this.#db.exec("INSERT OR REPLACE INTO state_about VALUES (0, ?)", JSON.stringify(about));
   }
+}
 
-  /** Whether an earlier epoch may hold the entry. Where none does, its rows of this one are deleted. */
-  #isRemovalNews(k: Uint8Array): boolean {
-    const query = `SELECT 1 FROM state_settled WHERE k = ?1
-      UNION ALL SELECT 1 FROM state_fresh WHERE k = ?1 AND since < ?2 LIMIT 1`;
-    if (this.#db.exec(query, k, this.#since).length > 0) return true;
-    this.#db.exec("DELETE FROM state_fresh WHERE k = ?", k);
-    return false;
+/** Tables of earlier layouts. */
+const former = ["state_settled", "state_fresh"];
+
+function aboutOf(db: SqlDatabase): About | undefined {
+  if (!StateRows.exist(db)) return undefined;
+  const stored = db.exec("SELECT about FROM state_about")[0];
+  if (stored === undefined) return undefined;
+  const about = JSON.parse(textOf(stored["about"])) as About;
+  return about.version === version ? about : undefined;
+}
+
+/** Entries of each table at a checkpoint that can be rolled back to. */
+function countsAt(db: SqlDatabase, checkpoint: number): Counts | undefined {
+  const about = aboutOf(db);
+  if (about?.floor === checkpoint) return about.counts;
+  const query = "SELECT counts FROM state_barriers WHERE checkpoint = ?";
+  const passed = about && db.exec(query, checkpoint)[0];
+  return passed && (JSON.parse(textOf(passed["counts"])) as Counts);
+}
+
+/** Rows that are sorted and written at a time, and of one run where it is not known how many there are. */
+const sortedRowsMax = 65_536;
+
+/** Rows of one segment, group by group, on their way into as few runs as their order allows. */
+export class RestoredRows {
+  readonly #open: (entries: number) => RunWriter;
+  readonly #take: (run: SortedRun) => void;
+  #writer: RunWriter | undefined;
+  /** Rows that the writer has room for, and rows that may come after those it has. */
+  #room = 0;
+  #left: number | undefined;
+  #rows: Row[] = [];
+
+  constructor(
+    rows: number | undefined,
+    open: (entries: number) => RunWriter,
+    take: (run: SortedRun) => void,
+  ) {
+    this.#left = rows;
+    this.#open = open;
+    this.#take = take;
+  }
+
+  add(row: Row): void {
+    const before = this.#rows.at(-1);
+    const isOtherGroup =
+      before !== undefined && (before.k[0] !== row.k[0] || before.k[1] !== row.k[1]);
+    if (isOtherGroup || this.#rows.length === sortedRowsMax) this.#write();
+    this.#rows.push(row);
+  }
+
+  done(): void {
+    this.#write();
+    this.#finish();
+  }
+
+  #write(): void {
+    const rows = this.#rows;
+    this.#rows = [];
+    rows.sort((a, b) => compareBytes(a.k, b.k));
+    for (const [at, { k, v }] of rows.entries()) {
+      const next = rows[at + 1];
+      // The latter, where a key comes twice.
+      if (next !== undefined && compareBytes(next.k, k) === 0) continue;
+      const writer = this.#writer;
+      if (writer !== undefined && (this.#room === 0 || !writer.isAfter(k))) this.#finish();
+      if (this.#writer === undefined) {
+        this.#room = Math.max(this.#left ?? sortedRowsMax, rows.length);
+        this.#writer = this.#open(this.#room);
+      }
+      this.#writer.add(k, v);
+      this.#room--;
+      if (this.#left !== undefined) this.#left--;
+    }
+  }
+
+  #finish(): void {
+    const run = this.#writer?.finish();
+    this.#writer = undefined;
+    if (run !== undefined) this.#take(run);
   }
 }
 
-/** Nothing where the entry was removed. */
-function valueOf({ v }: SqlRow): Uint8Array | undefined {
-  return v === undefined || v === null ? undefined : blobOf(v);
-}
+const beginsWith = (bytes: Uint8Array, prefix: Uint8Array): boolean =>
+  bytes.length >= prefix.length && compareBytes(bytes.subarray(0, prefix.length), prefix) === 0;
 
 /** The key of an entry's row. */
-export function rowKey(table: number, group: KeyGroup, key: Key): Uint8Array {
-  return withHead(table, group, keyBytes(key));
-}
+export const rowKey = (group: KeyGroup, key: Key): Uint8Array => withGroup(group, keyBytes(key));
 
-/** The rows of all pairs that begin with `first`. */
-export function pairBounds(table: number, group: KeyGroup, first: Key): [Uint8Array, Uint8Array] {
-  const from = withHead(table, group, pairPrefix(first));
-  return [from, successor(from)];
-}
+/** What the keys of all pairs that begin with `first` begin with. */
+export const pairKey = (group: KeyGroup, first: Key): Uint8Array =>
+  withGroup(group, pairPrefix(first));
 
-/** The rows of a table. */
-export function boundsOf(table: number): [Uint8Array, Uint8Array] {
-  const from = new Uint8Array([table >> 8, table & 255]);
-  return [from, successor(from)];
-}
+export const groupOfRow = (k: Uint8Array): KeyGroup => ((k[0]! << 8) | k[1]!) as KeyGroup;
 
-export const groupOfRow = (k: Uint8Array): KeyGroup => ((k[2]! << 8) | k[3]!) as KeyGroup;
+export const keyOfRow = (k: Uint8Array): Key => keyOfBytes(k.subarray(2));
 
-export const keyOfRow = (k: Uint8Array): Key => keyOfBytes(k.subarray(headBytes));
-
-function withHead(table: number, group: KeyGroup, key: Uint8Array): Uint8Array {
-  const k = new Uint8Array(headBytes + key.length);
-  k[0] = table >> 8;
-  k[1] = table & 255;
-  k[2] = group >> 8;
-  k[3] = group & 255;
-  k.set(key, headBytes);
+function withGroup(group: KeyGroup, bytes: Uint8Array): Uint8Array {
+  const k = new Uint8Array(2 + bytes.length);
+  k[0] = group >> 8;
+  k[1] = group & 255;
+  k.set(bytes, 2);
   return k;
-}
-
-/** The first bytes after all that begin with `prefix`. */
-function successor(prefix: Uint8Array): Uint8Array {
-  let last = prefix.length - 1;
-  while (last > 0 && prefix[last] === 255) last--;
-  const after = prefix.slice(0, last + 1);
-  after[last]!++;
-  return after;
-}
-
-// Many rows of one statement: keys and values one after the other in one BLOB, and an array in JSON of
-// where each row's are. Bindings cost more than what is written, one by one.
-
-/** A place is a number that JSON carries exactly: the position (21 bits), the bytes of the key (12), and
- * the bytes of the value and one more, or 0 for none (16). */
-const place = {
-  keyBytesMax: 2 ** 12 - 1,
-  valueBytesMax: 2 ** 16 - 2,
-  blobBytesMax: 2 ** 20,
-} as const;
-const packedRows = `substr(?1, value >> 28, (value >> 16) & 4095) AS k,
-    CASE value & 65535 WHEN 0 THEN NULL
-    ELSE substr(?1, (value >> 28) + ((value >> 16) & 4095), (value & 65535) - 1) END AS v`;
-const insertPacked = {
-  state_fresh: `INSERT OR REPLACE INTO state_fresh (k, v, since)
-    SELECT ${packedRows}, ?3 FROM json_each(?2)`,
-  state_settled: `INSERT OR REPLACE INTO state_settled (k, v)
-    SELECT ${packedRows} FROM json_each(?2)`,
-} as const;
-
-const isPackable = ({ k, v }: Row): boolean =>
-  k.length <= place.keyBytesMax && (v?.length ?? 0) <= place.valueBytesMax;
-
-/** Rows in as many packs as they take. */
-function* packs(rows: readonly Row[]): Generator<{ blob: Uint8Array; places: string }> {
-  for (let from = 0; from < rows.length;) {
-    let end = from;
-    let bytes = 0;
-    for (; end < rows.length; end++) {
-      const { k, v } = rows[end]!;
-      const more = k.length + (v?.length ?? 0);
-      if (bytes + more > place.blobBytesMax) break;
-      bytes += more;
-    }
-    const blob = new Uint8Array(bytes);
-    const places: number[] = [];
-    let at = 0;
-    for (; from < end; from++) {
-      const { k, v } = rows[from]!;
-      // SQLite counts from 1.
-      places.push((at + 1) * 2 ** 28 + k.length * 2 ** 16 + (v === null ? 0 : v.length + 1));
-      blob.set(k, at);
-      at += k.length;
-      if (v === null) continue;
-      blob.set(v, at);
-      at += v.length;
-    }
-    yield { blob, places: JSON.stringify(places) };
-  }
-}
-
-function partition<T>(all: readonly T[], belongs: (one: T) => boolean): [T[], T[]] {
-  const [first, second]: [T[], T[]] = [[], []];
-  for (const one of all) (belongs(one) ? first : second).push(one);
-  return [first, second];
-}
-
-/** As SQLite compares BLOBs. */
-function compare(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return a.length - b.length;
 }

@@ -1,18 +1,19 @@
-// The `sqlite` backend of keyed state: rows in the object's own SQLite behind a write-back cache, for
-// state beyond memory. `sqlite-rows.ts` has the rows and their versions.
+// The `sqlite` backend of keyed state: sorted runs of rows in the object's own SQLite behind a write-back
+// cache, for state beyond memory. `sqlite-rows.ts` has the rows and their versions.
 //   Q1. The cache holds at most its budget, but for one batch of evictions; what was asked for last
 //       stays longest, about.
 //   Q2. A changed entry is written when it is evicted, with others, or at the barrier: never one by
 //       one as records come.
 //   Q4. Entries of keys that are known to come are read together, where those of the keys before them had
 //       to be read; what was read in vain costs a look-up and nothing else.
-//   Q3. After the flush of a barrier rows and cache agree, so what is frozen is read from the rows.
+//   Q3. After the flush of a barrier rows and cache agree, so what is frozen is read from the rows, or
+//       from the cache where that has all of it.
 
 import { ownText } from "../../format/column.ts";
 import { decodeCell, encodeCell } from "../../format/cell.ts";
 import type { CheckpointId } from "../../format/ids.ts";
 import { isKey, keyId, type Key, type KeyId } from "../../format/key.ts";
-import { keyGroupOf, type KeyGroup } from "../../format/key-groups.ts";
+import { keyGroupOf, type KeyGroup, rangeHas } from "../../format/key-groups.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
 import { StateStorageError } from "../rejection.ts";
@@ -27,13 +28,12 @@ import { dropWithout } from "./derived.ts";
 import type { Derived, StateSlot } from "./keyed-state.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes } from "./size.ts";
+import type { Row } from "./run-block.ts";
 import {
-  boundsOf,
   groupOfRow,
   keyOfRow,
-  pairBounds,
+  pairKey,
   rowKey,
-  type Row,
   type RowsOwner,
   StateRows,
   type StoredTable,
@@ -41,10 +41,8 @@ import {
 
 /** Bytes of a cached entry beside its key and value: two map slots, the entry, the clock's slot. */
 const cachedOverhead = 192;
-/** Rows that a restore sorts and writes at a time. */
-const restoreRows = 16_384;
-/** Most tables of one subtask: their number takes two bytes of every row. */
-const tablesMax = 65_535;
+/** Of the budget, what entries may take however much memory it takes to find rows. */
+const entriesShareMin = 0.25;
 
 interface Cached {
   readonly table: SqliteStateTable<unknown>;
@@ -82,7 +80,6 @@ export class SqliteStateBackend implements StateBackend {
   readonly #known: StoredTable[];
   /** Every cached entry, in the order in which the clock's hand comes to them. */
   readonly #clock = new Set<Cached>();
-  readonly #dirty = new Set<Cached>();
   #bytes = 0;
   /** Bytes that operators have derived. */
   #derived = 0;
@@ -115,8 +112,14 @@ export class SqliteStateBackend implements StateBackend {
   }
 
   sealed(checkpoint: CheckpointId): void {
-    this.flush();
-    this.rows.sealed(checkpoint);
+    const counts: Record<string, number> = {};
+    for (const store of this.#stores.values()) {
+      for (const table of store.tables().values()) {
+        table.flush();
+        counts[table.number] = table.size;
+      }
+    }
+    this.rows.sealed(checkpoint, counts);
   }
 
   completed(checkpoint: CheckpointId): void {
@@ -128,14 +131,11 @@ export class SqliteStateBackend implements StateBackend {
   }
 
   check(): void {
-    // What does not fit the cache is in its rows. Of the budget half is left to it.
+    // What does not fit the cache is in its rows, which are put in order meanwhile. Of the budget half
+    // is left to it.
     this.#derived = dropWithout([...this.#stores.values()], this.#budget / 2);
     if (this.#bytes > this.#room) this.#evict();
-  }
-
-  /** Bytes that cached entries may take. */
-  get #room(): number {
-    return this.#budget - this.#derived;
+    this.rows.advance();
   }
 
   // Of the tables.
@@ -148,7 +148,6 @@ export class SqliteStateBackend implements StateBackend {
   remember(uid: string, state: string, schema: StoredSchema): StoredTable {
     const at = this.#known.findIndex((table) => table.uid === uid && table.state === state);
     const id = at === -1 ? this.#known.length + 1 : this.#known[at]!.id;
-    if (id > tablesMax) throw new RangeError(`A subtask has at most ${tablesMax} states.`);
     const table = { id, uid, state, schema };
     this.#known.splice(at === -1 ? this.#known.length : at, 1, table);
     this.rows.putTable(table);
@@ -169,26 +168,21 @@ export class SqliteStateBackend implements StateBackend {
     entry.bytes = bytes;
   }
 
+  /** An entry has changed. */
   dirtied(entry: Cached): void {
-    entry.isDirty = true;
-    this.#dirty.add(entry);
     if (this.#bytes > this.#room) this.#evict(entry);
   }
 
-  /** The entry is as its rows are, after all. */
-  cleaned(entry: Cached): void {
-    entry.isDirty = false;
-    this.#dirty.delete(entry);
-  }
-
-  flush(): void {
-    this.#write([...this.#dirty]);
+  /** Bytes that entries may take now. */
+  get #room(): number {
+    const taken = this.rows.bytes + this.#derived;
+    return Math.max(this.#budget - taken, entriesShareMin * this.#budget);
   }
 
   /** Makes room by a good deal, so that it is not needed soon again. `inUse` stays. */
   #evict(inUse?: Cached): void {
     const target = this.#room - this.#room / 8;
-    const evicted: Cached[] = [];
+    const evicted = new Map<Cached["table"], Cached[]>();
     // Set aside: the hand would come by it for ever, were it all that is left.
     if (inUse !== undefined) this.#clock.delete(inUse);
     // Each entry comes by twice at most: the first time takes its mark, the second the entry.
@@ -201,24 +195,16 @@ export class SqliteStateBackend implements StateBackend {
         continue;
       }
       this.#bytes -= entry.bytes;
-      if (entry.isDirty) evicted.push(entry);
-      entry.table.forget(entry);
+      const { table, isDirty } = entry;
+      if (isDirty) {
+        const of = evicted.get(table);
+        if (of === undefined) evicted.set(table, [entry]);
+        else of.push(entry);
+      }
+      table.forget(entry);
     }
     if (inUse !== undefined) this.#clock.add(inUse);
-    this.#write(evicted);
-  }
-
-  #write(entries: readonly Cached[]): void {
-    this.rows.write(
-      entries.map((entry) => ({
-        k: entry.table.rowKey(entry.key),
-        v: entry.isPresent ? encodeCell(entry.value) : null,
-      })),
-    );
-    for (const entry of entries) {
-      this.cleaned(entry);
-      entry.isStored = entry.isPresent;
-    }
+    for (const [table, entries] of evicted) table.write(entries);
   }
 }
 
@@ -302,6 +288,7 @@ export class SqliteStateTable<V> implements BackendTable {
   readonly #cached = new Map<KeyId, Cached>();
   /** Of a nested table: what is cached by the first half of its keys. */
   readonly #under: Map<KeyId, Set<Cached>> | undefined;
+  readonly #dirty = new Set<Cached>();
   #sweeping: Generator<{ k: Uint8Array; v: Uint8Array }> | undefined;
   #sweepingCached: Iterator<Cached> | undefined;
   #size = 0;
@@ -323,6 +310,11 @@ export class SqliteStateTable<V> implements BackendTable {
     return this.#schema.stored;
   }
 
+  /** By which its rows know it. */
+  get number(): number {
+    return this.#table;
+  }
+
   get isUpgraded(): boolean {
     return this.#isUpgraded;
   }
@@ -333,6 +325,10 @@ export class SqliteStateTable<V> implements BackendTable {
 
   get changes(): number {
     return this.#changes;
+  }
+
+  get mergedChanges(): number {
+    return (this.#rows.changes(this.#table) ?? Infinity) + this.#dirty.size;
   }
 
   get(key: Key): V | undefined {
@@ -367,7 +363,7 @@ export class SqliteStateTable<V> implements BackendTable {
     this.#backend.resized(entry);
     // What has no row needs none to be gone.
     if (entry.isStored) this.#changed(entry);
-    else this.#backend.cleaned(entry);
+    else this.#cleaned(entry);
   }
 
   prefetch(keys: Iterable<Key>): void {
@@ -386,26 +382,25 @@ export class SqliteStateTable<V> implements BackendTable {
       else known.isRecent = true;
     }
     this.#missed = missing.size;
-    const rows = this.#backend.rows.getAll(Array.from(missing.values(), (key) => this.rowKey(key)));
+    const keysOfRows = Array.from(missing.values(), (key) => this.#rowKey(key));
+    const rows = this.#rows.getAll(this.#table, keysOfRows);
     let at = 0;
     for (const [id, key] of missing) this.#admit(id, key, rows[at++]);
   }
 
   *entries(): Generator<[Key, V]> {
-    this.#backend.flush();
-    for (const { k, v } of this.#backend.rows.scan(...boundsOf(this.#table))) {
-      yield [keyOfRow(k), decodeCell(v) as V];
-    }
+    this.flush();
+    for (const { k, v } of this.#rows.scan(this.#table)) yield [keyOfRow(k), decodeCell(v) as V];
   }
 
   under(key: Key): [Key, V][] {
-    const bounds = pairBounds(this.#table, this.#groupOf(key), key);
+    const prefix = pairKey(this.#groupOf(key), key);
     const entries: [Key, V][] = [];
     const cached = this.#under?.get(keyId(key)) ?? [];
     for (const { key: pair, value, isPresent } of cached) {
       if (isPresent) entries.push([secondOf(pair), value as V]);
     }
-    for (const { k, v } of this.#backend.rows.scan(...bounds)) {
+    for (const { k, v } of this.#rows.under(this.#table, prefix)) {
       const pair = keyOfRow(k);
       if (!this.#cached.has(keyId(pair))) entries.push([secondOf(pair), decodeCell(v) as V]);
     }
@@ -425,7 +420,7 @@ export class SqliteStateTable<V> implements BackendTable {
       if (next.value.isPresent) this.#outlive(next.value.key, next.value.value as V);
     }
     for (let i = 0; i < limit; i++) {
-      this.#sweeping ??= this.#backend.rows.scan(...boundsOf(this.#table));
+      this.#sweeping ??= this.#rows.scan(this.#table);
       const next = this.#sweeping.next();
       if (next.done === true) {
         this.#sweeping = undefined;
@@ -441,17 +436,35 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   freeze(kind: FreezeKind): Iterable<SegmentEntry> {
-    this.#backend.flush();
+    const isAllCached = kind === "delta" && !this.#rows.hasWritten(this.#table);
+    const flushed = this.flush();
     this.#changes = 0;
-    if (kind === "full") this.#isUpgraded = false;
-    return kind === "full" ? this.#all() : this.#delta();
+    if (kind === "delta") return isAllCached ? this.#cachedDelta(flushed) : this.#delta();
+    if (kind === "merged") return this.#merged();
+    this.#isUpgraded = false;
+    this.#rows.frozenWhole(this.#table);
+    return this.#all();
   }
 
   // Of the backend and the store.
 
-  rowKey(key: Key): Uint8Array {
-    const first = this.#under === undefined ? key : (key as readonly Key[])[0]!;
-    return rowKey(this.#table, this.#groupOf(first), key);
+  /** Writes what has changed; answers it in order. */
+  flush(): readonly WrittenEntry[] {
+    return this.write([...this.#dirty]);
+  }
+
+  write(entries: readonly Cached[]): readonly WrittenEntry[] {
+    const written = entries.map((entry) => ({
+      k: this.#rowKey(entry.key),
+      v: entry.isPresent ? encodeCell(entry.value) : null,
+      entry,
+    }));
+    this.#rows.write(this.#table, written);
+    for (const entry of entries) {
+      this.#cleaned(entry);
+      entry.isStored = entry.isPresent;
+    }
+    return written;
   }
 
   /** The entry leaves the cache. */
@@ -468,30 +481,29 @@ export class SqliteStateTable<V> implements BackendTable {
     place: { readonly uid: string; readonly state: string },
     { segments, range }: StateSource,
   ): void {
-    let rows: Row[] = [];
-    const write = (): void => {
-      this.#backend.rows.restore(rows);
-      rows = [];
-    };
     for (const segment of segments) {
       const from = segment.header.schema ?? plainSchema;
       const mustMigrate = mustUpgrade(place, from, this.#schema);
       if (mustMigrate) this.#isUpgraded = true;
+      const most = segment.blocks?.reduce(
+        (sum, { group, rows }) => sum + (rangeHas(range, group) ? rows : 0),
+        0,
+      );
+      const rows = this.#rows.restorer(this.#table, segment.header.kind === "full", most);
       for (const entry of segment.entries(range)) {
         const stored = "deleted" in entry ? undefined : entry.value;
         const isGone = "deleted" in entry;
         const value = mustMigrate && !isGone ? this.#schema.upgrade(stored, from) : stored;
         const isLeft = !isGone && (!mustMigrate || value !== undefined);
-        const k = rowKey(this.#table, entry.group, entry.key);
-        rows.push({ k, v: isLeft ? encodeCell(value) : null });
-        if (rows.length === restoreRows) write();
+        const k = rowKey(entry.group, entry.key);
+        rows.add({ k, v: isLeft ? encodeCell(value) : null });
       }
+      rows.done();
     }
-    write();
   }
 
   recount(): void {
-    this.#size = this.#backend.rows.count(this.#table);
+    this.#size = this.#rows.count(this.#table);
   }
 
   /** Upgrades what the rows hold. */
@@ -506,7 +518,7 @@ export class SqliteStateTable<V> implements BackendTable {
 
   *#all(): Generator<SegmentEntry> {
     const { live } = this.#schema;
-    for (const { k, v } of this.#backend.rows.scan(...boundsOf(this.#table))) {
+    for (const { k, v } of this.#rows.scan(this.#table)) {
       const stored = decodeCell(v) as V;
       const value = live === undefined ? stored : live(stored);
       if (live !== undefined && value === undefined) continue;
@@ -515,9 +527,19 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   *#delta(): Generator<SegmentEntry> {
-    for (const { k, v } of this.#backend.rows.written(this.#table)) {
-      const of = { group: groupOfRow(k), key: keyOfRow(k) };
-      yield v === null ? { ...of, deleted: true } : { ...of, value: decodeCell(v) };
+    for (const row of this.#rows.written(this.#table)) yield entryOf(row);
+  }
+
+  *#merged(): Generator<SegmentEntry> {
+    for (const row of this.#rows.changed(this.#table)) yield entryOf(row);
+  }
+
+  /** What was flushed, without reading it again. */
+  *#cachedDelta(flushed: readonly WrittenEntry[]): Generator<SegmentEntry> {
+    for (const { k, v, entry } of flushed) {
+      const of = { group: groupOfRow(k), key: entry.key };
+      if (v !== null) yield { ...of, value: entry.value };
+      else if (this.#rows.hasHeld(this.#table, k)) yield { ...of, deleted: true };
     }
   }
 
@@ -536,7 +558,7 @@ export class SqliteStateTable<V> implements BackendTable {
       return known;
     }
     this.#missed++;
-    return this.#admit(id, key, this.#backend.rows.get(this.rowKey(key)));
+    return this.#admit(id, key, this.#rows.get(this.#table, this.#rowKey(key)));
   }
 
   /** Takes an entry into the cache as it was read; nothing where there is none. */
@@ -566,12 +588,39 @@ export class SqliteStateTable<V> implements BackendTable {
 
   #changed(entry: Cached): void {
     this.#changes++;
+    entry.isDirty = true;
+    this.#dirty.add(entry);
     this.#backend.dirtied(entry);
+  }
+
+  /** The entry is as its rows are, after all. */
+  #cleaned(entry: Cached): void {
+    entry.isDirty = false;
+    this.#dirty.delete(entry);
+  }
+
+  #rowKey(key: Key): Uint8Array {
+    const first = this.#under === undefined ? key : (key as readonly Key[])[0]!;
+    return rowKey(this.#groupOf(first), key);
+  }
+
+  get #rows(): StateRows {
+    return this.#backend.rows;
   }
 
   #groupOf(first: Key): KeyGroup {
     return keyGroupOf(first, this.#backend.maxParallelism);
   }
+}
+
+/** A row that was written, and its entry. */
+interface WrittenEntry extends Row {
+  readonly entry: Cached;
+}
+
+function entryOf({ k, v }: Row): SegmentEntry {
+  const of = { group: groupOfRow(k), key: keyOfRow(k) };
+  return v === null ? { ...of, deleted: true } : { ...of, value: decodeCell(v) };
 }
 
 const secondOf = (pair: Key): Key => (pair as readonly Key[])[1]!;

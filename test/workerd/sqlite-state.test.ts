@@ -17,8 +17,7 @@ const sqlite = {
 const rowsOf = (job: TestJob, task: TaskId): Promise<number> => {
   const stub = env.SUBTASK.getByName(objectName.subtask(job.id, task));
   return runInDurableObject(stub as never, (_: unknown, { storage }: DurableObjectState) => {
-    const query =
-      "SELECT (SELECT count(*) FROM state_settled) + (SELECT count(*) FROM state_fresh) AS n";
+    const query = "SELECT sum(entries) AS n FROM state_runs WHERE live = 1";
     return Number(storage.sql.exec(query).one()["n"]);
   });
 };
