@@ -28,6 +28,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Arrays within arrays that have a short form. */
 const depthMax = 4;
 const lengthMax = 255;
+/** Longer texts are the encoder's, whatever is in them. */
+const asciiMax = 96;
 
 // Reused for every value: its bytes are copied out at the end.
 let scratch = new Uint8Array(1_024);
@@ -70,8 +72,9 @@ function write(value: unknown, depth: number): boolean {
       }
       return true;
     case "string": {
-      if (!value.isWellFormed()) return false;
       reserve(5 + 3 * value.length);
+      if (value.length <= asciiMax && writeAscii(value)) return true;
+      if (!value.isWellFormed()) return false;
       const { written } = encoder.encodeInto(value, scratch.subarray(end + 5));
       scratch[end] = tag.text;
       view.setUint32(end + 1, written, true);
@@ -88,6 +91,21 @@ function write(value: unknown, depth: number): boolean {
     default:
       return false;
   }
+}
+
+/** Writes a text, if it is of ASCII alone. */
+function writeAscii(text: string): boolean {
+  const { length } = text;
+  const from = end + 5;
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x80) return false;
+    scratch[from + i] = unit;
+  }
+  scratch[end] = tag.text;
+  view.setUint32(end + 1, length, true);
+  end = from + length;
+  return true;
 }
 
 function writeTag(of: number): true {

@@ -51,8 +51,8 @@ export function keyGroupOf(key: Key, maxParallelism: number): KeyGroup {
   return (hashOfKey(key) % maxParallelism) as KeyGroup;
 }
 
-// All of these must equal murmur3(keyBytes(key)); the tests hold the two against each other.
-function hashOfKey(key: Key): number {
+/** What a key's group is made of: `murmur3` of its bytes. The tests hold the two against each other. */
+export function hashOfKey(key: Key): number {
   switch (typeof key) {
     case "string":
       return hashOfString(key);

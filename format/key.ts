@@ -126,10 +126,13 @@ export function keyBytes(key: Key): Uint8Array {
 
 function bytesAt(key: Key, depth: number): Uint8Array {
   switch (typeof key) {
-    case "string":
+    case "string": {
+      const bytes = asciiBytes(key);
+      if (bytes !== undefined) return bytes;
       // UTF-8 has no bytes for a lone surrogate: encoding would turn all of them into U+FFFD, and
       // different keys into one.
       return key.isWellFormed() ? tagged(keyTag.utf8, encoder.encode(key)) : utf16(key);
+    }
     case "number": {
       const bytes = new Uint8Array(9);
       bytes[0] = keyTag.number;
@@ -146,6 +149,23 @@ function bytesAt(key: Key, depth: number): Uint8Array {
     default:
       return tuple(key, depth);
   }
+}
+
+/** Longer texts are the encoder's: it costs as much as this many letters. */
+const asciiMax = 64;
+
+/** The bytes of a short text of ASCII, which most keys are. */
+function asciiBytes(key: string): Uint8Array | undefined {
+  const { length } = key;
+  if (length > asciiMax) return undefined;
+  const bytes = new Uint8Array(1 + length);
+  bytes[0] = keyTag.utf8;
+  for (let i = 0; i < length; i++) {
+    const unit = key.charCodeAt(i);
+    if (unit >= 0x80) return undefined;
+    bytes[i + 1] = unit;
+  }
+  return bytes;
 }
 
 function tuple(key: readonly Key[], depth: number): Uint8Array {

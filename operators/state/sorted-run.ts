@@ -257,8 +257,8 @@ export interface BlockIds {
   next: number;
 }
 
-/** Bytes of the halves' tag and of the first one's size, in the key of a pair's row, after its group. */
-const pairHeadBytes = 7;
+/** Bytes before the first half in the key of a pair's row: the group, the hash, the tag, its size. */
+const pairHeadBytes = 11;
 
 /** Writes a run: rows in the order of their keys, then `finish`. */
 export class RunWriter {

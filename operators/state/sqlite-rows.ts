@@ -11,17 +11,15 @@
 //       barrier passed since; so is how many entries each table had then.
 //   R5. Runs of before and after the last full freeze of a table are not merged, so that what was
 //       written since is known; until there is one in this life, all count as one.
-// A row's key is the key group and the key's bytes, so rows lie in the order in which segments are
-// written, and a map's entries beside one another.
 
 import type { CheckpointId } from "../../format/ids.ts";
-import { keyBytes, keyOfBytes, pairPrefix, type Key } from "../../format/key.ts";
-import type { KeyGroup, KeyGroupRange } from "../../format/key-groups.ts";
+import type { KeyGroupRange } from "../../format/key-groups.ts";
 import { type SqlDatabase, textOf } from "../../format/sql.ts";
 import type { StoredSchema } from "../../format/segment.ts";
 import { hashOf } from "./key-filter.ts";
 import { compareBytes, type Found, type Row } from "./run-block.ts";
 import { findAll, MergedRuns } from "./run-cursor.ts";
+import { inOrder } from "./row-key.ts";
 import { RunMerge, toMerge } from "./run-merge.ts";
 import {
   type BlockIds,
@@ -219,10 +217,9 @@ export class StateRows {
     return findAll(this.#db, runs, wanted);
   }
 
-  /** Writes rows of the running epoch, of different keys, all or none; puts them in order. */
-  write(table: number, rows: Row[]): void {
+  /** Writes rows of the running epoch, of different keys and in their order, all or none. */
+  write(table: number, rows: readonly Row[]): void {
     const of = this.#of(table);
-    rows.sort((a, b) => compareBytes(a.k, b.k));
     // Where there is nothing, nothing is gone.
     const all = of.runs.length > 0 ? rows : rows.filter(({ v }) => v !== null);
     if (all.length === 0) return;
@@ -261,7 +258,7 @@ export class StateRows {
     for (const { k, v } of this.#pages(() => this.#of(table).runs)) if (v !== null) yield { k, v };
   }
 
-  /** Entries of a table whose keys begin with `prefix`: with a group and the first half of a pair. */
+  /** Entries of a table whose keys begin with `prefix`: pairs of one first half. */
   *under(table: number, prefix: Uint8Array): Generator<{ k: Uint8Array; v: Uint8Array }> {
     const hash = hashOf(prefix);
     const runs = this.#of(table).runs.filter((run) => run.mayHave(hash));
@@ -508,9 +505,8 @@ export class RestoredRows {
   }
 
   #write(): void {
-    const rows = this.#rows;
+    const rows = inOrder(this.#rows);
     this.#rows = [];
-    rows.sort((a, b) => compareBytes(a.k, b.k));
     for (const [at, { k, v }] of rows.entries()) {
       const next = rows[at + 1];
       // The latter, where a key comes twice.
@@ -536,22 +532,3 @@ export class RestoredRows {
 
 const beginsWith = (bytes: Uint8Array, prefix: Uint8Array): boolean =>
   bytes.length >= prefix.length && compareBytes(bytes.subarray(0, prefix.length), prefix) === 0;
-
-/** The key of an entry's row. */
-export const rowKey = (group: KeyGroup, key: Key): Uint8Array => withGroup(group, keyBytes(key));
-
-/** What the keys of all pairs that begin with `first` begin with. */
-export const pairKey = (group: KeyGroup, first: Key): Uint8Array =>
-  withGroup(group, pairPrefix(first));
-
-export const groupOfRow = (k: Uint8Array): KeyGroup => ((k[0]! << 8) | k[1]!) as KeyGroup;
-
-export const keyOfRow = (k: Uint8Array): Key => keyOfBytes(k.subarray(2));
-
-function withGroup(group: KeyGroup, bytes: Uint8Array): Uint8Array {
-  const k = new Uint8Array(2 + bytes.length);
-  k[0] = group >> 8;
-  k[1] = group & 255;
-  k.set(bytes, 2);
-  return k;
-}

@@ -13,7 +13,7 @@ import { ownText } from "../../format/column.ts";
 import { decodeCell, encodeCell } from "../../format/cell.ts";
 import type { CheckpointId } from "../../format/ids.ts";
 import { isKey, keyId, type Key, type KeyId } from "../../format/key.ts";
-import { keyGroupOf, type KeyGroup, rangeHas } from "../../format/key-groups.ts";
+import { rangeHas } from "../../format/key-groups.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
 import { StateStorageError } from "../rejection.ts";
@@ -29,18 +29,13 @@ import type { Derived, StateSlot } from "./keyed-state.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes } from "./size.ts";
 import type { Row } from "./run-block.ts";
-import {
-  groupOfRow,
-  keyOfRow,
-  pairKey,
-  rowKey,
-  type RowsOwner,
-  StateRows,
-  type StoredTable,
-} from "./sqlite-rows.ts";
+import { groupOfRow, inOrder, keyOfRow, pairKey, rowKey } from "./row-key.ts";
+import { type RowsOwner, StateRows, type StoredTable } from "./sqlite-rows.ts";
 
 /** Bytes of a cached entry beside its key and value: two map slots, the entry, the clock's slot. */
 const cachedOverhead = 192;
+/** Entries that are not dirty any more, beside as many as are, before the list is cleared of them. */
+const cleanListed = 1_024;
 /** Of the budget, what entries may take however much memory it takes to find rows. */
 const entriesShareMin = 0.25;
 
@@ -54,6 +49,8 @@ interface Cached {
   /** Whether the newest row has a value. */
   isStored: boolean;
   isDirty: boolean;
+  /** Whether it is in its table's list of dirty entries. */
+  isListed: boolean;
   /** Asked for since the clock's hand passed. */
   isRecent: boolean;
   bytes: number;
@@ -79,7 +76,7 @@ export class SqliteStateBackend implements StateBackend {
   readonly #stores = new Map<string, SqliteStateStore>();
   readonly #known: StoredTable[];
   /** Every cached entry, in the order in which the clock's hand comes to them. */
-  readonly #clock = new Set<Cached>();
+  #clock: Cached[] = [];
   #bytes = 0;
   /** Bytes that operators have derived. */
   #derived = 0;
@@ -156,7 +153,7 @@ export class SqliteStateBackend implements StateBackend {
 
   /** An entry has come into the cache. */
   cached(entry: Cached): void {
-    this.#clock.add(entry);
+    this.#clock.push(entry);
     this.resized(entry);
     if (this.#bytes > this.#room) this.#evict(entry);
   }
@@ -182,18 +179,9 @@ export class SqliteStateBackend implements StateBackend {
   /** Makes room by a good deal, so that it is not needed soon again. `inUse` stays. */
   #evict(inUse?: Cached): void {
     const target = this.#room - this.#room / 8;
+    const clock = this.#clock;
     const evicted = new Map<Cached["table"], Cached[]>();
-    // Set aside: the hand would come by it for ever, were it all that is left.
-    if (inUse !== undefined) this.#clock.delete(inUse);
-    // Each entry comes by twice at most: the first time takes its mark, the second the entry.
-    for (const entry of this.#clock) {
-      if (this.#bytes <= target) break;
-      this.#clock.delete(entry);
-      if (entry.isRecent) {
-        entry.isRecent = false;
-        this.#clock.add(entry);
-        continue;
-      }
+    const evict = (entry: Cached): void => {
       this.#bytes -= entry.bytes;
       const { table, isDirty } = entry;
       if (isDirty) {
@@ -202,8 +190,24 @@ export class SqliteStateBackend implements StateBackend {
         else of.push(entry);
       }
       table.forget(entry);
+    };
+    // Each entry comes by twice at most: the first time takes its mark, the second the entry.
+    const again: Cached[] = [];
+    let first = 0;
+    for (; this.#bytes > target && first < clock.length; first++) {
+      const entry = clock[first]!;
+      if (entry.isRecent || entry === inUse) {
+        entry.isRecent = false;
+        again.push(entry);
+      } else evict(entry);
     }
-    if (inUse !== undefined) this.#clock.add(inUse);
+    let second = 0;
+    for (; this.#bytes > target && second < again.length; second++) {
+      if (again[second] !== inUse) evict(again[second]!);
+    }
+    const isPassed = inUse !== undefined && again.slice(0, second).includes(inUse);
+    const passed = isPassed ? [inUse] : [];
+    this.#clock = clock.slice(first).concat(again.slice(second), passed);
     for (const [table, entries] of evicted) table.write(entries);
   }
 }
@@ -288,7 +292,9 @@ export class SqliteStateTable<V> implements BackendTable {
   readonly #cached = new Map<KeyId, Cached>();
   /** Of a nested table: what is cached by the first half of its keys. */
   readonly #under: Map<KeyId, Set<Cached>> | undefined;
-  readonly #dirty = new Set<Cached>();
+  /** Every dirty entry, and some that are not any more. */
+  #listed: Cached[] = [];
+  #dirty = 0;
   #sweeping: Generator<{ k: Uint8Array; v: Uint8Array }> | undefined;
   #sweepingCached: Iterator<Cached> | undefined;
   #size = 0;
@@ -328,7 +334,7 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   get mergedChanges(): number {
-    return (this.#rows.changes(this.#table) ?? Infinity) + this.#dirty.size;
+    return (this.#rows.changes(this.#table) ?? Infinity) + this.#dirty;
   }
 
   get(key: Key): V | undefined {
@@ -394,7 +400,7 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   under(key: Key): [Key, V][] {
-    const prefix = pairKey(this.#groupOf(key), key);
+    const prefix = pairKey(key, this.#backend.maxParallelism);
     const entries: [Key, V][] = [];
     const cached = this.#under?.get(keyId(key)) ?? [];
     for (const { key: pair, value, isPresent } of cached) {
@@ -450,15 +456,20 @@ export class SqliteStateTable<V> implements BackendTable {
 
   /** Writes what has changed; answers it in order. */
   flush(): readonly WrittenEntry[] {
-    return this.write([...this.#dirty]);
+    const dirty = this.#listed.filter(({ isDirty }) => isDirty);
+    for (const entry of this.#listed) entry.isListed = false;
+    this.#listed = [];
+    return this.write(dirty);
   }
 
   write(entries: readonly Cached[]): readonly WrittenEntry[] {
-    const written = entries.map((entry) => ({
-      k: this.#rowKey(entry.key),
-      v: entry.isPresent ? encodeCell(entry.value) : null,
-      entry,
-    }));
+    const written = inOrder(
+      entries.map((entry) => ({
+        k: this.#rowKey(entry.key),
+        v: entry.isPresent ? encodeCell(entry.value) : null,
+        entry,
+      })),
+    );
     this.#rows.write(this.#table, written);
     for (const entry of entries) {
       this.#cleaned(entry);
@@ -495,8 +506,7 @@ export class SqliteStateTable<V> implements BackendTable {
         const isGone = "deleted" in entry;
         const value = mustMigrate && !isGone ? this.#schema.upgrade(stored, from) : stored;
         const isLeft = !isGone && (!mustMigrate || value !== undefined);
-        const k = rowKey(entry.group, entry.key);
-        rows.add({ k, v: isLeft ? encodeCell(value) : null });
+        rows.add({ k: this.#rowKey(entry.key), v: isLeft ? encodeCell(value) : null });
       }
       rows.done();
     }
@@ -537,9 +547,9 @@ export class SqliteStateTable<V> implements BackendTable {
   /** What was flushed, without reading it again. */
   *#cachedDelta(flushed: readonly WrittenEntry[]): Generator<SegmentEntry> {
     for (const { k, v, entry } of flushed) {
-      const of = { group: groupOfRow(k), key: entry.key };
-      if (v !== null) yield { ...of, value: entry.value };
-      else if (this.#rows.hasHeld(this.#table, k)) yield { ...of, deleted: true };
+      const group = groupOfRow(k);
+      if (v !== null) yield { group, key: entry.key, value: entry.value };
+      else if (this.#rows.hasHeld(this.#table, k)) yield { group, key: entry.key, deleted: true };
     }
   }
 
@@ -572,6 +582,7 @@ export class SqliteStateTable<V> implements BackendTable {
       isPresent,
       isStored: isPresent,
       isDirty: false,
+      isListed: false,
       isRecent: true,
       bytes: 0,
     };
@@ -588,28 +599,36 @@ export class SqliteStateTable<V> implements BackendTable {
 
   #changed(entry: Cached): void {
     this.#changes++;
-    entry.isDirty = true;
-    this.#dirty.add(entry);
+    if (!entry.isDirty) {
+      entry.isDirty = true;
+      this.#dirty++;
+      if (!entry.isListed) this.#list(entry);
+    }
     this.#backend.dirtied(entry);
+  }
+
+  #list(entry: Cached): void {
+    entry.isListed = true;
+    this.#listed.push(entry);
+    if (this.#listed.length < 2 * this.#dirty + cleanListed) return;
+    // Those that were written since, of which most have left the cache.
+    for (const listed of this.#listed) listed.isListed = listed.isDirty;
+    this.#listed = this.#listed.filter(({ isDirty }) => isDirty);
   }
 
   /** The entry is as its rows are, after all. */
   #cleaned(entry: Cached): void {
+    if (entry.isDirty) this.#dirty--;
     entry.isDirty = false;
-    this.#dirty.delete(entry);
   }
 
   #rowKey(key: Key): Uint8Array {
     const first = this.#under === undefined ? key : (key as readonly Key[])[0]!;
-    return rowKey(this.#groupOf(first), key);
+    return rowKey(key, first, this.#backend.maxParallelism);
   }
 
   get #rows(): StateRows {
     return this.#backend.rows;
-  }
-
-  #groupOf(first: Key): KeyGroup {
-    return keyGroupOf(first, this.#backend.maxParallelism);
   }
 }
 
