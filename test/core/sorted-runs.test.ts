@@ -1,0 +1,179 @@
+// The parts of the `sqlite` backend's rows, each by itself; what they come to is held to the suite of all
+// backends (keyed-state-suite.ts).
+
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { type CheckpointId, checkpointId } from "../../format/ids.ts";
+import type { Key } from "../../format/key.ts";
+import { allKeyGroups, keyGroupOf } from "../../format/key-groups.ts";
+import { plainSchema } from "../../format/segment.ts";
+import { hashOf, KeyFilter } from "../../operators/state/key-filter.ts";
+import { groupOfRow, inOrder, keyOfRow, pairKey, rowKey } from "../../operators/state/row-key.ts";
+import {
+  BlockReader,
+  compareBytes,
+  findInBlock,
+  rowBytes,
+  writeRow,
+} from "../../operators/state/run-block.ts";
+import { StateRows } from "../../operators/state/sqlite-rows.ts";
+import { testDatabase } from "./state-backends.ts";
+
+const maxParallelism = 128;
+const owner = { range: allKeyGroups(maxParallelism), maxParallelism };
+const keyed = (key: Key): Uint8Array => rowKey(key, key, maxParallelism);
+const number = (value: number): Uint8Array => new Uint8Array(Float64Array.of(value).buffer);
+
+describe("a block", () => {
+  test("gives back the rows that were written to it, one by one and by key", () => {
+    const row = fc.record({
+      k: fc.uint8Array({ minLength: 1, maxLength: 300 }),
+      v: fc.option(fc.uint8Array({ maxLength: 20_000 })),
+    });
+    const rows = fc.uniqueArray(row, { comparator: (a, b) => compareBytes(a.k, b.k) === 0 });
+    fc.assert(
+      fc.property(rows, fc.uint8Array(), (rows, other) => {
+        const size = rows.reduce((sum, { k, v }) => sum + rowBytes(k.length, v), 0);
+        const block = new Uint8Array(size);
+        let end = 0;
+        for (const { k, v } of rows) end = writeRow(k, v, block, end);
+        expect(end).toBe(size);
+        const reader = new BlockReader();
+        reader.open(block);
+        for (const { k, v } of rows) {
+          expect(reader.next()).toBe(true);
+          expect(reader.key).toEqual(k);
+          expect(reader.value).toEqual(v);
+          expect(findInBlock(block, k)).toEqual(v);
+        }
+        expect(reader.next()).toBe(false);
+        const isKnown = rows.some(({ k }) => compareBytes(k, other) === 0);
+        if (!isKnown) expect(findInBlock(block, other)).toBeUndefined();
+      }),
+    );
+  });
+});
+
+describe("a filter", () => {
+  test("F1: has every key that was added, and few others", () => {
+    const filter = KeyFilter.for(20_000);
+    const hash = (i: number): number => hashOf(keyed(`user-${i}`));
+    for (let i = 0; i < 20_000; i++) filter.add(hash(i));
+    for (let i = 0; i < 20_000; i++) expect(filter.mayHave(hash(i))).toBe(true);
+    let wrong = 0;
+    for (let i = 20_000; i < 40_000; i++) if (filter.mayHave(hash(i))) wrong++;
+    expect(wrong).toBeLessThan(400); // 2 %; about 0.7 % is what it is made for
+  });
+});
+
+describe("keys of rows", () => {
+  const key = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.tuple(fc.string(), fc.nat()));
+
+  test("O1: are read again, in the order of groups, those of a pair's first half together", () => {
+    fc.assert(
+      fc.property(fc.array(key, { maxLength: 200 }), fc.string(), (keys, first) => {
+        const rows = inOrder(keys.map((key) => ({ k: keyed(key), v: null })));
+        expect(rows.map(({ k }) => keyOfRow(k)).toSorted()).toEqual([...keys].toSorted());
+        for (const [at, { k }] of rows.entries()) {
+          expect(groupOfRow(k)).toBe(keyGroupOf(keyOfRow(k), maxParallelism));
+          if (at > 0) expect(compareBytes(rows[at - 1]!.k, k)).toBeLessThanOrEqual(0);
+        }
+        const prefix = pairKey(first, maxParallelism);
+        for (const key of keys) {
+          const pair = rowKey([first, key], first, maxParallelism);
+          expect(pair.subarray(0, prefix.length)).toEqual(prefix);
+        }
+      }),
+    );
+  });
+});
+
+describe("rows in runs", () => {
+  const open = (checkpoint = 0, database = testDatabase(), isHeld = false) => {
+    const rows = new StateRows(database, owner, checkpoint, isHeld);
+    rows.putTable({ id: 1, uid: "op", state: "t", schema: plainSchema });
+    return { database, rows };
+  };
+  const write = (rows: StateRows, from: number, to: number, value: number | null): void => {
+    const of = [];
+    for (let i = from; i < to; i++) {
+      of.push({ k: keyed(`user-${i}`), v: value === null ? null : number(value) });
+    }
+    rows.write(1, inOrder(of));
+  };
+  const all = (rows: StateRows): number => [...rows.scan(1)].length;
+  const stored = (database: ReturnType<typeof testDatabase>, table: string): number =>
+    Number(database.exec(`SELECT count(*) AS n FROM ${table}`)[0]!["n"]);
+  const settle = (rows: StateRows, checkpoint: CheckpointId, entries: number): void => {
+    rows.sealed(checkpoint, { 1: entries });
+    rows.completed(checkpoint);
+    for (let i = 0; i < 200; i++) rows.advance();
+  };
+
+  test("runs of one size are merged until few are left, and what they held is freed", () => {
+    const { database, rows } = open();
+    for (let i = 0; i < 100; i++) {
+      write(rows, 0, 200, i);
+      settle(rows, checkpointId(i + 1), 200);
+    }
+    expect(stored(database, "state_runs")).toBeLessThan(20);
+    expect(stored(database, "state_blocks")).toBeLessThan(20 * 10);
+    expect(all(rows)).toBe(200);
+    for (let i = 0; i < 200; i++) {
+      expect(rows.get(1, keyed(`user-${i}`))).toEqual(number(99));
+    }
+  });
+
+  test("a table that is empty again has no rows left", () => {
+    const { database, rows } = open();
+    for (let i = 0; i < 20; i++) write(rows, 100 * i, 100 * (i + 1), i);
+    settle(rows, checkpointId(1), 2_000);
+    write(rows, 0, 2_000, null);
+    settle(rows, checkpointId(2), 0);
+    expect(all(rows)).toBe(0);
+    // The last one is freed with the step after.
+    for (const table of ["state_runs", "state_parts", "state_filters", "state_blocks"]) {
+      expect(stored(database, table)).toBe(0);
+    }
+  });
+
+  test("R3: a rollback finds what was merged and what was about to be", () => {
+    const { database, rows } = open();
+    for (let i = 0; i < 6; i++) write(rows, 3_000 * i, 3_000 * (i + 1), 1);
+    settle(rows, checkpointId(1), 18_000);
+    for (let i = 0; i < 6; i++) write(rows, 0, 3_000, 2);
+    rows.sealed(checkpointId(2), { 1: 18_000 });
+    // A merge of the second epoch has begun, and is lost with the rest of it.
+    rows.advance();
+    for (let i = 0; i < 3; i++) write(rows, 0, 10, null);
+    expect(StateRows.hold(database, owner, 2)).toBe(true);
+    const second = open(2, database, true).rows;
+    expect(second.count(1)).toBe(18_000);
+    expect(second.get(1, keyed("user-5"))).toEqual(number(2));
+    expect(StateRows.hold(database, owner, 1)).toBe(false);
+    for (let i = 0; i < 100; i++) second.advance();
+    expect(all(second)).toBe(18_000);
+    expect(second.get(1, keyed("user-5"))).toEqual(number(2));
+    expect(second.get(1, keyed("user-17999"))).toEqual(number(1));
+    expect(stored(database, "state_runs")).toBe(
+      Number(database.exec("SELECT count(*) AS n FROM state_runs WHERE live = 1")[0]!["n"]),
+    );
+  });
+
+  test("R4: what an earlier layout left is not gone back to", () => {
+    const { database } = open();
+    database.exec(`UPDATE state_about SET about = '{"owner":{},"floor":1}'`);
+    expect(StateRows.hold(database, owner, 1)).toBe(false);
+  });
+
+  test("a scan goes on while runs are merged and dropped", () => {
+    const { rows } = open();
+    for (let i = 0; i < 6; i++) write(rows, 2_000 * i, 2_000 * (i + 1), 1);
+    rows.sealed(checkpointId(1), { 1: 12_000 });
+    rows.completed(checkpointId(1));
+    let seen = 0;
+    for (const _ of rows.scan(1)) if (seen++ % 100 === 0) rows.advance();
+    expect(seen).toBe(12_000);
+  });
+});
