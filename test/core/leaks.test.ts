@@ -66,7 +66,7 @@ const everything = {
     list: listState<number>(),
     map: mapState<string, number>(),
     reducing: reducingState<number>((a, b) => a + b),
-    aggregating: aggregatingState(sum<Item>("n")),
+    aggregating: aggregatingState(sum((item: Item) => item.n)),
   },
   emits: rows<number>(),
 };

@@ -74,7 +74,9 @@ describe("keys of rows", () => {
     fc.assert(
       fc.property(fc.array(key, { maxLength: 200 }), fc.string(), (keys, first) => {
         const rows = inOrder(keys.map((key) => ({ k: keyed(key), v: null })));
-        expect(rows.map(({ k }) => keyOfRow(k)).toSorted()).toEqual([...keys].toSorted());
+        const ofRows = rows.map(({ k }) => JSON.stringify(keyOfRow(k)));
+        expect(new Set(ofRows)).toEqual(new Set(keys.map((one) => JSON.stringify(one))));
+        expect(rows).toHaveLength(keys.length);
         for (const [at, { k }] of rows.entries()) {
           expect(groupOfRow(k)).toBe(keyGroupOf(keyOfRow(k), maxParallelism));
           if (at > 0) expect(compareBytes(rows[at - 1]!.k, k)).toBeLessThanOrEqual(0);

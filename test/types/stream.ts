@@ -479,14 +479,14 @@ flights.partitionCustom(
   // @ts-expect-error the key is a number
   (key: string) => key.length,
 );
-// @ts-expect-error an object is no key
 flights.partitionCustom(
+  // @ts-expect-error an object is no key
   (f) => f,
   () => 0,
 );
-// @ts-expect-error a subtask is known by its number
 flights.partitionCustom(
   (f) => f.origin,
+  // @ts-expect-error a subtask is known by its number
   (origin) => origin,
 );
 // @ts-expect-error its rows have no key
