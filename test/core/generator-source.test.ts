@@ -197,24 +197,29 @@ describe("a job that reads a generator", () => {
     expect(fingerprintOf(other.graph)).not.toBe(fingerprintOf(graph));
   });
 
+  /** What is sent is taken at once, so that nothing but its turn holds the source back. */
+  function perform(task: Task, effects: readonly TaskEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind !== "push") continue;
+      perform(task, task.settled(effect.channel, effect.seq, millis(0)));
+    }
+  }
+
+  function started(task: Task): void {
+    perform(task, task.start(millis(0)));
+    for (const channel of task.outputs.keys()) {
+      perform(task, task.reopened(channel, seq(0), millis(0)));
+    }
+  }
+
   test("lets others have their turn, and idles once it is at its end", () => {
     const rows = 3 * sourceTurnRows + 5;
     const task = taskOf(asRows({ rows }));
     let most = 0;
-    // What is sent is taken at once, so that nothing but its turn holds the source back.
-    const perform = (event: () => readonly TaskEffect[]): void => {
-      for (const effect of event()) {
-        if (effect.kind !== "push") continue;
-        perform(() => task.settled(effect.channel, effect.seq, millis(0)));
-      }
-    };
-    perform(() => task.start(millis(0)));
-    for (const channel of task.outputs.keys()) {
-      perform(() => task.reopened(channel, seq(0), millis(0)));
-    }
+    started(task);
     for (let now = 0; task.wakeAt !== undefined; now += 1_000) {
       const before = task.metrics.recordsIn;
-      perform(() => task.tick(millis(now)));
+      perform(task, task.tick(millis(now)));
       most = Math.max(most, task.metrics.recordsIn - before);
     }
     expect(most).toBe(sourceTurnRows);
@@ -224,13 +229,12 @@ describe("a job that reads a generator", () => {
 
   test("goes on when a checkpoint is complete, though nobody hears its timer (A10)", () => {
     const task = taskOf(asRows({ rows: 3 * sourceTurnRows }));
-    task.start(millis(0));
-    for (const channel of task.outputs.keys()) task.reopened(channel, seq(0), millis(0));
+    started(task);
     const taken = [task.metrics.recordsIn];
     for (let n = 1; n < 3; n++) {
-      task.trigger(checkpointId(n), millis(n));
+      perform(task, task.trigger(checkpointId(n), millis(n)));
       taken.push(task.metrics.recordsIn);
-      task.notifyComplete(checkpointId(n), millis(n));
+      perform(task, task.notifyComplete(checkpointId(n), millis(n)));
       taken.push(task.metrics.recordsIn);
     }
     const turns = taken.map((rows) => rows / sourceTurnRows);

@@ -52,7 +52,7 @@ test(`worlds 1 to ${fixedSeeds} are of every configuration there is`, () => {
 test("in some worlds jobs are stopped, forked and rescaled, and go on at sizes up to 8", () => {
   const moves = Array.from({ length: 1_000 }, (_, at) => drawWorld(at + 1).moves).flat();
   expect(new Set(moves.map(({ kind }) => kind))).toEqual(
-    new Set(["savepoint", "rescale", "stop", "cancel", "retained", "branch", "fork"]),
+    new Set(["savepoint", "rescale", "stop", "cancel", "retained", "branch", "fork", "drain"]),
   );
   const next = moves.flatMap((move) => ("next" in move ? [move.next.topology] : []));
   const sizes = next.flatMap(({ sources }) => sources.map(({ parallelism }) => parallelism));
