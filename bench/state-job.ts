@@ -43,6 +43,9 @@ export interface StateContestant extends Contestant {
 /** Bytes of a snapshot that needs no file. */
 const inlineThreshold = 20 * KiB;
 
+/** Rows that one request waits for. */
+const rowsAwaited = 250_000;
+
 /** More than a state of the largest size takes: budgets are not what is measured. */
 const memory = { "taskmanager.memory.managed.size": "1024 mb" };
 
@@ -57,8 +60,13 @@ export function stateJob(
   const checkpoints: CheckpointSizes[] = [];
   const stored: number[] = [];
   let running = "";
-  const taken = (least: number): Promise<number> =>
+  const asked = (least: number): Promise<number> =>
     runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${least}`);
+  /** Waits until so many rows are in the state, some at a time: a request may not wait for minutes. */
+  const taken = async (least: number): Promise<number> => {
+    for (let some = rowsAwaited; some < least; some += rowsAwaited) await asked(some);
+    return asked(least);
+  };
   return {
     name,
     rows,
