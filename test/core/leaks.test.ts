@@ -10,6 +10,7 @@ import { readSegment } from "../../format/segment.ts";
 import {
   aggregatingState,
   boundedOutOfOrderness,
+  change,
   continuousEventTime,
   continuousProcessingTime,
   count,
@@ -56,8 +57,20 @@ const op = { uid: "op" };
 const byKey = (stream: Stream) => stream.keyBy("k");
 const pair = (left: Item | undefined, right: Item | undefined) => [left?.n, right?.n];
 const rowsOf = { emits: rows<number>(), process: (_: unknown, all: readonly Item[]) => void all };
+const pairOf = (left: Item | undefined, right: Item | undefined) => ({ of: pair(left, right) });
 const late = outputTag<Item>("late");
 const ttl = "1 min";
+
+/** Each row of the left side comes and is deleted by the next one of its key. */
+const comingAndGoing = (left: Stream) =>
+  left.map(
+    (row) => {
+      // The rows of "a" have 0 and 2 of every round, those of "b" 1 of every round.
+      if (row.n % (row.k === "a" ? 6 : 12) < 2) return change.insert(row);
+      return change.delete({ ...row, n: row.n - (row.k === "a" ? 2 : 6) });
+    },
+    { uid: "changes" },
+  );
 
 /** Each state of a key is set by its rows and cleared by a timer. */
 const everything = {
@@ -194,6 +207,26 @@ const cases: readonly Case[] = [
     why: "of all rows of a key, for ever",
   },
   {
+    of: "changelog.ts",
+    what: "the last rows of keys",
+    build: (left) => byKey(left).toChangelog(op),
+    stays: { last: 2 },
+    why: "the next row of the key takes it back",
+  },
+  {
+    of: "changelog.ts",
+    what: "the last rows of keys, until they are deleted",
+    build: (left) => comingAndGoing(left).keyBy("k").toChangelog(op),
+  },
+  {
+    of: "changelog.ts",
+    what: "aggregates, until their last row is taken back",
+    build: (left) =>
+      comingAndGoing(left)
+        .keyBy("k")
+        .aggregateChanges({ n: count(), sum: sum("n") }, op),
+  },
+  {
     of: "table.ts",
     what: "a table",
     build(left) {
@@ -215,6 +248,16 @@ const cases: readonly Case[] = [
     of: "async-map.ts",
     what: "calls",
     build: (left) => left.asyncMap(async ({ n }) => Promise.resolve(n), op),
+  },
+  {
+    of: "lookup-join.ts",
+    what: "rows whose keys are looked up",
+    build: (left) =>
+      left.lookupJoin(
+        { type: "left", key: "k", load: async (k) => Promise.resolve(k) },
+        ({ n }, found) => [n, found],
+        op,
+      ),
   },
   ...(["first", "last"] as const).map((keep) => ({
     of: "dedupe.ts",
@@ -241,6 +284,19 @@ const cases: readonly Case[] = [
     of: "regular-join.ts",
     what: "rows of both sides",
     build: (left, right) => byKey(left).regularJoin(byKey(right), {}, pair, op),
+    stays: { left: 12, right: 12, next: 2 },
+    why: "a row may meet any that is still to come",
+  },
+  {
+    of: "outer-join.ts",
+    what: "rows of both sides, until they expire",
+    build: (left, right) =>
+      byKey(left).regularJoin(byKey(right), { type: "full", ttl }, pairOf, op),
+  },
+  {
+    of: "outer-join.ts",
+    what: "rows of both sides",
+    build: (left, right) => byKey(left).regularJoin(byKey(right), { type: "full" }, pairOf, op),
     stays: { left: 12, right: 12, next: 2 },
     why: "a row may meet any that is still to come",
   },
@@ -389,7 +445,7 @@ test.each(cases)("$of: $what", async (of) => {
   }
   harness.watermark(Infinity);
   // Answers of calls, and what is due by the clock.
-  await new Promise(setImmediate);
+  await harness.answered();
   harness.wait("1 h");
   expect(entriesOf(harness.snapshot())).toEqual(of.stays ?? {});
 
