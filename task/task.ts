@@ -14,9 +14,10 @@
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
 //   A9. Behind the barrier of a savepoint that stops the job, or of its last checkpoint, nothing is done:
-//       no record is taken and no timer fires, until it has failed or a newer checkpoint shows that it
-//       has. Savepoints that stop nothing commit nothing: the next checkpoint does. Once all is
-//       committed, its image is all that there is to the task.
+//       no record is taken, no timer fires and event time stays where it is, until it has failed or a
+//       newer checkpoint, or anything from others, shows that it has. Savepoints that stop nothing
+//       commit nothing: the next checkpoint does. Once all is committed, its image is all that there is
+//       to the task.
 //   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
 //       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
@@ -814,6 +815,7 @@ export class Task {
     }
     if (!this.#chain.hasRoom) return this.#stepMarks();
     if (this.#chain.isAdvancing) {
+      if (this.#hasStopped) return false;
       this.#clean = undefined;
       this.#chain.advance();
       return true;
@@ -922,7 +924,8 @@ export class Task {
   /** By the clock. */
   #passTime(): void {
     const times = this.#splitTimes;
-    if (times === undefined || (times.idleAt ?? never) > this.#now) return;
+    if (times === undefined || this.#stopped !== undefined) return;
+    if ((times.idleAt ?? never) > this.#now) return;
     times.tick(this.#now);
     this.#timeCame(times.watermark);
   }
@@ -1002,6 +1005,15 @@ export class Task {
     const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
     const from = Math.min(this.nextTimerAt ?? never, generatesAt);
     return from === never ? undefined : from;
+  }
+
+  /**
+   * Whether there is nothing to do behind the barrier that it stopped at. A newer one that waits says
+   * that the stop has failed, and so does all that others send: those that have stopped are silent (A9).
+   */
+  get #hasStopped(): boolean {
+    if (this.#stopped === undefined || this.#held !== undefined) return false;
+    return !this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
   }
 
   /** Whether a source may take nothing now. */
