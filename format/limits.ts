@@ -69,6 +69,9 @@ export const manifestBytesMax = 24 * MiB;
 /** Bytes of one row of a resting subtask's image. */
 export const imagePartBytesMax = 1_900_000;
 
+/** Bytes of a file of rows from which on the next one is begun. */
+export const fileBytesMax = 16 * MiB;
+
 /** Default number of partitions of a topic. */
 export const topicPartitionsDefault = 4;
 

@@ -2,6 +2,8 @@
 //   P1. Keys contain the checkpoint, and for files of subtasks also the attempt, so no two writers
 //       ever share a key and nothing is overwritten.
 //   P2. The checkpoint that wrote a file can be read from its key; retention relies on it.
+//   P4. Files of rows are outside of every job's prefix: they are results, and nothing that is done to a
+//       job's checkpoints reaches them.
 //   P3. A savepoint is a folder outside of every job's prefix, so that nothing that is done to a job's
 //       files reaches it. Its name holds job and checkpoint: no two savepoints share one.
 
@@ -28,6 +30,17 @@ export const snapshotPath = (
 /** A copy of a manifest that is in its coordinator, for another job to read. The hold has one number. */
 export const sharedManifestPath = (job: JobId, nth: number): string =>
   `${jobPrefix(job)}shared-${nth}/_metadata`;
+
+/** Under which the files of rows are that a job writes. */
+export const filesPrefix = (job: JobId, name: string): string => `files/${job}/${name}/`;
+
+/** `epoch`: the checkpoint that made the file, or what else no other file of the subtask has. */
+export const rowsFilePath = (
+  job: JobId,
+  { name, partition }: { readonly name: string; readonly partition: string },
+  { subtask, epoch, n }: { readonly subtask: number; readonly epoch: string; readonly n: number },
+): string =>
+  `${filesPrefix(job, name)}${partition}${partition === "" ? "" : "/"}part-${subtask}-${epoch}-${n}.ndjson`;
 
 /** Under which all savepoints are. */
 export const savepointsPrefix = "savepoints/";

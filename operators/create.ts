@@ -11,6 +11,7 @@ import { aggregateChanges, toChangelog } from "./changelog.ts";
 import { BroadcastProcessOperator } from "./broadcast-process.ts";
 import { dedupe } from "./dedupe.ts";
 import { discardOperator } from "./discard.ts";
+import { FilesOperator } from "./files.ts";
 import { FilterOperator } from "./filter.ts";
 import { FlatMapOperator } from "./flat-map.ts";
 import { intervalJoin } from "./interval-join.ts";
@@ -93,6 +94,8 @@ export function createOperator(node: GraphNode, ctx: OperatorContext): Operator 
       return rowsOf(node, toChangelog() as never, ctx);
     case "aggregateChanges":
       return rowsOf(node, aggregateChanges(spec.aggregates) as never, ctx);
+    case "files":
+      return new FilesOperator(ctx, spec.files.name, spec.files.partition);
     case "discard":
       return discardOperator;
     case "window":

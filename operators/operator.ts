@@ -147,6 +147,24 @@ export interface SinkOperator extends Operator {
   commit(checkpoint: CheckpointId): void;
 }
 
+/** Rows that are to be an object of the bucket. */
+export interface FileContent {
+  readonly name: string;
+  readonly partition: string;
+  /** Tells the files of a partition that are taken together, from 0. */
+  readonly n: number;
+  readonly bytes: Uint8Array;
+}
+
+/** An operator whose rows leave as files: the task keeps what it takes, and makes it final. */
+export interface FilingOperator extends Operator {
+  readonly isEmpty: boolean;
+  /** What has come since the last time. It is nothing to the operator any more. */
+  takeFiles(): readonly FileContent[];
+  /** A number that no files of this attempt have, for those that are taken at no barrier. */
+  nextFlush(): number;
+}
+
 export const isTimed = (operator: Operator): operator is TimedOperator => "fireTimers" in operator;
 
 export const isEventTimed = (operator: Operator): operator is EventTimeOperator =>
@@ -161,5 +179,7 @@ export const isCalling = (operator: Operator): operator is CallingOperator =>
 /** Whether an operator decides by itself how far event time has come behind it, and whether it is idle. */
 export const decidesTime = (operator: Operator | undefined): boolean =>
   operator !== undefined && isWatermarking(operator) && operator.idled === undefined;
+
+export const isFiling = (operator: Operator): operator is FilingOperator => "takeFiles" in operator;
 
 export const isSink = (operator: Operator): operator is SinkOperator => "prepareCommit" in operator;

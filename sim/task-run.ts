@@ -12,7 +12,7 @@ import type { CheckpointAck, StoredBatch, TaskActivity, TaskFailure } from "../f
 import { vertexOf, type Channel } from "../format/plan.ts";
 import { filesOf } from "../format/state-handle.ts";
 import type { Call } from "../operators/async-requests.ts";
-import type { Commit } from "../task/commits.ts";
+import type { Append } from "../task/commits.ts";
 import {
   copiedHandles,
   type FileHandle,
@@ -254,6 +254,8 @@ export class TaskRun {
         return this.#storeNext();
       case "append":
         return this.#append(effect.commit);
+      case "put":
+        throw new Error("No world has files of rows.");
       case "call":
         for (const call of effect.calls) this.#call(effect, call);
         return;
@@ -316,7 +318,7 @@ export class TaskRun {
   }
 
   /** As `task/shell/committer.ts` does it: repeated until it is known to have arrived. */
-  #append(commit: Commit, tries = 0): void {
+  #append(commit: Append, tries = 0): void {
     const { host } = this.instance;
     const { clock, faults } = host.scene;
     const again = (): void => {

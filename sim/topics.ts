@@ -8,7 +8,7 @@ import { decodeRows, encodeRows } from "../format/batch.ts";
 import { type Offset, offset } from "../format/ids.ts";
 import { readWait } from "../format/limits.ts";
 import type { StoredBatch, TopicSubscription } from "../format/messages.ts";
-import type { Commit } from "../task/commits.ts";
+import type { Append } from "../task/commits.ts";
 import { type DueCall, subscriberOf, Subscriptions } from "../topic/subscriptions.ts";
 import { Database } from "./database.ts";
 import type { Scene } from "./host.ts";
@@ -88,7 +88,7 @@ export class Topics {
   }
 
   /** An append of a task; the same id is the same append. */
-  commit({ id, topic, partition, digest, batches }: Commit): void {
+  commit({ id, topic, partition, digest, batches }: Append): void {
     const known = this.#committed.get(id);
     if (known !== undefined && known !== digest) throw new Error(`${id} was two appends.`);
     if (known !== undefined) return;

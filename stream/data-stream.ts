@@ -9,6 +9,7 @@ import { asyncMapOf, type AsyncContext, type AsyncOptions } from "./async.ts";
 import { type Change, type ChangeOf, checkedRetractable } from "./changelog.ts";
 import { GraphError, type GraphErrorCode, refusal } from "./errors.ts";
 import type { DiscardSink } from "./discard.ts";
+import type { FilesSink } from "./files.ts";
 import type { AnyProcessFunction, CustomPartitioning, KeySelector, OperatorSpec } from "./graph.ts";
 import { fieldSelector, type FieldTuple, type KeyField, tupleSelector } from "./fields.ts";
 import {
@@ -240,11 +241,11 @@ export interface DataStream<T> {
    */
   connect<U>(other: DataStream<U>): ConnectedStream<T, U>;
   /**
-   * Writes the rows to a table, or forgets them.
+   * Writes the rows to a table or to files, or forgets them.
    *
    * @example worst.to(table("worst-delays"), { uid: "out" })
    */
-  to(sink: TableSink<T> | DiscardSink, options: OperatorOptions): void;
+  to(sink: TableSink<T> | FilesSink<T> | DiscardSink, options: OperatorOptions): void;
 }
 
 /** Rows of type `T` by their key. Its operators keep state per key, which survives failures. */
@@ -573,18 +574,25 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
     return new RecordedStream(this.#recorder, upstreams) as never;
   }
 
-  to(sink: TableSink<never> | DiscardSink, options: OperatorOptions): void {
+  to(sink: TableSink<never> | FilesSink<never> | DiscardSink, options: OperatorOptions): void {
     switch ((sink as Partial<typeof sink> | undefined)?.kind) {
       case "table": {
         const table = sink as TableSink<never>;
         this.#recorder.add({ kind: "sink", table }, options, this.#upstreams, table.key);
         return;
       }
+      case "files":
+        this.#recorder.add(
+          { kind: "files", files: sink as FilesSink<never> },
+          options,
+          this.#upstreams,
+        );
+        return;
       case "discard":
         this.#recorder.add({ kind: "discard" }, options, this.#upstreams);
         return;
       default: {
-        const allowed = "table(…) or discard()";
+        const allowed = "table(…), files(…) or discard()";
         throw refusal("BAD_ARGUMENT", "to", options, `was given ${shown(sink)}`, allowed);
       }
     }

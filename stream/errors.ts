@@ -12,6 +12,7 @@ export type GraphErrorCode =
   | "BAD_AGGREGATES"
   | "DUPLICATE_UID"
   | "DUPLICATE_TABLE"
+  | "DUPLICATE_FILES"
   | "TOPIC_CONFLICT"
   | "NOT_KEYED"
   | "TAKES_NO_CHANGES"

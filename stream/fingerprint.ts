@@ -51,6 +51,8 @@ export function shapeOf({ spec }: GraphNode): string | undefined {
       return `a dedupe that keeps the ${spec.dedupe.keep}`;
     case "sink":
       return "a table";
+    case "files":
+      return "a sink of files";
     case "window":
       return shapeOfWindows(spec);
     case "windowJoin":
@@ -83,6 +85,8 @@ function ofSpec(uid: string, spec: OperatorSpec): unknown[] {
       return [uid, spec.kind, ...ofAlignment(spec.watermarks)];
     case "sink":
       return [uid, spec.kind, spec.table.name];
+    case "files":
+      return [uid, spec.kind, spec.files.name];
     case "aggregate":
       return [uid, spec.kind, Object.keys(spec.aggregates)];
     case "window":

@@ -12,6 +12,7 @@ import type { Aggregate } from "./aggregates.ts";
 import type { AsyncMap, Calling } from "./async.ts";
 import type { AnyBroadcastFunction, BroadcastDescriptors } from "./broadcast.ts";
 import type { AnyCoProcessFunction } from "./connect.ts";
+import type { FilesSink } from "./files.ts";
 import type { GeneratorSource } from "./generate.ts";
 import type { Dedupe, IntervalJoin, RegularJoin, TemporalJoin } from "./joins.ts";
 import type { LookupJoin } from "./lookup.ts";
@@ -75,6 +76,7 @@ export type OperatorSpec =
       readonly aggregates: Readonly<Record<string, Aggregate>>;
     }
   | { readonly kind: "sink"; readonly table: TableSink<never> }
+  | { readonly kind: "files"; readonly files: FilesSink<never> }
   | { readonly kind: "timestamps"; readonly watermarks: WatermarkStrategy<never> }
   | { readonly kind: "discard" };
 
@@ -131,4 +133,4 @@ export const emitsChanges = (spec: OperatorSpec): boolean =>
 
 /** Whether an operator of that kind has no output. */
 export const endsStream = ({ kind }: OperatorSpec): boolean =>
-  kind === "sink" || kind === "discard";
+  kind === "sink" || kind === "files" || kind === "discard";

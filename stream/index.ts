@@ -55,6 +55,7 @@ export type {
 export type { TimeSpan } from "./duration.ts";
 export type { DataStream, KeyedStream } from "./data-stream.ts";
 export { discard, type DiscardSink } from "./discard.ts";
+export { type FilePartition, files, type FilesSink } from "./files.ts";
 export {
   countEvictor,
   deltaEvictor,

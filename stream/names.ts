@@ -9,7 +9,7 @@ const nameRule = '1 to 64 letters, digits, underscores, dots and hyphens, but no
 
 /** The name as it is, or a `GraphError` where it may not be one. */
 export function checkedName(
-  of: "job" | "topic" | "table" | "side output" | "alignment group",
+  of: "job" | "topic" | "table" | "set of files" | "side output" | "alignment group",
   name: unknown,
 ): string {
   if (typeof name === "string" && namePattern.test(name)) return name;

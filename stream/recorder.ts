@@ -76,6 +76,7 @@ const foldsRows = ({ kind }: OperatorSpec): boolean =>
   kind === "window" ||
   kind === "dedupe" ||
   kind === "coGroup" ||
+  kind === "files" ||
   kind.endsWith("Join");
 
 export class GraphRecorder {
@@ -232,6 +233,15 @@ export class GraphRecorder {
           uid,
         );
       }
+      if (spec.kind === "files" && other.spec.kind === "files") {
+        if (spec.files.name !== other.spec.files.name) continue;
+        throw new GraphError(
+          "DUPLICATE_FILES",
+          `Operators "${other.uid}" and "${uid}" both write the files "${spec.files.name}". ` +
+            `Give each its own name, or write union(…) of the streams to one.`,
+          uid,
+        );
+      }
     }
   }
 
@@ -342,6 +352,7 @@ function described(spec: OperatorSpec): string {
   if (spec.kind === "source") return `the source of topic "${spec.topic.name}"`;
   if (spec.kind === "generator") return "a generator";
   if (spec.kind === "discard") return "a sink that discards";
+  if (spec.kind === "files") return `the sink to files "${spec.files.name}"`;
   if (spec.kind === "sink") return `the sink to table "${spec.table.name}"`;
   return `a ${methodOf(spec)}`;
 }

@@ -18,8 +18,10 @@ import {
   type CallingOperator,
   decidesTime,
   type EventTimeOperator,
+  type FilingOperator,
   isCalling,
   isEventTimed,
+  isFiling,
   isSink,
   isTimed,
   isWatermarking,
@@ -85,6 +87,8 @@ type Entry = (batch: RecordBatch, input: number) => void;
 
 export class Chain {
   readonly sinks: readonly SinkOperator[];
+  /** Sinks whose rows leave as files. */
+  readonly filing: readonly FilingOperator[];
   /** Sinks that answer reads, by the name of their table. */
   readonly tables: ReadonlyMap<string, TableOperator>;
   /** Operators that act by the time, in the order of the chain. */
@@ -168,6 +172,7 @@ export class Chain {
       entries.set(node.uid, (batch, input) => operator.processBatch(batch, output, input));
     }
     this.sinks = [...operators.values()].filter(isSink);
+    this.filing = [...operators.values()].filter(isFiling);
     this.#timed = timed;
     this.tables = tables;
     this.callers = callers;

@@ -8,8 +8,19 @@
 import type { CheckpointId } from "../format/ids.ts";
 import { type OperatorStateStore, plainElements } from "../operators/state/operator-state.ts";
 
-/** An append to a topic partition, as it is stored in snapshots. */
-export interface Commit {
+/** What is stored in snapshots and done in the end. */
+export type Commit = Append | FilePut;
+
+/** Rows that become an object of the bucket. Its path is its id: it is written once. */
+export interface FilePut {
+  readonly id: string;
+  /** The first checkpoint that holds it; 0 in a job without checkpoints. */
+  readonly checkpoint: number;
+  readonly file: Uint8Array;
+}
+
+/** An append to a topic partition. */
+export interface Append {
   /** Names the job, the subtask that prepared it, the checkpoint and the topic. */
   readonly id: string;
   /** The first checkpoint that holds it; 0 in a job without checkpoints. */
@@ -23,7 +34,8 @@ export interface Commit {
 
 export class Commits {
   #open: readonly Commit[];
-  #bytes: number;
+  #appendBytes: number;
+  #fileBytes: number;
   readonly #begun = new Set<string>();
 
   /**
@@ -41,15 +53,16 @@ export class Commits {
     const own = register(
       first,
       () => this.#open,
-      () => this.#bytes,
+      () => this.#appendBytes + this.#fileBytes,
     );
     this.#open = [...own, ...taken];
-    this.#bytes = bytesOf(this.#open);
+    this.#appendBytes = appendBytesOf(this.#open);
+    this.#fileBytes = fileBytesOf(this.#open);
   }
 
-  /** Bytes of what is not known to be done. */
+  /** Bytes of appends that are not known to be done. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#appendBytes;
   }
 
   get isEmpty(): boolean {
@@ -77,7 +90,8 @@ export class Commits {
 
   #hold(commits: readonly Commit[]): void {
     this.#open = commits;
-    this.#bytes = bytesOf(commits);
+    this.#appendBytes = appendBytesOf(commits);
+    this.#fileBytes = fileBytesOf(commits);
   }
 }
 
@@ -93,8 +107,24 @@ const register = (
     bytes,
   }) as readonly Commit[];
 
-const bytesOf = (commits: readonly Commit[]): number =>
+const isFilePut = (commit: Commit): commit is FilePut => "file" in commit;
+
+/** The effect that does it. */
+export const effectOf = (
+  commit: Commit,
+):
+  | { readonly kind: "append"; readonly commit: Append }
+  | { readonly kind: "put"; readonly commit: FilePut } =>
+  isFilePut(commit) ? { kind: "put", commit } : { kind: "append", commit };
+
+const appendBytesOf = (commits: readonly Commit[]): number =>
   commits.reduce(
-    (total, { batches }) => batches.reduce((sum, { bytes }) => sum + bytes.length, total),
+    (total, commit) =>
+      isFilePut(commit)
+        ? total
+        : commit.batches.reduce((sum, { bytes }) => sum + bytes.length, total),
     0,
   );
+
+const fileBytesOf = (commits: readonly Commit[]): number =>
+  commits.reduce((total, commit) => total + (isFilePut(commit) ? commit.file.length : 0), 0);

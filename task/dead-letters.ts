@@ -20,7 +20,7 @@ import { encodeValue } from "../format/value.ts";
 import type { Rejected } from "../operators/rejection.ts";
 import type { DeadLetter, DeadLetterTarget } from "../stream/on-error.ts";
 import type { Topic } from "../stream/topic.ts";
-import type { Commit } from "./commits.ts";
+import type { Append } from "./commits.ts";
 
 /** Characters of an error's message that a letter holds. */
 const messageMax = 8_192;
@@ -100,18 +100,18 @@ export class DeadLetters {
   }
 
   /** At a barrier: the letters of the epoch, as commits. */
-  prepare(checkpoint: CheckpointId): Commit[] {
+  prepare(checkpoint: CheckpointId): Append[] {
     return this.#commits(checkpoint, `${checkpoint}`);
   }
 
   /** In a job without checkpoints: what was written since the last time. */
-  flush(): Commit[] {
+  flush(): Append[] {
     if (this.#written.size === 0) return [];
     // The letters so far tell one flush from another, also after a rest: they are resumed.
     return this.#commits(0, `attempt-${this.#attempt}-${this.#deadLettered}`);
   }
 
-  #commits(checkpoint: number, epoch: string): Commit[] {
+  #commits(checkpoint: number, epoch: string): Append[] {
     const commits = Array.from(this.#written.values(), ({ topic, letters }) => {
       const batches = encoded(letters);
       return {
@@ -131,7 +131,7 @@ export class DeadLetters {
 }
 
 /** One batch, or more where the letters are large. */
-function encoded(letters: readonly DeadLetter[]): Commit["batches"] {
+function encoded(letters: readonly DeadLetter[]): Append["batches"] {
   const bytes = encodeRows(letters);
   if (bytes.length <= frameBytesMax || letters.length === 1) {
     return [{ rows: letters.length, bytes }];

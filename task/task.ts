@@ -79,7 +79,7 @@ import type {
   TaskMetrics,
   WaitReason,
 } from "../format/messages.ts";
-import { savepointFilePath, snapshotPath } from "../format/paths.ts";
+import { rowsFilePath, savepointFilePath, snapshotPath } from "../format/paths.ts";
 import {
   allEdges,
   type Channel,
@@ -98,7 +98,7 @@ import {
   TopicSource,
 } from "../connectors/topic-source.ts";
 import type { Call, CallAnswer } from "../operators/async-requests.ts";
-import type { CallingOperator, RecordBatch } from "../operators/operator.ts";
+import type { CallingOperator, FilingOperator, RecordBatch } from "../operators/operator.ts";
 import { Lineage, type Reject } from "../operators/rejection.ts";
 import { RowBatch } from "../operators/row-batch.ts";
 import { AnnotatedBatch } from "../operators/annotated-batch.ts";
@@ -116,7 +116,7 @@ import { BackPressure } from "./back-pressure.ts";
 import { Chain, nodeOf, selectorOf } from "./chain.ts";
 import { ChannelWatermarks } from "./channel-watermarks.ts";
 import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
-import { type Commit, Commits } from "./commits.ts";
+import { type Append, Commits, effectOf, type FilePut } from "./commits.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { RestoredChannel } from "./former-rows.ts";
 import { type KeptTime, KeptWatermark } from "./kept-watermark.ts";
@@ -167,7 +167,9 @@ export type TaskEffect =
       readonly ack: CheckpointAck;
     }
   /** Append to a topic partition, until it is there; `committed` tells the core. */
-  | { readonly kind: "append"; readonly commit: Commit }
+  | { readonly kind: "append"; readonly commit: Append }
+  /** Put the file into the bucket, until it is there; `committed` tells the core. */
+  | { readonly kind: "put"; readonly commit: FilePut }
   /** Make these calls of an operator; `answered` tells what came of each. */
   | {
       readonly kind: "call";
@@ -748,7 +750,7 @@ export class Task {
       if (this.#isRunning()) this.#passTime();
       if (this.#isRunning()) this.#pump();
       if (this.#isRunning()) this.#checkMemory();
-      if (this.#isRunning() && !this.#takesCheckpoints) this.#sendDeadLetters();
+      if (this.#isRunning() && !this.#takesCheckpoints) this.#sendAtOnce();
       if (!this.#hasToldEnd && this.#hasEnded) {
         this.#hasToldEnd = true;
         this.#effects.push({ kind: "ended" });
@@ -1044,15 +1046,30 @@ export class Task {
 
   #commit(checkpoint: CheckpointId): void {
     for (const commit of this.#commits.completed(checkpoint)) {
-      this.#effects.push({ kind: "append", commit });
+      this.#effects.push(effectOf(commit));
     }
   }
 
   /** There will be no checkpoint: they leave as they come. */
-  #sendDeadLetters(): void {
-    const commits = this.#deadLetters.flush();
+  #sendAtOnce(): void {
+    const commits = [...this.#deadLetters.flush(), ...this.#flushedFiles()];
     this.#commits.prepare(commits);
-    for (const commit of commits) this.#effects.push({ kind: "append", commit });
+    for (const commit of commits) this.#effects.push(effectOf(commit));
+  }
+
+  #flushedFiles(): FilePut[] {
+    const { attempt } = this.#deployment;
+    return this.#chain.filing.flatMap((operator) =>
+      operator.isEmpty ? [] : this.#filesOf(operator, 0, `a${attempt}.${operator.nextFlush()}`),
+    );
+  }
+
+  #filesOf(operator: FilingOperator, checkpoint: number, epoch: string): FilePut[] {
+    const { job, task } = this.#deployment;
+    return operator.takeFiles().map((content) => {
+      const id = rowsFilePath(job, content, { subtask: task.index, epoch, n: content.n });
+      return { id, checkpoint, file: content.bytes };
+    });
   }
 
   get #takesCheckpoints(): boolean {
@@ -1111,6 +1128,9 @@ export class Task {
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(checkpoint);
     this.#commits.prepare(this.#deadLetters.prepare(checkpoint));
+    this.#commits.prepare(
+      this.#chain.filing.flatMap((one) => this.#filesOf(one, checkpoint, `${checkpoint}`)),
+    );
     this.#stopped = stopsAll(purpose) ? { checkpoint, isComplete: false } : undefined;
     const open: OpenSnapshot = {
       barrier,

@@ -55,6 +55,8 @@ export class World {
   readonly files = new Map<string, Uint8Array>();
   readonly #topics = new Map<string, StoredBatch[][]>();
   readonly #commits = new Set<string>();
+  /** What jobs have put into the bucket as files of rows. */
+  readonly written = new Map<string, Uint8Array>();
   now = 1_000;
   attempts = 0;
   checkpoints = 0;
@@ -77,6 +79,15 @@ export class World {
     if (this.#commits.has(id)) return;
     this.#commits.add(id);
     for (const { rows, bytes } of batches) this.#store(topic, partition, rows, bytes);
+  }
+
+  /** Once per path, and never anything else. */
+  put(path: string, bytes: Uint8Array): void {
+    const there = this.written.get(path);
+    if (there !== undefined && !isSame(there, bytes)) {
+      throw new Error(`${path} was two files.`);
+    }
+    this.written.set(path, bytes);
   }
 
   /** Everything in a topic, partition by partition. */
@@ -567,6 +578,15 @@ export class Cluster {
         this.world.commit(id, topic, partition, batches);
         return this.#did(key, task.committed(id, now));
       }
+      case "put": {
+        const { id, file } = effect.commit;
+        // A crash may come before it is there, and before it is known to be.
+        this.#said.push(() => {
+          this.world.put(id, file);
+          this.#said.push(() => this.#did(key, task.committed(id, millis(this.world.now))));
+        });
+        return;
+      }
       case "call":
         this.#turns.owed();
         return this.#callsOf(key).make(effect);
@@ -592,6 +612,9 @@ export class Cluster {
     }
   }
 }
+
+const isSame = (left: Uint8Array, right: Uint8Array): boolean =>
+  left.length === right.length && left.every((byte, at) => byte === right[at]);
 
 /** Turns of the event loop, which calls need to be answered. */
 class Turns {

@@ -30,14 +30,14 @@ import type {
 import { isInSavepoint } from "../../format/paths.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
-import type { Commit } from "../commits.ts";
+import type { Append, FilePut } from "../commits.ts";
 import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
 import { inCalls } from "../push-calls.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task, TaskEffect } from "../task.ts";
 import { Calls } from "./calls.ts";
 import { ChannelSender } from "./channel-sender.ts";
-import { commitTo } from "./committer.ts";
+import { commitTo, putFile } from "./committer.ts";
 import { TimedOut, within } from "./deadline.ts";
 import { report } from "./reports.ts";
 import { storeFile } from "./state-files.ts";
@@ -234,6 +234,11 @@ export class TaskRun {
           name: "TopicUnwritable",
           what: `Partition ${effect.commit.partition} of topic "${effect.commit.topic}" takes no append`,
         });
+      case "put":
+        return this.#go(this.#put(effect.commit), {
+          name: "FileUnwritable",
+          what: `${effect.commit.id} cannot be written`,
+        });
       case "call":
         return this.#calls.make(effect);
       case "abandon":
@@ -266,7 +271,13 @@ export class TaskRun {
       this.handle((now) => this.task.sourceBatches(partition, batches, now));
   }
 
-  async #append(commit: Commit): Promise<void> {
+  async #put(commit: FilePut): Promise<void> {
+    const { patience } = this.#options;
+    await putFile(this.#env.BUCKET, commit, { patience, isOver: () => this.#isOver });
+    this.handle((now) => this.task.committed(commit.id, now));
+  }
+
+  async #append(commit: Append): Promise<void> {
     const { patience } = this.#options;
     await commitTo(this.#env.TOPIC_PARTITION, commit, { patience, isOver: () => this.#isOver });
     this.handle((now) => this.task.committed(commit.id, now));

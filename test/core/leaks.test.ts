@@ -18,6 +18,7 @@ import {
   countTrigger,
   type DataStream,
   discard,
+  files,
   globalWindow,
   listState,
   mapState,
@@ -225,6 +226,16 @@ const cases: readonly Case[] = [
       comingAndGoing(left)
         .keyBy("k")
         .aggregateChanges({ n: count(), sum: sum("n") }, op),
+  },
+  {
+    of: "files.ts",
+    what: "rows on their way into files",
+    build(left) {
+      left.to(files("kept"), op);
+      return left;
+    },
+    stays: { files: 1 },
+    why: "how many times there were files, by which those of no checkpoint are told apart",
   },
   {
     of: "table.ts",

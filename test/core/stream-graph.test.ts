@@ -14,6 +14,7 @@ import {
   deadLetter,
   defineJob,
   discard,
+  files,
   GraphError,
   listState,
   mapState,
@@ -660,6 +661,28 @@ const refusals: readonly {
       "Give each its own table, or write union(…) of the streams to one.",
   },
   {
+    when: "two sinks write files of one name",
+    define: withStream((stream) => {
+      stream.to(files("rows"), { uid: "some" });
+      stream.to(files("rows"), { uid: "more" });
+    }),
+    code: "DUPLICATE_FILES",
+    uid: "more",
+    message:
+      'Operators "some" and "more" both write the files "rows". ' +
+      "Give each its own name, or write union(…) of the streams to one.",
+  },
+  {
+    when: "the partition of files is no function",
+    define: withStream((stream) =>
+      stream.to(files("rows", { partition: "dt" as never }), { uid: "some" }),
+    ),
+    code: "BAD_ARGUMENT",
+    message:
+      'The partition of files "rows" is "dt". Allowed: a function from a row to ' +
+      '[["name", value], …] or to a text such as "dt=2026-01-31/hm=12", that returns at once.',
+  },
+  {
     when: "the parallelism exceeds the key groups",
     define: withStream((stream) => stream.map((row) => row, { uid: "m", parallelism: 129 })),
     code: "BAD_PARALLELISM",
@@ -803,7 +826,7 @@ const refusals: readonly {
     define: withStream((stream) => untyped(stream).to?.("table", { uid: "out" })),
     code: "BAD_ARGUMENT",
     uid: "out",
-    message: 'Operator "out" (to) was given "table". Allowed: table(…) or discard().',
+    message: 'Operator "out" (to) was given "table". Allowed: table(…), files(…) or discard().',
   },
   {
     when: "from is given a name",
@@ -1231,6 +1254,7 @@ describe("a graph is refused when", () => {
       BAD_AGGREGATES: true,
       DUPLICATE_UID: true,
       DUPLICATE_TABLE: true,
+      DUPLICATE_FILES: true,
       TOPIC_CONFLICT: true,
       NOT_KEYED: true,
       TAKES_NO_CHANGES: true,

@@ -20,7 +20,7 @@ import {
 import { deadLetterBytesMax } from "../../format/limits.ts";
 import type { CheckpointAck, TaskDeployment } from "../../format/messages.ts";
 import type { TaskStateHandle } from "../../format/state-handle.ts";
-import type { Commit } from "../../task/commits.ts";
+import type { Append } from "../../task/commits.ts";
 import { sharesOf } from "../../task/operator-state.ts";
 import { Task, type TaskEffect } from "../../task/task.ts";
 import { type DeadLetter, deadLetter, defineJob, type JobOptions, table, topic } from "tidemark";
@@ -70,9 +70,9 @@ const definition = (options: JobOptions) =>
 /** The source's subtask in a world that loses things; the topic is what arrived, by id. */
 class World {
   readonly logs: Row[][] = Array.from({ length: partitions }, () => []);
-  readonly arrived = new Map<string, Commit>();
+  readonly arrived = new Map<string, Append>();
   /** Appends on their way, also of subtasks that are gone. */
-  sent: { readonly task: Task; readonly commit: Commit }[] = [];
+  sent: { readonly task: Task; readonly commit: Append }[] = [];
   readonly acks = new Map<number, CheckpointAck>();
   readonly effects: TaskEffect[] = [];
   completed: { readonly id: number; readonly state: TaskStateHandle } | undefined;

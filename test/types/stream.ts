@@ -12,6 +12,7 @@ import {
   type DeadLetter,
   deadLetter,
   defineJob,
+  files,
   generate,
   first,
   generateColumns,
@@ -279,6 +280,18 @@ flights.to(table("last", { key: (f) => [f.origin, f.destination] }), { uid: "out
 flights.to(table("last"), { uid: "out" });
 // @ts-expect-error an object is no key
 flights.to(table("last", { key: (f) => f }), { uid: "out" });
+
+// Files: a partition of the row, if any.
+flights.to(files("all"), { uid: "out" });
+flights.to(files("by-origin", { partition: (f) => [["origin", f.origin]] }), { uid: "out" });
+flights.to(files("by-origin", { partition: (f) => `origin=${f.origin}` }), { uid: "out" });
+// @ts-expect-error flights have no such field
+flights.to(files("by-gate", { partition: (f) => [["gate", f.gate]] }), { uid: "out" });
+// @ts-expect-error an object is no partition
+flights.to(files("by-origin", { partition: (f) => f }), { uid: "out" });
+// @ts-expect-error these are files of other rows
+flights.to(files("others", { partition: (n: number) => `n=${n}` }), { uid: "out" });
+
 topic<Flight>("flights", { partitions: 4, key: (f) => f.origin });
 topic<Flight>("flights", { partitions: 4, key: "origin" });
 // @ts-expect-error flights have no such field
