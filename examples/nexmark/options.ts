@@ -85,5 +85,4 @@ export const commandOf = (args: readonly string[], queries: readonly string[]): 
 /** Queries of the suite that are none here, and why. */
 const absentQueries: Readonly<Record<string, string>> = {
   q6: "in Flink's SQL it cannot be run either (FLINK-19059).",
-  q10: "it writes files, and there is no sink of files yet.",
 };

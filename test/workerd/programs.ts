@@ -11,6 +11,8 @@ import {
   type DeadLetter,
   deadLetter,
   defineJob,
+  files,
+  generate,
   generateColumns,
   type JobDefinition,
   type JobOptions,
@@ -424,6 +426,9 @@ export const generatedTallies: readonly Tally[] = generatedKeys
   })
   .sort((a, b) => (a.key < b.key ? -1 : 1));
 
+/** How many numbers there are in the files of `filed`. */
+export const filedRows = 30_000;
+
 /** Counts what it makes itself, for three seconds or so, by columns all the way. */
 const generated = defineJob(
   "generated",
@@ -444,6 +449,21 @@ const generated = defineJob(
       .keyBy("key")
       .aggregate({ rows: count(), sum: sum("n"), squares: sum("square") }, { uid: "tally" })
       .to(table("tallies"), { uid: "out" });
+  },
+  quick,
+);
+
+/** Writes what it makes itself to files, for three seconds or so. */
+const filed = defineJob(
+  "filed",
+  (env) => {
+    env
+      .from(
+        generate((n) => ({ n }), { rows: filedRows, rowsPerSecond: 10_000 }),
+        { uid: "events" },
+      )
+      .rebalance()
+      .to(files("numbers", { partition: ({ n }) => [["mod", n % 3]] }), { uid: "out" });
   },
   quick,
 );
@@ -659,6 +679,7 @@ export const programs: readonly JobDefinition[] = [
   coroner,
   patient,
   chosen,
+  filed,
   generated,
   remembering,
   asking,

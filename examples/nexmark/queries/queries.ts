@@ -11,6 +11,7 @@ import { q5 } from "./q5.ts";
 import { q7 } from "./q7.ts";
 import { q8 } from "./q8.ts";
 import { q9 } from "./q9.ts";
+import { q10 } from "./q10.ts";
 import { q11 } from "./q11.ts";
 import { q12 } from "./q12.ts";
 import { q13 } from "./q13.ts";
@@ -35,6 +36,7 @@ export const queries: readonly JobDefinition[] = [
   q7,
   q8,
   q9,
+  q10,
   q11,
   q12,
   q13,

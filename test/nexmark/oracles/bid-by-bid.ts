@@ -19,6 +19,12 @@ export const q2: Oracle = ({ bids }) => {
   return found;
 };
 
+export const q10: Oracle = ({ bids }) =>
+  bids.map(({ auction, bidder, price, dateTime, extra }) => {
+    const [dt, time] = new Date(dateTime).toISOString().split("T");
+    return { auction, bidder, price, dateTime, extra, dt, hm: time!.slice(0, 5) };
+  });
+
 export const q14: Oracle = ({ bids }) => {
   const found: object[] = [];
   for (const { auction, bidder, price: cents, dateTime, extra } of bids) {
