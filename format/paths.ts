@@ -2,10 +2,10 @@
 //   P1. Keys contain the checkpoint, and for files of subtasks also the attempt, so no two writers
 //       ever share a key and nothing is overwritten.
 //   P2. The checkpoint that wrote a file can be read from its key; retention relies on it.
-//   P4. Files of rows are outside of every job's prefix: they are results, and nothing that is done to a
-//       job's checkpoints reaches them.
 //   P3. A savepoint is a folder outside of every job's prefix, so that nothing that is done to a job's
 //       files reaches it. Its name holds job and checkpoint: no two savepoints share one.
+//   P4. Files of rows are outside of every job's prefix: they are results, and nothing that is done to a
+//       job's checkpoints reaches them.
 
 import type { Attempt, CheckpointId, JobId, TaskId } from "./ids.ts";
 import { checkpointId } from "./ids.ts";
