@@ -50,9 +50,8 @@ export function files<T>(
 /** Characters of a partition's path: with all else a key of R2 has at most 1,024 bytes. */
 const partitionMax = 512;
 
-/** What Flink's PartitionPathUtils escapes. */
-// oxlint-disable-next-line no-control-regex
-const escaped = /[\u0000-\u001f"#%'*/:=?\\\u007f{[\]^]/g;
+/** What Flink's PartitionPathUtils escapes, and the other control characters. */
+const escaped = /[\p{Cc}"#%'*/:=?\\{[\]^]/gu;
 
 const hex = (character: string): string =>
   `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
