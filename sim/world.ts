@@ -150,6 +150,7 @@ function drawTimed(seed: number, prng: Prng, size: Size): World {
     (one) => one !== false && one.state?.backend === "sqlite",
   );
   const [fewest, most] = batches;
+  const room = isInRows ? prng.pick([4_000, 2 ** 26]) : 2 ** 26;
   const uids = ["program", ...topology.tables.map(tableUid)];
   const world: World = {
     seed,
@@ -161,7 +162,8 @@ function drawTimed(seed: number, prng: Prng, size: Size): World {
       rows: prng.pick(rows),
     }),
     faults: { ...drawFaults(prng, size), ...(isInRows && { zombie: 0 }) },
-    memoryBudget: isInRows ? prng.pick([4_000, 2 ** 26]) : 2 ** 26,
+    // Of the first job alone: what it holds in memory must fit.
+    memoryBudget: options.state?.backend === "sqlite" ? room : 2 ** 26,
     rowCost: prng.chance(0.15) ? { [prng.pick(uids)]: prng.pick([0.3, 1, 5]) } : {},
     duration,
     rests: false,
