@@ -1,6 +1,6 @@
 // Event time of a source: the event times of its rows, and how far each of its splits has come.
 //   S1. The source has come as far as the split that is furthest behind, of those that are waited for;
-//       never back. Where all are idle, as far as the furthest of them.
+//       never back. Where none is waited for, as far as the furthest of them all.
 //   S2. A split without a row for the strategy's idleness is idle until its next row. A subtask
 //       without splits is idle.
 //   S3. A snapshot holds of each split what its generator knows, whether it is idle, and how far the
@@ -215,12 +215,10 @@ export class SplitWatermarks {
     let greatest = noTime;
     let isWaited = false;
     for (const { watermark, isIdle, hasEnded } of this.#splits.values()) {
-      if (hasEnded) continue;
-      if (!isIdle) {
-        isWaited = true;
-        least = Math.min(least, watermark);
-      }
       greatest = Math.max(greatest, watermark);
+      if (hasEnded || isIdle) continue;
+      isWaited = true;
+      least = Math.min(least, watermark);
     }
     const hasEnded = this.#splits.size > 0 && [...this.#splits.values()].every((s) => s.hasEnded);
     const time = isWaited || hasEnded ? least : greatest;

@@ -61,7 +61,7 @@ function drawShape(prng: Prng, sizes: readonly number[]): TimedShape {
   // Several splits would be late against one another where some are not waited for.
   const mayIdle = count === 1 && only!.kind === "topic";
   const isIdle = mayIdle && prng.chance(late === "in bounds" ? 0.3 : 0.2);
-  const following = drawFollowing(prng, program, { late, sizes });
+  const following = drawFollowing(prng, program, { late, sizes, isIdle });
   return {
     sources,
     bound,
@@ -142,13 +142,23 @@ function drawSource(
 function drawFollowing(
   prng: Prng,
   program: TimedProgram,
-  { late, sizes }: { readonly late: TimedShape["late"]; readonly sizes: readonly number[] },
+  {
+    late,
+    sizes,
+    isIdle,
+  }: {
+    readonly late: TimedShape["late"];
+    readonly sizes: readonly number[];
+    readonly isIdle: boolean;
+  },
 ): Following | undefined {
   if (prng.chance(0.4)) return undefined;
   const parallelism = prng.pick(sizes);
   const isTimed = program.kind !== "clock timers";
   const isOnce = program.kind !== "sliding" || program.lateness === 0;
-  const kind = isTimed && isOnce && late !== "open" && prng.chance(0.5) ? "windows" : "counted";
+  const mayWindow = isTimed && isOnce && late !== "open" && prng.chance(0.5);
+  // When a source wakes, the results of a slow subtask that is still thought idle are late.
+  const kind = mayWindow && !isIdle ? "windows" : "counted";
   return { kind, size: prng.pick([50, 200]), parallelism };
 }
 

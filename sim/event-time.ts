@@ -341,7 +341,8 @@ function windowsOf(
     const named = told.map(
       ({ key, windowStart, windowEnd, n, h }) =>
         says(windowTitle(key, windowStart, windowEnd), [n, h]),
-      { uid: "named" },
+      // In one chain with the windows: what is told again comes after what was told before.
+      { uid: "named", parallelism: shape.parallelism },
     );
     return { told: named, late: told.sideOutput(lateTag) };
   }

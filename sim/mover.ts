@@ -302,7 +302,10 @@ export class Mover {
         return job.isEnding || (answer !== undefined && isOver);
       },
       () => {
-        const isAccepted = answer?.kind === "accepted" || answer?.kind === "unchanged";
+        const isAccepted =
+          answer?.kind === "accepted" ||
+          answer?.kind === "unchanged" ||
+          (answer?.kind === "refused" && answer.reason.includes("is finishing"));
         must(isAccepted || job.isEnding, () => `X9: a size is ${JSON.stringify(answer)}`);
         deployed.refusalOf = () => undefined;
         then();

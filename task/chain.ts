@@ -7,6 +7,8 @@
 //   H2. Only the first operator may have several inputs (C1 of the plan); all others have input 0.
 //   H4. Where an operator has no room nothing is to be given to any: no rows, no event time, no timers but
 //       those of operators that make calls.
+//   H5. What is idle is told to be so after the event time that it has come to, and after what that made:
+//       nobody behind may go on without it before.
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
@@ -69,6 +71,8 @@ interface Link {
   /** How far event time is to come behind the operator, and whether it is to be waited for there. */
   behind: number;
   isIdle: boolean;
+  /** Whether it is to become idle once event time is through it (H5). */
+  isToIdle: boolean;
   output: WatermarkOutput;
   /** Positions of those it feeds, and its edges. */
   readonly next: readonly number[];
@@ -119,6 +123,7 @@ export class Chain {
         node,
         ...times,
         isIdle: false,
+        isToIdle: false,
         keys: undefined,
         operator: undefined,
         output,
@@ -256,12 +261,15 @@ export class Chain {
       if (operator !== undefined && isWatermarking(operator)) {
         this.#reach(link);
         operator.reached(due, output);
+        if (link.isToIdle) this.#idled(link, true);
         continue;
       }
       link.acts = due;
       if (operator?.advance(due, output) === false) return false;
       this.#reach(link);
-      this.#behind(link, due, link.isIdle);
+      const isIdle = link.isIdle || link.isToIdle;
+      link.isToIdle = false;
+      this.#behind(link, due, isIdle);
     }
     return true;
   }
@@ -286,6 +294,8 @@ export class Chain {
   /** Rows before an operator that does not decide by itself are idle, or no longer. */
   #idled(link: Link, isIdle: boolean): void {
     const { operator, output } = link;
+    link.isToIdle = isIdle && link.due > link.watermark;
+    if (link.isToIdle) return;
     if (operator !== undefined && isWatermarking(operator)) operator.idled?.(isIdle, output);
     else if (link.isIdle !== isIdle) this.#behind(link, link.behind, isIdle);
   }

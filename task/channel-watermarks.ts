@@ -2,8 +2,10 @@
 //   V1. It is the least of the inputs that are waited for, and never goes back.
 //   V2. An idle input is not waited for, nor one that was and is behind, until it has caught up.
 //   V3. Where all inputs are idle, so is the subtask, and has come as far as the furthest of them.
-//   V4. An input that has ended counts for nothing of this; when all have, so has the subtask.
-// As Flink's StatusWatermarkValve.
+//   V4. An input that has ended is waited for no more; when all have ended, so has the subtask. Where
+//       the others are idle it counts for V3 with what it had come to before: else the subtask, idle,
+//       would be behind what others have made of the same inputs, and its results late after theirs.
+// As Flink's StatusWatermarkValve, but for V4: there, event time ends while an input is idle.
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 
@@ -11,6 +13,8 @@ import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 export interface ChannelWatermark extends Watermark {
   /** Whether it is not behind what was passed on while it was idle (V2). */
   readonly isAligned: boolean;
+  /** Of one that has ended: how far it had come before (V4). */
+  readonly last?: number;
 }
 
 export class ChannelWatermarks {
@@ -47,6 +51,7 @@ export class ChannelWatermarks {
       isIdle,
       // One that was waited for stays so; the others are once they have caught up.
       isAligned: isAligned || (!isIdle && before.isAligned && !before.isIdle),
+      ...(latest === endOfTime && { last: lastOf(before) }),
     };
     this.#combine();
     return this.watermark;
@@ -61,9 +66,14 @@ export class ChannelWatermarks {
     }
     const waited = open.filter(({ isIdle, isAligned }) => !isIdle && isAligned);
     this.#isIdle = open.every(({ isIdle }) => isIdle);
-    const times = (waited.length > 0 ? waited : this.#isIdle ? open : []).map((c) => c.time);
-    if (times.length === 0) return;
-    const time = waited.length > 0 ? Math.min(...times) : Math.max(...times);
+    if (waited.length === 0 && !this.#isIdle) return;
+    const time = this.#isIdle
+      ? Math.max(...this.#channels.map(lastOf))
+      : Math.min(...waited.map((channel) => channel.time));
     if (time > this.#time) this.#time = time;
   }
 }
+
+/** How far an input has come before its end. */
+const lastOf = ({ time, last }: ChannelWatermark): number =>
+  time === endOfTime ? (last ?? noTime) : time;

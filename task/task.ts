@@ -936,8 +936,8 @@ export class Task {
     if (this.#time.time === endOfTime) return;
     const isChanged = isIdle !== this.#time.isIdle;
     this.#time = { time: Math.max(time, this.#time.time), isIdle };
-    if (isChanged) this.#chain.idle(isIdle);
     this.#chain.reached(time);
+    if (isChanged) this.#chain.idle(isIdle);
   }
 
   /** A generator has an end, which also rows without event times have. */
