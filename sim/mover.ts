@@ -84,14 +84,16 @@ export class Mover {
   }
 
   /** Ends the last job with a savepoint. */
-  stop(how: { readonly drains?: true } = {}): void {
+  stop(how: { readonly drains?: true } = {}, again = 4): void {
     this.#doing = "it is being stopped";
     this.#ended(
       "stop",
       this.#head,
       (cut) => {
+        // What was under way when the faults ended may be slow yet, or wait for an answer that is lost.
+        if (cut === undefined && again > 0) return this.stop(how, again - 1);
         this.#doing = undefined;
-        must(cut !== undefined, () => "X9: nothing goes wrong, and a savepoint fails");
+        must(cut !== undefined, () => "X9: nothing goes wrong, and savepoints fail");
       },
       how,
     );

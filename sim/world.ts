@@ -192,7 +192,7 @@ function drawAwake(seed: number, prng: Prng, size: Size): World {
   const duration = prng.between(shortest, longest) * (isInRows && size === "small" ? 3 : 1);
   const steps = [...topology.steps, ...topology.sources.flatMap((source) => source.steps)];
   const holdsLists = rules !== undefined || steps.some(({ kind }) => kind === "reject");
-  return {
+  const world: World = {
     seed,
     topology,
     options,
@@ -220,6 +220,7 @@ function drawAwake(seed: number, prng: Prng, size: Size): World {
         ? "cancelled"
         : "running",
   };
+  return isAttainable(world) ? world : { ...world, options: withTime(world.options) };
 }
 
 /**
@@ -555,8 +556,21 @@ function drawOptions(prng: Prng): WorldOptions {
 function attainable(options: WorldOptions, size: Size): WorldOptions {
   const { checkpointing } = options;
   if (size === "small" || checkpointing?.tolerableFailures === tolerant) return options;
-  return { ...options, checkpointing: { ...checkpointing, timeout: 10_000 } };
+  return withTime(options);
 }
+
+/** Whether the barrier is through in time behind all rows that there are, at the slowest operator. */
+function isAttainable({ options, arrivals, rowCost }: World): boolean {
+  const { timeout = Infinity, tolerableFailures } = options.checkpointing;
+  const rows = arrivals.reduce((sum, { items }) => sum + items.length, 0);
+  const slowest = Math.max(0, ...Object.values(rowCost));
+  return tolerableFailures === tolerant || rows * slowest < Number(timeout);
+}
+
+const withTime = (options: WorldOptions): WorldOptions => ({
+  ...options,
+  checkpointing: { ...options.checkpointing, timeout: 10_000 },
+});
 
 /** Failed checkpoints in a row that no world has. */
 const tolerant = 1_000;
