@@ -49,39 +49,55 @@ export interface RunShape {
   readonly subtasks: number;
   readonly channels: number;
   readonly checkpoints: number;
-  /** Files that a checkpoint writes beside its manifest. */
+  /** Files that a checkpoint writes beside its manifest: as many as subtasks have state that changes. */
   readonly filesPerCheckpoint: number;
 }
 
-/** Seconds between two heartbeats, and of the life of a session. */
+/** Seconds between two heartbeats, between two alarms of a subtask that runs, and of the life of a session. */
 const heartbeatEvery = 5;
+const alarmEvery = 10;
 const sessionLife = 60;
 
-/** Rows of SQLite: of a coordinator that is new, of a subtask that is, and of a checkpoint. New objects make
- * their tables; a subtask stores its attempt and sets its alarm; a checkpoint is recorded when it is
- * triggered, acknowledged and published, and goes into the history. */
-const rowsWritten = { coordinator: 15, subtask: 7, checkpoint: 6 } as const;
-const rowsRead = { coordinator: 12, subtask: 4, checkpoint: 7 } as const;
+/**
+ * Rows of SQLite, with those of alarms: of a job, whose coordinator makes its tables and records how it
+ * starts and ends; of a subtask, which makes its tables, stores its attempt twice and sets an alarm; of one
+ * that has state, which is kept when it ends; of a checkpoint, which is recorded when it is triggered,
+ * acknowledged and published, with an alarm for each, and goes into the history.
+ */
+const rowsWritten = { job: 20, subtask: 8, stateful: 6, checkpoint: 7 } as const;
+const rowsRead = { job: 17, subtask: 7, stateful: 4, checkpoint: 8 } as const;
 
-/** Calls by which the list of jobs is told of a job that starts. */
-const announcements = 2;
+/** Checkpoints of a history: each one more removes one. */
+const historyLength = 10;
 
-/** What such a run is foreseen to take. */
+/** Calls by which the list of jobs is told of what becomes of a job. */
+const announcements = 4;
+
+/** What such a run, to the end of its input, is foreseen to take. */
 export function foreseen(run: RunShape): Operations {
   const { seconds, sources, subtasks, channels, checkpoints, filesPerCheckpoint } = run;
   const sessions = channels * Math.ceil(Math.max(seconds, 1) / sessionLife);
-  const deployments = 2 * subtasks;
+  // Deployed, started, at its end, told that all is over.
+  const lifeOfSubtask = 4;
   // Triggers, acknowledgements, notifications.
   const perCheckpoint = sources + 2 * subtasks;
   const heartbeats = subtasks * Math.floor(seconds / heartbeatEvery);
-  const rowsOf = (of: Readonly<Record<"coordinator" | "subtask" | "checkpoint", number>>): number =>
-    of.coordinator + of.subtask * subtasks + of.checkpoint * checkpoints;
+  const alarms = subtasks * Math.floor(seconds / alarmEvery);
+  const forgotten = Math.max(0, checkpoints - historyLength);
+  const rowsOf = (of: typeof rowsWritten | typeof rowsRead): number =>
+    of.job + of.subtask * subtasks + of.stateful * filesPerCheckpoint + of.checkpoint * checkpoints;
   return {
-    requests: announcements + deployments + sessions + checkpoints * perCheckpoint + heartbeats,
+    requests:
+      announcements +
+      lifeOfSubtask * subtasks +
+      sessions +
+      checkpoints * perCheckpoint +
+      heartbeats,
     gigabyteSeconds: (subtasks + 1) * objectGigabytes * seconds,
     rowsRead: rowsOf(rowsRead),
-    rowsWritten: rowsOf(rowsWritten),
-    classA: checkpoints * (1 + filesPerCheckpoint),
+    rowsWritten: rowsOf(rowsWritten) + alarms + forgotten,
+    // With one list of files when the job begins.
+    classA: 1 + checkpoints * (1 + filesPerCheckpoint),
     classB: 0,
   };
 }
