@@ -7,9 +7,9 @@ export const plantedMoves: readonly Mutation[] = [
     name: "a savepoint refers to files of checkpoints",
     edits: [
       {
-        file: "task/task.ts",
-        from: `          : this.#snapshots.freezeWhole(checkpoint, this.#pathOf(barrier)),`,
-        to: `          : this.#snapshots.freeze(checkpoint),`,
+        file: "task/task-state.ts",
+        from: `          : this.#keyed.freezeWhole(checkpoint, path),`,
+        to: `          : this.#keyed.freeze(checkpoint, { isFull: path === "" }),`,
       },
     ],
   },
@@ -38,15 +38,15 @@ export const plantedMoves: readonly Mutation[] = [
     edits: [
       {
         file: "task/task.ts",
-        from: `    if (this.#stopped !== undefined) return true;\n    return this.#commits.bytes`,
-        to: `    return this.#commits.bytes`,
+        from: `    return this.#stopped !== undefined || this.#twoPhase.isFull;`,
+        to: `    return this.#twoPhase.isFull;`,
       },
       {
         file: "task/task.ts",
         from: `        this.#stopped = { checkpoint, isComplete: true };\n      }`,
         to:
           `        this.#stopped = { checkpoint, isComplete: true };\n` +
-          `        this.#commits.prepare(this.#deadLetters.prepare(checkpoint));\n` +
+          `        this.#twoPhase.prepare(checkpoint, this.#chain.filing);\n` +
           `        this.#commit(checkpoint);\n      }`,
       },
     ],

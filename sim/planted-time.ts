@@ -17,9 +17,9 @@ export const plantedTime: readonly Mutation[] = [
     name: "how far operators had come is not in the snapshot",
     edits: [
       {
-        file: "task/task.ts",
-        from: `      elements: () => kept.elements(watermark()),`,
-        to: `      elements: () => kept.elements(watermark()).slice(0, 0),`,
+        file: "task/assembly.ts",
+        from: `    elements: () => kept.elements(watermark()),`,
+        to: `    elements: () => kept.elements(watermark()).slice(0, 0),`,
       },
     ],
   },
@@ -130,9 +130,9 @@ export const plantedTime: readonly Mutation[] = [
     name: "the end of a generator is told before the rows of its last batch",
     edits: [
       {
-        file: "task/task.ts",
-        from: `      this.#process(rows, 0);\n      this.#timeCame(watermark);`,
-        to: `      this.#process(rows, 0);\n      this.#endSplits();\n      this.#timeCame(watermark);`,
+        file: "task/task-source.ts",
+        from: `    return this.#times.timed(rows, split, now);`,
+        to: `    this.#endSplits();\n    return this.#times.timed(rows, split, now);`,
       },
     ],
   },

@@ -133,8 +133,8 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "task/task.ts",
-        from: `  snapshotLost(): void {\n    this.#snapshots.lost();`,
-        to: `  snapshotLost(): void {\n    void this.#snapshots;`,
+        from: `  snapshotLost(): void {\n    this.#state.lost();`,
+        to: `  snapshotLost(): void {\n    void this.#state;`,
       },
     ],
   },

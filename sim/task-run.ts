@@ -19,7 +19,8 @@ import {
   isFile,
   type LocalSegments,
 } from "../task/local-segments.ts";
-import type { Task, TaskEffect } from "../task/task.ts";
+import type { Task } from "../task/task.ts";
+import type { TaskEffect } from "../task/task-effect.ts";
 import { ChannelSender, type Opening } from "./channels.ts";
 import type { Deployment } from "./deployment.ts";
 import { call, type Hearing, patiently } from "./network.ts";

@@ -5,7 +5,7 @@
 
 import { needsCredit } from "../format/frame.ts";
 import type { Seq } from "../format/ids.ts";
-import type { TaskEffect } from "./task.ts";
+import type { TaskEffect } from "./task-effect.ts";
 
 type PushEffect = Extract<TaskEffect, { readonly kind: "push" }>;
 

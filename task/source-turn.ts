@@ -1,4 +1,4 @@
-// How many rows a source takes before whatever else waits has its turn (A10 of task.ts).
+// How many rows a source takes before whatever else waits has its turn (R1 of task-source.ts).
 //   S1. A turn is one batch at least and `sourceTurnRows` at most; and no shorter than makes frames of
 //       `frameRowsWorth` rows where it is divided among many receivers.
 //   S2. Where objects share a thread, all of them have a turn before the next one begins here. Long turns

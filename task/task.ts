@@ -13,34 +13,27 @@
 //       receives what has come meanwhile: a barrier overtakes only frames that wait in the inbox.
 //   A7. A task is clean since a barrier from its snapshot on until it processes anything; while it
 //       is clean and idle, its image (image.ts) is all that there is to it.
+//   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
+//       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
 //   A9. Behind the barrier of a savepoint that stops the job, or of its last checkpoint, nothing is done:
 //       no record is taken, no timer fires and event time stays where it is, until it has failed or a
 //       newer checkpoint, or anything from others, shows that it has. Savepoints that stop nothing
 //       commit nothing: the next checkpoint does. Once all is committed, its image is all that there is
 //       to the task.
-//   A8. Timers that are due fire before input is taken, and like it only while the outputs have room.
-//       A task is not idle shortly before one: it would rest and wake with every one of a row of them.
-//   A10. A source that never waits for input keeps everybody busy without a pause: where objects share a
-//       thread no alarm fires and no request is heard as long as one of them has something to do. So
-//       after a number of rows (source-turn.ts) it takes none until `tick`, whatever is settled meanwhile;
-//       or until a checkpoint is complete: alarms are heard then, and where very many subtasks take part
-//       in one checkpoint after the other, nobody hears the timer.
-//   A12. Event time comes as far as the inputs allow (channel-watermarks.ts), or the splits of a source
-//       (split-watermarks.ts). Until it is through the chain no input is taken; a cut in between has the
-//       operators as they are then, and whoever told of the time tells again after a restore.
-//   A13. A source at its end says so by the end of time, whether its rows have event times or not; a
-//       task has ended once that is through all of its chain. It goes on to take part in checkpoints,
-//       and its timers of processing time keep nobody. The barrier of a savepoint that drains waits for
-//       the end of time to be through, from the sources on.
-//   A14. Where an operator that makes calls is full, nothing is taken but marks whose turn it is: a barrier
-//       waits for no answer. What is answered is let go like input: while the outputs have room, after
-//       what was taken over, and not behind a barrier that stops the task. With rows on their way
-//       through an operator the task is not idle.
-//   A15. What a source may not read yet, as it is ahead of others (source-alignment.ts), is nothing to do
-//       here: it may rest, and is woken when it may go on. Barriers and the end do not wait for it.
+//   A10. A task has ended once the end of time is through all of its chain. It goes on to take part in
+//       checkpoints, and its timers of processing time keep nobody. The barrier of a savepoint that drains
+//       waits for the end of time to be through, from the sources on.
 //   A11. Rows that were taken over from other subtasks at a restore are processed before anything else
 //       is: no input is taken and no timer fires before. A source's barrier that may not overtake waits
 //       for them, too; to that of a subtask with inputs its turn comes only after them.
+//   A12. Until event time is through the chain no input is taken; a cut in between has the operators as
+//       they are then.
+//   A13. Where an operator that makes calls is full, nothing is taken but marks whose turn it is: a barrier
+//       waits for no answer. What is answered is let go like input: while the outputs have room, after
+//       what was taken over, and not behind a barrier that stops the task. With rows on their way
+//       through an operator the task is not idle.
+// What is built from a deployment is in assembly.ts, what a source may give and when in task-source.ts, how
+// far event time has come in task-time.ts, what is sent elsewhere than over channels in two-phase.ts.
 
 import { decodeBatch } from "../format/batch.ts";
 import { FormatError } from "../format/format-error.ts";
@@ -49,194 +42,63 @@ import {
   type Barrier,
   decodeFrame,
   endOfTime,
-  endOfTimeMetric,
   never,
-  noTime,
   type Purpose,
   savepointOf,
   stopsAll,
-  type Watermark,
 } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
-import { rangeOfSubtask } from "../format/key-groups.ts";
-import {
-  deadLetterBytesPause,
-  inlineSnapshotBytesMax,
-  operatorStateInlineBytes,
-  restMin,
-} from "../format/limits.ts";
+import { restMin } from "../format/limits.ts";
 import type {
-  AlignmentReport,
-  CheckpointAck,
-  CheckpointDecline,
   ReceiverPosition,
   StateAnswer,
   StateQuery,
   StoredBatch,
   TaskActivity,
   TaskDeployment,
-  TaskFailure,
   TaskMetrics,
   WaitReason,
 } from "../format/messages.ts";
-import { rowsFilePath, savepointFilePath, snapshotPath } from "../format/paths.ts";
-import {
-  allEdges,
-  type Channel,
-  type EdgePlan,
-  edgeOf,
-  inputChannels,
-  outputChannels,
-  vertexOf,
-} from "../format/plan.ts";
+import type { Channel } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
-import { type GeneratorProgress, GeneratorReader } from "../connectors/generator-source.ts";
-import {
-  type SourceBatch,
-  type SplitRead,
-  type TopicOffsets,
-  TopicSource,
-} from "../connectors/topic-source.ts";
-import type { Call, CallAnswer } from "../operators/async-requests.ts";
-import type { CallingOperator, FilingOperator, RecordBatch } from "../operators/operator.ts";
-import { Lineage, type Reject } from "../operators/rejection.ts";
-import { RowBatch } from "../operators/row-batch.ts";
-import { AnnotatedBatch } from "../operators/annotated-batch.ts";
-import {
-  furthestBehind,
-  type SplitProgress,
-  SplitWatermarks,
-} from "../operators/split-watermarks.ts";
-import type { StateBackend } from "../operators/state/backend.ts";
-import { plainElements } from "../operators/state/operator-state.ts";
+import type { SplitRead } from "../connectors/topic-source.ts";
+import type { CallAnswer } from "../operators/async-requests.ts";
+import type { RecordBatch } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
-import type { GraphNode, JobGraph } from "../stream/graph.ts";
+import type { JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
-import { BackPressure } from "./back-pressure.ts";
-import { Chain, nodeOf, selectorOf } from "./chain.ts";
-import { ChannelWatermarks } from "./channel-watermarks.ts";
-import { ChannelCapture, placeChannels, positionOf } from "./channel-state.ts";
-import { type Append, Commits, effectOf, type FilePut } from "./commits.ts";
-import { DeadLetters } from "./dead-letters.ts";
-import type { RestoredChannel } from "./former-rows.ts";
-import { type KeptTime, KeptWatermark } from "./kept-watermark.ts";
-import { Inbox, type ReceiveOutcome } from "./inbox.ts";
-import { type OutgoingEdge, Outbox } from "./outbox.ts";
-import {
-  OperatorStates,
-  type FrozenOperatorState,
-  restoredWhole,
-  type RestoredOperatorState,
-} from "./operator-state.ts";
-import {
-  BroadcastPartitioner,
-  CustomPartitioner,
-  forward,
-  HashPartitioner,
-  RebalancePartitioner,
-} from "./partitioner.ts";
-import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
+import { assemble, type Assembly } from "./assembly.ts";
+import { ChannelCapture } from "./channel-state.ts";
 import type { TaskImage } from "./image.ts";
-import { holdsState, stateBackendOf } from "./state-backend.ts";
-import { answerStateQuery } from "./state-query.ts";
-import { SourceAlignment } from "./source-alignment.ts";
-import { SourceTurn } from "./source-turn.ts";
-import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
+import type { ReceiveOutcome } from "./inbox.ts";
+import { filePathOf, handOver, isWhole, type OpenSnapshot } from "./open-snapshot.ts";
+import { restoredWhole } from "./operator-state.ts";
+import { holdsState } from "./state-backend.ts";
+import { TaskCounters } from "./task-counters.ts";
+import type { TaskEffect } from "./task-effect.ts";
+import type { TaskSource } from "./task-source.ts";
+import type { RestoredState } from "./task-state.ts";
+import { TaskTime } from "./task-time.ts";
 
 /** Milliseconds of work after which a task waits for `tick`, where barriers may overtake. */
 const turnMax = 20;
 
-export type TaskEffect =
-  /** Open a session on this output; `reopened` tells how it went. */
-  | { readonly kind: "open"; readonly channel: number }
-  | {
-      readonly kind: "push";
-      readonly channel: number;
-      readonly seq: Seq;
-      readonly frame: Uint8Array;
-    }
-  /** Learn when the receiver has processed this frame of an earlier session. */
-  | { readonly kind: "awaitSettled"; readonly channel: number; readonly seq: Seq }
-  /** A frame of this input was processed: its credit goes back. */
-  | { readonly kind: "release"; readonly channel: number; readonly seq: Seq }
-  | { readonly kind: "read"; readonly partition: number; readonly from: StoredBatch["first"] }
-  /** Store the file, then acknowledge; where that fails, `snapshotLost` and decline. */
-  | {
-      readonly kind: "snapshot";
-      readonly file: SnapshotFile | undefined;
-      readonly ack: CheckpointAck;
-    }
-  /** Append to a topic partition, until it is there; `committed` tells the core. */
-  | { readonly kind: "append"; readonly commit: Append }
-  /** Put the file into the bucket, until it is there; `committed` tells the core. */
-  | { readonly kind: "put"; readonly commit: FilePut }
-  /** Make these calls of an operator; `answered` tells what came of each. */
-  | {
-      readonly kind: "call";
-      readonly uid: string;
-      readonly invoke: CallingOperator["invoke"];
-      readonly calls: readonly Call[];
-    }
-  /** These calls are of no use any more. */
-  | { readonly kind: "abandon"; readonly uid: string; readonly calls: readonly Call["id"][] }
-  | { readonly kind: "decline"; readonly decline: CheckpointDecline }
-  /** Tell the coordinator, once: no row will come any more, and all is through (A13). */
-  | { readonly kind: "ended" }
-  /** Tell the coordinator where this source stands; `alignmentReported` with its answer. */
-  | { readonly kind: "reportAlignment"; readonly report: AlignmentReport }
-  | { readonly kind: "fail"; readonly failure: TaskFailure };
-
-/** A restored state with its bytes at hand. */
-export interface RestoredState {
-  readonly checkpoint: CheckpointId;
-  readonly keyed: readonly RestoredKeyedState[];
-  /** Of `sharesOf` the deployment. */
-  readonly operator: readonly RestoredOperatorState[];
-  /** Of `channelsOf` the deployment. */
-  readonly channels: readonly RestoredChannel[];
-}
-
-/** A snapshot that is frozen and not acknowledged. */
-interface OpenSnapshot {
-  readonly barrier: Barrier;
-  readonly frozen: FrozenState;
-  readonly operator: readonly FrozenOperatorState[];
-  readonly channels: ChannelCapture;
-  readonly frozenAt: Millis;
-  readonly firstBarrierAt: number;
-  lastBarrierAt: Millis;
-}
-
 export class Task {
   readonly #deployment: TaskDeployment;
-  readonly #inputs: readonly Channel[];
-  /** By channel, the input of the chain's first operator that it feeds. */
-  readonly #inputOf: readonly number[];
-  /** Edges with rows that were taken over from other subtasks; the inbox numbers them after the inputs. */
-  readonly #takenOver: readonly EdgePlan[];
-  readonly #outputs: readonly Channel[];
+  readonly #inputs: Assembly["inputs"];
+  readonly #inputOf: Assembly["inputOf"];
+  readonly #takenOver: Assembly["takenOver"];
+  readonly #outputs: Assembly["outputs"];
   readonly #aligner: Aligner;
-  readonly #inbox: Inbox;
-  readonly #outbox: Outbox;
-  readonly #backPressure = new BackPressure();
-  readonly #chain: Chain;
-  readonly #source: TopicSource | undefined;
-  readonly #generator: GeneratorReader | undefined;
-  /** Of a source whose rows have event times. */
-  readonly #splitTimes: SplitWatermarks | undefined;
-  /** Of one that keeps in step with others (A15). */
-  readonly #alignment: SourceAlignment | undefined;
-  readonly #channelTimes: ChannelWatermarks;
-  /** How far event time has come at the head of the chain. */
-  #time: Watermark = { time: noTime, isIdle: false };
+  readonly #inbox: Assembly["inbox"];
+  readonly #outbox: Assembly["outbox"];
+  readonly #chain: Assembly["chain"];
+  readonly #source: TaskSource | undefined;
+  readonly #time: TaskTime;
+  readonly #state: Assembly["state"];
+  readonly #twoPhase: Assembly["twoPhase"];
+  readonly #counters = new TaskCounters();
   #hasToldEnd = false;
-  readonly #backend: StateBackend;
-  readonly #snapshots: StateSnapshots;
-  readonly #operatorStates: OperatorStates;
-  readonly #commits: Commits;
-  readonly #deadLetters: DeadLetters;
-  /** Whether a dead letter may have to name the record it comes from. */
-  readonly #needsLineage: boolean;
   #phase: "deployed" | "running" | "over" = "deployed";
   #now: Millis;
   #effects: TaskEffect[] = [];
@@ -245,20 +107,15 @@ export class Task {
   #snapshot: OpenSnapshot | undefined;
   /** The savepoint that stops this task (A9), and whether it is known to be complete. */
   #stopped: { readonly checkpoint: CheckpointId; readonly isComplete: boolean } | undefined;
-  /** A barrier whose turn has come and that waits for rows that were taken over (A11), or for time (A13). */
+  /** A barrier whose turn has come and that waits for rows that were taken over (A11), or for time (A10). */
   #held: Barrier | undefined;
   /** When the turn began (A6); undefined where the task has nothing to pause from. */
   #turn: Millis | undefined;
   #hasProcessed = false;
-  /** Of the source (A10). */
-  readonly #sourceTurn: SourceTurn;
   /** The first and the last barrier since which nothing was processed (A7). */
   #clean: { readonly from: CheckpointId; readonly upTo: CheckpointId } | undefined;
   /** Outputs without a session, which none is opened for until there is something to send. */
   readonly #dormant = new Set<number>();
-  #recordsIn = 0;
-  #bytesIn = 0;
-  #lateDropped = 0;
 
   constructor(
     deployment: TaskDeployment,
@@ -268,103 +125,33 @@ export class Task {
     /** Of the object this runs in; the sqlite backend needs it. */
     database?: SqlDatabase,
   ) {
-    const { plan, task, config, job, attempt } = deployment;
-    const vertex = vertexOf(plan, task.vertex);
-    const { maxParallelism } = plan;
     this.#deployment = deployment;
     this.#now = now;
-    this.#inputs = inputChannels(plan, task);
-    this.#inputOf = this.#inputs.map(({ edge: id }) => edgeOf(plan, id).input);
-    this.#outputs = outputChannels(plan, task);
-    this.#sourceTurn = new SourceTurn(config.bufferTimeout, this.#outputs.length);
-    this.#channelTimes = new ChannelWatermarks(this.#inputs.length);
-    this.#aligner = new Aligner(this.#inputs.length, config.checkpointing.mode);
-    this.#inbox = new Inbox(this.#inputs.length);
-    this.#deadLetters = new DeadLetters(deployment);
-    this.#needsLineage = sendsDeadLetters(deployment, graph);
-    const edges = outgoingEdges(deployment, graph, this.#outputs, (node) => this.#rejectOf(node));
-    this.#outbox = new Outbox(edges, config.bufferTimeout);
-    const isHeld = restored?.keyed.some(({ segments }) => segments === "held") === true;
-    this.#backend = stateBackendOf(deployment, database, isHeld);
-    this.#snapshots = new StateSnapshots({
-      job,
-      attempt,
-      task,
-      range: rangeOfSubtask(task.index, vertex.parallelism, maxParallelism),
-      maxParallelism,
-      inlineThreshold: config.checkpointing.inlineThreshold,
-      incremental: config.checkpointing.incremental,
-      storage: config.checkpointing.storage,
-      backend: this.#backend,
-    });
-    const { restore } = deployment;
-    const isBorrowed = restore?.isBorrowed === true;
-    this.#snapshots.restore(restored?.keyed ?? [], { isBorrowed });
-    this.#operatorStates = new OperatorStates(restored?.operator ?? [], task.index);
-    const [first, ...others] = vertex.operators.map((uid) => this.#operatorStates.store(uid));
-    this.#commits = new Commits(first!, others);
-    const edgePosition = new Map(
-      plan.edges
-        .filter((edge) => edge.from === vertex.id)
-        .map((edge, position) => [edge.id, position]),
-    );
-    this.#chain = new Chain({
+    const built = assemble({
+      deployment,
       graph,
-      plan,
-      vertex,
-      contextOf: (node, watermark) => {
-        const subtask = { index: task.index, parallelism: vertex.parallelism };
-        const { uid } = node;
-        const state = this.#backend.store(uid);
-        const operatorState = this.#operatorStates.store(uid);
-        const reject = this.#rejectOf(node);
-        const now = (): Millis => this.#now;
-        const dropLate = (rows: number): void => {
-          this.#lateDropped += rows;
-        };
-        return { uid, state, operatorState, subtask, now, watermark, reject, dropLate };
-      },
-      keepWatermark: (node, watermark) =>
-        this.#keptWatermark(node, hasEventTime(graph) ? watermark : undefined),
-      send: (edge, batch) => this.#outbox.emit(edgePosition.get(edge)!, batch, this.#now),
-      flush: () => this.#outbox.flush(),
-      sendWatermark: (edge, time, isIdle) => {
-        this.#outbox.watermark(edgePosition.get(edge)!, { time, isIdle }, this.#now);
-      },
+      restored,
+      database,
+      now: () => this.#now,
+      dropLate: (rows) => this.#counters.droppedLate(rows),
     });
-    this.#source = vertex.source && this.#sourceOf(vertex.operators[0]!, vertex.source.partitions);
-    const head = nodeOf(graph, vertex.operators[0]!);
-    this.#generator = this.#generatorOf(head);
-    this.#splitTimes = this.#splitTimesOf(head);
-    this.#alignment = this.#alignmentOf(head);
-    this.#snapshots.restored();
-    this.#operatorStates.restored();
-    this.#checkMemory();
+    this.#inputs = built.inputs;
+    this.#inputOf = built.inputOf;
+    this.#takenOver = built.takenOver;
+    this.#outputs = built.outputs;
+    this.#inbox = built.inbox;
+    this.#outbox = built.outbox;
+    this.#chain = built.chain;
+    this.#source = built.source;
+    this.#state = built.state;
+    this.#twoPhase = built.twoPhase;
+    this.#aligner = new Aligner(this.#inputs.length, deployment.config.checkpointing.mode);
+    this.#time = new TaskTime(this.#chain, this.#inputs.length);
+    const { restore } = deployment;
     if (restore?.isStopped) this.#stopped = { checkpoint: restore.checkpoint, isComplete: true };
-    if (restored !== undefined) {
-      for (const table of this.#chain.tables.values()) table.restored(restored.checkpoint);
-    }
-    const channels = restored?.channels ?? [];
-    for (const channel of channels) this.#restore(channel);
-    const depthOf = ({ toUid }: EdgePlan): number => vertex.operators.indexOf(toUid);
-    this.#takenOver = allEdges(plan)
-      .filter(({ id }) => channels.some(({ end, edge }) => end === "restored" && edge === id))
-      .sort((left, right) => depthOf(right) - depthOf(left)); // X5
-    this.#takenOver.forEach(({ id }, at) => {
-      const own = channels.filter(({ end, edge }) => end === "restored" && edge === id);
-      const frames = own.flatMap((channel) => channel.frames);
-      this.#inbox.takeOver(this.#inputs.length + at, frames);
-    });
-    const isQuiet = channels.every(({ frames }) => frames.length === 0);
-    if (restored !== undefined && isQuiet && !this.#snapshots.isUpgraded) {
+    if (restored !== undefined && built.isAsRestored) {
       this.#clean = { from: restored.checkpoint, upTo: restored.checkpoint };
     }
-  }
-
-  #restore(channel: RestoredChannel): void {
-    const { end, frames } = channel;
-    if (end === "input") this.#inbox.restore(positionOf(channel, this.#inputs), frames);
-    if (end === "output") this.#outbox.restore(positionOf(channel, this.#outputs), frames);
   }
 
   /** The task that an image was made of, running. @throws FormatError for a damaged image */
@@ -391,17 +178,11 @@ export class Task {
     this.#outbox.resume(outputs, { records: metrics.recordsOut, bytes: metrics.bytesOut });
     for (const channel of outputs.keys()) this.#dormant.add(channel);
     if (eventTime !== undefined) {
-      const { channels, edges, time, isIdle } = eventTime;
-      this.#time = { time, isIdle };
-      this.#channelTimes.resume(channels, this.#time);
-      this.#chain.resume(this.#time);
-      this.#outbox.resumeWatermarks(edges);
+      this.#time.resume(eventTime);
+      this.#outbox.resumeWatermarks(eventTime.edges);
     }
-    this.#recordsIn = metrics.recordsIn;
-    this.#bytesIn = metrics.bytesIn;
-    this.#lateDropped = metrics.lateRecordsDropped ?? 0;
-    this.#deadLetters.resume(metrics);
-    this.#backPressure.resume(metrics.backPressuredTime);
+    this.#counters.resume(metrics);
+    this.#twoPhase.resume(metrics);
   }
 
   get deployment(): TaskDeployment {
@@ -422,31 +203,12 @@ export class Task {
   }
 
   metricsAt(now: Millis): TaskMetrics {
-    const { recordsOut, bytesOut } = this.#outbox;
-    return {
-      recordsIn: this.#recordsIn,
-      recordsOut,
-      bytesIn: this.#bytesIn,
-      bytesOut,
-      recordsDropped: this.#deadLetters.dropped,
-      recordsDeadLettered: this.#deadLetters.deadLettered,
-      backPressuredTime: this.#backPressure.total(now),
-      ...this.#timeMetrics(now),
-      ...(this.#lateDropped > 0 && { lateRecordsDropped: this.#lateDropped }),
-    };
-  }
-
-  #timeMetrics(now: Millis): Partial<TaskMetrics> {
-    const input = this.#time.time;
-    const { output } = this.#chain;
-    const drift = this.#alignment?.drift;
-    const lags = this.#splitTimes !== undefined && Number.isFinite(input);
-    return {
-      ...(input !== noTime && { inputWatermark: Math.min(input, endOfTimeMetric) }),
-      ...(output !== noTime && { outputWatermark: Math.min(output, endOfTimeMetric) }),
-      ...(lags && { watermarkLag: now - input }),
-      ...(drift !== undefined && { watermarkAlignmentDrift: drift }),
-    };
+    return this.#counters.metrics(now, {
+      outbox: this.#outbox,
+      twoPhase: this.#twoPhase,
+      time: this.#time,
+      source: this.#source,
+    });
   }
 
   /** Whether rows are on their way through operators that make calls. */
@@ -456,7 +218,7 @@ export class Task {
 
   /** Whether something that was prepared is not known to be committed. */
   get isCommitting(): boolean {
-    return !this.#commits.isEmpty;
+    return this.#twoPhase.isCommitting;
   }
 
   /**
@@ -464,7 +226,7 @@ export class Task {
    * undefined where there is none.
    */
   get nextTimerAt(): number | undefined {
-    const at = Math.min(this.#chain.nextTimerAt ?? never, this.#splitTimes?.idleAt ?? never);
+    const at = Math.min(this.#chain.nextTimerAt ?? never, this.#source?.idleAt ?? never);
     return at === never ? undefined : at;
   }
 
@@ -479,17 +241,14 @@ export class Task {
     const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
     const mayTake = mayFire && !this.#isHeldBack && this.#chain.hasRoom;
-    const mayGenerate = mayTake && !this.#isGeneratorAhead;
-    const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
-    const reportsAt = Math.max(this.#now, this.#alignment?.reportsAt ?? never);
-    const readsAt = mayGenerate && this.#source !== undefined && this.#sourceTurn.isOver;
+    const takesAt = mayTake ? (this.#source?.wakeAt(this.#now) ?? never) : never;
+    const reportsAt = Math.max(this.#now, this.#source?.reportsAt ?? never);
     const at = Math.min(
       flushAt,
       this.#aligner.overtakesAt,
       overtakesAt,
       firesAt,
-      generatesAt,
-      readsAt ? this.#now : never,
+      takesAt,
       reportsAt,
     );
     return at === never ? undefined : at;
@@ -537,14 +296,13 @@ export class Task {
     return {
       deployment: { ...this.#deployment, restore: { checkpoint, states: [], ...isStopped } },
       checkpoint,
-      keyed: this.#snapshots.image(),
-      operator: this.#operatorStates.freeze(),
+      ...this.#state.image(),
       positions: {
         inputs: this.#inputs.map((_, channel) => this.#inbox.expected(channel)),
         outputs: this.#outbox.next,
         barriers: this.#aligner.past,
         lastTriggered: this.#lastTriggered,
-        ...this.#eventTime,
+        ...this.#time.position(this.#outbox.watermarks),
       },
       metrics: this.metrics,
     };
@@ -561,7 +319,7 @@ export class Task {
 
   /** A look into the state as it is now. */
   readState(query: StateQuery): StateAnswer {
-    return answerStateQuery(this.#backend, this.#operatorStates, query);
+    return this.#state.read(query);
   }
 
   /** Every subtask of the attempt is deployed: channels open, sources read. Repeatable. */
@@ -575,10 +333,8 @@ export class Task {
       const { restore } = this.#deployment;
       if (restore !== undefined) this.#commit(restore.checkpoint);
       this.#chain.announce();
-      this.#splitTimes?.started(now);
-      this.#endSplits();
-      if (this.#splitTimes !== undefined) this.#timeCame(this.#splitTimes.advance());
-      this.#endTime();
+      const came = this.#source?.start(now);
+      if (came !== undefined) this.#time.came(came);
     });
   }
 
@@ -630,15 +386,12 @@ export class Task {
 
   /** The answer to `reportAlignment`. */
   alignmentReported(least: number | undefined, now: Millis): TaskEffect[] {
-    return this.#event(now, () => this.#alignment?.answered(least, now));
+    return this.#event(now, () => this.#source?.reported(least, now));
   }
 
   /** How far the last of its group has come; undefined: the coordinator asks where this one stands. */
   align(least: number | undefined, now: Millis): TaskEffect[] {
-    return this.#event(now, () => {
-      if (least === undefined) this.#alignment?.asked();
-      else this.#alignment?.came(least, now);
-    });
+    return this.#event(now, () => this.#source?.align(least, now));
   }
 
   // Outputs.
@@ -682,7 +435,7 @@ export class Task {
         const barrier = { checkpoint, overtakesAt, ...(purpose && { purpose }) };
         if (this.#held !== undefined) this.#decline(this.#held.checkpoint, checkpoint);
         const drains = savepoint?.drains === true;
-        if (drains) this.#timeCame({ time: endOfTime, isIdle: false });
+        if (drains) this.#time.came({ time: endOfTime, isIdle: false });
         const waits = drains || (!mayOvertake && this.#inbox.hasTaken);
         this.#held = waits ? barrier : undefined;
         if (!waits) this.#checkpoint(barrier, this.#now);
@@ -694,9 +447,9 @@ export class Task {
   /** The checkpoint is durable, and so are all before it. Repeatable. */
   notifyComplete(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
-      this.#sourceTurn.next(now);
+      this.#source?.nextTurn(now);
       this.#chain.commit(checkpoint);
-      this.#backend.completed(checkpoint);
+      this.#state.completed(checkpoint);
       this.#commit(checkpoint);
       if (this.#stopped?.checkpoint === checkpoint) {
         this.#stopped = { checkpoint, isComplete: true };
@@ -706,7 +459,7 @@ export class Task {
 
   /** The answer to `append`: it is there. */
   committed(id: string, now: Millis): TaskEffect[] {
-    return this.#event(now, () => this.#commits.settled(id));
+    return this.#event(now, () => this.#twoPhase.settled(id));
   }
 
   /** What came of calls that an operator has asked for. */
@@ -727,13 +480,13 @@ export class Task {
 
   /** A file of a snapshot did not reach R2. */
   snapshotLost(): void {
-    this.#snapshots.lost();
+    this.#state.lost();
   }
 
   tick(now: Millis): TaskEffect[] {
     return this.#event(now, () => {
       this.#turn = undefined;
-      this.#sourceTurn.next(now);
+      this.#source?.nextTurn(now);
       const due = this.#outbox.flushAt;
       if (due !== undefined && now >= due) this.#outbox.flushDue(now);
     });
@@ -749,14 +502,16 @@ export class Task {
       step();
       if (this.#isRunning()) this.#passTime();
       if (this.#isRunning()) this.#pump();
-      if (this.#isRunning()) this.#checkMemory();
-      if (this.#isRunning() && !this.#takesCheckpoints) this.#sendAtOnce();
+      if (this.#isRunning()) this.#state.check();
+      if (this.#isRunning() && !this.#takesCheckpoints) {
+        this.#effects.push(...this.#twoPhase.flush(this.#chain.filing));
+      }
       if (!this.#hasToldEnd && this.#hasEnded) {
         this.#hasToldEnd = true;
         this.#effects.push({ kind: "ended" });
       }
       this.#reportAlignment();
-      this.#backPressure.observe(this.#heldUpFrom(), now);
+      this.#counters.backPressure.observe(this.#heldUpFrom(), now);
     } catch (error) {
       this.#fail(error);
     }
@@ -774,8 +529,7 @@ export class Task {
     while (this.#isItsTurn && !this.#outbox.hasBacklog && this.#step()) this.#push();
     if (!this.#isRunning()) return;
     this.#call();
-    if (this.#source === undefined) return;
-    for (const { partition, from } of this.#source.wanted()) {
+    for (const { partition, from } of this.#source?.wanted() ?? []) {
       this.#effects.push({ kind: "read", partition, from });
     }
   }
@@ -824,11 +578,10 @@ export class Task {
     }
     if (this.#held !== undefined) return this.#stepBarrier(this.#held);
     if (this.#source !== undefined) return this.#stepSource(this.#source);
-    if (this.#generator !== undefined) return this.#stepGenerator(this.#generator);
     return this.#stepInbox();
   }
 
-  /** What may be done where there is no room for rows (A14). */
+  /** What may be done where there is no room for rows (A13). */
   #stepMarks(): boolean {
     if (this.#held !== undefined) return this.#stepBarrier(this.#held);
     return this.#stepInbox("marks");
@@ -849,8 +602,7 @@ export class Task {
     switch (frame.kind) {
       case "data": {
         const batch = decodeBatch(frame.rows);
-        this.#recordsIn += batch.length;
-        this.#bytesIn += frame.rows.length;
+        this.#counters.came(batch.length, frame.rows.length);
         this.#processOf(channel, batch);
         this.#hasProcessed = true;
         if (this.#mayOvertake) this.#turn ??= this.#now;
@@ -860,7 +612,7 @@ export class Task {
         this.#onBarrier(channel, frame);
         break;
       case "watermark":
-        this.#timeCame(this.#channelTimes.received(channel, frame));
+        this.#time.received(channel, frame);
         break;
       default:
         frame satisfies never;
@@ -869,55 +621,28 @@ export class Task {
     return true;
   }
 
-  #stepSource(source: TopicSource): boolean {
-    if (this.#isHeldBack || this.#sourceTurn.isOver) return false;
-    const stored = source.take();
-    if (stored === undefined) return false;
-    const batch = decodeBatch(stored.bytes);
-    this.#sourceTurn.took(batch.length - stored.skip, this.#now);
-    this.#recordsIn += batch.length - stored.skip;
-    this.#bytesIn += stored.bytes.length;
-    const lineage = this.#needsLineage ? this.#lineageOf(stored) : undefined;
-    const { partition: split, skip } = stored;
-    const rows =
-      skip > 0
-        ? new RowBatch(batch.rows().slice(skip), lineage)
-        : lineage === undefined
-          ? batch
-          : new AnnotatedBatch(batch, { lineage });
-    this.#processRead(rows, split);
-    return true;
-  }
-
-  /** Rows of a source come with their event times, and event time comes behind them. */
-  #processRead(batch: RecordBatch, split: number): void {
-    const times = this.#splitTimes;
-    if (times === undefined) return this.#process(batch, 0);
-    // They are no rows of an idle stream.
-    if (this.#time.isIdle) this.#timeCame({ time: noTime, isIdle: false });
-    for (const { rows, watermark } of times.timed(batch, split, this.#now)) {
+  #stepSource(source: TaskSource): boolean {
+    const read = this.#isHeldBack ? undefined : source.take(this.#now);
+    if (read === undefined) return false;
+    this.#counters.came(read.rows.length, read.bytes);
+    if (source.isTimed) this.#time.rowsCome();
+    for (const { rows, watermark } of source.timed(read, this.#now)) {
       this.#process(rows, 0);
-      this.#timeCame(watermark);
+      if (watermark === undefined) continue;
+      this.#time.came(watermark);
       // The rest of a batch is behind it.
-      if (!times.isPunctuated) continue;
+      if (!source.isPunctuated) continue;
       while (this.#chain.isAdvancing) this.#chain.advance();
       this.#outbox.flush();
     }
     // Behind all of the batch: the reader has taken it whole, and may be at its end since then.
-    this.#endSplits();
-    this.#timeCame(times.advance());
-  }
-
-  /** Splits of a generator have an end; what is left to catch up holds event time (N2 there). */
-  #endSplits(): void {
-    const times = this.#splitTimes;
-    if (times === undefined || this.#generator === undefined) return;
-    if (this.#generator.isAtEnd) times.ended(0);
-    else if (times.isHeld) times.isHeld = this.#generator.isCatchingUp;
+    const came = source.advance();
+    if (came !== undefined) this.#time.came(came);
+    return true;
   }
 
   #reportAlignment(): void {
-    const standing = this.#isRunning() ? this.#alignment?.report(this.#now) : undefined;
+    const standing = this.#isRunning() ? this.#source?.report(this.#now) : undefined;
     if (standing === undefined) return;
     const { attempt, task } = this.#deployment;
     this.#effects.push({ kind: "reportAlignment", report: { attempt, task, ...standing } });
@@ -925,35 +650,13 @@ export class Task {
 
   /** By the clock. */
   #passTime(): void {
-    const times = this.#splitTimes;
-    if (times === undefined || this.#stopped !== undefined) return;
-    if ((times.idleAt ?? never) > this.#now) return;
-    times.tick(this.#now);
-    this.#timeCame(times.watermark);
-  }
-
-  #timeCame({ time, isIdle }: Watermark): void {
-    if (this.#time.time === endOfTime) return;
-    const isChanged = isIdle !== this.#time.isIdle;
-    this.#time = { time: Math.max(time, this.#time.time), isIdle };
-    this.#chain.reached(time);
-    if (isChanged) this.#chain.idle(isIdle);
-  }
-
-  /** A generator has an end, which also rows without event times have. */
-  #endTime(): void {
-    if (this.#generator?.isAtEnd === true) this.#timeCame({ time: endOfTime, isIdle: false });
+    if (this.#stopped !== undefined) return;
+    const came = this.#source?.tick(this.#now);
+    if (came !== undefined) this.#time.came(came);
   }
 
   get #hasEnded(): boolean {
     return this.#isRunning() && this.#chain.hasEnded && !this.#inbox.hasTaken;
-  }
-
-  get #eventTime(): Pick<TaskImage["positions"], "eventTime"> {
-    const { time, isIdle } = this.#time;
-    if (time === noTime && !isIdle) return {};
-    const { channels } = this.#channelTimes;
-    return { eventTime: { time, isIdle, channels, edges: this.#outbox.watermarks } };
   }
 
   #processOf(channel: number, batch: RecordBatch): void {
@@ -961,38 +664,6 @@ export class Task {
     if (edge === undefined) return this.#process(batch, this.#inputOf[channel]!);
     this.#clean = undefined;
     this.#chain.processAt(edge.toUid, batch, edge.input);
-  }
-
-  /** Whether it waits for others (A15). */
-  get #isGeneratorAhead(): boolean {
-    return this.#generator !== undefined && this.#splitTimes?.isAhead(0) === true;
-  }
-
-  #stepGenerator(generator: GeneratorReader): boolean {
-    if (this.#isHeldBack || this.#sourceTurn.isOver || this.#isGeneratorAhead) return false;
-    const batch = generator.take(this.#now);
-    if (batch === undefined) return false;
-    this.#sourceTurn.took(batch.length, this.#now);
-    this.#recordsIn += batch.length;
-    this.#processRead(batch, 0);
-    this.#endTime();
-    return true;
-  }
-
-  /** How far an operator had come in event time, which it keeps from now on, where there is any. */
-  #keptWatermark({ uid }: GraphNode, watermark: (() => number) | undefined): KeptWatermark {
-    const { plan, task } = this.#deployment;
-    const { parallelism } = vertexOf(plan, task.vertex);
-    const own = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
-    if (watermark === undefined) return new KeptWatermark(own, plan.maxParallelism, []);
-    const restored = this.#operatorStates.store(uid).register("watermark", {
-      redistribution: "union",
-      schema: plainElements,
-      elements: () => kept.elements(watermark()),
-      bytes: () => 0,
-    });
-    const kept = new KeptWatermark(own, plan.maxParallelism, restored as readonly KeptTime[]);
-    return kept;
   }
 
   /** From when on input waits for room in the outputs; undefined where it does not, or none is due. */
@@ -1003,9 +674,8 @@ export class Task {
     if (!this.#chain.hasRoom) return undefined;
     const waits = this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
     if (waits || this.#source?.hasNext === true) return this.#now;
-    const mayGenerate = !this.#isGeneratorAhead;
-    const generatesAt = mayGenerate ? (this.#generator?.readyAt(this.#now) ?? never) : never;
-    const from = Math.min(this.nextTimerAt ?? never, generatesAt);
+    const readyAt = this.#source?.readyAt(this.#now) ?? never;
+    const from = Math.min(this.nextTimerAt ?? never, readyAt);
     return from === never ? undefined : from;
   }
 
@@ -1020,8 +690,7 @@ export class Task {
 
   /** Whether a source may take nothing now. */
   get #isHeldBack(): boolean {
-    if (this.#stopped !== undefined) return true;
-    return this.#commits.bytes + this.#deadLetters.bytes >= deadLetterBytesPause;
+    return this.#stopped !== undefined || this.#twoPhase.isFull;
   }
 
   #process(batch: RecordBatch, input: number): void {
@@ -1029,47 +698,8 @@ export class Task {
     this.#chain.process(batch, input);
   }
 
-  #lineageOf({ partition, first, count, skip }: SourceBatch): Lineage {
-    const { topic } = vertexOf(this.#deployment.plan, this.#deployment.task.vertex).source!;
-    const offsets = Array.from({ length: count - skip }, (_, row) => first + skip + row);
-    return new Lineage(topic, partition, offsets);
-  }
-
-  /** What becomes of rows that code of this operator throws on; undefined: the attempt fails. */
-  #rejectOf({ onError }: GraphNode): Reject | undefined {
-    if (onError === undefined) return undefined;
-    if (onError === "drop") return () => this.#deadLetters.drop();
-    return (rejected) => {
-      this.#deadLetters.write(onError, rejected, this.#commits.bytes, this.#now);
-    };
-  }
-
   #commit(checkpoint: CheckpointId): void {
-    for (const commit of this.#commits.completed(checkpoint)) {
-      this.#effects.push(effectOf(commit));
-    }
-  }
-
-  /** There will be no checkpoint: they leave as they come. */
-  #sendAtOnce(): void {
-    const commits = [...this.#deadLetters.flush(), ...this.#flushedFiles()];
-    this.#commits.prepare(commits);
-    for (const commit of commits) this.#effects.push(effectOf(commit));
-  }
-
-  #flushedFiles(): FilePut[] {
-    const { attempt } = this.#deployment;
-    return this.#chain.filing.flatMap((operator) =>
-      operator.isEmpty ? [] : this.#filesOf(operator, 0, `a${attempt}.${operator.nextFlush()}`),
-    );
-  }
-
-  #filesOf(operator: FilingOperator, checkpoint: number, epoch: string): FilePut[] {
-    const { job, task } = this.#deployment;
-    return operator.takeFiles().map((content) => {
-      const id = rowsFilePath(job, content, { subtask: task.index, epoch, n: content.n });
-      return { id, checkpoint, file: content.bytes };
-    });
+    this.#effects.push(...this.#twoPhase.completed(checkpoint));
   }
 
   get #takesCheckpoints(): boolean {
@@ -1120,25 +750,17 @@ export class Task {
 
   #checkpoint(barrier: Barrier, firstBarrierAt: number, channels = new ChannelCapture()): void {
     const { checkpoint, purpose } = barrier;
-    const savepoint = savepointOf(purpose);
     this.#abandonSnapshot();
     this.#takenOver.forEach(({ id }, at) => {
       channels.restored(id, this.#inbox.taken(this.#inputs.length + at));
     });
     this.#outbox.broadcastBarrier(barrier);
     this.#chain.prepareCommit(checkpoint);
-    this.#commits.prepare(this.#deadLetters.prepare(checkpoint));
-    this.#commits.prepare(
-      this.#chain.filing.flatMap((one) => this.#filesOf(one, checkpoint, `${checkpoint}`)),
-    );
+    this.#twoPhase.prepare(checkpoint, this.#chain.filing);
     this.#stopped = stopsAll(purpose) ? { checkpoint, isComplete: false } : undefined;
     const open: OpenSnapshot = {
       barrier,
-      frozen:
-        savepoint === undefined
-          ? this.#snapshots.freeze(checkpoint, { isFull: purpose === "full" })
-          : this.#snapshots.freezeWhole(checkpoint, this.#pathOf(barrier)),
-      operator: this.#operatorStates.freeze(),
+      state: this.#state.freeze(barrier, filePathOf(this.#deployment, barrier)),
       channels,
       frozenAt: this.#now,
       firstBarrierAt,
@@ -1146,20 +768,11 @@ export class Task {
     };
     this.#snapshot = open;
     // A savepoint is nothing to rest on.
-    if (savepoint === undefined) {
+    if (savepointOf(purpose) === undefined) {
       this.#clean = { from: this.#clean?.from ?? checkpoint, upTo: checkpoint };
     }
     if (this.#now >= barrier.overtakesAt) this.#overtakeOutputs(open);
     this.#acknowledge();
-  }
-
-  /** Of the file that the snapshot at that barrier is written to. */
-  #pathOf({ checkpoint, purpose }: Barrier): string {
-    const savepoint = savepointOf(purpose);
-    const { job, attempt, task } = this.#deployment;
-    return savepoint === undefined
-      ? snapshotPath(job, checkpoint, attempt, task)
-      : savepointFilePath(savepoint.folder, task);
   }
 
   #overtakeOutputs({ channels }: OpenSnapshot): void {
@@ -1169,67 +782,28 @@ export class Task {
   /** Hands the snapshot over once it is whole. */
   #acknowledge(): void {
     const open = this.#snapshot;
-    if (open === undefined || !open.channels.hasAllBarriers) return;
-    const { barrier, frozen, operator, channels, frozenAt } = open;
-    // A barrier that will never overtake leaves nothing behind; nothing is to be waited for.
-    if (barrier.overtakesAt !== never && this.#outbox.holdsBarrier) return;
+    if (open === undefined || !isWhole(open, this.#outbox)) return;
     this.#snapshot = undefined;
-    const { attempt, task, config } = this.#deployment;
-    const { checkpoint, purpose } = barrier;
-    const { inlineThreshold } = config.checkpointing;
-    // A savepoint is in the bucket wherever checkpoints are.
-    const storage = savepointOf(purpose) === undefined ? config.checkpointing.storage : "r2";
-    const path = this.#pathOf(barrier);
-    const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
-    const parts = operator.map((state) => state.bytes);
-    const isInline = bytesOf(parts) <= Math.max(inlineMax, operatorStateInlineBytes);
-    const states = place(parts, { isInline, file: frozen.file, path });
-    const placed = placeChannels(channels.channels, {
+    const handover = handOver(open, {
+      deployment: this.#deployment,
       inputs: this.#inputs,
       outputs: this.#outputs,
-      index: task.index,
-      file: states.file,
-      path,
-      inlineThreshold: inlineMax,
+      now: this.#now,
     });
-    const { handles, file } = placed;
-    const more = bytesOf(parts) + placed.bytes;
-    const stateBytes = frozen.stateBytes + more;
-    if (storage === "inline" && stateBytes > inlineSnapshotBytesMax) {
-      // The next one is full, and without the deltas of this one it may fit.
-      this.#snapshots.lost();
-      const reason =
-        `Its snapshot is ${stateBytes} bytes, and with checkpointing.storage "inline" that of a ` +
-        `subtask may be ${inlineSnapshotBytesMax}. Set it to "r2".`;
-      this.#effects.push({ kind: "decline", decline: { attempt, task, checkpoint, reason } });
+    if (handover.kind === "snapshot") {
+      this.#effects.push(handover);
       return;
     }
-    this.#effects.push({
-      kind: "snapshot",
-      file,
-      ack: {
-        attempt,
-        checkpoint,
-        task,
-        state: {
-          keyed: frozen.keyed,
-          operator: operator.map(({ handle }, at) => ({ ...handle, bytes: states.handles[at]! })),
-          ...(handles.length > 0 && { channels: handles }),
-        },
-        // The shell, which has the clock, adds how long freezing and storing took.
-        metrics: {
-          alignment: open.lastBarrierAt - open.firstBarrierAt,
-          syncDuration: 0,
-          asyncDuration: this.#now - frozenAt,
-          bytes: frozen.bytes + more,
-          stateBytes,
-        },
-      },
-    });
+    // The next one is full, and without the deltas of this one it may fit.
+    this.#state.lost();
+    const { attempt, task } = this.#deployment;
+    const { checkpoint } = open.barrier;
+    const decline = { attempt, task, checkpoint, reason: handover.reason };
+    this.#effects.push({ kind: "decline", decline });
   }
 
   #abandonSnapshot(): void {
-    if (this.#snapshot?.frozen.file !== undefined) this.#snapshots.lost();
+    if (this.#snapshot?.state.keyed.file !== undefined) this.#state.lost();
     this.#snapshot = undefined;
   }
 
@@ -1247,75 +821,6 @@ export class Task {
     const failure = { attempt, task, name, message, ...(stack !== undefined && { stack }) };
     // What was to be sent or stored is not: an attempt that fails leaves no half step behind.
     this.#effects = [{ kind: "fail", failure }];
-  }
-
-  /** The source at the head of the chain; its offsets are a state like any other. */
-  #sourceOf(uid: string, partitions: number): TopicSource {
-    const { plan, task } = this.#deployment;
-    const restored = this.#operatorStates.store(uid).register("offsets", {
-      redistribution: "union",
-      schema: plainElements,
-      elements: () => source.snapshot(),
-      bytes: () => 0,
-    });
-    const source = new TopicSource({
-      partitions,
-      index: task.index,
-      parallelism: vertexOf(plan, task.vertex).parallelism,
-      restored: restored as TopicOffsets,
-      isHeld: (partition) => this.#splitTimes?.isAhead(partition) === true,
-    });
-    return source;
-  }
-
-  #generatorOf({ uid, spec }: GraphNode): GeneratorReader | undefined {
-    if (spec.kind !== "generator") return undefined;
-    const { plan, task } = this.#deployment;
-    const restored = this.#operatorStates.store(uid).register("progress", {
-      redistribution: "union",
-      schema: plainElements,
-      elements: () => reader.snapshot(),
-      bytes: () => 0,
-    });
-    const { parallelism } = vertexOf(plan, task.vertex);
-    const of = { index: task.index, parallelism, restored: restored as GeneratorProgress };
-    const reader = new GeneratorReader(uid, spec.generator, of);
-    return reader;
-  }
-
-  /** Event time of a source; the subtasks of a generator count as one split each. */
-  #splitTimesOf({ uid, spec }: GraphNode): SplitWatermarks | undefined {
-    if (spec.kind !== "source" && spec.kind !== "generator") return undefined;
-    if (spec.watermarks === undefined) return undefined;
-    const restored = this.#operatorStates.store(uid).register("watermarks", {
-      redistribution: "union",
-      schema: plainElements,
-      elements: () => times.snapshot(),
-      bytes: () => 0,
-    }) as readonly SplitProgress[];
-    const isTopic = spec.kind === "source";
-    const splits = isTopic ? (this.#source?.partitions ?? []) : [0];
-    const times: SplitWatermarks = new SplitWatermarks(
-      uid,
-      spec.watermarks,
-      splits,
-      isTopic ? restored : furthestBehind(restored),
-    );
-    times.isHeld = this.#generator?.isCatchingUp === true;
-    return times;
-  }
-
-  #alignmentOf({ spec }: GraphNode): SourceAlignment | undefined {
-    const { alignment } = ("watermarks" in spec ? spec.watermarks : undefined) ?? {};
-    const times = this.#splitTimes;
-    if (alignment === undefined || times === undefined) return undefined;
-    return new SourceAlignment(alignment, times, this.#now);
-  }
-
-  #checkMemory(): void {
-    this.#backend.check(this.#operatorStates.bytes);
-    const { memoryBudget } = this.#deployment.config.state;
-    this.#operatorStates.check(memoryBudget - this.#backend.bytes);
   }
 
   #waitsFor(channel: number): WaitReason | undefined {
@@ -1340,9 +845,7 @@ export class Task {
       this.#held === undefined &&
       !this.isCommitting &&
       (this.nextTimerAt ?? never) >= this.#now + restMin &&
-      (this.#source?.isAtEnd ?? true) &&
-      (this.#generator === undefined || this.#generator.isAtEnd || this.#isGeneratorAhead) &&
-      (this.#alignment?.isSettled ?? true)
+      (this.#source?.isSettled ?? true)
     );
   }
 
@@ -1360,48 +863,4 @@ export class Task {
     const { unaligned, mode } = this.#deployment.config.checkpointing;
     return unaligned && mode === "EXACTLY_ONCE";
   }
-}
-
-/** Whether rows of the job come to have event times anywhere. */
-const hasEventTime = ({ nodes }: JobGraph): boolean =>
-  nodes.some(({ spec }) => "watermarks" in spec && spec.watermarks !== undefined);
-
-function outgoingEdges(
-  { plan, task }: TaskDeployment,
-  graph: JobGraph,
-  outputs: readonly Channel[],
-  rejectOf: (node: GraphNode) => Reject | undefined,
-): OutgoingEdge[] {
-  return plan.edges
-    .filter((edge) => edge.from === task.vertex)
-    .map((edge) => {
-      const channels = outputs.flatMap((channel, at) => (channel.edge === edge.id ? [at] : []));
-      const receivers = channels.length;
-      if (edge.partitioning === "forward") return { channels, partitioner: forward };
-      if (edge.partitioning === "broadcast") {
-        return { channels, partitioner: new BroadcastPartitioner(receivers) };
-      }
-      if (edge.partitioning === "rebalance" || edge.partitioning === "rescale") {
-        return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
-      }
-      const target = nodeOf(graph, edge.toUid);
-      if (edge.partitioning === "custom") {
-        const { custom } = graph.edges[edge.id]!;
-        const self = { uid: target.uid, reject: rejectOf(target) };
-        return { channels, partitioner: new CustomPartitioner(self, custom!, receivers) };
-      }
-      const selector = selectorOf(graph, edge);
-      if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
-      const { maxParallelism } = plan;
-      const reject = rejectOf(target);
-      const options = { uid: target.uid, reject, selector, receivers, maxParallelism };
-      return { channels, partitioner: new HashPartitioner(options) };
-    });
-}
-
-/** Whether an operator of the chain, or one whose key is selected here, has a dead letter topic. */
-function sendsDeadLetters({ plan, task }: TaskDeployment, graph: JobGraph): boolean {
-  const { operators } = vertexOf(plan, task.vertex);
-  const behind = plan.edges.filter((edge) => edge.from === task.vertex).map((edge) => edge.toUid);
-  return [...operators, ...behind].some((uid) => typeof nodeOf(graph, uid).onError === "object");
 }

@@ -46,7 +46,9 @@ import { channelsOf, restoredChannel } from "../task/former-rows.ts";
 import { sharesOf } from "../task/operator-state.ts";
 import { Calls } from "../task/shell/calls.ts";
 import { ownKeyedState } from "../task/snapshot-parts.ts";
-import { type RestoredState, Task, type TaskEffect } from "../task/task.ts";
+import { Task } from "../task/task.ts";
+import type { RestoredState } from "../task/task-state.ts";
+import type { TaskEffect } from "../task/task-effect.ts";
 import { memoryDatabase } from "./database.ts";
 
 /** What outlives a cluster: topics and files. */

@@ -5,7 +5,7 @@
 
 import type { CallAnswer } from "../../operators/async-requests.ts";
 import type { AsyncContext } from "../../stream/async.ts";
-import type { TaskEffect } from "../task.ts";
+import type { TaskEffect } from "../task-effect.ts";
 
 type Effect<Kind extends TaskEffect["kind"]> = Extract<TaskEffect, { readonly kind: Kind }>;
 

@@ -15,7 +15,7 @@ import { sharesOf } from "../operator-state.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import { flawOf, ownKeyedState } from "../snapshot-parts.ts";
 import type { RestoredKeyedState } from "../state-snapshots.ts";
-import type { RestoredState } from "../task.ts";
+import type { RestoredState } from "../task-state.ts";
 
 /** Milliseconds before each further try to read a file; after the last it cannot be read. */
 const readDelays = [50, 200, 1_000];

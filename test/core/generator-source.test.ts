@@ -20,7 +20,8 @@ import {
   type GenerateOptions,
   type GeneratorSource,
 } from "../../stream/index.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 
 const users = Array.from({ length: 7 }, (_, user) => `user-${user}`);
 const rowOf = (index: number) => ({
@@ -227,7 +228,7 @@ describe("a job that reads a generator", () => {
     expect(task.activity.isIdle).toBe(true);
   });
 
-  test("goes on when a checkpoint is complete, though nobody hears its timer (A10)", () => {
+  test("goes on when a checkpoint is complete, though nobody hears its timer (R1)", () => {
     const task = taskOf(asRows({ rows: 3 * sourceTurnRows }));
     started(task);
     const taken = [task.metrics.recordsIn];

@@ -7,7 +7,8 @@ import { encodeBarrier, encodeData } from "../../format/frame.ts";
 import { attempt, checkpointId, jobIdFrom, millis, type Seq, seq } from "../../format/ids.ts";
 import { channelWindow } from "../../format/limits.ts";
 import type { TaskDeployment } from "../../format/messages.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { count, defineJob, generate, type JobDefinition, table, topic } from "tidemark";
 
 interface Tick {

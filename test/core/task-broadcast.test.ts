@@ -17,7 +17,8 @@ import type { BytesHandle, TaskStateHandle } from "../../format/state-handle.ts"
 import type { StateConfig } from "../../format/config.ts";
 import { channelsOf, restoredChannel } from "../../task/former-rows.ts";
 import { sharesOf } from "../../task/operator-state.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { testDatabase } from "./state-backends.ts";
 import {
   defineJob,

@@ -22,7 +22,8 @@ import type { CheckpointAck, TaskDeployment } from "../../format/messages.ts";
 import type { TaskStateHandle } from "../../format/state-handle.ts";
 import type { Append } from "../../task/commits.ts";
 import { sharesOf } from "../../task/operator-state.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { type DeadLetter, deadLetter, defineJob, type JobOptions, table, topic } from "tidemark";
 
 interface Row {

@@ -31,7 +31,8 @@ import {
   valueState,
 } from "../../stream/index.ts";
 import { ImageRows } from "../../task/image.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { testDatabase } from "./state-backends.ts";
 
 interface Row {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { encodeBarrier, encodeData, encodeWatermark } from "../../format/frame.ts";
 import { checkpointId, seq } from "../../format/ids.ts";
 import { inCalls } from "../../task/push-calls.ts";
-import type { TaskEffect } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 
 const rows = encodeData(new Uint8Array(8));
 const barrier = encodeBarrier(checkpointId(1));

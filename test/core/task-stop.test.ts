@@ -6,7 +6,8 @@ import { planOf } from "../../coordinator/plan.ts";
 import { encodeRows } from "../../format/batch.ts";
 import { decodeFrame, endOfTime } from "../../format/frame.ts";
 import { attempt, checkpointId, jobIdFrom, millis, seq } from "../../format/ids.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { boundedOutOfOrderness, defineJob, table, topic } from "tidemark";
 
 const { graph } = defineJob(

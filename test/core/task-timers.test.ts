@@ -10,7 +10,8 @@ import { channelWindow, restMin } from "../../format/limits.ts";
 import type { TaskDeployment } from "../../format/messages.ts";
 import type { TaskStateHandle } from "../../format/state-handle.ts";
 import { sharesOf } from "../../task/operator-state.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 import { type DeadLetter, deadLetter, defineJob, rows, table, topic } from "tidemark";
 
 interface Alarm {

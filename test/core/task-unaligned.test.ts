@@ -29,7 +29,8 @@ import { placeChannels } from "../../task/channel-state.ts";
 import { channelsOf, restoredChannel } from "../../task/former-rows.ts";
 import { sharesOf } from "../../task/operator-state.ts";
 import { CreditWindow } from "../../task/credit-window.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
 
 const id = (n: number): CheckpointId => checkpointId(n);
 const barrier = (n: number, overtakesAt: number = atOnce) => ({ checkpoint: id(n), overtakesAt });
