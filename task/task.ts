@@ -565,13 +565,14 @@ export class Task {
 
   #step(): boolean {
     if (this.#inbox.hasTaken) return this.#stepInbox();
+    this.#seeWhetherStopFailed();
     if (this.#stopped === undefined && this.#chain.release()) {
       this.#clean = undefined;
       return true;
     }
     if (!this.#chain.hasRoom) return this.#stepMarks();
     if (this.#chain.isAdvancing) {
-      if (this.#hasStopped) return false;
+      if (this.#stopped !== undefined) return false;
       this.#clean = undefined;
       this.#chain.advance();
       return true;
@@ -680,12 +681,12 @@ export class Task {
   }
 
   /**
-   * Whether there is nothing to do behind the barrier that it stopped at. A newer one that waits says
-   * that the stop has failed, and so does all that others send: those that have stopped are silent (A9).
+   * A newer barrier that waits says that the stop has failed, and so does all that others send: those that
+   * have stopped are silent (A9). Whoever is to say so by itself may not be heard for a while.
    */
-  get #hasStopped(): boolean {
-    if (this.#stopped === undefined || this.#held !== undefined) return false;
-    return !this.#inbox.hasNext((channel) => this.#aligner.isBlocked(channel));
+  #seeWhetherStopFailed(): void {
+    if (this.#stopped === undefined) return;
+    if (this.#held !== undefined || !this.#inbox.isEmpty) this.#stopped = undefined;
   }
 
   /** Whether a source may take nothing now. */
