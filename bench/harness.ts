@@ -102,6 +102,33 @@ export function cpuRatio(rounds: Rounds, ours: string, theirs: string): Summary 
   return a === undefined || b === undefined ? undefined : ratioOf(a, b);
 }
 
+/** How often as much a row of `ours` costs as one of `theirs`, round by round. */
+export const costRatio = (rounds: Rounds, ours: string, theirs: string): Summary =>
+  speedRatio(rounds, theirs, ours);
+
+/** The same by seconds of CPU; undefined where they are not known. */
+export const cpuCostRatio = (rounds: Rounds, ours: string, theirs: string): Summary | undefined =>
+  cpuRatio(rounds, theirs, ours);
+
+/** Microseconds of CPU that a row of a contestant costs; undefined where it is not known. */
+export function cpuPerRow(rounds: Rounds, name: string): Summary | undefined {
+  const rates = cpuRatesOf(rounds, name);
+  return rates && summaryOf(rates.map((rate) => 1e6 / rate));
+}
+
+/** What a run of more rows was beyond one of fewer, round by round. */
+export function furtherRows(rounds: Rounds, fewer: string, more: string): Measurement[] {
+  return rounds.get(more)!.map((long, round) => {
+    const short = rounds.get(fewer)![round]!;
+    const isKnown = long.cpuSeconds !== undefined && short.cpuSeconds !== undefined;
+    return {
+      rows: long.rows - short.rows,
+      seconds: long.seconds - short.seconds,
+      cpuSeconds: isKnown ? long.cpuSeconds - short.cpuSeconds : undefined,
+    };
+  });
+}
+
 const ratesOf = (rounds: Rounds, name: string): number[] =>
   rounds.get(name)!.map(({ rows, seconds }) => rows / seconds);
 

@@ -42,7 +42,8 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`).join(
   --only A,B  Of keyed-count, windows and nexmark these contestants, such as limit,rows; of
               checkpoint-overhead these states: 10MB-hot100, 10MB-hot1, 100MB-hot100, 100MB-hot1; of
               recovery these, such as 100MB-memory-local, 1000MB-sqlite-r2; of state-size what begins
-              so: memory, sqlite, sqlite-zipf, sqlite-uniform
+              so: memory, sqlite, sqlite-zipf, sqlite-uniform; of scale these numbers of subtasks,
+              such as 4,64; of latency these shares of the greatest load, such as 50
   --json      Print one JSON object on stdout and everything else on stderr
   --help      This text
 
