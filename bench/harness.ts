@@ -12,8 +12,11 @@ export interface Contestant {
   readonly rows: number;
   /** What is put in order before a run. */
   prepare?(): Promise<void>;
-  /** What is measured. May say itself what it took. */
-  run(): Promise<Cost | void>;
+  /**
+   * What is measured. May say itself what it took; one that does calls `begun` when what it takes begins, and
+   * goes on when that is settled.
+   */
+  run(begun?: () => Promise<void>): Promise<Cost | void>;
   /** What is wrong with what the run left; empty where nothing is. */
   check(): Promise<readonly string[]>;
   /** Seconds of CPU that whatever runs it has used until now; for one that does not say itself. */

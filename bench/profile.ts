@@ -21,6 +21,7 @@ import {
   stageTimes,
 } from "./profile-report.ts";
 import { BenchRuntime } from "./runtime.ts";
+import { sizeContestants } from "./state-size.ts";
 
 interface Options {
   readonly contestant: string;
@@ -30,13 +31,16 @@ interface Options {
   readonly out: string | undefined;
 }
 
-const contestantNames = [...others, ...overheadContestants.keys()];
+const stateContestants = new Map([...overheadContestants, ...sizeContestants]);
+const contestantNames = [...others, ...stateContestants.keys()];
 
 const usage = `Usage: npm run bench:profile -- [CONTESTANT] [options]
 
   CONTESTANT  ${others.join(", ")} (rows);
-              of checkpoint-overhead: ${[...overheadContestants.keys()].join(", ")}
-  --rows N         Rows of the profiled run (5,000,000); one like it goes before, to warm up
+              of checkpoint-overhead: ${[...overheadContestants.keys()].join(", ")};
+              of state-size: ${[...sizeContestants.keys()].join(", ")}
+  --rows N         Rows of the profiled run (5,000,000), without those that build up its state; one
+                   like it goes before, to warm up
   --parallelism N  Of a job that counts (4)
   --top N          Functions to print (30)
   --out FILE       Keeps the profile, for DevTools
@@ -70,14 +74,17 @@ async function profile(options: Options): Promise<boolean> {
   const runtime = await BenchRuntime.start({ inspectorPort });
   try {
     const contestant =
-      overheadContestants.get(name)?.(runtime, rows) ??
+      stateContestants.get(name)?.(runtime, rows) ??
       (await contestantNamed(runtime, name, rows, parallelism));
-    const once = async (): Promise<void> => {
+    const once = async (begun?: () => Promise<void>): Promise<void> => {
       await contestant.prepare?.();
       const begunAt = performance.now();
-      await contestant.run();
-      const seconds = (performance.now() - begunAt) / 1_000;
-      console.log(`${name}: ${millions(rows / seconds)} M rows/s`);
+      const told = await contestant.run(begun);
+      const seconds = told?.seconds ?? (performance.now() - begunAt) / 1_000;
+      const measured = told?.rows ?? rows;
+      const cpu =
+        told?.cpuSeconds && `, ${((1e6 * told.cpuSeconds) / measured).toFixed(2)} µs of CPU a row`;
+      console.log(`${name}: ${millions(measured / seconds)} M rows/s${cpu ?? ""}`);
     };
     await once();
     await contestant.check();
@@ -85,7 +92,11 @@ async function profile(options: Options): Promise<boolean> {
     await inspector.send("Profiler.enable");
     await inspector.send("Profiler.setSamplingInterval", { interval });
     await inspector.send("Profiler.start");
-    await once();
+    // Where a state is built up first, what that took is forgotten.
+    await once(async () => {
+      await inspector.send("Profiler.stop");
+      await inspector.send("Profiler.start");
+    });
     const taken = (await inspector.send("Profiler.stop")) as { profile: TakenProfile };
     const wrong = await contestant.check();
     if (wrong.length > 0) throw new Error(wrong.join("; "));

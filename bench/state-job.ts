@@ -72,7 +72,7 @@ export function stateJob(
     rows,
     checkpoints,
     stored,
-    run: async () => {
+    run: async (begun) => {
       const submitted = await mark(runtime);
       running = await runtime.submit("keyed-state", {
         parallelism,
@@ -81,6 +81,7 @@ export function stateJob(
       });
       await taken(keys);
       const before = takesCheckpoints ? await firstCheckpoint(runtime, running) : 0;
+      await begun?.();
       const loadedRows = await taken(0);
       const loaded = await mark(runtime);
       await taken(all);
