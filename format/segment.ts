@@ -287,11 +287,12 @@ export interface OpenBlock {
   readonly group: KeyGroup;
   /** Bytes of all of it. */
   readonly length: number;
-  /** Whether the news is that some keys are gone. */
-  readonly hasTombstones: boolean;
-  /** One per entry, and as many values where there are no tombstones. */
+  /** One per entry. */
   readonly keys: RecordBatch;
+  /** Of the entries that have one, in their order. */
   readonly values: RecordBatch;
+  /** A byte per entry, 1 where the news is that its key is gone; absent where there is no such news. */
+  readonly deleted?: Uint8Array;
   readonly entries: () => SegmentEntry[];
 }
 
@@ -324,9 +325,9 @@ export function openBlock(block: SegmentBlock, bytes: Uint8Array): OpenBlock {
   return {
     group,
     length,
-    hasTombstones: deleted !== undefined,
     keys,
     values,
+    ...(deleted && { deleted }),
     entries: () => entriesOf(group, keys, values, deleted),
   };
 }

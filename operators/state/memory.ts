@@ -1,12 +1,12 @@
 // The `memory` backend of keyed state: a heap map per table, and the news since the last freeze.
 //   S1. Between freezes the bookkeeping is bounded by the keys held and the keys frozen.
-//   S4. Of a full segment that is restored nothing is read before somebody asks for a key, where that can
-//       be (unread.ts); what is asked for becomes an entry like any other, which no freeze after it holds.
+//   S4. Of segments that are restored nothing is read before somebody asks for a key, where that can be
+//       (unread.ts); what is asked for becomes an entry like any other, as of the freeze that held it.
 //   S3. Which keys changed since the full freeze is known from the number of the freeze that last held
 //       each, whatever deltas there were; keys that went since are remembered, and others are not.
 //   S2. The bytes accounted for are estimated when an entry is put, and again at later puts, of an object
 //       at every eighth: the estimate follows the entry, never adds up beside it.
-//   S4. What operators have derived from their state counts as well, and goes where there is no room for it.
+//   S5. What operators have derived from their state counts as well, and goes where there is no room for it.
 
 import { ownText } from "../../format/column.ts";
 import { keyId, type Key, type KeyId } from "../../format/key.ts";
@@ -31,7 +31,7 @@ import type { Derived, StateSlot } from "./keyed-state.ts";
 import { PackedNumbers, type PackedTable, type Packing } from "./packed.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, entryOverhead } from "./size.ts";
-import { UnreadEntries } from "./unread.ts";
+import { mayStayUnread, type Taken, UnreadEntries } from "./unread.ts";
 
 /** A key and what it holds. */
 class Entry<V> implements StateSlot<V> {
@@ -245,7 +245,7 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   get mergedChanges(): number {
-    let changes = this.changes + this.#removedBefore.size;
+    let changes = this.changes + (this.#unread?.changes ?? 0) + this.#removedBefore.size;
     for (const { dirty, frozen } of this.#entries.values()) {
       if (frozen > 0 && dirty === "no") changes++;
     }
@@ -276,12 +276,13 @@ export class MemoryStateTable<V> implements BackendTable {
     const taken = this.#unread.take(key);
     if (taken === undefined) return undefined;
     if (this.#unread.size === 0) this.#unread = undefined;
-    return this.#read(new Entry(id, key), taken.group, taken.value);
+    return this.#read(new Entry(id, key), taken);
   }
 
-  /** What was restored, as an entry that no freeze has to hold again. */
-  #read(entry: Entry<V>, group: KeyGroup, value: unknown): Entry<V> {
+  /** What was restored, as an entry that no delta has to hold again. */
+  #read(entry: Entry<V>, { group, value, frozen }: Taken): Entry<V> {
     this.#insert(entry, group, "no");
+    entry.frozen = frozen;
     this.#setHeld(entry, value as V);
     this.#measure(entry);
     return entry;
@@ -290,8 +291,8 @@ export class MemoryStateTable<V> implements BackendTable {
   #readAll(): void {
     const unread = this.#unread;
     this.#unread = undefined;
-    for (const { key, group, value } of unread?.entries() ?? []) {
-      this.#read(new Entry<V>(keyId(key), key), group, value);
+    for (const taken of unread?.entries() ?? []) {
+      this.#read(new Entry<V>(keyId(taken.key), taken.key), taken);
     }
   }
 
@@ -453,6 +454,7 @@ export class MemoryStateTable<V> implements BackendTable {
     const all: (Entry<V> | SegmentEntry)[] = [...this.#entries.values()];
     if (this.#freezes > 0) for (const entry of this.#entries.values()) entry.frozen = 0;
     for (const entry of this.#unread?.entries() ?? []) all.push(entry);
+    this.#unread?.frozenWhole();
     this.#removed.clear();
     this.#removedBefore.clear();
     this.#freezes = 0;
@@ -463,6 +465,7 @@ export class MemoryStateTable<V> implements BackendTable {
   #merged(): SegmentEntry[] {
     const merged: SegmentEntry[] = [];
     for (const entry of this.#entries.values()) if (entry.frozen > 0) merged.push(entry);
+    for (const entry of this.#unread?.entries(1) ?? []) merged.push(entry);
     for (const [id, tombstone] of this.#removedBefore) {
       if (!this.#entries.has(id)) merged.push(tombstone);
     }
@@ -482,14 +485,16 @@ export class MemoryStateTable<V> implements BackendTable {
     place: { readonly uid: string; readonly state: string },
     { segments, range }: StateSource,
   ): void {
-    for (const [at, segment] of segments.entries()) {
-      const from = segment.header.schema ?? plainSchema;
+    // Of a chain what is not read is what it begins with: entries are newer than all that is not.
+    let areUnread = this.#mayStayUnread;
+    for (const segment of segments) {
+      const { kind, schema: from = plainSchema } = segment.header;
       if (!mustUpgrade(place, from, this.#schema)) {
-        const isWhole = at === 0 && segment.header.kind === "full";
-        if (isWhole && this.#mayStayUnread) this.#open(segment, range);
-        else this.restore(segment.entries(range), segment.header.kind);
+        areUnread &&= this.#open(segment, range);
+        if (!areUnread) this.restore(segment.entries(range), kind);
         continue;
       }
+      areUnread = false;
       this.#isUpgraded = true;
       for (const entry of segment.entries(range)) {
         const value = "deleted" in entry ? undefined : this.#schema.upgrade(entry.value, from);
@@ -504,11 +509,14 @@ export class MemoryStateTable<V> implements BackendTable {
     return this.#schema.live === undefined && this.#under === undefined;
   }
 
-  #open(segment: StateSource["segments"][number], range: KeyGroupRange): void {
-    const unread = (this.#unread ??= new UnreadEntries());
-    const others = [...segment.open(range)].filter((block) => !unread.add(block));
-    for (const block of others) this.restore(block.entries());
-    if (unread.size === 0) this.#unread = undefined;
+  /** Keeps a segment unread; false where it has to be read. */
+  #open(segment: StateSource["segments"][number], range: KeyGroupRange): boolean {
+    const blocks = [...segment.open(range)];
+    if (!blocks.every(mayStayUnread)) return false;
+    if (segment.header.kind === "delta") this.#freezes++;
+    this.#unread ??= new UnreadEntries((gone) => this.#removedBefore.set(keyId(gone.key), gone));
+    this.#unread.add(blocks, this.#freezes);
+    return true;
   }
 
   #hold(key: Key, group: KeyGroup, value: V): void {

@@ -5,6 +5,7 @@ import { allKeyGroups, keyGroup, keyGroupOf, type KeyGroupRange } from "../../fo
 import type { Key } from "../../format/key.ts";
 import { MiB } from "../../format/limits.ts";
 import { readSegment, type SegmentEntry, writeSegment } from "../../format/segment.ts";
+import type { FreezeKind } from "../../operators/state/backend.ts";
 import { MemoryStateBackend, type MemoryStateTable } from "../../operators/state/memory.ts";
 
 const maxParallelism = 4;
@@ -38,16 +39,34 @@ const frozen = (table: MemoryStateTable<Value>): Map<Key, unknown> => {
   return new Map([...whole.entries()].map((entry) => [entry.key, "value" in entry && entry.value]));
 };
 
+/** What was there before, with the entries of a freeze. */
+function withEntries(
+  before: Iterable<[Key, Value]>,
+  entries: readonly SegmentEntry[],
+): Map<Key, unknown> {
+  const table = new Map<Key, unknown>(before);
+  for (const entry of entries) {
+    if ("deleted" in entry) table.delete(entry.key);
+    else table.set(entry.key, entry.value);
+  }
+  return table;
+}
+
 const all = allKeyGroups(maxParallelism);
 const noted = (n: number): Value => ({ n, note: `${n}`.padEnd(20, ".") });
 
 describe("restored entries that nobody has asked for", () => {
-  test("are the table with those that were, whatever is done to it (S4, U1)", () => {
-    // Keys of texts lie in blocks that need not be read; others, and blocks with both, do.
-    const key = fc.oneof(
-      fc.integer({ min: 0, max: 40 }).map((n): Key => `key-${n}`),
-      fc.constantFrom<Key>("", "é", "\u0000a", "\ud800", 7, true),
-    );
+  const text = fc.oneof(
+    fc.integer({ min: 0, max: 40 }).map((n): Key => `key-${n}`),
+    fc.constantFrom<Key>("", "é", "\u0000a", "\ud800"),
+  );
+  // Segments with others among their keys are read.
+  const any = fc.oneof(text, fc.constantFrom<Key>(7, true));
+
+  test.each([
+    ["texts", text],
+    ["any keys", any],
+  ])("are the table with those that were, whatever is done to it, of %s (S4, U1, U4)", (_, key) => {
     const value = fc.oneof(
       fc.nat(9).map(noted),
       fc.constantFrom<Value>(0, 1.5, "text", "other", null),
@@ -57,29 +76,43 @@ describe("restored entries that nobody has asked for", () => {
       selector: ([of]) => of,
       maxLength: 10,
     });
+    const deltas = fc.array(news, { maxLength: 4 });
     const step = fc.record({
-      kind: fc.constantFrom("get", "put", "remove", "slot", "size", "delta", "entries"),
+      kind: fc.constantFrom("get", "put", "remove", "slot", "size", "freeze", "entries"),
+      freezes: fc.constantFrom<FreezeKind>("delta", "delta", "merged", "full"),
       key,
       value,
     });
     fc.assert(
-      fc.property(held, news, fc.array(step, { maxLength: 30 }), (first, delta, steps) => {
+      fc.property(held, deltas, fc.array(step, { maxLength: 30 }), (first, news, steps) => {
         const expected = new Map<Key, Value>(first);
-        for (const [of, changed] of delta) {
+        for (const [of, changed] of news.flat()) {
           if (changed === undefined) expected.delete(of);
           else expected.set(of, changed);
         }
-        const segments = [segmentOf("full", first), segmentOf("delta", delta)];
+        const segments = [
+          segmentOf("full", first),
+          ...news.map((delta) => segmentOf("delta", delta)),
+        ];
         const table = restored({ segments, range: all });
         const changed = new Set<Key>();
-        for (const { kind, key: of, value: next } of steps) {
+        let whole = new Map(first);
+        for (const { kind, key: of, value: next, freezes } of steps) {
           if (kind === "get") expect(table.get(of)).toEqual(expected.get(of));
           if (kind === "slot") expect(table.slot(of).isFree).toBe(!expected.has(of));
           if (kind === "size") expect(table.size).toBe(expected.size);
           if (kind === "entries") expect(new Map(table.entries())).toEqual(expected);
-          if (kind === "delta") {
-            const written = Array.from(table.freeze("delta"), (entry) => entry.key);
-            expect(new Set(written)).toEqual(changed);
+          if (kind === "freeze") {
+            const { mergedChanges } = table;
+            const written = [...table.freeze(freezes)];
+            if (freezes === "delta") {
+              expect(new Set(written.map((entry) => entry.key))).toEqual(changed);
+            } else {
+              const since = freezes === "full" ? [] : whole;
+              expect(withEntries(since, written)).toEqual(expected);
+            }
+            if (freezes === "full") whole = new Map(expected);
+            if (freezes === "merged") expect(written.length).toBeLessThanOrEqual(mergedChanges);
             changed.clear();
           }
           if (kind !== "put" && kind !== "remove") continue;
