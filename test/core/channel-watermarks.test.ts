@@ -15,7 +15,8 @@ import {
 import { attempt, jobIdFrom, millis, seq } from "../../format/ids.ts";
 import type { TaskDeployment } from "../../format/messages.ts";
 import { ChannelWatermarks } from "../../task/channel-watermarks.ts";
-import { Task, type TaskEffect } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
+import { Task } from "../../task/task.ts";
 import { boundedOutOfOrderness, count, defineJob, table, topic, tumbling } from "tidemark";
 
 const active = (time: number): Watermark => ({ time, isIdle: false });
@@ -143,7 +144,7 @@ test("who has become idle says so behind the event time it came to and what that
     pushed.flatMap(({ channel, frame: bytes }) => {
       if (channel !== to) return [];
       const frame = decodeFrame(bytes);
-      return frame.kind === "watermark" ? [{ time: frame.time, isIdle: frame.isIdle }] : ["rows"];
+      return [frame.kind === "watermark" ? { time: frame.time, isIdle: frame.isIdle } : "rows"];
     }),
   );
   expect(told.filter((own) => own.includes("rows"))).toEqual([["rows", idle(20)]]);
