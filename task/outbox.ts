@@ -7,6 +7,9 @@
 //   O4. Time makes a frame of a channel's rows only once the frames before it are settled, as no receiver
 //       processes it sooner; so rows to many receivers that are behind leave in few frames. A channel that
 //       has let as many timeouts pass as it has credit counts as one whose frames may not leave (O2).
+//   O5. Where the timeout itself comes late its thread is not idle, and calls with few rows in them make it
+//       later still. So the rows of an edge to many receivers then wait for more, a few timeouts long at
+//       most, until they are worth their calls. What is urgent, a barrier and the end do not wait.
 //   O2. While a channel has frames that may not leave, the task takes no more input. What one input
 //       batch makes is therefore all that ever waits.
 
@@ -20,7 +23,7 @@ import {
   type Watermark,
 } from "../format/frame.ts";
 import type { Millis, Seq } from "../format/ids.ts";
-import { channelWindow } from "../format/limits.ts";
+import { channelWindow, frameRowsWorth } from "../format/limits.ts";
 import { RowColumns } from "../format/row-columns.ts";
 import { ColumnBatch } from "../operators/column-batch.ts";
 import { isColumnar, type RecordBatch } from "../operators/operator.ts";
@@ -38,8 +41,23 @@ export interface Push extends OutgoingFrame {
   readonly channel: number;
 }
 
+/** Receivers from which on an edge counts as one to many (O5). */
+const receiversMany = 16;
+/** Rows of a frame, of that edge's on average, that need not wait for more. */
+const frameRowsFull = 4 * frameRowsWorth;
+/** Late timeouts that they wait at most. */
+const waitsMax = 4;
+/** Milliseconds from which on a timeout is late, at least. */
+const lateMin = 50;
+
 /** Fewest rows of a batch that columns are made of before it is divided. */
 const columnsRowsMin = 32;
+
+interface OutputEdge extends OutgoingEdge {
+  readonly columns: RowColumns;
+  /** Late timeouts that its rows have waited for more (O5). */
+  waits: number;
+}
 
 interface OutputChannel {
   /** Among all. */
@@ -62,7 +80,7 @@ export class Outbox {
   #behind = 0;
   /** The latest watermark of each edge, and whether it is still to be sent. */
   readonly #watermarks: { latest: Watermark; isPending: boolean }[];
-  readonly #edges: readonly (OutgoingEdge & { readonly columns: RowColumns })[];
+  readonly #edges: readonly OutputEdge[];
   readonly #bufferTimeout: number;
   /** The latest barrier and its frame, the same one in every channel. */
   #barrier: { readonly barrier: Barrier; readonly mark: Uint8Array } | undefined;
@@ -82,7 +100,7 @@ export class Outbox {
       const of = { at, window, pending, passed: 0, isListed: false, isBehind: false };
       return of;
     });
-    this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns() }));
+    this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns(), waits: 0 }));
     const none = { time: noTime, isIdle: false };
     this.#watermarks = edges.map(() => ({ latest: none, isPending: false }));
     this.#bufferTimeout = bufferTimeout;
@@ -126,12 +144,18 @@ export class Outbox {
     return this.#pendingSince === undefined ? undefined : this.#pendingSince + this.#bufferTimeout;
   }
 
-  /** The timeout has passed: makes frames of the rows that need not wait for others (O4). */
+  /** The timeout has passed: makes frames of the rows that need not wait for others (O4, O5). */
   flushDue(now: Millis): void {
-    for (const [edge, { channels }] of this.#edges.entries()) {
+    const isLate = now - (this.flushAt ?? now) > Math.max(lateMin, this.#bufferTimeout / 2);
+    for (const [at, edge] of this.#edges.entries()) {
+      if (isLate && edge.waits < waitsMax && !this.#isWorthCalls(edge)) {
+        edge.waits++;
+        continue;
+      }
+      edge.waits = 0;
       // A watermark is behind all rows of its edge (O3).
-      const mustLeave = this.#watermarks[edge]!.isPending;
-      for (const channel of channels) {
+      const mustLeave = this.#watermarks[at]!.isPending;
+      for (const channel of edge.channels) {
         const of = this.#channels[channel]!;
         if (mustLeave || of.window.isSettled) this.#cut(of);
         else if (of.pending.count > 0) {
@@ -139,27 +163,35 @@ export class Outbox {
           this.#changed(of);
         }
       }
+      this.#sendWatermark(at);
     }
-    this.#sendWatermarks();
-    const waits = this.#channels.some(({ pending }) => pending.count > 0);
+    const waits =
+      this.#channels.some(({ pending }) => pending.count > 0) ||
+      this.#watermarks.some(({ isPending }) => isPending);
     this.#pendingSince = waits ? now : undefined;
   }
 
   flush(): void {
     for (const channel of this.#channels) this.#cut(channel);
-    this.#sendWatermarks();
+    for (const [at, edge] of this.#edges.entries()) {
+      edge.waits = 0;
+      this.#sendWatermark(at);
+    }
     this.#pendingSince = undefined;
   }
 
-  #sendWatermarks(): void {
-    for (const [edge, of] of this.#watermarks.entries()) {
-      if (!of.isPending) continue;
-      of.isPending = false;
-      const mark = encodeWatermark(of.latest);
-      for (const channel of this.#edges[edge]!.channels) {
-        this.#offer(this.#channels[channel]!, mark);
-      }
-    }
+  #isWorthCalls({ channels }: OutputEdge): boolean {
+    if (channels.length < receiversMany) return true;
+    const rows = channels.reduce((sum, at) => sum + this.#channels[at]!.pending.count, 0);
+    return rows >= channels.length * frameRowsFull;
+  }
+
+  #sendWatermark(edge: number): void {
+    const of = this.#watermarks[edge]!;
+    if (!of.isPending) return;
+    of.isPending = false;
+    const mark = encodeWatermark(of.latest);
+    for (const channel of this.#edges[edge]!.channels) this.#offer(this.#channels[channel]!, mark);
   }
 
   broadcastBarrier(barrier: Barrier): void {

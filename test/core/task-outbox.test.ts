@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeRows } from "../../format/batch.ts";
-import { atOnce, decodeFrame, never } from "../../format/frame.ts";
+import { atOnce, decodeFrame, endOfTime, never } from "../../format/frame.ts";
 import { checkpointId, millis, seq } from "../../format/ids.ts";
 import type { Key } from "../../format/key.ts";
 import { keyGroupOf, rangeHas, rangeOfSubtask } from "../../format/key-groups.ts";
@@ -126,6 +126,68 @@ describe("Outbox", () => {
       send(outbox);
       expect(outbox.take()).toHaveLength(2);
     }
+  });
+
+  describe("rows to many receivers, where the timeout comes late (O5)", () => {
+    const many = 16;
+    const late = millis(now + 100 + 51);
+    const openMany = (receivers = many): Outbox =>
+      open([
+        {
+          channels: Array.from({ length: receivers }, (_, channel) => channel),
+          partitioner: new RebalancePartitioner(receivers, 0),
+        },
+      ]);
+    const rows = (count: number) => new RowBatch(Array.from({ length: count }, (_, n) => n));
+
+    it("wait for more, some timeouts long", () => {
+      const outbox = openMany();
+      outbox.emit(0, rows(many), now);
+      outbox.watermark(0, { time: 7, isIdle: false }, now);
+      let at: number = late;
+      for (let timeouts = 0; timeouts < 4; timeouts++) {
+        outbox.flushDue(millis(at));
+        expect(outbox.take()).toEqual([]);
+        expect(outbox.hasBacklog).toBe(false);
+        expect(outbox.flushAt).toBe(at + 100);
+        at += 151;
+      }
+      outbox.flushDue(millis(at));
+      expect(sent(outbox)).toEqual(Array.from({ length: many }, (_, n) => [n, "~7"]));
+      expect(outbox.flushAt).toBeUndefined();
+    });
+
+    it("leave once the timeout comes in time again, or they are worth their calls", () => {
+      const outbox = openMany();
+      outbox.emit(0, rows(many), now);
+      outbox.flushDue(late);
+      outbox.flushDue(millis(late + 100));
+      expect(sent(outbox).every((of) => of.length === 1)).toBe(true);
+      outbox.emit(0, rows(many * 1_024 - 1), now);
+      outbox.flushDue(late);
+      expect(outbox.take().filter(({ channel }) => channel === 0)).toEqual([]);
+      outbox.emit(0, rows(1), late);
+      outbox.flushDue(millis(late + 151));
+      expect(outbox.take()).toHaveLength(many);
+    });
+
+    it("do not wait for a barrier, an urgent watermark, or where receivers are few", () => {
+      const behind: ((outbox: Outbox) => void)[] = [
+        (outbox) => outbox.broadcastBarrier({ checkpoint: checkpointId(7), overtakesAt: never }),
+        (outbox) => outbox.watermark(0, { time: endOfTime, isIdle: false }, late),
+      ];
+      for (const send of behind) {
+        const outbox = openMany();
+        outbox.emit(0, rows(many), now);
+        outbox.flushDue(late);
+        send(outbox);
+        expect(outbox.take()).toHaveLength(2 * many);
+      }
+      const few = openMany(many - 1);
+      few.emit(0, rows(many), now);
+      few.flushDue(late);
+      expect(few.take()).toHaveLength(many - 1);
+    });
   });
 
   it("cuts frames by rows and by bytes", () => {
