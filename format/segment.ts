@@ -303,6 +303,10 @@ export const readBlock = (block: SegmentBlock, bytes: Uint8Array): SegmentEntry[
 /** Compares the checksum of a block and finds its parts. @throws FormatError when damaged */
 export function openBlock(block: SegmentBlock, bytes: Uint8Array): OpenBlock {
   checkBlock(block, bytes);
+  return partsOfBlock(block, bytes);
+}
+
+function partsOfBlock(block: SegmentBlock, bytes: Uint8Array): OpenBlock {
   const input = new ByteReader(bytes, `Segment block of key group ${block.group}`);
   const rows = input.u32();
   const keysLength = input.u32();
@@ -371,6 +375,8 @@ export class Segment {
   readonly header: SegmentHeader;
   readonly blocks: readonly SegmentBlock[];
   readonly #bytes: Uint8Array;
+  /** All checksums were compared, once. */
+  #isChecked = false;
 
   constructor(bytes: Uint8Array) {
     const outcome = readSegmentIndex(bytes);
@@ -399,13 +405,16 @@ export class Segment {
   *open(range?: KeyGroupRange): Generator<OpenBlock, void> {
     for (const block of this.blocks) {
       if (range !== undefined && !rangeHas(range, block.group)) continue;
-      yield openBlock(block, this.#bytesOf(block));
+      const bytes = this.#bytesOf(block);
+      if (!this.#isChecked) checkBlock(block, bytes);
+      yield partsOfBlock(block, bytes);
     }
   }
 
-  /** Compares every checksum and decodes no entry. @throws FormatError for the first damaged block */
+  /** Compares every checksum, which is not done again then, and decodes no entry. @throws FormatError for the first damaged block */
   check(): void {
     for (const block of this.blocks) checkBlock(block, this.#bytesOf(block));
+    this.#isChecked = true;
   }
 
   /** Reads everything and tells which blocks are damaged, instead of stopping at the first. */

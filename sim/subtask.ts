@@ -445,7 +445,10 @@ export class SubtaskInstance extends Instance<State> {
     this.write({ value, ...(alarm !== undefined && { alarm }) });
   }
 
-  /** As `task/shell/state-files.ts` does it: one read after the other, and none of what is held. */
+  /**
+   * As `task/shell/state-files.ts` does it, none of what is held; but one read after the other, and what
+   * there is no copy of is copied at once.
+   */
   #load(
     { deployment, isHeld, local }: StateSource,
     on: {

@@ -19,14 +19,14 @@ import type { Watermark } from "../format/frame.ts";
 import type { PastBarriers } from "./alignment.ts";
 import type { ChannelWatermark } from "./channel-watermarks.ts";
 import type { FrozenOperatorState } from "./operator-state.ts";
-import type { RestoredKeyedState } from "./state-snapshots.ts";
+import type { KeptKeyedState } from "./state-snapshots.ts";
 
 export interface TaskImage {
   /** Restores `checkpoint`, of which it names no states: they are here. */
   readonly deployment: TaskDeployment;
   readonly checkpoint: CheckpointId;
   /** Of each table its chain in the checkpoint, and all of it in one segment or `held` in rows. */
-  readonly keyed: readonly RestoredKeyedState[];
+  readonly keyed: readonly KeptKeyedState[];
   readonly operator: readonly FrozenOperatorState[];
   readonly positions: TaskPositions;
   readonly metrics: TaskMetrics;
@@ -50,7 +50,7 @@ export interface TaskPositions {
 
 /** What the front says of a table: the lengths of its segments, which are blobs of their own. */
 interface StoredKeyedState {
-  readonly handle: RestoredKeyedState["handle"];
+  readonly handle: KeptKeyedState["handle"];
   readonly segments: readonly number[] | "held";
 }
 

@@ -21,6 +21,12 @@ import { ownKeyedState } from "./snapshot-parts.ts";
 
 export type FileHandle = Extract<BytesHandle, { kind: "file" }>;
 
+/** Bytes to be copied, and what they are known by. */
+export interface Copy {
+  readonly handle: FileHandle;
+  readonly bytes: Uint8Array;
+}
+
 const table = "local_segment";
 
 export class LocalSegments {

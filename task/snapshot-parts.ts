@@ -12,7 +12,7 @@ import { intersectRanges, rangeOfSubtask } from "../format/key-groups.ts";
 import type { TaskDeployment } from "../format/messages.ts";
 import { decodeElements } from "../format/operator-state.ts";
 import { vertexOf } from "../format/plan.ts";
-import { readSegment } from "../format/segment.ts";
+import { readSegment, type Segment } from "../format/segment.ts";
 import type { SnapshotPart } from "../format/snapshot-part.ts";
 import type { KeyedStateHandle } from "../format/state-handle.ts";
 
@@ -25,8 +25,17 @@ export function ownKeyedState({ restore, plan, task }: TaskDeployment): KeyedSta
     .filter((handle) => intersectRanges(handle.range, own) !== undefined);
 }
 
+/** What is read of a part: of a segment its checksums are compared, and never again. */
+export type PartContent = Segment | Uint8Array;
+
 /** What is wrong with bytes that were found for the part, or undefined where nothing is. */
 export function flawOf(part: SnapshotPart, bytes: Uint8Array): string | undefined {
+  const content = contentOf(part, bytes);
+  return typeof content === "string" ? content : undefined;
+}
+
+/** What bytes that were found for the part are; as a text, what is wrong with them. */
+export function contentOf(part: SnapshotPart, bytes: Uint8Array): PartContent | string {
   const { handle } = part;
   if (handle.kind === "file" && bytes.length !== handle.length) {
     return `expected ${handle.length} bytes, found ${bytes.length}`;
@@ -35,12 +44,12 @@ export function flawOf(part: SnapshotPart, bytes: Uint8Array): string | undefine
     if (part.kind !== "segment") {
       if (part.kind === "frames") decodeFrames(bytes);
       else decodeElements(bytes);
-      return undefined;
+      return bytes;
     }
     const segment = readSegment(bytes);
     segment.check();
     const { uid, state } = segment.header;
-    if (uid === part.of.uid && state === part.of.state) return undefined;
+    if (uid === part.of.uid && state === part.of.state) return segment;
     return `it is a segment of operator "${uid}", state "${state}"`;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

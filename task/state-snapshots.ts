@@ -9,6 +9,8 @@
 //   S6. Deltas that are many, or together larger than their full segment, are merged into one with
 //       all that changed since that segment, where this is much less than the whole: a few keys that
 //       change all the time are then never the reason to write all others again.
+//   S7. The first checkpoint after a restore is what a job that was lost is waited for: what is due by S6
+//       waits for the next one, as long as a chain is not twice as long or large as it may be otherwise.
 //   S5. A savepoint holds every table whole and refers to nothing else; nothing else refers to it: the
 //       next segment after it is full.
 
@@ -21,6 +23,7 @@ import { snapshotPath } from "../format/paths.ts";
 import {
   plainSchema,
   readSegment,
+  Segment,
   type SegmentHeader,
   writeOrderedSegment,
   writeSegment,
@@ -32,7 +35,12 @@ import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 /** A state to begin with. */
 export interface RestoredKeyedState {
   readonly handle: KeyedStateHandle;
-  /** The bytes of its segments; `held` where the backend has the state itself. */
+  /** Its segments, or their bytes; `held` where the backend has the state itself. */
+  readonly segments: readonly (Segment | Uint8Array)[] | "held";
+}
+
+/** The same as bytes alone, to be kept. */
+export interface KeptKeyedState extends RestoredKeyedState {
   readonly segments: readonly Uint8Array[] | "held";
 }
 
@@ -52,6 +60,8 @@ interface Chain {
   segments: BytesHandle[];
   /** Whether the table knows what changed since the first of them. */
   isMergeable: boolean;
+  /** Restored, and nothing was frozen since (S7). */
+  isFresh: boolean;
 }
 
 interface Part {
@@ -108,7 +118,7 @@ export class StateSnapshots {
     for (const [key, same] of Map.groupBy(states, ({ handle }) => keyOf(handle))) {
       const { uid, state } = same[0]!.handle;
       const sources = same.flatMap(({ segments }) =>
-        segments === "held" ? [] : [{ segments: segments.map(readSegment), range: this.#range }],
+        segments === "held" ? [] : [{ segments: segments.map(opened), range: this.#range }],
       );
       if (sources.length > 0) this.#backend.store(uid).restore(state, sources);
       const [only, ...others] = same;
@@ -119,7 +129,8 @@ export class StateSnapshots {
       const { segments } = only!.handle;
       const restored = only!.segments;
       const isMergeable = restored !== "held" && restored.length === segments.length;
-      this.#chains.set(key, { uid, state, segments: [...segments], isMergeable });
+      const chain = { uid, state, segments: [...segments], isMergeable, isFresh: true };
+      this.#chains.set(key, chain);
     }
   }
 
@@ -140,8 +151,8 @@ export class StateSnapshots {
    * Every table that holds anything, with its chain: what `restore` takes to go on from here. Nothing
    * is changed by it. Only for tables without changes since the last freeze.
    */
-  image(): RestoredKeyedState[] {
-    const states: RestoredKeyedState[] = [];
+  image(): KeptKeyedState[] {
+    const states: KeptKeyedState[] = [];
     for (const { uid, state, table } of this.#tables()) {
       if (table.changes > 0) throw new Error(`S2: "${state}" of "${uid}" has unsaved changes.`);
       if (table.size === 0) continue;
@@ -212,6 +223,7 @@ export class StateSnapshots {
     }
     this.#backend.sealed(checkpoint);
     const file = this.#place(checkpoint, parts);
+    for (const chain of this.#chains.values()) chain.isFresh = false;
     const keyed = [...this.#chains.values()]
       .filter((chain) => chain.segments.length > 0)
       .map(({ uid, state, segments }) => ({
@@ -277,8 +289,9 @@ export class StateSnapshots {
   #kindOf(chain: Chain, table: BackendTable): FreezeKind {
     const [base, ...deltas] = chain.segments.map(lengthOf);
     if (base === undefined) return "full";
-    const isShort = deltas.length < deltaChainMax;
-    if (isShort && sum(deltas) <= Math.max(base, this.#inlineThreshold)) return "delta";
+    const most = chain.isFresh ? 2 : 1;
+    const isShort = deltas.length < most * deltaChainMax;
+    if (isShort && sum(deltas) <= most * Math.max(base, this.#inlineThreshold)) return "delta";
     if (!chain.isMergeable) return "full";
     return (table.mergedChanges ?? Infinity) <= mergedShareMax * table.size ? "merged" : "full";
   }
@@ -298,11 +311,14 @@ export class StateSnapshots {
     const key = chainKey(uid, state);
     const known = this.#chains.get(key);
     if (known !== undefined) return known;
-    const chain: Chain = { uid, state, segments: [], isMergeable: false };
+    const chain: Chain = { uid, state, segments: [], isMergeable: false, isFresh: false };
     this.#chains.set(key, chain);
     return chain;
   }
 }
+
+const opened = (segment: Segment | Uint8Array): Segment =>
+  segment instanceof Segment ? segment : readSegment(segment);
 
 const keyOf = ({ uid, state }: KeyedStateHandle): string => chainKey(uid, state);
 

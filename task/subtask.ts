@@ -145,14 +145,14 @@ export function subtaskClass(
       this.#run = new TaskRun(
         new Task(deployment, own.graph, loaded.state, millis(Date.now()), database),
         this.env,
-        { ...timeouts, local, restored: loaded.bytes },
+        { ...timeouts, local, restored: loaded.bytes, uncopied: loaded.uncopied },
       );
       return { kind: "deployed" };
     }
 
     async start(attempt: Attempt): Promise<AttemptOutcome> {
       if (this.#rests(attempt)) return { kind: "ok" };
-      return this.#within(attempt, (run) => run.handle((now) => run.task.start(now)));
+      return this.#within(attempt, (run) => run.start());
     }
 
     async triggerCheckpoint(

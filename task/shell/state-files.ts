@@ -10,15 +10,17 @@ import type { RestoredBytes, TaskDeployment } from "../../format/messages.ts";
 import { type SnapshotPart, titleOf } from "../../format/snapshot-part.ts";
 import type { JobGraph } from "../../stream/graph.ts";
 import { channelsOf, restoredChannel } from "../former-rows.ts";
-import { type FileHandle, isFile, type LocalSegments } from "../local-segments.ts";
+import { type Copy, type FileHandle, isFile, type LocalSegments } from "../local-segments.ts";
 import { sharesOf } from "../operator-state.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
-import { flawOf, ownKeyedState } from "../snapshot-parts.ts";
-import type { RestoredKeyedState } from "../state-snapshots.ts";
+import { contentOf, ownKeyedState, type PartContent } from "../snapshot-parts.ts";
 import type { RestoredState } from "../task-state.ts";
 
 /** Milliseconds before each further try to read a file; after the last it cannot be read. */
 const readDelays = [50, 200, 1_000];
+
+/** Parts that are read at the same time: an object may hold six connections, and others need some. */
+const readsAtOnce = 4;
 
 /** Stores a file under its own key; keys are never used twice, so an existing one is an error. */
 export async function storeFile(bucket: R2Bucket, file: SnapshotFile): Promise<void> {
@@ -31,6 +33,8 @@ export type LoadOutcome =
       readonly kind: "loaded";
       readonly state: RestoredState | undefined;
       readonly bytes: RestoredBytes;
+      /** What it had no copies of, although it keeps some: the next checkpoints may build on it. */
+      readonly uncopied: readonly Copy[];
     }
   /** What the checkpoint consists of is not there, or is not what was written. */
   | { readonly kind: "damaged"; readonly reason: string }
@@ -55,7 +59,7 @@ export async function loadState(
   const reading = new Reading(source);
   try {
     const state = await reading.state(deployment, graph);
-    const { bytes, missed } = reading;
+    const { bytes, missed, uncopied } = reading;
     if (state !== undefined && source.local !== undefined && bytes.local + bytes.remote > 0) {
       const what = `Subtask ${taskKey(deployment.task)} restored checkpoint ${state.checkpoint}`;
       const where = `${bytes.local} bytes from its own copies and ${bytes.remote} from R2`;
@@ -63,7 +67,7 @@ export async function loadState(
         `${what}: ${where}.${missed === undefined ? "" : ` R2 was read because ${missed}.`}`,
       );
     }
-    return { kind: "loaded", state, bytes };
+    return { kind: "loaded", state, bytes, uncopied };
   } catch (error) {
     if (error instanceof Damage) return { kind: "damaged", reason: error.message };
     return { kind: "unreadable", reason: error instanceof Error ? error.message : String(error) };
@@ -78,6 +82,7 @@ class Reading {
   #local = 0;
   #remote = 0;
   #missed: string | undefined;
+  readonly #uncopied: Copy[] = [];
 
   constructor(source: StateSource) {
     this.#source = source;
@@ -92,69 +97,99 @@ class Reading {
     return this.#missed;
   }
 
+  get uncopied(): readonly Copy[] {
+    return this.#uncopied;
+  }
+
   async state(deployment: TaskDeployment, graph: JobGraph): Promise<RestoredState | undefined> {
     const { restore } = deployment;
     if (restore === undefined) return undefined;
-    const keyed: RestoredKeyedState[] = [];
-    // One after the other: a subtask may hold six connections, and memory for one file.
-    for (const handle of ownKeyedState(deployment)) {
-      if (this.#source.isHeld) {
-        keyed.push({ handle, segments: "held" });
-        continue;
-      }
-      const segments = [];
-      for (const segment of handle.segments) {
-        segments.push(await this.#part({ kind: "segment", handle: segment, of: handle }));
-      }
-      keyed.push({ handle, segments });
-    }
-    const operator = [];
-    for (const share of sharesOf(deployment)) {
-      const { handle } = share;
-      const part = { kind: "elements", handle: handle.bytes, of: handle } as const;
-      operator.push({ ...share, bytes: await this.#part(part) });
-    }
-    const channels = [];
-    for (const handle of channelsOf(deployment)) {
-      const bytes = await this.#part({ kind: "frames", handle: handle.frames, of: handle });
-      channels.push(restoredChannel(deployment, graph, handle, decodeFrames(bytes)));
-    }
-    return { checkpoint: restore.checkpoint, keyed, operator, channels };
+    const { isHeld } = this.#source;
+    const states = ownKeyedState(deployment);
+    const segments = states.flatMap((of) =>
+      isHeld ? [] : of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
+    );
+    const shares = sharesOf(deployment);
+    const elements = shares.map(({ handle: of }) => {
+      return { kind: "elements", handle: of.bytes, of } as const;
+    });
+    const channels = channelsOf(deployment);
+    const frames = channels.map((of) => ({ kind: "frames", handle: of.frames, of }) as const);
+    const contents = await this.#all([...segments, ...elements, ...frames]);
+    const of = (part: SnapshotPart): PartContent => contents.get(part)!;
+    return {
+      checkpoint: restore.checkpoint,
+      keyed: states.map((handle) => ({
+        handle,
+        segments: isHeld ? "held" : segments.filter((part) => part.of === handle).map(of),
+      })),
+      operator: shares.map((share, at) => ({ ...share, bytes: of(elements[at]!) as Uint8Array })),
+      channels: channels.map((handle, at) => {
+        const bytes = of(frames[at]!) as Uint8Array;
+        return restoredChannel(deployment, graph, handle, decodeFrames(bytes));
+      }),
+    };
   }
 
-  async #part(part: SnapshotPart): Promise<Uint8Array> {
+  /** A few at a time; what ends the reading of one ends it once none is under way any more. */
+  async #all(parts: readonly SnapshotPart[]): Promise<ReadonlyMap<SnapshotPart, PartContent>> {
+    const contents = new Map<SnapshotPart, PartContent>();
+    const left = parts.values();
+    const failures: unknown[] = [];
+    const read = async (): Promise<void> => {
+      for (const part of left) {
+        if (failures.length > 0) return;
+        try {
+          contents.set(part, await this.#part(part));
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: readsAtOnce }, read));
+    if (failures.length > 0) throw failures[0];
+    return contents;
+  }
+
+  async #part(part: SnapshotPart): Promise<PartContent> {
     const { handle } = part;
     if (!isFile(handle)) {
-      const flaw = flawOf(part, handle.bytes);
-      if (flaw !== undefined) throw damage(part, flaw);
-      return handle.bytes;
+      const content = contentOf(part, handle.bytes);
+      if (typeof content === "string") throw damage(part, content);
+      return content;
     }
     const copy = this.#copyOf(part, handle);
     if (copy !== undefined) {
-      this.#local += copy.length;
+      this.#local += handle.length;
       return copy;
     }
-    let flaw: string | undefined;
+    let flaw = "";
     for (let reads = 0; reads < 2; reads++) {
       const bytes = await this.#get(part, handle);
-      flaw = typeof bytes === "string" ? bytes : flawOf(part, bytes);
-      if (flaw !== undefined || typeof bytes === "string") continue;
-      this.#remote += bytes.length;
-      // The next checkpoints may build on it.
-      for (const _ of this.#source.local?.write(handle, bytes) ?? []) await scheduler.wait(0);
-      return bytes;
+      if (typeof bytes === "string") {
+        flaw = bytes;
+        continue;
+      }
+      const content = contentOf(part, bytes);
+      if (typeof content === "string") {
+        flaw = content;
+        continue;
+      }
+      this.#remote += handle.length;
+      if (this.#source.local !== undefined) this.#uncopied.push({ handle, bytes });
+      return content;
     }
-    throw damage(part, flaw!);
+    throw damage(part, flaw);
   }
 
   /** The subtask's own copy, where it is whole. */
-  #copyOf(part: SnapshotPart, handle: FileHandle): Uint8Array | undefined {
+  #copyOf(part: SnapshotPart, handle: FileHandle): PartContent | undefined {
     const { local } = this.#source;
     if (local === undefined) return undefined;
     const copy = local.read(handle);
-    const flaw = copy === undefined ? "there is none" : flawOf(part, copy);
-    if (flaw === undefined) return copy;
-    this.#missed ??= `of its own copies, ${titleOf(part)} is of no use: ${flaw}`;
+    const content = copy === undefined ? "there is none" : contentOf(part, copy);
+    if (typeof content !== "string") return content;
+    this.#missed ??= `of its own copies, ${titleOf(part)} is of no use: ${content}`;
     return undefined;
   }
 

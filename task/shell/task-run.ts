@@ -31,7 +31,7 @@ import { isInSavepoint } from "../../format/paths.ts";
 import { vertexOf } from "../../format/plan.ts";
 import { filesOf } from "../../format/state-handle.ts";
 import type { Append, FilePut } from "../commits.ts";
-import { copiedHandles, isFile, type LocalSegments } from "../local-segments.ts";
+import { copiedHandles, type Copy, isFile, type LocalSegments } from "../local-segments.ts";
 import { inCalls } from "../push-calls.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import type { Task } from "../task.ts";
@@ -65,6 +65,8 @@ export interface TaskRunOptions {
   readonly local: LocalSegments | undefined;
   /** What its state was restored from. */
   readonly restored: RestoredBytes;
+  /** Of that, what is to be copied once it runs. */
+  readonly uncopied?: readonly Copy[];
 }
 
 /** A failure that the coordinator learns of later, if at all: its heartbeats find the run over. */
@@ -88,6 +90,7 @@ export class TaskRun {
   );
   readonly #lostFiles = new Set<string>();
   #stored: Promise<void> = Promise.resolve();
+  #uncopied: readonly Copy[];
   /** Snapshots that are being stored or acknowledged. */
   #openSnapshots = 0;
   #tick: { readonly at: number; readonly timer: number } | undefined;
@@ -97,6 +100,7 @@ export class TaskRun {
     this.task = task;
     this.#env = env;
     this.#options = options;
+    this.#uncopied = options.uncopied ?? [];
     const { patience } = options;
     const { deployment } = task;
     this.#senders = task.outputs.map(
@@ -128,6 +132,14 @@ export class TaskRun {
   get metrics(): TaskMetrics {
     const { restored } = this.#options;
     return { ...this.task.metricsAt(millis(Date.now())), restored };
+  }
+
+  /** Begins to run. A copy of what R2 had can wait until then, as a restart cannot. */
+  start(): void {
+    this.handle((now) => this.task.start(now));
+    const uncopied = this.#uncopied;
+    this.#uncopied = [];
+    void this.#copy(uncopied);
   }
 
   notifyComplete(checkpoint: CheckpointId): void {
@@ -328,17 +340,28 @@ export class TaskRun {
     await within(this.#options.patience, "A deletion", forget()).catch(() => {});
   }
 
-  /** Copies what the checkpoint added into the object's own storage, piece by piece. */
+  /** Copies what the checkpoint added. */
   async #keep(file: SnapshotFile | undefined, { checkpoint, state }: CheckpointAck): Promise<void> {
     const { local } = this.#options;
     if (local === undefined) return;
     const handles = copiedHandles(this.task.deployment.config, state);
     local.needs(checkpoint, handles);
-    try {
-      for (const handle of handles) {
-        if (!isFile(handle) || handle.path !== file?.path) continue;
+    const added = handles.filter(isFile).filter(({ path }) => path === file?.path);
+    await this.#copy(
+      added.map((handle) => {
         const { offset, length } = handle;
-        for (const _ of local.write(handle, file.bytes.subarray(offset, offset + length))) {
+        return { handle, bytes: file!.bytes.subarray(offset, offset + length) };
+      }),
+    );
+  }
+
+  /** Into the object's own storage, piece by piece. */
+  async #copy(copies: readonly Copy[]): Promise<void> {
+    const { local } = this.#options;
+    if (local === undefined) return;
+    try {
+      for (const { handle, bytes } of copies) {
+        for (const _ of local.write(handle, bytes)) {
           await scheduler.wait(0);
           if (this.#isOver) return;
         }

@@ -78,6 +78,19 @@ function subtask(
 const restoredFrom = (states: readonly RestoredKeyedState[]): Record<string, number> =>
   Object.fromEntries(subtask(0, true, "r2", { states, checkpoint: 0 }).table.entries());
 
+/** What a restore reads of a snapshot, out of all files there were. */
+const segmentsOf = (
+  { keyed }: FrozenState,
+  files: ReadonlyMap<string, Uint8Array>,
+): RestoredKeyedState[] =>
+  keyed.map((handle) => ({
+    handle,
+    segments: handle.segments.map((of) => {
+      if (of.kind === "inline") return of.bytes;
+      return files.get(of.path)!.subarray(of.offset, of.offset + of.length);
+    }),
+  }));
+
 describe("StateSnapshots", () => {
   it("refers to nothing earlier where a full one is asked for, and goes on from that (S1)", () => {
     const { table, freeze, restored, kinds } = subtask(0);
@@ -143,18 +156,6 @@ describe("StateSnapshots", () => {
   describe("with one key in a hundred changing", () => {
     const keys = 5_000;
     const hot = keys / 100;
-    const segmentsOf = (
-      { keyed }: FrozenState,
-      files: ReadonlyMap<string, Uint8Array>,
-    ): RestoredKeyedState[] =>
-      keyed.map((handle) => ({
-        handle,
-        segments: handle.segments.map((of) => {
-          if (of.kind === "inline") return of.bytes;
-          return files.get(of.path)!.subarray(of.offset, of.offset + of.length);
-        }),
-      }));
-
     it.each(["", "and restored now and then", "and restored from its image now and then"])(
       "deltas are merged, and the rest is never written again %s (S6)",
       (how) => {
@@ -184,7 +185,8 @@ describe("StateSnapshots", () => {
           for (const [path, bytes] of opened.files) files.set(path, bytes);
           sizes.push(frozen.bytes);
           const [first, ...deltas] = frozen.keyed[0]!.segments;
-          expect(deltas.length).toBeLessThanOrEqual(deltaChainMax);
+          // One more where the first after a restore was due to be merged (S7).
+          expect(deltas.length).toBeLessThanOrEqual(deltaChainMax + 1);
           if (deltas.length === 0) fulls++;
           expect(first!.kind).toBe("file");
           if (round % 10 === 0) expect(restoredFrom(segmentsOf(frozen, files))).toEqual(expected);
@@ -203,6 +205,43 @@ describe("StateSnapshots", () => {
           expect(mean).toBeLessThan(0.1 * full);
         }
       },
+    );
+  });
+
+  it("what is due to be written whole is not by the first after a restore, up to a limit (S7)", () => {
+    const keys = 300;
+    let opened = subtask(0);
+    const files = new Map<string, Uint8Array>();
+    const freezeWith = (value: number): FrozenState => {
+      for (let n = 0; n < 200; n++) opened.table.put(`key-${(value * 100 + n) % keys}`, value);
+      const frozen = opened.freeze();
+      for (const [path, bytes] of opened.files) files.set(path, bytes);
+      return frozen;
+    };
+    for (let n = 0; n < keys; n++) opened.table.put(`key-${n}`, 0);
+    const { bytes: full } = freezeWith(0);
+    freezeWith(1);
+    const frozen = freezeWith(2);
+    // Two deltas of two thirds of the keys are more than what they follow.
+    expect(frozen.stateBytes).toBeGreaterThan(2 * full);
+    const restore = (from: FrozenState, checkpoint: number): void => {
+      opened = subtask(0, true, "r2", { states: segmentsOf(from, files), checkpoint });
+    };
+    restore(frozen, 3);
+    const first = freezeWith(3);
+    expect(first.keyed[0]!.segments).toHaveLength(4);
+    const second = freezeWith(4);
+    expect(second.keyed[0]!.segments).toHaveLength(1);
+    // Restored each time before the second.
+    let last = first;
+    const lengths = [4, 5, 6].map((value) => {
+      restore(last, value);
+      last = freezeWith(value);
+      return last.keyed[0]!.segments.length;
+    });
+    expect(lengths).toContain(1);
+    expect(restoredFrom(segmentsOf(last, files))).toEqual(
+      Object.fromEntries(opened.table.entries()),
     );
   });
 
