@@ -1,8 +1,12 @@
 // From SIGKILL of the whole runtime to the first row that is committed after it, by size of state, backend
 // and where the state is read from; beside it a runtime that is killed with nothing to recover.
+//   R1. Committed is what the first checkpoint after it holds, from the moment that its manifest is stored, by
+//       the clock of the machine. When a reader had it over HTTP, of a job that leaves the thread no time,
+//       is told beside.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
+import type { CheckpointOverview } from "../format/job-status.ts";
 import type { Benchmark, Figure } from "./benchmark.ts";
 import { differences, sampledTalliesOf, type StateShape, type Tally } from "./data.ts";
 import { BenchRuntime } from "./runtime.ts";
@@ -12,6 +16,8 @@ import { type Summary, summaryOf } from "./statistics.ts";
 const keyBytes = 84;
 /** Milliseconds between two looks. */
 const lookEvery = 10;
+/** Checkpoints whose manifests stay, so that of each it is known when it was stored. */
+const retained = 20;
 
 interface Setting {
   readonly megabytes: number;
@@ -34,10 +40,13 @@ const quickSettings: readonly Setting[] = [{ megabytes: 1, backend: "memory", is
 const nameOf = ({ megabytes, backend, isLocal }: Setting): string =>
   `${megabytes}MB-${backend}-${isLocal ? "local" : "r2"}`;
 
-/** What a restart took until there was something to see. */
+/** What a restart took. */
 interface Restart {
+  /** Until a row was committed; of a bare one, until a request was answered. */
   readonly seconds: number;
-  /** Of CPU, of all threads of the new runtime; undefined where the machine does not tell. */
+  /** Until a reader had it. */
+  readonly seen: number;
+  /** Of CPU until then, of all threads of the new runtime; undefined where the machine does not tell. */
   readonly cpuSeconds: number | undefined;
 }
 
@@ -61,6 +70,7 @@ export const recovery: Benchmark = {
     const figures: Record<string, Figure> = {};
     const tell = (name: string, restarts: readonly Restart[]): void => {
       figures[name] = { unit: "s", ...summaryOf(restarts.map(({ seconds }) => seconds)) };
+      figures[`${name} seen`] = { unit: "s", ...summaryOf(restarts.map(({ seen }) => seen)) };
       const cpu = restarts.flatMap(({ cpuSeconds }) => cpuSeconds ?? []);
       if (cpu.length > 0) figures[`${name} CPU`] = { unit: "s", ...summaryOf(cpu) };
     };
@@ -112,7 +122,7 @@ async function bareRestart(): Promise<Restart> {
     await runtime.restart();
     await runtime.ask("GET", "/jobs/overview");
     const seconds = (performance.now() - begunAt) / 1_000;
-    return { seconds, cpuSeconds: await runtime.cpuSeconds() };
+    return { seconds, seen: seconds, cpuSeconds: await runtime.cpuSeconds() };
   } finally {
     await runtime.stop();
   }
@@ -138,6 +148,7 @@ async function recovered(
       parameters: { keys, hot: shape.hot, rows: all },
       flink: {
         "execution.checkpointing.interval": "500 ms",
+        "state.checkpoints.num-retained": String(retained),
         "state.backend.type": backend,
         "execution.state-recovery.from-local": String(isLocal),
         "restart-strategy.type": "fixed-delay",
@@ -146,30 +157,119 @@ async function recovered(
         ...(backend === "memory" && { "taskmanager.memory.managed.size": "1024 mb" }),
       },
     });
-    const table = `/jobs/${job}/tables/tallies`;
-    const committed = async (least: number): Promise<number> => {
-      for (;;) {
-        // There is none to answer while the job restarts.
-        const page = await runtime.ask<Committed>("GET", table).catch(() => undefined);
-        if ((page?.checkpoint ?? 0) > least) return page!.checkpoint!;
-        await sleep(lookEvery);
-      }
-    };
-    const submittedAt = performance.now();
+    const submittedAt = Date.now();
     await runtime.ask("GET", `/bench/processed/${job}?uid=tallies&rows=${keys}`);
-    const loaded = await committed(0);
-    say(`  loaded in ${((performance.now() - submittedAt) / 1_000).toFixed(1)} s`);
-    const last = await committed(loaded);
-    const begunAt = performance.now();
+    const loadedAt = Date.now();
+    say(`  loaded in ${((loadedAt - submittedAt) / 1_000).toFixed(1)} s`);
+    // The first has the last of what was loaded, the second what a checkpoint has then on.
+    const last = await completed(runtime, job, { since: loadedAt, count: 2 });
+    const begunAt = Date.now();
     await runtime.restart();
-    await committed(last);
-    const seconds = (performance.now() - begunAt) / 1_000;
+    const first = await seenAfter(runtime, job, { last, begunAt });
+    const seen = (Date.now() - begunAt) / 1_000;
     const cpuSeconds = await runtime.cpuSeconds();
+    const phases = await phasesOf(runtime, job, { begunAt, from: last + 1, upTo: first });
+    for (const text of phases.told) say(`  ${text}`);
     await assertExact(runtime, { job, rows: all, shape });
-    return { seconds, cpuSeconds };
+    return { seconds: phases.committed, seen, cpuSeconds };
   } finally {
     await runtime.stop();
   }
+}
+
+const checkpointsOf = (runtime: BenchRuntime, job: string): Promise<CheckpointOverview> =>
+  runtime.ask("GET", `/bench/checkpoints/${job}`);
+
+/** When its manifest was stored; null before. */
+const storedAt = (runtime: BenchRuntime, job: string, checkpoint: number): Promise<number | null> =>
+  runtime.ask("GET", `/bench/committed/${job}?checkpoint=${checkpoint}`);
+
+/** Waits until so many checkpoints are complete that were triggered since then. */
+async function completed(
+  runtime: BenchRuntime,
+  job: string,
+  { since, count }: { readonly since: number; readonly count: number },
+): Promise<number> {
+  for (;;) {
+    const { history } = await checkpointsOf(runtime, job);
+    const all = history.filter(
+      ({ triggered, outcome }) => triggered >= since && outcome.kind === "completed",
+    );
+    if (all.length >= count) return all[0]!.id;
+    await sleep(lookEvery);
+  }
+}
+
+/** Reads the table until it is that of a checkpoint which was stored since then. */
+async function seenAfter(
+  runtime: BenchRuntime,
+  job: string,
+  { last, begunAt }: { readonly last: number; readonly begunAt: number },
+): Promise<number> {
+  for (;;) {
+    // There is none to answer while the job restarts.
+    const page = await runtime
+      .ask<Committed>("GET", `/jobs/${job}/tables/tallies`)
+      .catch(() => undefined);
+    const checkpoint = page?.checkpoint ?? 0;
+    // One more may have been complete before the end.
+    if (checkpoint > last && (await storedAt(runtime, job, checkpoint))! >= begunAt) {
+      return checkpoint;
+    }
+    await sleep(lookEvery);
+  }
+}
+
+interface JobTimes {
+  readonly timestamps: Readonly<Record<string, number>>;
+}
+
+interface Failures {
+  readonly exceptionHistory: {
+    readonly entries: readonly { readonly timestamp: number; readonly stacktrace: string }[];
+  };
+}
+
+/** When the first of these checkpoints was stored, in seconds, and what was waited for until then. */
+async function phasesOf(
+  runtime: BenchRuntime,
+  job: string,
+  {
+    begunAt,
+    from,
+    upTo,
+  }: { readonly begunAt: number; readonly from: number; readonly upTo: number },
+): Promise<{ readonly committed: number; readonly told: readonly string[] }> {
+  const [{ timestamps }, { exceptionHistory }, overview] = await Promise.all([
+    runtime.ask<JobTimes>("GET", `/jobs/${job}`),
+    runtime.ask<Failures>("GET", `/jobs/${job}/exceptions`),
+    checkpointsOf(runtime, job),
+  ]);
+  const after = (at: number | undefined): number => ((at ?? NaN) - begunAt) / 1_000;
+  const second = (at: number | undefined): string => `${after(at).toFixed(2)} s`;
+  let stored = 0;
+  for (let checkpoint = from; stored < begunAt && checkpoint <= upTo; checkpoint++) {
+    stored = (await storedAt(runtime, job, checkpoint)) ?? 0;
+  }
+  if (stored < begunAt) throw new Error(`Job ${job} has no checkpoint of ${from} to ${upTo}.`);
+  const told = [
+    `restarting ${second(timestamps["RESTARTING"])}, running ${second(timestamps["RUNNING"])}, ` +
+      `committed ${second(stored)}`,
+  ];
+  const { history } = overview;
+  for (const { id, triggered, acks, outcome } of history.toReversed()) {
+    if (id > upTo || triggered < begunAt) continue;
+    const bytes = acks.reduce((sum, { metrics }) => sum + metrics.bytes, 0);
+    const last = Math.max(...acks.map(({ at }) => at));
+    const acknowledged = `acknowledged ${second(last)}, ${(bytes / 1e6).toFixed(2)} MB`;
+    told.push(`checkpoint ${id} ${outcome.kind}: triggered ${second(triggered)}, ${acknowledged}`);
+  }
+  const failures = exceptionHistory.entries.filter(({ timestamp }) => timestamp >= begunAt);
+  // One is that the subtasks have lost their memory.
+  for (const { timestamp, stacktrace } of failures.slice(0, -1)) {
+    told.push(`failed ${second(timestamp)}: ${stacktrace}`);
+  }
+  return { committed: after(stored), told };
 }
 
 /** Waits for every row, and compares what came of them. */

@@ -5,6 +5,7 @@
 //   GET  /bench/answer/:contestant?rows=…      [[user, {n, total}], …]
 //   POST /bench/fill/:topic?rows=…             appends the rows to a topic, batches in turn
 //   GET  /bench/checkpoints/:jobid             what the coordinator knows of the last of them
+//   GET  /bench/committed/:jobid?checkpoint=…  when its manifest was stored, in milliseconds; null without one
 //   POST /bench/count, /bench/counted          begins to count billed operations; what was counted
 //   POST /bench/store/:files?bytes=…&times=…   so many files of so many bytes put at once, so many times
 //   POST /bench/ping                           one call of an object that does nothing
@@ -15,10 +16,10 @@ import { Hono } from "hono";
 import { tidemark } from "tidemark/worker";
 
 import { encodeRows } from "../../format/batch.ts";
-import type { JobId } from "../../format/ids.ts";
-import { objectName } from "../../format/ids.ts";
+import { checkpointId, type JobId, objectName } from "../../format/ids.ts";
 import type { CoordinatorJobApi } from "../../format/job-status.ts";
 import type { SubtaskApi, TopicPartitionApi } from "../../format/messages.ts";
+import { manifestPath } from "../../format/paths.ts";
 import type { CoordinatorEnv } from "../../coordinator/coordinator.ts";
 import type { SubtaskEnv } from "../../task/shell/task-run.ts";
 import type { TopicPartitionEnv } from "../../topic/topic-partition.ts";
@@ -232,6 +233,11 @@ async function bench(request: Request, env: BenchEnv): Promise<unknown> {
       return endCounting();
     case "checkpoints":
       return await env.COORDINATOR.getByName(which).checkpoints();
+    case "committed": {
+      const checkpoint = checkpointId(Number(searchParams.get("checkpoint")));
+      const manifest = await env.BUCKET.head(manifestPath(which as JobId, checkpoint));
+      return manifest?.uploaded.getTime();
+    }
     case "processed":
       return await processed(env, which, searchParams.get("uid") ?? "", rows);
     default:
