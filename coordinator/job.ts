@@ -1,10 +1,11 @@
 // One job, from submission to its end. Every event is a method; each returns what the shell must do.
-// No clock, no storage, no network. The parts: attempts.ts deploys and restarts (J1, J2, J4),
-// checkpointing.ts runs the checkpoints (J3, J6), job-state.ts holds what they share (E1); resting.ts
-// lets it sleep (Q), savepoints.ts takes savepoints and ends it with one (P), ending.ts ends it with its
-// input (Z), watermark-alignment.ts keeps its sources in step (W), rescaling.ts gives it another size (X), holds.ts keeps what other jobs need (H), restore-point.ts lets go of what it needed
-// of them (L); here are the probes and the end.
-//   J5. Ended is ended: a terminal phase is never left, and nothing runs on.
+// No clock, no storage, no network. What is done is in the parts; here is only which of them an event
+// concerns, and what follows of every event: attempts.ts deploys and restarts (J1, J2, J4), checkpointing.ts
+// runs the checkpoints (J3, J6), job-state.ts holds what they share (E1), probes.ts asks whether subtasks
+// are there (O), resting.ts lets the job sleep (Q), savepoints.ts takes savepoints and ends it with one (P),
+// ending.ts ends it with its input (Z), cancelling.ts is the end itself (J5), watermark-alignment.ts keeps
+// its sources in step (W), rescaling.ts gives it another size (X), holds.ts keeps what other jobs need (H),
+// restore-point.ts lets go of what it needed of them (L).
 
 import type { JobConfig } from "../format/config.ts";
 import type { HoldOutcome, HoldKey, HoldRequest } from "../format/holds.ts";
@@ -47,7 +48,8 @@ import type {
   RestOutcome,
   TaskFailure,
 } from "../format/messages.ts";
-import { Attempts, lost } from "./attempts.ts";
+import { Attempts } from "./attempts.ts";
+import { Cancelling } from "./cancelling.ts";
 import { type OwnCode, ownCodeOf, type Programs } from "./changed-code.ts";
 import { Checkpointing, type PublishOutcome } from "./checkpointing.ts";
 import { emptyLedger, type RetainedCheckpoint } from "./checkpoints.ts";
@@ -58,6 +60,7 @@ import { isEnding, isTerminal, type JobRecord } from "./job-record.ts";
 import { JobState } from "./job-state.ts";
 import { detailsOf, healthOf, overviewOf, summaryOf } from "./job-view.ts";
 import { ManualCheckpoints } from "./manual-checkpoints.ts";
+import { Probes } from "./probes.ts";
 import { Regions } from "./regions.ts";
 import { noRestarts } from "./restart.ts";
 import { provenSize } from "./rescales.ts";
@@ -66,9 +69,6 @@ import { RestorePoint } from "./restore-point.ts";
 import { Resting } from "./resting.ts";
 import { Savepoints } from "./savepoints.ts";
 import { WatermarkAlignment } from "./watermark-alignment.ts";
-
-/** Milliseconds in which subtasks must be told that the job is over; it ends without them then. */
-const cancelTimeout = 60_000;
 
 export class Job {
   readonly #state: JobState;
@@ -82,6 +82,8 @@ export class Job {
   readonly #restorePoint: RestorePoint;
   readonly #rescaling: Rescaling;
   readonly #alignment: WatermarkAlignment;
+  readonly #probes: Probes;
+  readonly #cancelling: Cancelling;
 
   private constructor(record: JobRecord, history: readonly CheckpointRecord[], now: Millis) {
     this.#state = new JobState(record, history, now);
@@ -89,11 +91,12 @@ export class Job {
       this.#attempts.fail({ name: "CheckpointFailed", message }, at),
     );
     this.#attempts = new Attempts(this.#state, this.#checkpointing);
+    this.#cancelling = new Cancelling(this.#state, this.#checkpointing, this.#attempts);
     this.#resting = new Resting(this.#state);
     this.#holds = new Holds(this.#state, this.#checkpointing);
     this.#restorePoint = new RestorePoint(this.#state);
     this.#savepoints = new Savepoints(this.#state, this.#checkpointing, {
-      stopped: (at) => this.#cancel("The job has ended.", at),
+      stopped: (at) => this.#cancelling.begin("The job has ended.", at),
       drainFailed: (message, at) => this.#drainFailed(message, at),
     });
     this.#ending = new Ending(this.#state, this.#checkpointing);
@@ -104,6 +107,11 @@ export class Job {
     );
     this.#rescaling = new Rescaling(this.#state, this.#checkpointing, this.#attempts);
     this.#alignment = new WatermarkAlignment(this.#state);
+    this.#probes = new Probes(this.#state, {
+      attempts: this.#attempts,
+      resting: this.#resting,
+      alignment: this.#alignment,
+    });
   }
 
   /** A new job; its first attempt is deployed at once. */
@@ -250,7 +258,7 @@ export class Job {
         const reason = `${taskKey(task)} was not triggered: ${outcome.message}`;
         this.#checkpointing.abort(checkpoint, reason, now);
       }
-      this.#answered(task, outcome, now);
+      this.#probes.answered(task, outcome, now);
     }
     return this.#flush(now);
   }
@@ -409,7 +417,7 @@ export class Job {
       this.#attempts.isCurrent(attempt, task) &&
       this.#resting.answered(task, round, outcome.kind, now);
     if (isAwaited && outcome.kind !== "resting" && outcome.kind !== "busy") {
-      this.#answered(task, outcome, now);
+      this.#probes.answered(task, outcome, now);
     }
     return this.#flush(now);
   }
@@ -442,7 +450,7 @@ export class Job {
   ): Effect[] {
     if (this.#attempts.isCurrent(attempt, task)) {
       if (outcome.kind === "silent") this.#alignment.unheard(task);
-      this.#answered(task, outcome, now);
+      this.#probes.answered(task, outcome, now);
     }
     return this.#flush(now);
   }
@@ -477,27 +485,22 @@ export class Job {
     outcome: HeartbeatOutcome | AttemptOutcome | Silence,
     now: Millis,
   ): Effect[] {
-    if (this.#attempts.isCurrent(attempt, task)) this.#answered(task, outcome, now);
+    if (this.#attempts.isCurrent(attempt, task)) this.#probes.answered(task, outcome, now);
     return this.#flush(now);
   }
 
   cancel(now: Millis): { outcome: "cancelling" | "ended"; effects: Effect[] } {
     const { phase } = this;
     if (isTerminal(phase) || phase === "FAILING") return { outcome: "ended", effects: [] };
-    if (phase !== "CANCELLING") this.#cancel("The job was cancelled.", now);
+    if (phase !== "CANCELLING") this.#cancelling.begin("The job was cancelled.", now);
     return { outcome: "cancelling", effects: this.#flush(now) };
   }
 
   /** These were told to stop; who was not is told again with the next probe. */
   tasksCancelled(attempt: Attempt, tasks: readonly TaskId[], now: Millis): Effect[] {
-    for (const task of tasks) {
-      const isOver = this.#attempts.isOver(attempt, task);
-      if (!isOver || !this.#state.tasks.isIn(task, "CANCELING")) continue;
-      this.#state.tasks.enter(task, "CANCELED");
-    }
+    this.#cancelling.told(attempt, tasks);
     this.#rescaling.cancelled(attempt, tasks);
-    const left = this.#state.tasks.inPhase("CANCELING");
-    if (isEnding(this.phase) && left.length === 0) this.#end(now);
+    this.#cancelling.settle(now);
     return this.#flush(now);
   }
 
@@ -544,12 +547,6 @@ export class Job {
     return this.#state.flush(now);
   }
 
-  #cancel(reason: string, now: Millis): void {
-    this.#attempts.endAll(reason, now);
-    this.#state.enter("CANCELLING", now);
-    this.#attempts.cancelTasks(now);
-  }
-
   /** Whoever let go of what waited for event time has gone too far. */
   #drainFailed(reason: string, now: Millis): void {
     const message = `The job was to be drained, and goes on from its latest checkpoint: ${reason}`;
@@ -577,84 +574,11 @@ export class Job {
       : this.#state.checkpoints.nextTriggerAt();
   }
 
-  #answered(task: TaskId, outcome: HeartbeatOutcome | AttemptOutcome | Silence, now: Millis): void {
-    const { tasks } = this.#state;
-    if (!tasks.isIn(task, "RUNNING")) return;
-    if (outcome.kind === "ok") {
-      if (!("activity" in outcome)) return tasks.heard(task);
-      tasks.told(task, outcome.metrics, outcome.activity, now);
-      this.#resumeStopped(task, outcome.activity.stopped?.checkpoint);
-      this.#resting.consider(now);
-    } else if (outcome.kind === "silent") {
-      tasks.unanswered(task, outcome.message, now);
-      this.#failLost(now);
-    } else {
-      this.#attempts.fail(lost(task, outcome), now);
-    }
-  }
-
-  /** A subtask that waits for the end of a stop that has failed did not hear of it. */
-  #resumeStopped(task: TaskId, checkpoint: CheckpointId | undefined): void {
-    const { record, checkpoints } = this.#state;
-    if (checkpoint === undefined || checkpoints.isOpen(checkpoint)) return;
-    if (record.stopping?.savepoint.id === checkpoint) return;
-    this.#state.tell([task], (attempt, tasks) => {
-      return { kind: "notifyAborted", attempt, checkpoint, tasks };
-    });
-  }
-
-  #failLost(now: Millis): void {
-    for (;;) {
-      const found = this.#state.tasks.lost(now);
-      if (found === undefined) return;
-      this.#attempts.fail({ ...found, name: "HeartbeatTimeout" }, now);
-    }
-  }
-
   /** Asks the subtasks whatever is to be asked in this phase, and again what was not answered. */
   #probe(now: Millis): void {
-    const { phase, entered } = this.#state.record;
-    if (isTerminal(phase)) return;
+    if (isTerminal(this.phase)) return;
     this.#state.probed(now);
-    if (isEnding(phase)) {
-      if (now >= (entered[phase] ?? now) + cancelTimeout) this.#end(now);
-      else this.#attempts.cancelTasks(now);
-      return;
-    }
-    this.#attempts.startDeployed(now);
-    this.#resting.expire(now);
-    this.#failLost(now);
-    const tasks = this.#state.tasks.inPhase("RUNNING");
-    if (tasks.length === 0) return;
-    this.#state.tasks.asked(tasks, now);
-    this.#alignment.remind();
-    const { stopping } = this.#state.record;
-    this.#state.tell(tasks, (attempt, group) =>
-      stopping === undefined
-        ? { kind: "heartbeat", attempt, tasks: group }
-        : { kind: "notifyComplete", attempt, checkpoint: stopping.savepoint.id, tasks: group },
-    );
-  }
-
-  #end(now: Millis): void {
-    const { tasks, checkpoints } = this.#state;
-    const { endsAs = "CANCELED" } = this.#state.record;
-    const end = this.phase === "CANCELLING" ? endsAs : "FAILED";
-    tasks.enterAll(tasks.all, end);
-    this.#state.enter(end, now);
-    if (!this.#keepsCheckpoints()) checkpoints.discardAll();
-    checkpoints.littered();
-    this.#checkpointing.sweep(now);
-  }
-
-  /** Whether what is retained outlives the job. Where a restore failed it is all there is left. */
-  #keepsCheckpoints(): boolean {
-    const { phase, config, isBeyondRestart } = this.#state.record;
-    const { retention } = config.checkpointing;
-    // As in Flink: who finished has a savepoint.
-    if (phase === "FINISHED") return false;
-    if (retention === "RETAIN_ON_CANCELLATION") return true;
-    if (phase === "CANCELED") return false;
-    return retention === "DELETE_ON_CANCELLATION" || isBeyondRestart === true;
+    if (isEnding(this.phase)) this.#cancelling.probe(now);
+    else this.#probes.ask(now);
   }
 }
