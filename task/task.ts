@@ -682,10 +682,11 @@ export class Task {
 
   /**
    * A newer barrier that waits says that the stop has failed, and so does all that others send: those that
-   * have stopped are silent (A9). Whoever is to say so by itself may not be heard for a while.
+   * have stopped are silent (A9). Whoever is to say so by itself may not be heard for a while. One that is
+   * complete does not fail: who is restored from it tells again how far event time had come.
    */
   #seeWhetherStopFailed(): void {
-    if (this.#stopped === undefined) return;
+    if (this.#stopped === undefined || this.#stopped.isComplete) return;
     if (this.#held !== undefined || !this.#inbox.isEmpty) this.#stopped = undefined;
   }
 

@@ -202,7 +202,15 @@ describe("what was answered behind the barrier of a savepoint that stops the job
     expect(asking.task.activity.stopped).toBeUndefined();
   });
 
-  test("and so does event time that comes from others", () => {
+  test("waits for good once the stop is complete, whatever others tell again", () => {
+    const asking = new Asking().read(1).barrier(1, stop).answer();
+    asking.perform(asking.task.notifyComplete(checkpointId(1), millis(1)));
+    asking.receive(encodeWatermark({ time: 0, isIdle: false }));
+    expect(asking.sent).toEqual(["barrier"]);
+    expect(asking.task.activity.stopped).toEqual({ checkpoint: 1, isCommitted: true });
+  });
+
+  test("goes on with event time that others bring", () => {
     const watermark = { time: 49, isIdle: false };
     const asking = new Asking().barrier(1, stop).receive(encodeWatermark(watermark));
     expect(asking.sent).toEqual(["barrier", { kind: "watermark", ...watermark }]);
