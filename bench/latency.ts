@@ -35,7 +35,7 @@ interface Latencies {
 export const latency: Benchmark = {
   name: "latency",
   summary: "of an event from its sender to the state, by load",
-  async run({ rounds, quick, say }) {
+  async run({ rounds, quick, only, say }) {
     const figures: Record<string, Figure> = {};
     const ratios: Record<string, Summary> = {};
     const runtime = await BenchRuntime.start();
@@ -47,6 +47,7 @@ export const latency: Benchmark = {
       figures["greatest load"] = { unit: "rows/s", ...summaryOf([most]) };
       for (const [title, interval] of Object.entries(intervals)) {
         for (const share of quick ? [0.1] : shares) {
+          if (only.length > 0 && !only.includes(String(share * 100))) continue;
           const name = `${share * 100} % ${title}`;
           const rate = Math.max(1_000, Math.round(most * share));
           const measured: Latencies[] = [];

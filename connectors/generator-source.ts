@@ -88,10 +88,9 @@ export class GeneratorReader {
     return this.isAtEnd ? undefined : (this.#pace?.readyAt(now) ?? 0);
   }
 
-  /** The next rows, those that are due of a batch. @throws UserCodeError where making them does */
-  take(now: number): RecordBatch | undefined {
-    const most = Math.min(this.#pace?.take(now) ?? Infinity, batchRowsMax);
-    const runs = this.#runs(most);
+  /** The next rows that are due, at most so many. @throws UserCodeError where making them does */
+  take(now: number, most = batchRowsMax): RecordBatch | undefined {
+    const runs = this.#runs(this.#pace?.take(now, most) ?? most);
     if (runs.length === 0) return undefined;
     const { make } = this.#generator;
     try {
@@ -206,11 +205,11 @@ class Pace {
     return now + Math.ceil(Math.max(0, this.#portion - this.#due) / this.#perMilli);
   }
 
-  /** Rows to make now, which then count as made. */
-  take(now: number): number {
+  /** Rows to make now, at most so many, which then count as made. */
+  take(now: number, most: number): number {
     this.#accrue(now);
     if (this.#due < this.#portion) return 0;
-    const rows = Math.min(Math.floor(this.#due), batchRowsMax);
+    const rows = Math.min(Math.floor(this.#due), most);
     this.#due -= rows;
     return rows;
   }

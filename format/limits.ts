@@ -12,6 +12,9 @@ export const batchRowsMax = 5_000;
 /** Rows that a source takes at most before whatever else waits has its turn. */
 export const sourceTurnRows = 4 * batchRowsMax;
 
+/** Rows of the shortest turn of a source that makes them: below, what is around a batch costs more than it. */
+export const turnRowsLeast = 1_000;
+
 /** Rows of a frame that cost their receiver about as much as the call that brings them. */
 export const frameRowsWorth = 256;
 

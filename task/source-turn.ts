@@ -1,6 +1,7 @@
 // How many rows a source takes before whatever else waits has its turn (R1 of task-source.ts).
-//   S1. A turn is one batch at least and `sourceTurnRows` at most; and no shorter than makes frames of
-//       `frameRowsWorth` rows where it is divided among many receivers.
+//   S1. A turn is one batch at least and `sourceTurnRows` at most. A source that makes its rows makes no
+//       more in a batch than a turn has; a turn has `turnRowsLeast` at least, and no fewer than make
+//       frames of `frameRowsWorth` rows where they are divided among many receivers.
 //   S2. Where objects share a thread, all of them have a turn before the next one begins here. Long turns
 //       cost least; but a request, an alarm or a record that comes meanwhile waits for several of them. So
 //       turns become shorter as long as the next one comes too late, and longer again when it comes soon.
@@ -8,7 +9,7 @@
 //       turns cost a saturated job a seventh of its throughput.
 
 import type { Millis } from "../format/ids.ts";
-import { batchRowsMax, frameRowsWorth, sourceTurnRows } from "../format/limits.ts";
+import { batchRowsMax, frameRowsWorth, sourceTurnRows, turnRowsLeast } from "../format/limits.ts";
 
 /** Milliseconds from the end of a turn to the next one, beyond which turns become shorter. */
 export const turnWaitMax = (bufferTimeout: number): number => Math.max(25, 2.5 * bufferTimeout);
@@ -23,7 +24,8 @@ export class SourceTurn {
   /** @param receivers among whom the rows of a turn are divided */
   constructor(bufferTimeout: number, receivers: number) {
     this.#waitMax = turnWaitMax(bufferTimeout);
-    this.#rowsLeast = Math.max(batchRowsMax, Math.min(sourceTurnRows, receivers * frameRowsWorth));
+    const worth = Math.min(sourceTurnRows, receivers * frameRowsWorth);
+    this.#rowsLeast = Math.max(turnRowsLeast, worth);
   }
 
   /** Whether the source takes nothing more until `next`. */
@@ -31,9 +33,20 @@ export class SourceTurn {
     return this.#overSince !== undefined;
   }
 
+  /** Rows of a batch, at most, where the source can choose. */
+  get batchRows(): number {
+    return Math.min(batchRowsMax, this.#rowsMax);
+  }
+
   took(rows: number, now: Millis): void {
     this.#taken += rows;
     if (this.#taken >= this.#rowsMax) this.#overSince ??= now;
+  }
+
+  /** It may go on before its turn, which says nothing of how long others take. */
+  goOn(): void {
+    this.#overSince = undefined;
+    this.#taken = 0;
   }
 
   next(now: Millis): void {
@@ -46,7 +59,6 @@ export class SourceTurn {
         this.#rowsMax = Math.min(sourceTurnRows, this.#rowsMax * 2);
       }
     }
-    this.#overSince = undefined;
-    this.#taken = 0;
+    this.goOn();
   }
 }

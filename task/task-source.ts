@@ -122,9 +122,14 @@ export class TaskSource {
     return this.#times?.isPunctuated === true;
   }
 
-  /** The next turn begins (R1). */
+  /** The next turn begins, as the timer rings (R1). */
   nextTurn(now: Millis): void {
     this.#turn.next(now);
+  }
+
+  /** It begins before the timer rings. */
+  goOn(): void {
+    this.#turn.goOn();
   }
 
   /** Whether rows that were read wait to be taken, whosever turn it is. */
@@ -235,7 +240,7 @@ export class TaskSource {
   }
 
   #made(now: Millis): ReadBatch | undefined {
-    const rows = this.#generator!.take(now);
+    const rows = this.#generator!.take(now, this.#turn.batchRows);
     return rows && { rows, split: 0, bytes: 0 };
   }
 

@@ -447,7 +447,7 @@ export class Task {
   /** The checkpoint is durable, and so are all before it. Repeatable. */
   notifyComplete(checkpoint: CheckpointId, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
-      this.#source?.nextTurn(now);
+      this.#source?.goOn();
       this.#chain.commit(checkpoint);
       this.#state.completed(checkpoint);
       this.#commit(checkpoint);

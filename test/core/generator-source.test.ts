@@ -128,6 +128,13 @@ describe("a generator", () => {
     expect(rows).toBeLessThanOrEqual(1_000);
   });
 
+  test("makes up for a delay in as many batches as it is asked for", () => {
+    const [reader] = readersOf(asRows({ rowsPerSecond: 3_000 }), 3);
+    expect(reader!.take(10_000, 300)).toBeUndefined();
+    const batches = Array.from({ length: 5 }, () => reader!.take(60_000, 300)?.length);
+    expect(batches).toEqual([300, 300, 300, 100, undefined]);
+  });
+
   test("of a rate below one row a moment says when the next is due", () => {
     const [reader] = readersOf(asRows({ rowsPerSecond: 2 }), 1);
     expect(reader!.readyAt(1_000)).toBe(1_500);

@@ -1,20 +1,29 @@
 import { describe, expect, test } from "vitest";
 
 import { millis } from "../../format/ids.ts";
-import { batchRowsMax, frameRowsWorth, sourceTurnRows } from "../../format/limits.ts";
+import {
+  batchRowsMax,
+  frameRowsWorth,
+  sourceTurnRows,
+  turnRowsLeast,
+} from "../../format/limits.ts";
 import { SourceTurn, turnWaitMax } from "../../task/source-turn.ts";
 
 const bufferTimeout = 10;
 
-/** Rows of each turn of a source that never waits, the next of which begins after so many milliseconds. */
-function turnsOf(waits: readonly number[], receivers = 4): number[] {
+/**
+ * Rows of each turn of a source that never waits, the next of which begins after so many milliseconds; of
+ * one that makes its rows, or has batches of so many.
+ */
+function turnsOf(waits: readonly number[], receivers = 4, batch?: number): number[] {
   const turn = new SourceTurn(bufferTimeout, receivers);
   let now = 0;
   return waits.map((wait) => {
     let rows = 0;
     while (!turn.isOver) {
-      turn.took(batchRowsMax, millis(now));
-      rows += batchRowsMax;
+      const taken = batch ?? turn.batchRows;
+      turn.took(taken, millis(now));
+      rows += taken;
     }
     turn.next(millis((now += wait)));
     return rows;
@@ -31,7 +40,7 @@ describe("the turn of a source", () => {
   });
 
   test("becomes shorter while the next comes late, down to one batch (S1, S2)", () => {
-    expect(turnsOf([late, late, late, late])).toEqual([
+    expect(turnsOf([late, late, late, late], 1, batchRowsMax)).toEqual([
       sourceTurnRows,
       sourceTurnRows / 2,
       batchRowsMax,
@@ -39,12 +48,19 @@ describe("the turn of a source", () => {
     ]);
   });
 
+  test("is a part of a batch of a source that makes its rows (S1)", () => {
+    expect(turnsOf([late, late, late, late, late, late], 1)).toEqual([
+      ...[1, 2, 4, 8, 16].map((parts) => sourceTurnRows / parts),
+      turnRowsLeast,
+    ]);
+  });
+
   test("becomes longer again when the next comes soon, and stays in between (S2)", () => {
     expect(turnsOf([late, late, waitMax, soon, soon, soon])).toEqual([
       sourceTurnRows,
       sourceTurnRows / 2,
-      batchRowsMax,
-      batchRowsMax,
+      sourceTurnRows / 4,
+      sourceTurnRows / 4,
       sourceTurnRows / 2,
       sourceTurnRows,
     ]);
@@ -58,6 +74,18 @@ describe("the turn of a source", () => {
       least,
     ]);
     expect(turnsOf([late, late], 128)).toEqual([sourceTurnRows, sourceTurnRows]);
+  });
+
+  test("that begins before the timer rings says nothing of how long others took (S2)", () => {
+    const turn = new SourceTurn(bufferTimeout, 4);
+    turn.took(sourceTurnRows, millis(0));
+    turn.next(millis(late));
+    turn.took(sourceTurnRows / 2, millis(late));
+    turn.goOn();
+    expect(turn.isOver).toBe(false);
+    turn.next(millis(late));
+    turn.took(sourceTurnRows / 2, millis(late));
+    expect(turn.isOver).toBe(true);
   });
 
   test("that is not over says nothing of how long others took", () => {
