@@ -134,6 +134,9 @@ export class MemoryStateBackend implements StateBackend {
   }
 
   check(others: number): void {
+    // What is not known exactly is known to be no more.
+    if (this.bytes + others > this.#budget)
+      for (const store of this.#stores.values()) store.settle();
     const { bytes } = this;
     dropWithout([...this.#stores.values()], this.#budget - bytes - others);
     if (bytes <= this.#budget) return;
@@ -167,6 +170,11 @@ export class MemoryStateStore implements BackendStore {
     let bytes = 0;
     for (const table of this.#tables.values()) bytes += table.bytes;
     return bytes;
+  }
+
+  /** From here on `bytes` is as exact as it can be. */
+  settle(): void {
+    for (const table of this.#tables.values()) table.settle();
   }
 
   table<V>(name: string, schema?: StateSchema<V>): MemoryStateTable<V> {
@@ -252,9 +260,14 @@ export class MemoryStateTable<V> implements BackendTable {
     return changes;
   }
 
-  /** Bytes that keys and values take, about. */
+  /** Bytes that keys and values take, about; before `settle` they may be fewer. */
   get bytes(): number {
     return this.#bytes + (this.#unread?.bytes ?? 0);
+  }
+
+  /** From here on `bytes` is as exact as it can be. */
+  settle(): void {
+    this.#unread?.settle();
   }
 
   get(key: Key): V | undefined {

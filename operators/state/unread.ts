@@ -71,19 +71,21 @@ export class UnreadEntries {
 
   /** Entries that are here. */
   get size(): number {
-    this.#settle();
+    this.settle();
     return this.#size;
   }
 
-  /** Bytes that they would take in memory, about: a budget is for all of them. */
+  /**
+   * Bytes that they would take in memory, about: a budget is for all of them. Before `settle` those of a
+   * key that several segments have count several times.
+   */
   get bytes(): number {
-    this.#settle();
     return this.#bytes;
   }
 
   /** Of them, those that some freeze after the full one held. */
   get changes(): number {
-    this.#settle();
+    this.settle();
     return this.#changes;
   }
 
@@ -126,7 +128,7 @@ export class UnreadEntries {
   /** All that are here, or those that a freeze from that one on held; they stay. Good until one of them
    * is taken out. */
   *entries(from = 0): Generator<LiveEntry & { readonly frozen: number }> {
-    this.#settle();
+    this.settle();
     for (const { group, keys, values, valueAt, taken, frozen } of this.#blocks) {
       if (frozen < from) continue;
       for (let row = 0; row < taken.length; row++) {
@@ -144,7 +146,7 @@ export class UnreadEntries {
   }
 
   #takeOut(key: string): number {
-    this.#settle();
+    this.settle();
     if (this.#size === 0) return free;
     if (this.#indexed < this.#blocks.length) this.#makeIndex();
     const mask = this.#index.length - 1;
@@ -170,7 +172,7 @@ export class UnreadEntries {
   }
 
   /** Where keys may be in more than one segment, what counts is known once there is an index (U4). */
-  #settle(): void {
+  settle(): void {
     if (this.#segments > 1 && this.#indexed < this.#blocks.length) this.#makeIndex();
   }
 

@@ -141,6 +141,23 @@ describe("restored entries that nobody has asked for", () => {
     expect(table.bytes / before).toBeLessThan(1.4);
   });
 
+  test("count once, however many segments have their keys, where that is the question", () => {
+    const entries = Array.from({ length: 2_000 }, (_, n): [Key, Value] => [`key-${n}`, noted(n)]);
+    const segments = [segmentOf("full", entries), ...Array(3).fill(segmentOf("delta", entries))];
+    const { bytes } = restored({ segments: segments.slice(0, 1), range: all });
+    const backend = new MemoryStateBackend({ maxParallelism, budget: 1.2 * bytes });
+    const store = backend.store("op");
+    store.restore("s", [{ segments, range: all }]);
+    store.table("s");
+    expect(backend.bytes).toBeGreaterThan(3 * bytes);
+    expect(() => backend.check(0)).not.toThrow();
+    expect(backend.bytes).toBeLessThan(1.2 * bytes);
+    const small = new MemoryStateBackend({ maxParallelism, budget: 0.8 * bytes });
+    small.store("op").restore("s", [{ segments, range: all }]);
+    small.store("op").table("s");
+    expect(() => small.check(0)).toThrow(/budget/);
+  });
+
   test("are those of the range alone, and of all sources", () => {
     const entries = Array.from({ length: 100 }, (_, n): [Key, Value] => [`key-${n}`, n]);
     const [low, high] = [0, 1].map((half) =>
