@@ -279,7 +279,10 @@ export class Attempts {
     this.#deployingSince.delete(index);
     this.#state.setRegions([index], (region) => ({ ...begun(region), phase: "running" }));
     if (!this.#state.record.regions.every((region) => region.phase === "running")) return;
-    checkpoints.restarted(now);
+    // Jobs that begin again together do not checkpoint together; and those that were lost owe their
+    // readers what was done since the last one.
+    const { job, attempt: latest } = this.#state.record;
+    checkpoints.restarted(now, latest > 1 ? jitterOf(job, latest) : 1);
     // Replaced subtasks may have been writing until now.
     checkpoints.littered();
     this.#state.enter("RUNNING", now);

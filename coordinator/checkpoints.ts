@@ -4,7 +4,8 @@
 //   K2. A checkpoint completes when every subtask has acknowledged it and its manifest is written,
 //       and in no other way. (Under which attempts these may acknowledge, the job core knows.)
 //   K3. Completing n ends every open checkpoint below n.
-//   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause.
+//   K4. At most `maxConcurrent` are open, and a trigger waits for interval and min pause; the first after
+//       a restart, as in Flink, for a time drawn between both.
 //       A savepoint waits for neither and moves neither: periodic ones come as if there had been none.
 //   K5. At least one completed checkpoint is retained once there is one, until the job ends. A
 //       savepoint is none of them: it is the user's, and pushes nothing out.
@@ -185,9 +186,14 @@ export class Checkpoints {
     this.#lastTriggerAt = now;
   }
 
-  /** A new attempt runs: the interval counts from now, and so do failures. */
-  restarted(now: Millis): void {
-    this.resumed(now);
+  /**
+   * A new attempt runs: from now on time and failures count.
+   *
+   * @param share of the time between min pause and interval that the first one waits for beside the pause
+   */
+  restarted(now: Millis, share = 1): void {
+    const { interval = 0, minPause } = this.#config;
+    this.resumed(millis(now - Math.floor((1 - share) * Math.max(0, interval - minPause))));
     this.#ledger = { ...this.#ledger, consecutiveFailures: 0 };
   }
 

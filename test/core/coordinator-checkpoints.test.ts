@@ -70,6 +70,42 @@ describe("trigger", () => {
     expect(driver.all("trigger")).toHaveLength(1);
   });
 
+  test("the first after a restart waits for a time drawn between min pause and interval", () => {
+    const { config } = running({ interval: 10 * second, minPause: 2 * second });
+    const checkpoints = new Checkpoints(config.checkpointing, emptyLedger, [], millis(0));
+    const dueAfter = (share?: number): number => {
+      checkpoints.restarted(millis(60 * second), share);
+      return checkpoints.nextTriggerAt()! - 60 * second;
+    };
+    expect([0, 0.25, 1, undefined].map(dueAfter)).toEqual([2, 4, 10, 10].map((n) => n * second));
+    // A pause that is longer than the interval is waited for as ever.
+    const { config: paused } = running({ interval: second, minPause: 3 * second });
+    const waiting = new Checkpoints(paused.checkpointing, emptyLedger, [], millis(0));
+    waiting.restarted(millis(60 * second), 0);
+    expect(waiting.nextTriggerAt()).toBe(61 * second);
+  });
+
+  test("a job that begins again has its first one within the interval, whichever attempt it is", () => {
+    const interval = 10 * second;
+    const driver = running({ interval });
+    const waits = [2, 3, 4].map(() => {
+      driver.fail();
+      driver.advance(second);
+      driver.deployAll();
+      const { now } = driver;
+      driver.trigger();
+      return driver.now - now;
+    });
+    expect(Math.max(...waits)).toBeLessThanOrEqual(interval + 100);
+    expect(new Set(waits).size).toBe(3);
+    // After the first, there is the whole interval again.
+    driver.ackAll();
+    driver.answerAll("publish");
+    const { now } = driver;
+    driver.trigger();
+    expect(driver.now - now).toBeGreaterThan(interval - 200);
+  });
+
   test("min pause holds after a failed checkpoint too", () => {
     const driver = running({ interval: second, minPause: 3 * second, tolerableFailures: 9 });
     driver.trigger();

@@ -145,6 +145,8 @@ export class Witness {
         const of = effect.deployments[0]!.attempt;
         this.#must(!this.#begun.has(of), "J1: an attempt is deployed once");
         this.#begun.add(of);
+        // How long the first one waits after a restart is drawn.
+        this.#lastTriggerAt = Number.NEGATIVE_INFINITY;
         const tasks = effect.deployments.map(({ task }) => taskKey(task));
         const due = this.#deploying(of).map(taskKey);
         this.#must(tasks.length > 0 && sameSet(tasks, due), "whole regions are deployed");
