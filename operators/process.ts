@@ -27,6 +27,7 @@ import { RandomNumbers } from "./random.ts";
 import { RegisteredTimers } from "./process-timers.ts";
 import { rejectRow, rejectTimer, type RejectingOperator } from "./rejection.ts";
 import type { StateTable } from "./state/keyed-state.ts";
+import { timeOf } from "./timestamps.ts";
 
 /** Entries of each expiring state that a batch looks at, beside one per row. */
 const sweepMin = 16;
@@ -80,7 +81,7 @@ export class ProcessOperator implements TimedOperator, EventTimeOperator {
       try {
         for (; i < rows.length; i++) {
           if (i === foreseen) foreseen = this.#foresee(rows, i, select);
-          context.begin(timestamps?.[i]);
+          context.begin(timeOf(timestamps, i));
           const row = rows[i] as never;
           context.key = select(row);
           keyId(context.key); // refuses what is no key, also where no state is used

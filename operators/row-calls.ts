@@ -7,6 +7,7 @@ import { Emitted } from "./emitted.ts";
 import { Journal } from "./journal.ts";
 import type { Output, RecordBatch } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
+import { timeOf } from "./timestamps.ts";
 
 export class RowCalls {
   readonly #self: RejectingOperator;
@@ -37,16 +38,25 @@ export class RowCalls {
     this.#emitted.sendTo(out);
   }
 
-  /** @param operator what the function is called in an error */
-  run(operator: string, batch: RecordBatch, out: Output, call: (row: never) => void): void {
+  /**
+   * @param operator what the function is called in an error
+   * @param call takes a row and its event time
+   */
+  run(
+    operator: string,
+    batch: RecordBatch,
+    out: Output,
+    call: (row: never, timestamp: number | undefined) => void,
+  ): void {
     const rows = batch.rows();
     const { timestamps } = batch;
     for (let i = 0; i < rows.length; i++) {
       try {
         for (; i < rows.length; i++) {
-          this.#emitted.begin(timestamps?.[i]);
+          const timestamp = timeOf(timestamps, i);
+          this.#emitted.begin(timestamp);
           this.#journal?.begin();
-          call(rows[i] as never);
+          call(rows[i] as never, timestamp);
         }
       } catch (error) {
         this.#emitted.undo();

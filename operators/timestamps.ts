@@ -11,6 +11,12 @@ export function timestampsAt(
   return of;
 }
 
+/** Of one row; undefined where it has none. */
+export function timeOf(timestamps: Float64Array | undefined, row: number): number | undefined {
+  const time = timestamps?.[row];
+  return time === time ? time : undefined;
+}
+
 /** The later of two event times, of which NaN is none. */
 export const latest = (left: number, right: number): number =>
   right > left || left !== left ? right : left;

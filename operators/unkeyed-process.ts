@@ -2,16 +2,11 @@
 // belong to the subtask.
 //   E1. The context is one object for the operator's life. Outside a call it is of no use.
 //   E2. A function is closed once for what it was given: that it was is state, until there is another row.
+//   E3. Functions are told how far event time has come, so that is kept as of any operator that acts on it.
 
 import { endOfTime } from "../format/frame.ts";
 import type { OperatorStateDescriptors } from "../stream/operator-state.ts";
-import type {
-  EventTimeOperator,
-  Operator,
-  OperatorContext,
-  Output,
-  RecordBatch,
-} from "./operator.ts";
+import type { EventTimeOperator, OperatorContext, Output, RecordBatch } from "./operator.ts";
 import { RandomNumbers } from "./random.ts";
 import { RowCalls } from "./row-calls.ts";
 import { OperatorList } from "./state/operator-list.ts";
@@ -26,17 +21,20 @@ interface RowFunction {
   close?(ctx: never): void;
 }
 
-export class UnkeyedProcessOperator implements Operator {
+export class UnkeyedProcessOperator implements EventTimeOperator {
   readonly #inputs: readonly RowCall[];
   readonly #fn: RowFunction;
-  readonly #context: object;
+  readonly #context: { timestamp: number | undefined; readonly [part: string]: unknown };
   readonly #calls: RowCalls;
 
   /** @param more what else the context has. */
   constructor(
     inputs: readonly RowCall[],
     fn: RowFunction,
-    ctx: Pick<OperatorContext, "uid" | "operatorState" | "subtask" | "now" | "reject">,
+    ctx: Pick<
+      OperatorContext,
+      "uid" | "operatorState" | "subtask" | "now" | "watermark" | "reject"
+    >,
     more: object = {},
   ) {
     const { uid, operatorState: store, subtask } = ctx;
@@ -49,21 +47,39 @@ export class UnkeyedProcessOperator implements Operator {
     });
     const random = new RandomNumbers({ uid, index: subtask.index }, store, note).draw;
     const now = (): number => ctx.now();
-    this.#context = { operatorState: Object.fromEntries(lists), ...emits, now, random, ...more };
+    this.#context = {
+      timestamp: undefined,
+      currentWatermark: () => ctx.watermark(),
+      operatorState: Object.fromEntries(lists),
+      ...emits,
+      now,
+      random,
+      ...more,
+    };
   }
 
   processBatch(batch: RecordBatch, out: Output, input: number): void {
     const process = this.#inputs[input]!;
-    this.#calls.run("process", batch, out, (row) => process(row, this.#context as never));
+    const context = this.#context;
+    this.#calls.run("process", batch, out, (row, timestamp) => {
+      context.timestamp = timestamp;
+      process(row, context as never);
+    });
+  }
+
+  /** It does nothing by itself (E3). */
+  advance(_watermark: number, _out: Output): boolean {
+    return true;
   }
 
   protected close(out: Output): void {
+    this.#context.timestamp = undefined;
     this.#calls.runOnce("close", out, () => this.#fn.close?.(this.#context as never));
   }
 }
 
 /** Of a function that has something to do once all input has ended. */
-export class ClosingProcessOperator extends UnkeyedProcessOperator implements EventTimeOperator {
+export class ClosingProcessOperator extends UnkeyedProcessOperator {
   #isClosed: boolean; // E2
 
   constructor(...of: ConstructorParameters<typeof UnkeyedProcessOperator>) {
@@ -82,7 +98,7 @@ export class ClosingProcessOperator extends UnkeyedProcessOperator implements Ev
     super.processBatch(batch, out, input);
   }
 
-  advance(watermark: number, out: Output): boolean {
+  override advance(watermark: number, out: Output): boolean {
     if (watermark !== endOfTime || this.#isClosed) return true;
     this.#isClosed = true;
     this.close(out);

@@ -41,6 +41,13 @@ export interface UnkeyedProcessContext<
   R,
   O extends OperatorStateDescriptors,
 > extends FunctionContext<R> {
+  /** Event time of the row, in milliseconds; what is emitted has the same. Absent where it has none. */
+  readonly timestamp: number | undefined;
+  /**
+   * Event time here, in milliseconds: no row is to come that is not later, but late ones. After a failure
+   * it is no less than it was at the checkpoint; `-Infinity` at first, and where rows have no event times.
+   */
+  readonly currentWatermark: () => number;
   /** The lists of this subtask. */
   readonly operatorState: { readonly [Name in keyof O]: OperatorStateOf<O[Name]> };
 }

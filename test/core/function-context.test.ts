@@ -174,3 +174,63 @@ test("close is called once, after the last row, whatever is restored then", () =
   const again = new Cluster(world, { ...options, restore: ended.checkpoint() }).settle();
   expect(new Set(again.table("fours"))).toEqual(new Set(expected));
 });
+
+describe("event time of a function without keys", () => {
+  interface Seen {
+    readonly id: number;
+    readonly timestamp: number | undefined;
+    readonly watermark: number;
+  }
+  const timed = defineJob("timed", (env) => {
+    env
+      .from(items, { uid: "items", watermarks: boundedOutOfOrderness(5, { timestamp: "id" }) })
+      .rebalance()
+      .process(
+        {
+          emits: rows<Seen>(),
+          process: ({ id }, { timestamp, currentWatermark, emit }) =>
+            emit({ id, timestamp, watermark: currentWatermark() }),
+        },
+        { uid: "seen" },
+      )
+      .to(table("seen", { key: ({ id }) => id }), { uid: "out" });
+  });
+  const last = (cluster: Cluster): unknown => cluster.settle().table("seen").at(-1);
+
+  test("is that of the row, and of the rows before; after a failure no less", () => {
+    const world = new World();
+    const options = { definition: timed, parallelism: 1 };
+    const first = new Cluster(world, options);
+    world.append("items", 0, [{ id: 10 }]);
+    expect(last(first)).toEqual({ id: 10, timestamp: 10, watermark: -Infinity });
+    world.append("items", 0, [{ id: 20 }]);
+    expect(last(first)).toEqual({ id: 20, timestamp: 20, watermark: 4 });
+    world.append("items", 0, [{ id: 11 }]);
+    expect(last(first)).toEqual({ id: 11, timestamp: 11, watermark: 14 });
+    const restore = first.checkpoint();
+    first.stop();
+    world.append("items", 0, [{ id: 12 }]);
+    const second = new Cluster(world, { ...options, parallelism: 2, restore });
+    expect(last(second)).toEqual({ id: 12, timestamp: 12, watermark: 14 });
+  });
+
+  test("is none where rows have none", () => {
+    const untimed = defineJob("untimed", (env) => {
+      env
+        .from(items, { uid: "items" })
+        .process(
+          {
+            emits: rows<Seen>(),
+            process: ({ id }, { timestamp, currentWatermark, emit }) =>
+              emit({ id, timestamp, watermark: currentWatermark() }),
+          },
+          { uid: "seen" },
+        )
+        .to(table("seen", { key: ({ id }) => id }), { uid: "out" });
+    });
+    const world = new World();
+    world.append("items", 0, [{ id: 1 }]);
+    const cluster = new Cluster(world, { definition: untimed, parallelism: 1 });
+    expect(last(cluster)).toEqual({ id: 1, timestamp: undefined, watermark: -Infinity });
+  });
+});
