@@ -74,31 +74,8 @@ import {
 import { RecordedWindows, type WindowedStream } from "./windowed-stream.ts";
 import type { TimeWindow, WindowAssigner } from "./windows.ts";
 
-/**
- * Rows of type `T`, in no order beyond that of the subtask they come from. The functions given to
- * its operators must be deterministic and must not change the rows they are given: after a failure
- * they run again, and a row may be on its way to several operators.
- */
-export interface DataStream<T> {
-  /**
-   * One row for each row.
-   *
-   * @example flights.map((flight) => flight.delay / 60, { uid: "hours" })
-   */
-  map<R>(fn: (row: T) => R, options: OperatorOptions): DataStream<R>;
-  /**
-   * Any number of rows for each row, in the order of the iterable.
-   *
-   * @example lines.flatMap((line) => line.split(" "), { uid: "words" })
-   */
-  flatMap<R>(fn: (row: T) => Iterable<R>, options: OperatorOptions): DataStream<R>;
-  /**
-   * The rows for which the predicate holds, narrowed where it is a type guard.
-   *
-   * @example flights.filter((flight) => flight.delay > 15, { uid: "delayed" })
-   */
-  filter<R extends T>(fn: (row: T) => row is R, options: OperatorOptions): DataStream<R>;
-  filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
+/** What a stream has for functions that answer later. */
+export interface AsyncStream<T> {
   /**
    * One row for each row, which a function gives later: it asks a service, a database or a file. As many rows
    * wait for their answers as `capacity` says; they are in snapshots, and after a failure they are asked for
@@ -151,6 +128,33 @@ export interface DataStream<T> {
     fn: (left: T, right: NonNullable<V>) => R,
     options: OperatorOptions,
   ): DataStream<R>;
+}
+
+/**
+ * Rows of type `T`, in no order beyond that of the subtask they come from. The functions given to
+ * its operators must be deterministic and must not change the rows they are given: after a failure
+ * they run again, and a row may be on its way to several operators.
+ */
+export interface DataStream<T> extends AsyncStream<T> {
+  /**
+   * One row for each row.
+   *
+   * @example flights.map((flight) => flight.delay / 60, { uid: "hours" })
+   */
+  map<R>(fn: (row: T) => R, options: OperatorOptions): DataStream<R>;
+  /**
+   * Any number of rows for each row, in the order of the iterable.
+   *
+   * @example lines.flatMap((line) => line.split(" "), { uid: "words" })
+   */
+  flatMap<R>(fn: (row: T) => Iterable<R>, options: OperatorOptions): DataStream<R>;
+  /**
+   * The rows for which the predicate holds, narrowed where it is a type guard.
+   *
+   * @example flights.filter((flight) => flight.delay > 15, { uid: "delayed" })
+   */
+  filter<R extends T>(fn: (row: T) => row is R, options: OperatorOptions): DataStream<R>;
+  filter(fn: (row: T) => boolean, options: OperatorOptions): DataStream<T>;
   /**
    * Brings the rows of one key to one subtask, in order, for the operator that follows. The key is a
    * field, a tuple of several, or what a function makes of each row. By its name a field is read
@@ -248,8 +252,12 @@ export interface DataStream<T> {
   to(sink: TableSink<T> | FilesSink<T> | DiscardSink, options: OperatorOptions): void;
 }
 
-/** Rows of type `T` by their key. Its operators keep state per key, which survives failures. */
-export interface KeyedStream<T, K> {
+/**
+ * Rows of type `T` by their key. Its operators keep state per key, which survives failures. Calls for the rows
+ * of a key (`asyncMap`, `lookupJoin`) are made by the subtask that the key belongs to; what comes of them is a
+ * stream without keys.
+ */
+export interface KeyedStream<T, K> extends AsyncStream<T> {
   /**
    * Folds the rows of each key into one, and emits the fold so far for every row, the key's first
    * row included. `fn` returns a row of its own and changes neither argument.

@@ -53,7 +53,7 @@ export type {
   UnkeyedCoProcessFunction,
 } from "./connect.ts";
 export type { TimeSpan } from "./duration.ts";
-export type { DataStream, KeyedStream } from "./data-stream.ts";
+export type { AsyncStream, DataStream, KeyedStream } from "./data-stream.ts";
 export { discard, type DiscardSink } from "./discard.ts";
 export { type FilePartition, files, type FilesSink } from "./files.ts";
 export {

@@ -249,3 +249,34 @@ test("functions that answer later under a harness", async () => {
   await again.answered();
   expect(again.take()).toEqual([{ n: 2, squared: 4 }]);
 });
+
+test("on a keyed stream each key is asked for by one subtask", async () => {
+  const loaded: number[] = [];
+  const definition = defineJob(
+    "keyed",
+    (env) => {
+      env
+        .from(numbers, { uid: "numbers" })
+        .keyBy(({ n }) => n % 10)
+        .lookupJoin(
+          { key: ({ n }) => n % 10, load: (key) => (loaded.push(key), key), cache: { size: 100 } },
+          ({ n }, ones) => ({ n, ones }),
+          { uid: "looked-up", parallelism: 4 },
+        )
+        .keyBy("ones")
+        .asyncMap(async ({ n, ones }) => ({ n, ones }), { uid: "asked", parallelism: 3 })
+        .to(table("rows", { key: ({ n }) => n }), { uid: "out" });
+    },
+    options,
+  );
+  const world = new World();
+  const expected = Array.from({ length: 200 }, (_, n) => ({ n, ones: n % 10 }));
+  for (const { n } of expected) world.append("numbers", 0, [{ n }]);
+  const cluster = new Cluster(world, { definition, parallelism: 1 });
+  await cluster.settled();
+  const rows = cluster.table("rows") as { n: number }[];
+  expect(rows.toSorted((a, b) => a.n - b.n)).toEqual(expected);
+  expect(loaded.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const shares = cluster.subtasksOf("looked-up").map(({ metrics }) => metrics.recordsIn);
+  expect(shares.filter((share) => share > 0).length).toBeGreaterThan(1);
+});
