@@ -24,6 +24,8 @@ interface Split {
   isReading: boolean;
   /** The last read came back empty. */
   cameEmpty: boolean;
+  /** Where the partition ended at the last read; undefined before the first. */
+  end: Offset | undefined;
   readonly buffered: StoredBatch[];
 }
 
@@ -67,6 +69,7 @@ export class TopicSource {
           readFrom: next,
           isReading: false,
           cameEmpty: false,
+          end: undefined,
           buffered: [],
         };
       });
@@ -103,6 +106,19 @@ export class TopicSource {
     );
   }
 
+  /**
+   * Records that were not handed out, as of the last read of each partition: read ahead or not read at all.
+   * Undefined until all were read.
+   */
+  get pending(): number | undefined {
+    let pending = 0;
+    for (const { next, end } of this.#splits) {
+      if (end === undefined) return undefined;
+      pending += Math.max(0, end - next);
+    }
+    return pending;
+  }
+
   /** There is something to read, by somebody else's word. */
   appended(partition: number): void {
     this.#split(partition).cameEmpty = false;
@@ -112,6 +128,7 @@ export class TopicSource {
     const split = this.#split(partition);
     split.isReading = false;
     split.cameEmpty = batches.length === 0;
+    if (split.cameEmpty) split.end = split.readFrom;
     for (const batch of batches) {
       if (batch.first > split.readFrom) {
         throw new RangeError(
@@ -120,6 +137,7 @@ export class TopicSource {
         );
       }
       const end = batch.first + batch.count;
+      split.end = batch.end;
       if (end <= split.readFrom) continue;
       split.buffered.push(batch);
       split.readFrom = offset(end);

@@ -88,6 +88,8 @@ export interface TaskMetrics {
   readonly watermarkLag?: number;
   /** Of a source that keeps in step with others: milliseconds by which it is ahead of the last of them. */
   readonly watermarkAlignmentDrift?: number;
+  /** Of a source: records of its partitions that it has not taken, as far as the last reads could tell. */
+  readonly pendingRecords?: number;
   /** Rows that came too late for an operator and were left out; absent where there were none. */
   readonly lateRecordsDropped?: number;
   /** Bytes of files that its state was restored from: its own copies, and R2. */
@@ -394,6 +396,8 @@ export interface StoredBatch {
   readonly first: Offset;
   readonly count: number;
   readonly bytes: Uint8Array;
+  /** The next offset to be written to the partition when it was read. */
+  readonly end?: Offset;
 }
 
 export interface PartitionInfo {

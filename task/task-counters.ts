@@ -34,7 +34,7 @@ export class TaskCounters {
 
   metrics(now: Millis, { outbox, twoPhase, time, source }: Measured): TaskMetrics {
     const { recordsOut, bytesOut } = outbox;
-    const drift = source?.drift;
+    const { drift, pending } = source ?? {};
     return {
       recordsIn: this.#recordsIn,
       recordsOut,
@@ -44,6 +44,7 @@ export class TaskCounters {
       backPressuredTime: this.backPressure.total(now),
       ...time.metrics(now, { isSource: source?.isTimed === true }),
       ...(drift !== undefined && { watermarkAlignmentDrift: drift }),
+      ...(pending !== undefined && { pendingRecords: pending }),
       ...(this.#lateDropped > 0 && { lateRecordsDropped: this.#lateDropped }),
     };
   }

@@ -172,6 +172,11 @@ export class TaskSource {
     this.#topic?.reader.appended(partition);
   }
 
+  /** Records that were not taken, where that is known. */
+  get pending(): number | undefined {
+    return this.#topic?.reader.pending;
+  }
+
   /** Where it waits for more, by partition. */
   get ends(): readonly SplitRead[] {
     return this.#topic?.reader.ends ?? [];

@@ -504,13 +504,14 @@ export class Cluster {
     });
     for (const read of this.#reads) {
       const { topic, partition, from, key } = read;
-      const found = this.world
-        .batches(topic, partition)
-        .filter(({ first, count }) => first + count > from);
-      if (found.length === 0) continue;
+      const all = this.world.batches(topic, partition);
+      const found = all.filter(({ first, count }) => first + count > from);
+      const last = found.at(-1);
+      if (last === undefined) continue;
+      const end = offset(last.first + last.count);
       actions.push(() => {
         this.#reads = this.#reads.filter((one) => one !== read);
-        const some = found.slice(0, 1 + this.#prng.below(3));
+        const some = found.slice(0, 1 + this.#prng.below(3)).map((batch) => ({ ...batch, end }));
         const { tasks } = this;
         this.#did(key, tasks.get(key)!.sourceBatches(partition, some, millis(this.world.now)));
       });

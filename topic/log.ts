@@ -94,7 +94,7 @@ export class TopicLog {
       from,
     );
     while (from < next && row !== undefined) {
-      const batch = batchOf(row);
+      const batch = { ...batchOf(row), end: next };
       bytes += batch.bytes.length;
       if (batches.length > 0 && bytes > bytesMax) break;
       batches.push(batch);

@@ -187,6 +187,13 @@ describe("a subtask's metrics", () => {
     expect(silent).toEqual({});
   });
 
+  test("are those of sources where it has any", () => {
+    const [first] = details.tasks;
+    const source = { ...first!, metrics: { ...first!.metrics!, pendingRecords: 12 } };
+    expect(taskMetrics(source).get("pendingRecords")).toBe(12);
+    expect(told).not.toHaveProperty("pendingRecords");
+  });
+
   test("are no rates before they are known, and nothing that nobody can know", () => {
     const [first] = details.tasks;
     const { rates: _, ...counts } = first!;

@@ -35,6 +35,7 @@ const countsOf = (metrics: TaskMetrics): [string, number][] => [
   ["numBytesIn", metrics.bytesIn],
   ["numBytesOut", metrics.bytesOut],
   ...timesOf(metrics),
+  ...pendingOf(metrics),
   // Ours.
   ["numRecordsDropped", metrics.recordsDropped],
   ["numRecordsDeadLettered", metrics.recordsDeadLettered],
@@ -55,6 +56,10 @@ function timesOf(metrics: TaskMetrics): [string, number][] {
     ["numLateRecordsDropped", lateRecordsDropped] as const,
   ].map(([id, value]) => [id, value]);
 }
+
+/** Of a source that reads a topic. */
+const pendingOf = ({ pendingRecords }: TaskMetrics): [string, number][] =>
+  pendingRecords === undefined ? [] : [["pendingRecords", pendingRecords]];
 
 /** Flink's last watermark is one that no number of JavaScript is. */
 const timeText = (time: number): string =>
