@@ -191,23 +191,55 @@ export class Fences {
     this.#ends[this.count++] = end;
   }
 
-  /** Blocks whose fence is not after a key. */
+  /**
+   * Blocks whose fence is not after a key. Groups and hashes lie evenly over a run, so where a fence must
+   * be is guessed, and corrected by what stands there: a search by halves reads as many fences again as
+   * a guess is off by, all of them far apart.
+   */
   before(key: Uint8Array): number {
     let [low, high] = [0, this.count];
+    if (high === 0) return 0;
+    const wanted = headOf(key, 0, key.length);
+    const [first, last] = [this.#headOf(0), this.#headOf(high - 1)];
+    const perHead = last > first ? (high - 1) / (last - first) : 0;
+    let guess = (wanted - first) * perHead;
+    for (let left = guessesMax; left > 0 && low < high; left--) {
+      const at = Math.max(low, Math.min(high - 1, Math.round(guess)));
+      if (this.#isAfter(at, key)) high = at;
+      else low = at + 1;
+      guess = at + (wanted - this.#headOf(at)) * perHead;
+    }
+    // Near the last guess: away from it in steps that grow, then by halves.
+    let near = Math.max(low, Math.min(high, Math.round(guess)));
+    for (let step = 2; near < high && !this.#isAfter(near, key); step *= 2) {
+      low = near + 1;
+      near = low + step;
+    }
+    if (near < high) high = near;
+    near = high;
+    for (let step = 2; near > low; step *= 2) {
+      near = Math.max(low, high - step);
+      if (!this.#isAfter(near, key)) {
+        low = near + 1;
+        break;
+      }
+      high = near;
+    }
     while (low < high) {
       const middle = (low + high) >> 1;
-      const order = compareRanges(
-        this.#bytes,
-        this.#start(middle),
-        this.#ends[middle]!,
-        key,
-        0,
-        key.length,
-      );
-      if (order <= 0) low = middle + 1;
-      else high = middle;
+      if (this.#isAfter(middle, key)) high = middle;
+      else low = middle + 1;
     }
     return low;
+  }
+
+  #isAfter(fence: number, key: Uint8Array): boolean {
+    const [from, to] = [this.#start(fence), this.#ends[fence]!];
+    return compareRanges(this.#bytes, from, to, key, 0, key.length) > 0;
+  }
+
+  #headOf(fence: number): number {
+    return headOf(this.#bytes, this.#start(fence), this.#ends[fence]!);
   }
 
   /** Those from `from` on, to be loaded. */
@@ -244,6 +276,16 @@ export class Fences {
   #start(fence: number): number {
     return fence === 0 ? 0 : this.#ends[fence - 1]!;
   }
+}
+
+/** Guesses of where a fence is, at most: each is off by the square root of what the one before was. */
+const guessesMax = 3;
+
+/** The first bytes of a key, group and hash (row-key.ts), as a number; of bytes that are not there, zeros. */
+function headOf(bytes: Uint8Array, from: number, to: number): number {
+  let head = 0;
+  for (let at = from; at < from + 6; at++) head = head * 256 + (at < to ? bytes[at]! : 0);
+  return head;
 }
 
 function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {

@@ -1,7 +1,7 @@
 // The `sqlite` backend of keyed state: sorted runs of rows in the object's own SQLite behind a write-back
 // cache, for state beyond memory. `sqlite-rows.ts` has the rows and their versions.
-//   Q1. The cache holds at most its budget, but for one batch of evictions; what was asked for last
-//       stays longest, about.
+//   Q1. The cache holds at most its budget, but for one batch of evictions; what was asked for last stays
+//       longest, about, and longer what was asked for time and again.
 //   Q2. A changed entry is written when it is evicted, with others, or at the barrier: never one by
 //       one as records come.
 //   Q4. Entries of keys that are known to come are read together, where those of the keys before them had
@@ -36,6 +36,8 @@ import { type RowsOwner, StateRows, type StoredTable } from "./sqlite-rows.ts";
 const cachedOverhead = 192;
 /** Entries that are not dirty any more, beside as many as are, before the list is cleared of them. */
 const cleanListed = 1_024;
+/** Times that the clock's hand passes an entry, at most. */
+const staysMax = 3;
 /** Of the budget, what entries may take however much memory it takes to find rows. */
 const entriesShareMin = 0.25;
 
@@ -51,8 +53,8 @@ interface Cached {
   isDirty: boolean;
   /** Whether it is in its table's list of dirty entries. */
   isListed: boolean;
-  /** Asked for since the clock's hand passed. */
-  isRecent: boolean;
+  /** How often the clock's hand is to pass it: the more often it was asked for since it last did. */
+  stays: number;
   bytes: number;
 }
 
@@ -179,7 +181,6 @@ export class SqliteStateBackend implements StateBackend {
   /** Makes room by a good deal, so that it is not needed soon again. `inUse` stays. */
   #evict(inUse?: Cached): void {
     const target = this.#room - this.#room / 8;
-    const clock = this.#clock;
     const evicted = new Map<Cached["table"], Cached[]>();
     const evict = (entry: Cached): void => {
       this.#bytes -= entry.bytes;
@@ -191,23 +192,23 @@ export class SqliteStateBackend implements StateBackend {
       }
       table.forget(entry);
     };
-    // Each entry comes by twice at most: the first time takes its mark, the second the entry.
-    const again: Cached[] = [];
-    let first = 0;
-    for (; this.#bytes > target && first < clock.length; first++) {
-      const entry = clock[first]!;
-      if (entry.isRecent || entry === inUse) {
-        entry.isRecent = false;
+    // The hand goes round until there is room: an entry stays as often as it may, the one in use always.
+    let queue = this.#clock;
+    for (let passes = 0; this.#bytes > target && passes <= staysMax; passes++) {
+      const again: Cached[] = [];
+      let at = 0;
+      for (; this.#bytes > target && at < queue.length; at++) {
+        const entry = queue[at]!;
+        if (entry.stays <= 0 && entry !== inUse) {
+          evict(entry);
+          continue;
+        }
+        entry.stays--;
         again.push(entry);
-      } else evict(entry);
+      }
+      queue = queue.slice(at).concat(again);
     }
-    let second = 0;
-    for (; this.#bytes > target && second < again.length; second++) {
-      if (again[second] !== inUse) evict(again[second]!);
-    }
-    const isPassed = inUse !== undefined && again.slice(0, second).includes(inUse);
-    const passed = isPassed ? [inUse] : [];
-    this.#clock = clock.slice(first).concat(again.slice(second), passed);
+    this.#clock = queue;
     for (const [table, entries] of evicted) table.write(entries);
   }
 }
@@ -292,6 +293,8 @@ export class SqliteStateTable<V> implements BackendTable {
   readonly #cached = new Map<KeyId, Cached>();
   /** Of a nested table: what is cached by the first half of its keys. */
   readonly #under: Map<KeyId, Set<Cached>> | undefined;
+  /** The entry that was asked for last, while it is in the cache: what is read is often put next. */
+  #latest: Cached | undefined;
   /** Every dirty entry, and some that are not any more. */
   #listed: Cached[] = [];
   #dirty = 0;
@@ -385,13 +388,14 @@ export class SqliteStateTable<V> implements BackendTable {
       const id = keyId(key);
       const known = this.#cached.get(id);
       if (known === undefined) missing.set(id, key);
-      else known.isRecent = true;
+      else if (known.stays < staysMax) known.stays++;
     }
     this.#missed = missing.size;
     const keysOfRows = Array.from(missing.values(), (key) => this.#rowKey(key));
     const rows = this.#rows.getAll(this.#table, keysOfRows);
     let at = 0;
-    for (const [id, key] of missing) this.#admit(id, key, rows[at++]);
+    // It is asked for by its turn, which does not count as another time.
+    for (const [id, key] of missing) this.#admit(id, key, rows[at++]).stays = -1;
   }
 
   *entries(): Generator<[Key, V]> {
@@ -481,6 +485,7 @@ export class SqliteStateTable<V> implements BackendTable {
   /** The entry leaves the cache. */
   forget(entry: Cached): void {
     this.#cached.delete(entry.id);
+    if (this.#latest === entry) this.#latest = undefined;
     if (this.#under === undefined) return;
     const first = keyId((entry.key as readonly Key[])[0]!);
     const members = this.#under.get(first)!;
@@ -560,15 +565,17 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   #load(key: Key): Cached {
+    const latest = this.#latest;
+    if (typeof key === "string" && latest?.key === key) return latest;
     const id = keyId(key);
     this.#isAsked = true;
     const known = this.#cached.get(id);
     if (known !== undefined) {
-      known.isRecent = true;
-      return known;
+      if (known.stays < 1) known.stays++;
+      return (this.#latest = known);
     }
     this.#missed++;
-    return this.#admit(id, key, this.#rows.get(this.#table, this.#rowKey(key)));
+    return (this.#latest = this.#admit(id, key, this.#rows.get(this.#table, this.#rowKey(key))));
   }
 
   /** Takes an entry into the cache as it was read; nothing where there is none. */
@@ -583,7 +590,7 @@ export class SqliteStateTable<V> implements BackendTable {
       isStored: isPresent,
       isDirty: false,
       isListed: false,
-      isRecent: true,
+      stays: 0,
       bytes: 0,
     };
     this.#cached.set(entry.id, entry);

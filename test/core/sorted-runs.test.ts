@@ -17,6 +17,7 @@ import {
   rowBytes,
   writeRow,
 } from "../../operators/state/run-block.ts";
+import { Fences } from "../../operators/state/sorted-run.ts";
 import { StateRows } from "../../operators/state/sqlite-rows.ts";
 import { testDatabase } from "./state-backends.ts";
 
@@ -64,6 +65,34 @@ describe("a filter", () => {
     let wrong = 0;
     for (let i = 20_000; i < 40_000; i++) if (filter.mayHave(hash(i))) wrong++;
     expect(wrong).toBeLessThan(400); // 2 %; about 0.7 % is what it is made for
+  });
+});
+
+describe("fences", () => {
+  const bytes = fc.uint8Array({ maxLength: 9 });
+  // As hashes do, evenly, and as keys of one hash do, all in one place.
+  const even = fc.integer({ min: 0, max: 2 ** 32 - 1 }).map((hash) => {
+    return new Uint8Array([0, hash & 3, hash >>> 24, (hash >>> 16) & 255, (hash >>> 8) & 255, 7]);
+  });
+  const crowded = fc.nat(300).map((i) => new Uint8Array([0, 1, 9, 9, 9, 9, i >> 8, i & 255]));
+
+  test("say after how many of them a key comes, wherever they lie", () => {
+    const key = fc.oneof(bytes, even, crowded);
+    const keys = fc.uniqueArray(key, {
+      maxLength: 600,
+      comparator: (a, b) => compareBytes(a, b) === 0,
+    });
+    fc.assert(
+      fc.property(keys, fc.array(key, { maxLength: 50 }), (keys, others) => {
+        const fences = new Fences();
+        const sorted = keys.toSorted(compareBytes);
+        for (const fence of sorted) fences.add(fence, 0, fence.length);
+        for (const key of [...sorted, ...others]) {
+          const before = sorted.filter((fence) => compareBytes(fence, key) <= 0).length;
+          expect(fences.before(key)).toBe(before);
+        }
+      }),
+    );
   });
 });
 
