@@ -36,10 +36,32 @@ let scratch = new Uint8Array(1_024);
 let view = new DataView(scratch.buffer);
 let end = 0;
 
-/** @throws ValueNotSerialisableError for what cannot be carried exactly */
-export function encodeCell(value: unknown): Uint8Array<ArrayBuffer> {
+/**
+ * Room for cells that are needed together and no longer than one another. A buffer of its own for each of
+ * more than 64 bytes takes as long as encoding it (0.5 µs in Node, 2026-11-23).
+ */
+export class CellRoom {
+  #bytes = new Uint8Array(0);
+  #end = 0;
+
+  copy(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+    if (this.#end + length > this.#bytes.length) {
+      this.#bytes = new Uint8Array(Math.max(roomBytes, length));
+      this.#end = 0;
+    }
+    const from = this.#end;
+    this.#end += length;
+    this.#bytes.set(bytes.subarray(0, length), from);
+    return this.#bytes.subarray(from, this.#end);
+  }
+}
+
+const roomBytes = 2 ** 16;
+
+/** In `room`, where there is one. @throws ValueNotSerialisableError for what cannot be carried exactly */
+export function encodeCell(value: unknown, room?: CellRoom): Uint8Array<ArrayBuffer> {
   end = 0;
-  if (write(value, 0)) return scratch.slice(0, end);
+  if (write(value, 0)) return room?.copy(scratch, end) ?? scratch.slice(0, end);
   const bytes = encodeValue(value, "state");
   const cell = new Uint8Array(1 + bytes.length);
   cell[0] = tag.any;
@@ -169,9 +191,13 @@ const isSame = <T>(a: ArrayLike<T>, b: ArrayLike<T>): boolean => {
   return true;
 };
 
-function namesOf(bytes: Uint8Array): readonly string[] {
-  if (!isSame(bytes, read.bytes)) {
-    read = { names: parsedNames(bytes), bytes: bytes.slice() };
+function namesOf(bytes: Uint8Array, from: number, to: number): readonly string[] {
+  const { length } = read.bytes;
+  let same = 0;
+  if (to - from === length) while (same < length && bytes[from + same] === read.bytes[same]) same++;
+  if (same < length || to - from !== length) {
+    const own = bytes.slice(from, to);
+    read = { names: parsedNames(own), bytes: own };
   }
   return read.names;
 }
@@ -199,24 +225,29 @@ function reserve(bytes: number): void {
   view = new DataView(scratch.buffer);
 }
 
+// Typed arrays of eight bytes begin at multiples of eight, and values anywhere.
+const eightBytes = new Uint8Array(8);
+const eightBytesView = new DataView(eightBytes.buffer);
+
 class Reader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   offset = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   value(): unknown {
     switch (this.#bytes[this.offset++]) {
       case tag.int32:
-        return this.#view.getInt32(this.#past(4), true);
-      case tag.float64:
-        return this.#view.getFloat64(this.#past(8), true);
+        return this.#int32();
+      case tag.float64: {
+        const from = this.#past(8);
+        for (let i = 0; i < 8; i++) eightBytes[i] = this.#bytes[from + i]!;
+        return eightBytesView.getFloat64(0, true);
+      }
       case tag.text: {
-        const length = this.#view.getUint32(this.#past(4), true);
+        const length = this.#int32() >>> 0;
         const from = this.#past(length);
         return decoder.decode(this.#bytes.subarray(from, from + length));
       }
@@ -229,19 +260,33 @@ class Reader {
       case tag.undefined:
         return undefined;
       case tag.array:
-        return Array.from({ length: this.#bytes[this.#past(1)]! }, () => this.value());
-      case tag.object: {
-        const length = this.#view.getUint16(this.#past(2), true);
-        const from = this.#past(length);
-        const object: Record<string, unknown> = {};
-        for (const name of namesOf(this.#bytes.subarray(from, from + length))) {
-          object[name] = this.value();
-        }
-        return object;
-      }
+        return this.#array();
+      case tag.object:
+        return this.#object();
       default:
         throw new FormatError("content", `Expected the tag of a value at ${this.offset - 1}`);
     }
+  }
+
+  #int32(): number {
+    const bytes = this.#bytes;
+    const at = this.#past(4);
+    return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  }
+
+  #array(): unknown[] {
+    const array: unknown[] = [];
+    for (let left = this.#bytes[this.#past(1)]!; left > 0; left--) array.push(this.value());
+    return array;
+  }
+
+  #object(): Record<string, unknown> {
+    const at = this.#past(2);
+    const length = this.#bytes[at]! | (this.#bytes[at + 1]! << 8);
+    const from = this.#past(length);
+    const object: Record<string, unknown> = {};
+    for (const name of namesOf(this.#bytes, from, from + length)) object[name] = this.value();
+    return object;
   }
 
   /** Moves past so many bytes and answers where they began. */

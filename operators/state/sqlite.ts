@@ -10,7 +10,7 @@
 //       from the cache where that has all of it.
 
 import { ownText } from "../../format/column.ts";
-import { decodeCell, encodeCell } from "../../format/cell.ts";
+import { CellRoom, decodeCell, encodeCell } from "../../format/cell.ts";
 import type { CheckpointId } from "../../format/ids.ts";
 import { isKey, keyId, type Key, type KeyId } from "../../format/key.ts";
 import { rangeHas } from "../../format/key-groups.ts";
@@ -467,10 +467,11 @@ export class SqliteStateTable<V> implements BackendTable {
   }
 
   write(entries: readonly Cached[]): readonly WrittenEntry[] {
+    const room = new CellRoom();
     const written = inOrder(
       entries.map((entry) => ({
         k: this.#rowKey(entry.key),
-        v: entry.isPresent ? encodeCell(entry.value) : null,
+        v: entry.isPresent ? encodeCell(entry.value, room) : null,
         entry,
       })),
     );

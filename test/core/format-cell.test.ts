@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { decodeCell, encodeCell } from "../../format/cell.ts";
+import { CellRoom, decodeCell, encodeCell } from "../../format/cell.ts";
 import { FormatError } from "../../format/format-error.ts";
 import { keyBytes, keyOfBytes } from "../../format/key.ts";
 import { anyKey, anyValue, exactly } from "./format-arbitraries.ts";
@@ -68,4 +68,12 @@ test("a key comes back from its bytes", () => {
       expect(keyBytes(keyOfBytes(keyBytes(key)))).toEqual(keyBytes(key));
     }),
   );
+});
+
+test("cells in one room are each what they are alone", () => {
+  const room = new CellRoom();
+  const values = Array.from({ length: 3_000 }, (_, i) => ({ i, text: "x".repeat(i % 97) }));
+  const cells = [...values, "y".repeat(100_000)].map((value) => encodeCell(value, room));
+  for (const [i, value] of values.entries()) expect(cells[i]).toEqual(encodeCell(value));
+  expect(decodeCell(cells.at(-1)!)).toBe("y".repeat(100_000));
 });
