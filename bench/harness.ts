@@ -10,6 +10,8 @@ export interface Contestant {
   readonly name: string;
   /** Rows of one run. */
   readonly rows: number;
+  /** Its runs take minutes: there is none to warm up. */
+  readonly isLong?: boolean;
   /** What is put in order before a run. */
   prepare?(): Promise<void>;
   /**
@@ -54,6 +56,7 @@ export async function compete(
   const measured = new Map(contestants.map(({ name }) => [name, [] as Measurement[]]));
   for (let round = -warmUps; round < rounds; round++) {
     for (const contestant of orderOf(contestants, round + warmUps)) {
+      if (round < 0 && contestant.isLong) continue;
       const measurement = await measure(contestant);
       if (round >= 0) measured.get(contestant.name)!.push(measurement);
       const title = round < 0 ? "warm-up" : `round ${round + 1}`;

@@ -7,7 +7,7 @@ import { tableDifferences } from "./contestants.ts";
 import { sampledTalliesOf, type StateShape } from "./data.ts";
 import { KiB } from "../format/limits.ts";
 import type { CheckpointOverview, CompletedCheckpoint } from "../format/job-status.ts";
-import type { Contestant } from "./harness.ts";
+import { type Contestant, millions } from "./harness.ts";
 import type { BenchRuntime } from "./runtime.ts";
 
 export interface StateJob {
@@ -19,6 +19,8 @@ export interface StateJob {
   readonly parallelism?: number;
   /** Keeps the default budget of memory. */
   readonly isBudgeted?: boolean;
+  /** Its state takes minutes to build up: told how far it is, and not run to warm up. */
+  readonly say?: ((text: string) => void) | undefined;
 }
 
 /** What a checkpoint of a run took. */
@@ -46,12 +48,15 @@ const inlineThreshold = 20 * KiB;
 /** Rows that one request waits for. */
 const rowsAwaited = 250_000;
 
+/** Rows after which somebody who waits is told. */
+const rowsSaid = 4 * rowsAwaited;
+
 /** More than a state of the largest size takes: budgets are not what is measured. */
 const memory = { "taskmanager.memory.managed.size": "1024 mb" };
 
 export function stateJob(
   runtime: BenchRuntime,
-  { name, shape, rows, flink, parallelism = 4, isBudgeted = false }: StateJob,
+  { name, shape, rows, flink, parallelism = 4, isBudgeted = false, say }: StateJob,
 ): StateContestant {
   const takesCheckpoints = "execution.checkpointing.interval" in flink;
   const { keys, hot, isZipf = false } = shape;
@@ -64,12 +69,16 @@ export function stateJob(
     runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${least}`);
   /** Waits until so many rows are in the state, some at a time: a request may not wait for minutes. */
   const taken = async (least: number): Promise<number> => {
-    for (let some = rowsAwaited; some < least; some += rowsAwaited) await asked(some);
+    for (let some = rowsAwaited; some < least; some += rowsAwaited) {
+      await asked(some);
+      if (some % rowsSaid === 0) say?.(`${name}: ${millions(some)} M of ${millions(least)} M rows`);
+    }
     return asked(least);
   };
   return {
     name,
     rows,
+    isLong: say !== undefined,
     checkpoints,
     stored,
     run: async (begun) => {

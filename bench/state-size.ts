@@ -27,12 +27,21 @@ const allSeries: readonly Series[] = backends.flatMap((backend) =>
 const contestantOf = (
   runtime: BenchRuntime,
   series: Series,
-  { keys, rows }: { readonly keys: number; readonly rows: number },
+  {
+    keys,
+    rows,
+    say,
+  }: {
+    readonly keys: number;
+    readonly rows: number;
+    readonly say?: (text: string) => void;
+  },
 ): StateContestant =>
   stateJob(runtime, {
     name: nameOf(series, keys),
     shape: { keys, hot: keys, isZipf: series.draw === "zipf" },
     rows,
+    say: keys === largest ? say : undefined,
     flink: { "execution.checkpointing.interval": "1 s", "state.backend.type": series.backend },
     // On sqlite it is the size of the cache, and stays what it is by default.
     isBudgeted: series.backend === "sqlite",
@@ -63,10 +72,12 @@ export const stateSize: Benchmark = {
     for (const series of allSeries) {
       if (!isWanted(`${series.backend}-${series.draw}`)) continue;
       const isLarge = large && series.backend === "sqlite";
-      const counts = quick ? sizes.quick : [...sizes.full, ...(isLarge ? [largest] : [])];
+      const counts = quick ? sizes.quick : isLarge ? [sizes.full[0], largest] : sizes.full;
       const runtime = await BenchRuntime.start();
       try {
-        const contestants = counts.map((keys) => contestantOf(runtime, series, { keys, rows }));
+        const contestants = counts.map((keys) =>
+          contestantOf(runtime, series, { keys, rows, say: rounds.say }),
+        );
         const measured = await compete(contestants, rounds);
         for (const { name } of contestants) {
           figures[name] = { unit: "rows/s", ...rateOf(measured, name) };

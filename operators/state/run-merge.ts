@@ -39,6 +39,8 @@ export class RunMerge {
   readonly #rows: MergedRuns;
   readonly #writer: RunWriter;
   readonly #isOldest: boolean;
+  /** Keys that it has come to. */
+  read = 0;
 
   /** `isOldest`: there is no older run of the table. */
   constructor(
@@ -80,6 +82,7 @@ export class RunMerge {
         const run = writer.finish();
         return run === undefined ? { kind: "done" } : { kind: "done", run };
       }
+      this.read++;
       const { row } = rows;
       if (row.isRemoval && this.#isOldest) continue;
       writer.copy(row);

@@ -68,8 +68,15 @@ const tables = [...runTables, "state_barriers", "state_tables", "state_about"];
 
 /** Rows of one read of a scan. */
 const pageRows = 1_024;
-/** Rows that are merged for each that is written, about. */
+/**
+ * Rows that are merged for each that is written, and beside them in each turn, while there are any to merge.
+ * Every row is merged three or four times in its life; the more of it is put off, the less a merge of
+ * millions of rows is felt.
+ */
 const mergedPerRow = 4;
+const mergedPerTurn = 250;
+/** Runs of a table, from which on merges are not put off. */
+const runsMany = 40;
 /** Rows of one step of a merge, about. */
 const stepRows = 2_500;
 /** Steps that are made at one time, at most. */
@@ -107,7 +114,7 @@ export class StateRows {
   #since: number;
   /** At `floor`. */
   #counts: Record<string, number> = {};
-  /** Rows that are to be merged for those that were written. */
+  /** Rows that are to be merged for what was written; less than none where more was done. */
   #owed = 0;
   #bytes = 0;
 
@@ -369,17 +376,26 @@ export class StateRows {
     }
   }
 
-  /** Goes on with merges, in steps of a few milliseconds, as many as what was written asks for. */
+  /** A turn: goes on with merges, in steps of a few milliseconds, as many as what was written asks for. */
   advance(): void {
-    const steps = Math.min(stepsMax, Math.max(1, Math.ceil(this.#owed / (stepsMax * stepRows))));
+    this.#owed += mergedPerTurn;
+    const asked = Math.ceil(this.#owed / (stepsMax * stepRows));
+    const least = this.#isBehind ? 1 : 0;
+    const steps = Math.min(stepsMax, Math.max(least, asked));
     for (let step = 0; step < steps; step++) {
-      this.#owed = Math.max(0, this.#owed - stepRows);
       this.#dropStep();
-      if (!this.#mergeStep()) {
+      const merged = this.#mergeStep();
+      if (merged === undefined) {
         this.#owed = 0;
         return;
       }
+      this.#owed = Math.max(-stepRows, this.#owed - merged);
     }
+  }
+
+  get #isBehind(): boolean {
+    for (const { runs } of this.#tables.values()) if (runs.length > runsMany) return true;
+    return false;
   }
 
   /** Frees the blocks of a part. */
@@ -388,26 +404,28 @@ export class StateRows {
     if (run !== undefined && !dropPart(this.#db, run)) this.#dropped.pop();
   }
 
-  /** Merges a part; false where there is nothing to merge. */
-  #mergeStep(): boolean {
+  /** Merges a part and answers how many rows that were; undefined where there is nothing to merge. */
+  #mergeStep(): number | undefined {
     for (const table of this.#tables.values()) this.#begin(table);
-    if (this.#merges.length === 0) return false;
+    if (this.#merges.length === 0) return undefined;
     // The smallest first: the large ones take long, and runs would pile up behind them.
     const next = this.#merges.reduce((a, b) => (b.merge.entries < a.merge.entries ? b : a));
     const { table, merge } = next;
+    const before = merge.read;
     const outcome = this.#db.transaction(() => {
       const outcome = merge.step();
       if (outcome.kind === "done") this.#drop(merge.inputs);
       return outcome;
     });
-    if (outcome.kind === "going") return true;
+    const read = merge.read - before;
+    if (outcome.kind === "going") return read;
     const [oldest] = merge.inputs;
     const merged = outcome.run === undefined ? [] : [outcome.run];
     for (const run of merged) run.isChange = merge.inputs.some(({ isChange }) => isChange);
     table.runs.splice(table.runs.indexOf(oldest!), merge.inputs.length, ...merged);
     this.#merges = this.#merges.filter((other) => other !== next);
     this.#measure();
-    return true;
+    return read;
   }
 
   #begin(table: TableRuns): void {
