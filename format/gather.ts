@@ -116,14 +116,17 @@ function pick<T>(values: readonly T[], select: Int32Array): T[] {
 }
 
 function kindOf(parts: readonly ColumnPart[]): "int32" | "float64" | "dictionary" | "values" {
-  const columns = parts.map(({ column }) => (column.kind === "nullable" ? column.present : column));
-  const is = (...kinds: readonly Column["kind"][]): boolean =>
-    columns.every(({ kind }) => kinds.includes(kind));
-  if (is("int32")) return "int32";
-  if (is("int32", "float64")) return "float64";
-  const isCoded = (column: Column): boolean =>
-    column.kind === "string" && column.dictionary !== undefined;
-  return columns.every(isCoded) ? "dictionary" : "values";
+  let [ints, floats, coded] = [0, 0, 0];
+  for (const { column } of parts) {
+    const present = column.kind === "nullable" ? column.present : column;
+    if (present.kind === "int32") ints++;
+    else if (present.kind === "float64") floats++;
+    else if (present.kind === "string" && present.dictionary !== undefined) coded++;
+    else return "values";
+  }
+  if (ints === parts.length) return "int32";
+  if (ints + floats === parts.length) return "float64";
+  return coded === parts.length ? "dictionary" : "values";
 }
 
 /** The gathered rows that have no value; undefined where all have one. */
@@ -148,7 +151,11 @@ function gatheredAbsent(parts: readonly ColumnPart[], rows: number): Absent | un
 }
 
 /** A part of which no selected row is without a value. */
-const whole = (part: ColumnPart): PresentPart => ({ ...part, column: presentOf(part.column) });
+function whole(part: ColumnPart): PresentPart {
+  const { column } = part;
+  if (column.kind === "nullable") return { ...part, column: column.present };
+  return part as PresentPart;
+}
 
 /** The rows of a part that have a value. */
 function presentPart(part: ColumnPart): PresentPart {
@@ -162,9 +169,6 @@ function presentPart(part: ColumnPart): PresentPart {
   }
   return { column: column.present, select: positions, from: 0, count: kept };
 }
-
-const presentOf = (column: Column): PresentColumn =>
-  (column.kind === "nullable" ? column.present : column) as PresentColumn;
 
 function copyNumbers(parts: readonly PresentPart[], to: Int32Array | Float64Array): void {
   let at = 0;

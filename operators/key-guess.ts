@@ -39,16 +39,12 @@ export class KeyGuess {
 
   #guessed(held: ColumnarBatch, first: unknown): Dictionary | undefined {
     if (typeof first !== "string") return undefined;
-    const hasFirst = (field: string): Dictionary | undefined => {
-      const dictionary = dictionaryOf(held, field);
-      return dictionary?.entries[dictionary.codes[0]!] === first ? dictionary : undefined;
-    };
     if (this.#field !== undefined && held.fields.includes(this.#field)) {
-      const found = hasFirst(this.#field);
+      const found = beginningWith(first, held, this.#field);
       if (found !== undefined) return found;
     }
     for (const field of held.fields) {
-      const found = this.#wrong.has(field) ? undefined : hasFirst(field);
+      const found = this.#wrong.has(field) ? undefined : beginningWith(first, held, field);
       if (found === undefined) continue;
       this.#field = field;
       return found;
@@ -63,6 +59,12 @@ export class KeyGuess {
     }
     return true;
   }
+}
+
+/** The dictionary of a column of which the first text is that one. */
+function beginningWith(first: string, held: ColumnarBatch, field: string): Dictionary | undefined {
+  const dictionary = dictionaryOf(held, field);
+  return dictionary?.entries[dictionary.codes[0]!] === first ? dictionary : undefined;
 }
 
 function dictionaryOf(held: ColumnarBatch, field: string): Dictionary | undefined {

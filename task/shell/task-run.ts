@@ -94,6 +94,10 @@ export class TaskRun {
   /** Snapshots that are being stored or acknowledged. */
   #openSnapshots = 0;
   #tick: { readonly at: number; readonly timer: number } | undefined;
+  readonly #ring = (): void => {
+    this.#tick = undefined;
+    this.handle((now) => this.task.tick(now));
+  };
   #isOver = false;
 
   constructor(task: Task, env: SubtaskEnv, options: TaskRunOptions) {
@@ -398,12 +402,8 @@ export class TaskRun {
     if (this.#isOver || at === undefined || (this.#tick !== undefined && this.#tick.at <= at))
       return;
     clearTimeout(this.#tick?.timer ?? null);
-    const ring = (): void => {
-      this.#tick = undefined;
-      this.handle((now) => this.task.tick(now));
-    };
     const delay = Math.min(Math.max(0, at - Date.now()), timerMax);
-    this.#tick = { at, timer: setTimeout(ring, delay) };
+    this.#tick = { at, timer: setTimeout(this.#ring, delay) };
   }
 
   #fail(message: string, name = "ChannelLost"): void {

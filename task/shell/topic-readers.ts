@@ -44,7 +44,7 @@ export class TopicReaders {
     const { patience, readWait } = this.#timeouts;
     for (let tries = 0; ; tries++) {
       try {
-        const session = await within(patience, "The opening of a reader", this.#session(partition));
+        const session = this.#sessions.get(partition) ?? (await this.#opened(partition));
         const reading = session.read(from, readWait);
         const batches = await within(readWait + patience, "A read", reading);
         return this.#isClosed ? undefined : batches;
@@ -80,9 +80,11 @@ export class TopicReaders {
     for (const partition of this.#sessions.keys()) this.#drop(partition);
   }
 
-  async #session(partition: number): Promise<TopicReader> {
-    const held = this.#sessions.get(partition);
-    if (held !== undefined) return held;
+  #opened(partition: number): Promise<TopicReader> {
+    return within(this.#timeouts.patience, "The opening of a reader", this.#open(partition));
+  }
+
+  async #open(partition: number): Promise<TopicReader> {
     const opened = await this.#partition(partition).openReader();
     this.#sessions.set(partition, opened);
     if (this.#isClosed) this.#drop(partition);
