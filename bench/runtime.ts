@@ -11,6 +11,9 @@ import { type Runtime, startRuntime } from "../local/runtime.ts";
 const config = fileURLToPath(new URL("worker/wrangler.bench.toml", import.meta.url));
 const home = fileURLToPath(new URL("../.tidemark/", import.meta.url));
 
+/** Where the runtime keeps the objects of the class `Subtask`. */
+const subtaskObjects = "do/-Subtask";
+
 /** Ticks of /proc per second; the same on every Linux there is. */
 const ticksPerSecond = 100;
 
@@ -100,11 +103,15 @@ export class BenchRuntime {
     return ticks / ticksPerSecond;
   }
 
-  /** Ends everything as a power cut would, and starts it again on what is left, on the same port. */
-  async restart(): Promise<void> {
+  /**
+   * Ends everything as a power cut would, and starts it again on what is left, on the same port.
+   * `losesSubtasks`: that is nothing of what subtasks had in their objects.
+   */
+  async restart({ losesSubtasks = false } = {}): Promise<void> {
     const { directory } = this;
     const port = Number(new URL(this.url).port);
     await this.#runtime.kill();
+    if (losesSubtasks) await rm(join(directory, subtaskObjects), { recursive: true });
     this.#runtime = await startRuntime({ config, directory, port });
   }
 

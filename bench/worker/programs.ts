@@ -106,7 +106,7 @@ const windowedCount = defineJob(
   options,
 );
 
-/** Bytes of text beside each tally, so that a state of some size has not too many keys. */
+/** Bytes of text beside each tally where none are asked for, so that a state of some size has not too many keys. */
 const noteBytes = 64;
 
 interface Held {
@@ -116,7 +116,7 @@ interface Held {
 }
 
 /**
- * A state of `keys` keys with some 84 bytes each. Only the tallies of a few are emitted, to be checked:
+ * A state of `keys` keys with some 20 bytes and a text each. Only the tallies of a few are emitted, to be checked:
  * the state is all there is.
  */
 const keyedState = defineJob(
@@ -125,6 +125,7 @@ const keyedState = defineJob(
     const keys = env.parameters.getInt("keys", 1);
     const isZipf = env.parameters.getInt("zipf", 0) === 1;
     const shape = { keys, hot: env.parameters.getInt("hot", keys), isZipf };
+    const bytes = env.parameters.getInt("note", noteBytes);
     const row = (i: number) => {
       const key = stateKeyAt(i, shape);
       return { user: `user-${key}`, amount: stateAmountAt(i), isSampled: key < sampledKeys };
@@ -142,7 +143,7 @@ const keyedState = defineJob(
           state: { tally: valueState<Held>() },
           emits: rows<{ key: string } & Tally>(),
           process({ amount, isSampled }, { key, state, emit }) {
-            const held = state.tally.get() ?? { n: 0, total: 0, note: noteOf(key) };
+            const held = state.tally.get() ?? { n: 0, total: 0, note: key.padEnd(bytes, ".") };
             const next = { n: held.n + 1, total: held.total + amount, note: held.note };
             state.tally.set(next);
             if (isSampled) emit({ key, n: next.n, total: next.total });
@@ -154,8 +155,6 @@ const keyedState = defineJob(
   },
   options,
 );
-
-const noteOf = (key: string): string => key.padEnd(noteBytes, ".");
 
 /** When something was sent, by the clock of whoever sent it. */
 export interface Probe {
