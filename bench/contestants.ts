@@ -63,7 +63,10 @@ export async function tableDifferences(
 ): Promise<string[]> {
   type Page = { readonly rows: readonly (Tally & { readonly key: string })[] };
   for (const deadline = Date.now() + settlingTime; ; await sleep(100)) {
-    const { rows } = await runtime.ask<Page>("GET", `/jobs/${job}/tables/tallies?read=latest`);
+    const { rows } = await runtime.ask<Page>(
+      "GET",
+      `/jobs/${job}/tables/tallies?read=latest&limit=100000`,
+    );
     const wrong = differences(expected, new Map(rows.map((row) => [row.key, row])));
     if (wrong.length === 0 || Date.now() > deadline) return wrong;
   }

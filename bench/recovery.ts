@@ -295,7 +295,7 @@ async function assertExact(
   let wrong: string[] = [];
   for (const deadline = Date.now() + 120_000; Date.now() < deadline; await sleep(200)) {
     const page = await runtime
-      .ask<Committed>("GET", `/jobs/${job}/tables/tallies?read=latest`)
+      .ask<Committed>("GET", `/jobs/${job}/tables/tallies?read=latest&limit=100000`)
       .catch(() => undefined);
     if (page === undefined) continue;
     wrong = differences(expected, new Map(page.rows.map((row) => [row.key, row])));

@@ -39,7 +39,7 @@ export function windowContestant(runtime: BenchRuntime, name: string, rows: numb
     flink: { "execution.checkpointing.interval": "1 s" },
     parameters: { rows, size, slide },
     differences: async (job) => {
-      const path = `/jobs/${job}/tables/tallies?read=latest`;
+      const path = `/jobs/${job}/tables/tallies?read=latest&limit=100000`;
       const page = await runtime.ask<Page>("GET", path);
       return differences(expected, new Map(page.rows.map((row) => [row.key, row])));
     },

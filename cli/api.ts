@@ -20,6 +20,7 @@ import type {
   StateElements,
   StateOfKey,
 } from "./state-answers.ts";
+import { type PageQuery, wholeTable } from "./whole-table.ts";
 
 // ---- Answers, as far as they are read here
 
@@ -282,9 +283,13 @@ export class Api {
     return this.#ask(["topics", name]);
   }
 
-  table(job: string, table: string, { key, read }: TableOptions): Promise<TableRows> {
+  async table(job: string, table: string, { key, read }: TableOptions): Promise<TableRows> {
     const path = ["jobs", job, "tables", table, ...(key === undefined ? [] : [key])];
-    return this.#ask(path, { query: { read } });
+    if (key !== undefined) return await this.#ask(path, { query: { read } });
+    const ask = (page: PageQuery): Promise<TableRows & { readonly next: string | null }> =>
+      this.#ask(path, { query: { read, ...page } });
+    const { next: _, ...rows } = (await wholeTable(ask))!;
+    return rows;
   }
 
   /** `ended`: the job had ended before, whatever ended it. */

@@ -93,6 +93,13 @@ export function keyId(key: Key): KeyId {
   }
 }
 
+/** An order of all keys, by their ids: by type, and among those of one type as `<` has them, NaN first. */
+export function comesBefore(left: KeyId, right: KeyId): boolean {
+  if (typeof left !== typeof right) return typeof left < typeof right;
+  if (left !== left) return right === right;
+  return left < right;
+}
+
 // Every element is self-delimiting (a length, or an end mark that cannot occur inside), so two
 // different tuples can never run together into the same text.
 function tupleText(tuple: readonly Key[], depth: number): string {

@@ -215,11 +215,19 @@ export interface TableQuery {
   readonly read: "committed" | "latest";
   /** One row by key; all rows where absent. */
   readonly key?: unknown;
+  /** Of all rows the first so many in the order of their keys, behind those up to `after`. */
+  readonly page?: { readonly limit: number; readonly after?: unknown };
 }
 
 /** Rows encoded as one record batch, with the checkpoint they stand for. */
 export type TableAnswer =
-  | { readonly kind: "rows"; readonly rows: Uint8Array; readonly checkpoint: CheckpointId | null }
+  | {
+      readonly kind: "rows";
+      readonly rows: Uint8Array;
+      readonly checkpoint: CheckpointId | null;
+      /** Of a page: the keys of its rows, encoded like these, and whether it has rows behind it. */
+      readonly page?: { readonly keys: Uint8Array; readonly hasMore: boolean };
+    }
   | { readonly kind: "unknown" };
 
 /** A look into the state of a subtask as it is now: which states there are, or what one holds. */

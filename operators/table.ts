@@ -15,10 +15,11 @@
 //   T4. After a restore the latest rows are the committed ones: a snapshot is taken at the barrier.
 
 import type { CheckpointId } from "../format/ids.ts";
-import { keyId, type Key, type KeyId } from "../format/key.ts";
+import { comesBefore, keyId, type Key, type KeyId } from "../format/key.ts";
 import type { TableQuery } from "../format/messages.ts";
 import { kindOf, rowOf } from "../stream/changelog.ts";
 import type { KeySelector } from "../stream/graph.ts";
+import { Heap } from "./heap.ts";
 import { isColumnar, type RecordBatch, type SinkOperator } from "./operator.ts";
 import { rejectRow, type RejectingOperator } from "./rejection.ts";
 import type { StateSlot, StateTable } from "./state/keyed-state.ts";
@@ -37,6 +38,21 @@ interface Epoch {
 
 interface SealedEpoch extends Epoch {
   readonly checkpoint: CheckpointId;
+}
+
+/** Some rows of a table, in the order of their keys. */
+export interface Page {
+  readonly rows: readonly unknown[];
+  /** Of the rows. */
+  readonly keys: readonly Key[];
+  /** Whether there are others behind them. */
+  readonly hasMore: boolean;
+}
+
+interface Found {
+  readonly id: KeyId;
+  readonly key: Key;
+  readonly row: unknown;
 }
 
 const newEpoch = (): Epoch => ({ undo: new Map(), deleted: new Map() });
@@ -146,6 +162,48 @@ export class TableOperator implements SinkOperator {
         if (row !== undefined) yield [key, row];
       }
     }
+  }
+
+  /** What a query asks for. */
+  select({ read, key, page }: TableQuery): {
+    readonly rows: readonly unknown[];
+    readonly page?: Omit<Page, "rows">;
+  } {
+    if (key !== undefined) {
+      const row = this.read(read, key as Key);
+      return { rows: row === undefined ? [] : [row] };
+    }
+    if (page === undefined) return { rows: Array.from(this.entries(read), ([, row]) => row) };
+    const { limit, after } = page;
+    const { rows, ...of } = this.page(read, limit, after as Key | undefined);
+    return { rows, page: of };
+  }
+
+  /**
+   * The first `limit` rows in the order of their keys (`comesBefore`), behind those up to `after`. Looks at
+   * all rows, and holds no more than it answers.
+   */
+  page(mode: TableRead, limit: number, after?: Key): Page {
+    const from = after === undefined ? undefined : keyId(after);
+    const found = new Heap<Found>((left, right) => comesBefore(right.id, left.id));
+    for (const [key, row] of this.entries(mode)) {
+      const id = keyId(key);
+      if (from !== undefined && !comesBefore(from, id)) continue;
+      if (found.size > limit) {
+        if (!comesBefore(id, found.first!.id)) continue;
+        found.pop();
+      }
+      found.push({ id, key, row });
+    }
+    const hasMore = found.size > limit;
+    if (hasMore) found.pop();
+    const all: Found[] = [];
+    for (let { first } = found; first !== undefined; { first } = found) {
+      all.push(first);
+      found.pop();
+    }
+    all.reverse();
+    return { rows: all.map(({ row }) => row), keys: all.map(({ key }) => key), hasMore };
   }
 
   #committedRow(id: KeyId, latest: unknown): unknown {

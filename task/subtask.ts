@@ -268,11 +268,13 @@ export function subtaskClass(
       const run = resting === undefined ? this.#run : this.#rebuilt(resting);
       const table = run?.task.table(query.table);
       if (table === undefined) return { kind: "unknown" };
-      const rows =
-        query.key === undefined
-          ? Array.from(table.entries(query.read), ([, row]) => row)
-          : [table.read(query.read, query.key as never)].filter((row) => row !== undefined);
-      return { kind: "rows", rows: encodeRows(rows), checkpoint: table.committedCheckpoint };
+      const { rows, page } = table.select(query);
+      return {
+        kind: "rows",
+        rows: encodeRows(rows),
+        checkpoint: table.committedCheckpoint,
+        ...(page && { page: { ...page, keys: encodeRows(page.keys) } }),
+      };
     }
 
     async readState(query: StateQuery): Promise<StateAnswer> {

@@ -7,6 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 
+import { pageText, type TablePage, wholeTable } from "../../cli/whole-table.ts";
 import { type EvictableObject, type Runtime, startRuntime } from "../../local/runtime.ts";
 import { ask } from "./http.ts";
 import { pause, until } from "./until.ts";
@@ -222,7 +223,10 @@ export class LocalJob {
 
   /** A table with rows like that, on the word of the caller. */
   table<Row>(name: string): Promise<Table<Row> | undefined> {
-    return this.get<Table<Row>>(`/jobs/${this.id}/tables/${name}`, tableTimeout);
+    const path = `/jobs/${this.id}/tables/${name}`;
+    return wholeTable((page) =>
+      this.get<TablePage<Row>>(`${path}?${pageText(page)}`, tableTimeout),
+    );
   }
 
   /** Records in a topic. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { pageText, type TablePage, wholeTable } from "../../cli/whole-table.ts";
 import { startRuntime } from "../../local/runtime.ts";
 import { bidsIn } from "./generator/stream.ts";
 import type { Options } from "./options.ts";
@@ -77,8 +78,11 @@ export async function runQuery(
     const reason = async (): Promise<string> =>
       (await ask<{ "root-exception": string }>(`/jobs/${jobid}/exceptions`))["root-exception"];
     const look = (): Promise<JobDetails> => ask<JobDetails>(`/jobs/${jobid}`);
-    const resultRows = async (): Promise<object[]> =>
-      (await ask<{ rows: object[] }>(`/jobs/${jobid}/tables/results?read=latest`)).rows;
+    const resultRows = async (): Promise<readonly object[]> => {
+      const path = `/jobs/${jobid}/tables/results?read=latest`;
+      const table = await wholeTable((page) => ask<TablePage<object>>(`${path}&${pageText(page)}`));
+      return table!.rows;
+    };
     const isOver = ({ state }: JobDetails, made: number): boolean =>
       isDone === undefined ? state === "FINISHED" : made === bidsIn(events);
     const rows = await finished({ look, isOver, reason, made, signal });

@@ -5,13 +5,14 @@ import { describe, expect, test } from "vitest";
 
 import { decodeBatch, encodeRows } from "../../format/batch.ts";
 import { checkpointId, type CheckpointId } from "../../format/ids.ts";
-import type { Key } from "../../format/key.ts";
+import { comesBefore, type Key, keyId } from "../../format/key.ts";
 import type { KeyGroup } from "../../format/key-groups.ts";
 import { MemoryStateStore, type MemoryStateTable } from "../../operators/state/memory.ts";
 import { RowBatch } from "../../operators/row-batch.ts";
 import { TableOperator, type TableRead } from "../../operators/table.ts";
 import type { RowKind } from "../../stream/changelog.ts";
 import { keyField } from "../../stream/table.ts";
+import { anyKey } from "./format-arbitraries.ts";
 
 interface Row {
   readonly key: string;
@@ -96,6 +97,32 @@ describe("a table", () => {
     expect(table.read("latest", "a")).toEqual({ key: "a", n: 1 });
     expect(() => write(table, { key: "a", n: 1, $kind: "-X" as RowKind })).toThrow(
       /failed on row 0 .* A row has "-X" as \$kind, which is "\+I"/,
+    );
+  });
+
+  test("is answered page after page in the order of keys, each row once", () => {
+    const keys = fc.array(anyKey, { maxLength: 40 });
+    fc.assert(
+      fc.property(keys, fc.integer({ min: 1, max: 12 }), (given, limit) => {
+        const rows = new MemoryStateStore(16).table<unknown>("rows");
+        const table = new TableOperator({ uid: "out" }, "t", ({ key }: { key: Key }) => key, rows);
+        table.processBatch(new RowBatch(given.map((key, n) => ({ key, n }))));
+        const found: unknown[] = [];
+        let before: Key | undefined;
+        for (;;) {
+          const page = table.page("latest", limit, before);
+          for (const key of page.keys) {
+            if (before !== undefined) expect(comesBefore(keyId(before), keyId(key))).toBe(true);
+            before = key;
+          }
+          expect(page.rows).toEqual(page.keys.map((key) => table.read("latest", key)));
+          found.push(...page.rows);
+          if (!page.hasMore) break;
+          expect(page.rows).toHaveLength(limit);
+        }
+        expect(new Set(found)).toEqual(new Set([...table.entries("latest")].map(([, row]) => row)));
+        expect(found).toHaveLength(rows.size);
+      }),
     );
   });
 

@@ -93,6 +93,27 @@ describe("jobs", () => {
     });
     expect((await call(`${table}/XXX`)).status).toBe(404);
     expect((await call(`${table}?read=newest`)).status).toBe(400);
+    const [first, second] = [
+      await json(await call(`${table}?limit=1`)),
+      await json(await call(table)),
+    ];
+    expect(second["next"]).toBeNull();
+    const next = String(first["next"]);
+    const rest = await json(await call(`${table}?limit=1&after=${next}`));
+    expect(rest["next"]).toBeNull();
+    expect([...(first["rows"] as object[]), ...(rest["rows"] as object[])]).toEqual(second["rows"]);
+    for (const bad of [
+      "limit=0",
+      "limit=100001",
+      "limit=x",
+      "after=",
+      "after=x",
+      `after=${next}0`,
+    ]) {
+      const answer = await call(`${table}?${bad}`);
+      expect(answer.status).toBe(400);
+      expect(await errorOf(answer)).toMatch(/in its query: (limit|after) must be/);
+    }
     expect(await errorOf(await call(`/jobs/${job}/tables/delays`))).toMatch(/delays-by-origin/);
 
     const { counts, latest } = (await json(await call(`/jobs/${job}/checkpoints`))) as {

@@ -3,6 +3,9 @@
 //   Q1. Committed rows are those of one completed checkpoint, the same in every subtask. Subtasks
 //       hear of a completion one after another, so a gathering that saw two is made again.
 //   Q2. A key is asked of the one subtask that owns its key group.
+//   Q4. Rows come in the order of their keys, and a page begins behind a key, whichever subtasks there are
+//       by now. Each page is of one checkpoint, and the next may be of a later one; a row that is there
+//       all the time is in one of them.
 //   Q3. A job that has finished is asked as one that runs: its tables stay as its last checkpoint, or
 //       the savepoint it was stopped with, has them.
 
@@ -11,7 +14,7 @@ import * as z from "zod";
 
 import { decodeRows } from "../../format/batch.ts";
 import type { JobDetails } from "../../format/job-status.ts";
-import { isKey, type Key } from "../../format/key.ts";
+import { comesBefore, isKey, type Key, keyBytes, keyId, keyOfBytes } from "../../format/key.ts";
 import { keyGroupOf, ownerOfGroup } from "../../format/key-groups.ts";
 import type { TableQuery } from "../../format/messages.ts";
 import type { VertexPlan } from "../../format/plan.ts";
@@ -29,18 +32,44 @@ const tableQuery = z.object({
   read: z.enum(["committed", "latest"], "must be committed or latest").default("committed"),
 });
 
-const tableAnswer = named(
-  "TableRows",
-  z.object({
-    table: z.string(),
-    read: z.enum(["committed", "latest"]),
-    checkpoint: z.number().nullable(),
-    rows: z.array(z.unknown()),
-  }),
-);
+const afterProblem = 'must be the "next" of a page';
 
-interface TableRows {
+const pageQuery = tableQuery.extend({
+  limit: z
+    .string()
+    .regex(/^(?:[1-9]\d{0,4}|100000)$/, "must be a number from 1 to 100000")
+    .default("10000")
+    .transform(Number),
+  after: z
+    .string()
+    .transform((text, ctx): Key => {
+      const key = keyOfPlace(text);
+      if (key !== undefined) return key;
+      ctx.addIssue(afterProblem);
+      return z.NEVER;
+    })
+    .optional(),
+});
+
+const tableRows = {
+  table: z.string(),
+  read: z.enum(["committed", "latest"]),
+  checkpoint: z.number().nullable(),
+  rows: z.array(z.unknown()),
+};
+
+const tableAnswer = named("TableRows", z.object(tableRows));
+const pageAnswer = named("TablePage", z.object({ ...tableRows, next: z.string().nullable() }));
+
+/** What one subtask answers. */
+interface TablePart {
   readonly rows: readonly unknown[];
+  readonly checkpoint: number | null;
+  readonly page?: { readonly keys: readonly Key[]; readonly hasMore: boolean };
+}
+
+interface Gathered {
+  readonly parts: readonly TablePart[];
   readonly checkpoint: number | null;
 }
 
@@ -76,17 +105,21 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
   const whole = {
     method: "get",
     path: "/jobs/:jobid/tables/:table",
-    summary: "The rows of a table.",
+    summary: "The rows of a table, a page at a time.",
     params: z.object({ jobid: jobId, table: z.string() }),
-    query: tableQuery,
-    answer: tableAnswer,
+    query: pageQuery,
+    answer: pageAnswer,
   } as const;
-  serve(routes, whole, async ({ env, params: of, query: { read } }) => {
+  serve(routes, whole, async ({ env, params: of, query: { read, limit, after } }) => {
     const { jobid, table } = of;
     const { details, vertex, query } = await located(env, jobid, table, read);
-    const everyone = Array.from({ length: vertex.parallelism }, (_, index) => index);
-    const { rows, checkpoint } = await gather(env, { details, vertex, query, indices: everyone });
-    return { table, read: query.read, checkpoint, rows: rows.map(jsonOf) };
+    const indices = Array.from({ length: vertex.parallelism }, (_, index) => index);
+    const page = { limit, ...(after !== undefined && { after }) };
+    const target = { details, vertex, query: { ...query, page }, indices };
+    const { parts, checkpoint } = await gather(env, target);
+    const { rows, last } = merged(parts, limit);
+    const next = last === undefined ? null : placeBehind(last);
+    return { table, read, checkpoint, rows: rows.map(jsonOf), next };
   });
 
   const oneKey = {
@@ -108,7 +141,8 @@ export function tableRoutes({ programs }: Catalog): Hono<{ Bindings: Env }> {
         maxParallelism,
       );
       const target = { details, vertex, query: { ...query, key }, indices: [owner] };
-      const { rows, checkpoint } = await gather(env, target);
+      const { parts, checkpoint } = await gather(env, target);
+      const rows = parts.flatMap((part) => part.rows);
       if (rows.length > 0) {
         return { table, read: query.read, checkpoint, rows: rows.map(jsonOf) };
       }
@@ -126,14 +160,47 @@ interface Gathering {
   readonly indices: readonly number[];
 }
 
-async function gather(env: Env, gathering: Gathering): Promise<TableRows> {
+/** The first rows of all parts (Q4); `last` is the key of the last of them where more follow. */
+function merged(
+  parts: readonly TablePart[],
+  limit: number,
+): { readonly rows: readonly unknown[]; readonly last?: Key } {
+  const all = parts.flatMap(({ rows, page }) =>
+    rows.map((row, at) => {
+      const key = page!.keys[at]!;
+      return { row, key, id: keyId(key) };
+    }),
+  );
+  all.sort((left, right) => (comesBefore(left.id, right.id) ? -1 : 1));
+  const some = all.slice(0, limit);
+  const rows = some.map(({ row }) => row);
+  const hasMore = all.length > limit || parts.some(({ page }) => page!.hasMore);
+  return hasMore ? { rows, last: some.at(-1)!.key } : { rows };
+}
+
+/** A key as text that goes into an address: its bytes in hexadecimal digits. */
+const placeBehind = (key: Key): string =>
+  Array.from(keyBytes(key), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** The key that it was made of; undefined for any other text. */
+function keyOfPlace(text: string): Key | undefined {
+  if (!/^(?:[0-9a-f]{2})+$/.test(text)) return undefined;
+  try {
+    const bytes = text.match(/../g)!.map((digits) => Number.parseInt(digits, 16));
+    const key = keyOfBytes(Uint8Array.from(bytes));
+    return isKey(key) && placeBehind(key) === text ? key : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function gather(env: Env, gathering: Gathering): Promise<Gathered> {
   for (let left = gatheringsMax; left > 0; left--) {
     const parts = await Promise.all(gathering.indices.map((index) => ask(env, gathering, index)));
-    const rows = parts.flatMap((part) => part.rows);
-    if (gathering.query.read === "latest") return { rows, checkpoint: null };
+    if (gathering.query.read === "latest") return { parts, checkpoint: null };
     const checkpoints = new Set(parts.map(({ checkpoint }) => checkpoint));
     const [checkpoint] = checkpoints;
-    if (checkpoints.size === 1 && checkpoint !== undefined) return { rows, checkpoint };
+    if (checkpoints.size === 1 && checkpoint !== undefined) return { parts, checkpoint };
     await new Promise((resolve) => setTimeout(resolve, gatheringPause));
   }
   throw new HttpError(503, "The subtasks are at different checkpoints; repeat the request.");
@@ -143,11 +210,18 @@ async function ask(
   env: Env,
   { details, vertex, query }: Gathering,
   index: number,
-): Promise<TableRows> {
+): Promise<TablePart> {
   const { job, phase } = details.summary;
   const answer = await subtask(env, job, { vertex: vertex.id, index }).readTable(query);
-  if (answer.kind === "rows")
-    return { rows: decodeRows(answer.rows), checkpoint: answer.checkpoint };
+  if (answer.kind === "rows") {
+    const { rows, checkpoint, page } = answer;
+    const keys = page && (decodeRows(page.keys) as Key[]);
+    return {
+      rows: decodeRows(rows),
+      checkpoint,
+      ...(page && { page: { keys: keys!, hasMore: page.hasMore } }),
+    };
+  }
   const ended = phase === "CANCELED" || phase === "FAILED" || phase === "FINISHED";
   throw ended
     ? new HttpError(409, `Job ${job} is ${phase}; ${whyNotServed(phase)}`)
