@@ -30,7 +30,7 @@ import { dropWithout } from "./derived.ts";
 import type { Derived, StateSlot } from "./keyed-state.ts";
 import { PackedNumbers, type PackedTable, type Packing } from "./packed.ts";
 import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
-import { approximateBytes, entryOverhead } from "./size.ts";
+import { approximateBytes, entryOverhead, isObject, putsUnmeasured } from "./size.ts";
 import { mayStayUnread, type Taken, UnreadEntries } from "./unread.ts";
 
 /** A key and what it holds. */
@@ -77,13 +77,8 @@ class Entry<V> implements StateSlot<V> {
 /** Of an entry that was never in its table. */
 const unknownGroup = -1 as KeyGroup;
 
-/** Puts of an object after which it is measured again (S2). */
-const putsUnmeasured = 8;
 /** Entries that are gone, beside as many as are dirty, before the list is cleared of them (S1). */
 const goneListed = 1_024;
-
-const isObject = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 interface Tombstone {
   readonly group: KeyGroup;

@@ -4,6 +4,12 @@
 /** Bytes of an entry beside its key and value: map slot, object, flags. */
 export const entryOverhead = 96;
 
+/** Puts of an object after which it is measured again: that reads all that hangs on it. */
+export const putsUnmeasured = 8;
+
+export const isObject = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 const sampleMax = 8;
 const depthMax = 4;
 const reference = 8;
