@@ -11,6 +11,9 @@
 //       change all the time are then never the reason to write all others again.
 //   S7. The first checkpoint after a restore is what a job that was lost is waited for: what is due by S6
 //       waits for the next one, as long as a chain is not twice as long or large as it may be otherwise.
+//   S8. Where the keys that change are much the same each time, and few, the delta before is not followed
+//       by another: one merged delta takes its place, in the acknowledgement. A checkpoint is then one write
+//       of R2, the manifest, and a chain two segments.
 //   S5. A savepoint holds every table whole and refers to nothing else; nothing else refers to it: the
 //       next segment after it is full.
 
@@ -18,7 +21,7 @@ import type { CheckpointConfig } from "../format/config.ts";
 import type { Attempt, CheckpointId, JobId, TaskId } from "../format/ids.ts";
 import type { Key } from "../format/key.ts";
 import { type KeyGroup, keyGroupOf, type KeyGroupRange } from "../format/key-groups.ts";
-import { deltaChainMax } from "../format/limits.ts";
+import { deltaChainMax, inlineManifestBytesMax } from "../format/limits.ts";
 import { snapshotPath } from "../format/paths.ts";
 import {
   plainSchema,
@@ -76,6 +79,12 @@ const mergedShareMax = 0.5;
 /** Inline bytes that the chains of one subtask may hold together, in inline thresholds. */
 const inlineThresholdsMax = 4;
 
+/** Of what all subtasks may have inline together, what merged deltas may take beside others (S8). */
+const mergedInlineShare = 0.5;
+
+/** Keys of a merged delta, for each that has changed, up to which they are much the same (S8). */
+const mergedGrowthMax = 1.5;
+
 export class StateSnapshots {
   readonly #job: JobId;
   readonly #attempt: Attempt;
@@ -83,6 +92,8 @@ export class StateSnapshots {
   readonly #range: KeyGroupRange;
   readonly #maxParallelism: number;
   readonly #inlineThreshold: number;
+  /** Bytes of merged deltas that may be inline (S8). */
+  readonly #mergedInlineMax: number;
   readonly #incremental: boolean;
   readonly #storage: CheckpointConfig["storage"];
   readonly #backend: StateBackend;
@@ -95,6 +106,8 @@ export class StateSnapshots {
     readonly range: KeyGroupRange;
     readonly maxParallelism: number;
     readonly inlineThreshold: number;
+    /** Subtasks of the job, whose snapshots are in one manifest. */
+    readonly subtasks: number;
     readonly incremental: boolean;
     readonly storage: CheckpointConfig["storage"];
     readonly backend: StateBackend;
@@ -105,6 +118,10 @@ export class StateSnapshots {
     this.#range = options.range;
     this.#maxParallelism = options.maxParallelism;
     this.#inlineThreshold = options.inlineThreshold;
+    this.#mergedInlineMax = Math.min(
+      inlineThresholdsMax * options.inlineThreshold,
+      (mergedInlineShare * inlineManifestBytesMax) / options.subtasks,
+    );
     this.#incremental = options.incremental;
     this.#storage = options.storage;
     this.#backend = options.backend;
@@ -266,8 +283,9 @@ export class StateSnapshots {
       } else if (kind === "merged") chain.segments.length = 1;
     }
     const total = sum(parts.map((part) => part.bytes.length));
+    const areMerged = parts.every(({ kind }) => kind === "merged");
     const isSmall =
-      total <= this.#inlineThreshold &&
+      total <= (areMerged ? this.#mergedInlineMax : this.#inlineThreshold) &&
       total + this.#inlineBytes() <= inlineThresholdsMax * this.#inlineThreshold;
     const isInline = isSmall || this.#storage === "inline";
     if (isInline) {
@@ -289,11 +307,28 @@ export class StateSnapshots {
   #kindOf(chain: Chain, table: BackendTable): FreezeKind {
     const [base, ...deltas] = chain.segments.map(lengthOf);
     if (base === undefined) return "full";
+    if (deltas.length <= 1 && this.#mayBeReplaced(chain, base, table)) return "merged";
     const most = chain.isFresh ? 2 : 1;
     const isShort = deltas.length < most * deltaChainMax;
     if (isShort && sum(deltas) <= most * Math.max(base, this.#inlineThreshold)) return "delta";
     if (!chain.isMergeable) return "full";
     return (table.mergedChanges ?? Infinity) <= mergedShareMax * table.size ? "merged" : "full";
+  }
+
+  /** Whether a merged delta is to take the place of the only one there is, or to be the first (S8). */
+  #mayBeReplaced({ segments, isMergeable }: Chain, base: number, table: BackendTable): boolean {
+    if (!isMergeable || this.#backend.holdsRows || this.#mergedInlineMax === 0) return false;
+    const keyBytes = base / table.size;
+    // One that is inline and was not let in otherwise does not stay where others follow it.
+    const [, delta] = segments;
+    const isInTheWay =
+      this.#storage !== "inline" &&
+      delta?.kind === "inline" &&
+      delta.bytes.length > this.#inlineThreshold;
+    if (table.changes * keyBytes > this.#mergedInlineMax && !isInTheWay) return false;
+    const merged = table.mergedChanges ?? Infinity;
+    if (isInTheWay && merged <= mergedShareMax * table.size) return true;
+    return merged <= mergedGrowthMax * table.changes && merged * keyBytes <= this.#mergedInlineMax;
   }
 
   #inlineBytes(): number {

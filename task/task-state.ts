@@ -7,7 +7,7 @@ import { savepointOf } from "../format/frame.ts";
 import type { CheckpointId } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import type { StateAnswer, StateQuery, TaskDeployment } from "../format/messages.ts";
-import { vertexOf } from "../format/plan.ts";
+import { tasksOf, vertexOf } from "../format/plan.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import type { OperatorContext } from "../operators/operator.ts";
 import type { StateBackend } from "../operators/state/backend.ts";
@@ -65,6 +65,7 @@ export class TaskState {
       range: rangeOfSubtask(task.index, parallelism, maxParallelism),
       maxParallelism,
       inlineThreshold,
+      subtasks: tasksOf(plan).length,
       incremental,
       storage,
       backend: this.#backend,

@@ -218,6 +218,8 @@ export class MemoryStateTable<V> implements BackendTable {
   readonly #removedBefore = new Map<KeyId, Tombstone>();
   /** Freezes since the full one. */
   #freezes = 0;
+  /** Every entry that one of them held, once, and some that are gone. */
+  #since: Entry<V>[] = [];
   #numbers: PackedNumbers<V> | undefined;
   /** Of a nested table: the entries by the first half of their keys. */
   readonly #under: Map<KeyId, Set<Entry<V>>> | undefined;
@@ -248,11 +250,14 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   get mergedChanges(): number {
-    let changes = this.changes + (this.#unread?.changes ?? 0) + this.#removedBefore.size;
-    for (const { dirty, frozen } of this.#entries.values()) {
-      if (frozen > 0 && dirty === "no") changes++;
-    }
-    return changes;
+    const changes = this.changes + (this.#unread?.changes ?? 0) + this.#removedBefore.size;
+    let unchanged = 0;
+    this.#since = this.#since.filter((entry) => {
+      if (entry.dirty === "no") unchanged++;
+      else if (entry.isFree) entry.frozen = 0;
+      return !entry.isFree;
+    });
+    return changes + unchanged;
   }
 
   /** Bytes that keys and values take, about; before `settle` they may be fewer. */
@@ -290,7 +295,7 @@ export class MemoryStateTable<V> implements BackendTable {
   /** What was restored, as an entry that no delta has to hold again. */
   #read(entry: Entry<V>, { group, value, frozen }: Taken): Entry<V> {
     this.#insert(entry, group, "no");
-    entry.frozen = frozen;
+    this.#frozenBy(entry, frozen);
     this.#setHeld(entry, value as V);
     this.#measure(entry);
     return entry;
@@ -387,6 +392,12 @@ export class MemoryStateTable<V> implements BackendTable {
     this.#listed.push(entry);
   }
 
+  /** Held by that freeze; 0 is the full one. */
+  #frozenBy(entry: Entry<V>, freeze: number): void {
+    if (entry.frozen === 0 && freeze > 0) this.#since.push(entry);
+    entry.frozen = freeze;
+  }
+
   /** Takes the entries that are gone off the list; where `frozen` is said, the others as well. */
   #unlist(frozen?: number): Entry<V>[] {
     const listed = this.#listed;
@@ -397,7 +408,7 @@ export class MemoryStateTable<V> implements BackendTable {
       listed[count++] = entry;
       if (frozen === undefined) continue;
       entry.dirty = "no";
-      entry.frozen = frozen;
+      this.#frozenBy(entry, frozen);
     }
     listed.length = count;
     if (frozen === undefined) return listed;
@@ -460,7 +471,8 @@ export class MemoryStateTable<V> implements BackendTable {
     this.sweep(this.size);
     this.#unlist(0);
     const all: (Entry<V> | SegmentEntry)[] = [...this.#entries.values()];
-    if (this.#freezes > 0) for (const entry of this.#entries.values()) entry.frozen = 0;
+    for (const entry of this.#since) entry.frozen = 0;
+    this.#since = [];
     for (const entry of this.#unread?.entries() ?? []) all.push(entry);
     this.#unread?.frozenWhole();
     this.#removed.clear();
@@ -472,7 +484,7 @@ export class MemoryStateTable<V> implements BackendTable {
 
   #merged(): SegmentEntry[] {
     const merged: SegmentEntry[] = [];
-    for (const entry of this.#entries.values()) if (entry.frozen > 0) merged.push(entry);
+    for (const entry of this.#since) if (!entry.isFree) merged.push(entry);
     for (const entry of this.#unread?.entries(1) ?? []) merged.push(entry);
     for (const [id, tombstone] of this.#removedBefore) {
       if (!this.#entries.has(id)) merged.push(tombstone);
@@ -531,7 +543,7 @@ export class MemoryStateTable<V> implements BackendTable {
     if (typeof key === "string") this.#unread?.drop(key);
     const entry = this.slot(key);
     if (entry.dirty === "gone") this.#insert(entry, group, "no");
-    entry.frozen = this.#freezes;
+    this.#frozenBy(entry, this.#freezes);
     this.#setHeld(entry, value);
     this.#measure(entry);
   }

@@ -102,6 +102,7 @@ export class SnapshotWorld {
             : rangeOfSubtask(index, parallelism, maxParallelism),
         maxParallelism,
         inlineThreshold,
+        subtasks: 4,
         incremental: true,
         storage: "r2",
         backend: opened,

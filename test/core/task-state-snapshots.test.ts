@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CheckpointConfig } from "../../format/config.ts";
 import { attempt, type CheckpointId, checkpointId, jobIdFrom } from "../../format/ids.ts";
@@ -20,6 +21,7 @@ function subtask(
   incremental = true,
   storage: CheckpointConfig["storage"] = "r2",
   from?: { readonly states: readonly RestoredKeyedState[]; readonly checkpoint: number },
+  subtasks = 4,
 ) {
   const backend = new MemoryStateBackend({ maxParallelism: 128, budget: Infinity });
   const snapshots = new StateSnapshots({
@@ -29,6 +31,7 @@ function subtask(
     range,
     maxParallelism: 128,
     inlineThreshold,
+    subtasks,
     incremental,
     storage,
     backend,
@@ -243,6 +246,103 @@ describe("StateSnapshots", () => {
     expect(restoredFrom(segmentsOf(last, files))).toEqual(
       Object.fromEntries(opened.table.entries()),
     );
+  });
+
+  describe("where the same few keys change each time (S8)", () => {
+    const threshold = 5_000;
+    const chainOf = ({ keyed }: FrozenState): string[] =>
+      keyed[0]!.segments.map(({ kind }) => kind);
+
+    it("one merged delta takes the place of the one before, and no file is written", () => {
+      const { table, freeze, files } = subtask(threshold);
+      for (let n = 0; n < 5_000; n++) table.put(`key-${n}`, n);
+      freeze();
+      const expected = Object.fromEntries(table.entries());
+      for (let round = 1; round <= 2 * deltaChainMax; round++) {
+        // A delta of them is larger than what may be inline otherwise.
+        for (let n = 0; n < 100; n++) table.put(`key-${n}`, (expected[`key-${n}`] = -round));
+        const frozen = freeze();
+        expect(frozen.bytes).toBeGreaterThan(threshold);
+        expect([chainOf(frozen), frozen.file]).toEqual([["file", "inline"], undefined]);
+        if (round % 16 === 0) expect(restoredFrom(segmentsOf(frozen, files))).toEqual(expected);
+      }
+      expect(files.size).toBe(1);
+    });
+
+    it("once they are others, it is no longer in every acknowledgement", () => {
+      const { table, freeze, files } = subtask(threshold);
+      for (let n = 0; n < 5_000; n++) table.put(`key-${n}`, n);
+      freeze();
+      const chains = Array.from({ length: 6 }, (_, round) => {
+        const first = round < 2 ? 0 : 400 * round;
+        for (let n = first; n < first + 400; n++) table.put(`key-${n}`, -round);
+        return chainOf(freeze());
+      });
+      // With the others it is too much to be inline, and what follows is beside it.
+      expect(chains).toEqual([
+        ["file", "inline"],
+        ["file", "inline"],
+        ...[2, 3, 4, 5].map((length) => Array(length).fill("file")),
+      ]);
+      const frozen = freeze();
+      expect(restoredFrom(segmentsOf(frozen, files))).toEqual(Object.fromEntries(table.entries()));
+    });
+
+    it("with many subtasks there is less room for it", () => {
+      const kinds = [4, 5_000].map((subtasks) => {
+        const { table, freeze } = subtask(threshold, true, "r2", undefined, subtasks);
+        for (let n = 0; n < 5_000; n++) table.put(`key-${n}`, n);
+        freeze();
+        for (let n = 0; n < 100; n++) table.put(`key-${n}`, -n);
+        return chainOf(freeze());
+      });
+      expect(kinds).toEqual([
+        ["file", "inline"],
+        ["file", "file"],
+      ]);
+    });
+
+    it("whatever changes, a restore gives the table, and little is inline", () => {
+      const changes = fc.array(
+        fc.record({
+          from: fc.nat(300),
+          count: fc.constantFrom(1, 10, 60, 300),
+          isRemoved: fc.boolean(),
+          isRestored: fc.boolean(),
+        }),
+        { maxLength: 12 },
+      );
+      fc.assert(
+        fc.property(changes, (rounds) => {
+          const files = new Map<string, Uint8Array>();
+          let opened = subtask(threshold);
+          for (let n = 0; n < 300; n++) opened.table.put(`key-${n}`, n);
+          opened.freeze();
+          for (const [round, { from, count, isRemoved, isRestored }] of rounds.entries()) {
+            const { table } = opened;
+            for (let n = from; n < from + count; n++) {
+              if (isRemoved && n % 2 === 0) table.remove(`key-${n}`);
+              else table.put(`key-${n}`, -round);
+            }
+            const expected = Object.fromEntries(table.entries());
+            const frozen = opened.freeze();
+            for (const [path, bytes] of opened.files) files.set(path, bytes);
+            const states = segmentsOf(frozen, files);
+            expect(restoredFrom(states)).toEqual(expected);
+            const inline = frozen.keyed.flatMap(({ segments }) =>
+              segments.flatMap((of) => (of.kind === "inline" ? of.bytes.length : [])),
+            );
+            expect(inline.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(
+              4 * threshold,
+            );
+            if (isRestored) {
+              opened = subtask(threshold, true, "r2", { states, checkpoint: 2 + round });
+            }
+          }
+        }),
+        { numRuns: 60 },
+      );
+    });
   });
 
   it("a chain never grows beyond its limit", () => {
