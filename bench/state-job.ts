@@ -42,8 +42,8 @@ export interface StateContestant extends Contestant {
   readonly stored: readonly number[];
 }
 
-/** Bytes of a snapshot that needs no file. */
-const inlineThreshold = 20 * KiB;
+/** Bytes of a snapshot that needs no file, where the same few keys change each time. */
+const inlineMax = 80 * KiB;
 
 /** Rows that one request waits for. */
 const rowsAwaited = 250_000;
@@ -152,5 +152,5 @@ const sizes = ({ history }: CheckpointOverview, since: number): CheckpointSizes[
       bytes: acks.reduce((sum, { metrics }) => sum + metrics.bytes, 0),
       stateBytes: acks.reduce((sum, { metrics }) => sum + metrics.stateBytes, 0),
       alignment: Math.max(...acks.map(({ metrics }) => metrics.alignment)),
-      files: acks.filter(({ metrics }) => metrics.bytes > inlineThreshold).length,
+      files: acks.filter(({ metrics }) => metrics.bytes > inlineMax).length,
     }));
