@@ -67,11 +67,17 @@ export function stateJob(
   let running = "";
   const asked = (least: number): Promise<number> =>
     runtime.ask("GET", `/bench/processed/${running}?uid=tallies&rows=${least}`);
-  /** Waits until so many rows are in the state, some at a time: a request may not wait for minutes. */
-  const taken = async (least: number): Promise<number> => {
-    for (let some = rowsAwaited; some < least; some += rowsAwaited) {
+  /**
+   * Waits until so many rows are in the state, of which `from` are there, some at a time: a request may not
+   * wait for minutes.
+   */
+  const taken = async (least: number, from = 0): Promise<number> => {
+    let said = from;
+    for (let some = from + rowsAwaited; some < least; some += rowsAwaited) {
       await asked(some);
-      if (some % rowsSaid === 0) say?.(`${name}: ${millions(some)} M of ${millions(least)} M rows`);
+      if (some - said < rowsSaid) continue;
+      said = some;
+      say?.(`${name}: ${millions(some)} M of ${millions(least)} M rows`);
     }
     return asked(least);
   };
@@ -93,7 +99,7 @@ export function stateJob(
       await begun?.();
       const loadedRows = await taken(0);
       const loaded = await mark(runtime);
-      await taken(all);
+      await taken(all, loadedRows);
       const done = await mark(runtime);
       // A run of few rows may be over before anybody could look.
       const isOver = loadedRows === all;
