@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batchRows, differences, talliesOf, type Tallies, type Tally } from "./data.ts";
 import type { Contestant } from "./harness.ts";
 import { ingestContestant } from "./ingest.ts";
+import { latencyContestant } from "./latency.ts";
 import { queryContestant, queryNames } from "./nexmark.ts";
 import type { BenchRuntime, JobSettings } from "./runtime.ts";
 import { windowContestant, windowNames } from "./windows.ts";
@@ -154,6 +155,7 @@ const handWritten = ["sharded-sqlite", "sharded-log", "object-per-key"];
 export const contestantNames: readonly string[] = [
   ...countingJobs,
   "ingest",
+  "latency",
   "limit",
   ...handWritten,
   ...windowNames,
@@ -168,6 +170,7 @@ export async function contestantNamed(
   parallelism?: number,
 ): Promise<Contestant> {
   if (name === "ingest") return ingestContestant(runtime, rows);
+  if (name === "latency") return latencyContestant(runtime, rows);
   if (name === "limit") return limitContestant(runtime, rows);
   if (windowNames.includes(name)) return windowContestant(runtime, name, rows);
   if (queryNames.some((query) => query === name)) return queryContestant(runtime, name, rows);

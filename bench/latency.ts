@@ -10,6 +10,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Benchmark, Figure } from "./benchmark.ts";
+import type { Contestant } from "./harness.ts";
 import { BenchRuntime } from "./runtime.ts";
 import { quantile, type Summary, summaryOf } from "./statistics.ts";
 
@@ -88,6 +89,30 @@ export const latency: Benchmark = {
     }
   },
 };
+
+/** Ten seconds under a load of a tenth of `rows` a second, with a checkpoint a second; to be profiled. */
+export function latencyContestant(runtime: BenchRuntime, rows: number): Contestant {
+  const seconds = 10;
+  let job = "";
+  return {
+    name: "latency",
+    rows,
+    prepare: async () => {
+      const rate = Math.round(rows / seconds);
+      job = await submit(runtime, rate, "1 s");
+      await taken(runtime, job, rate);
+    },
+    run: async () => {
+      const { first, count } = await probed(runtime, job, seconds);
+      await arrived(runtime, { job: job, first, count });
+    },
+    check: async () => {
+      await runtime.cancel(job);
+      return [];
+    },
+    cpuSeconds: () => runtime.cpuSeconds(),
+  };
+}
 
 const submit = (
   runtime: BenchRuntime,

@@ -1,4 +1,6 @@
 // What a CPU profile says: which functions time is spent in, and at which stage of a row's way. Pure.
+//   F2. A request, a timer or a record that comes while a thread has something to do waits for the end of
+//       that stretch. Where somebody else has the processor a sample lasts long: it counts as two intervals.
 //   F1. A sample counts for the innermost of its frames that belongs to a stage, so what a stage calls
 //       (a column's reader, a hash) is part of it.
 
@@ -95,7 +97,10 @@ export function selfTimes(profile: Profile): Shares {
 }
 
 /** Time in each stage, and in none. */
-export function stageTimes(profile: Profile): Shares {
+export const stageTimes = (profile: Profile): Shares => shares(profile, stageNames(profile));
+
+/** The stage of each node. */
+function stageNames(profile: Profile): (id: number) => string {
   const parents = new Map(
     profile.nodes.flatMap(({ id, children }) => children.map((child) => [child, id])),
   );
@@ -123,7 +128,41 @@ export function stageTimes(profile: Profile): Shares {
     known.set(id, name);
     return name;
   };
-  return shares(profile, stageOf);
+  return stageOf;
+}
+
+export interface Stretches {
+  /** Microseconds of each time without a pause, longest first. */
+  readonly busy: readonly number[];
+  /** The same of each run of one stage within them, by its name. */
+  readonly stages: Shares;
+}
+
+/** How long the thread had something to do without a pause (F2), and what took longest of it. */
+export function stretchesOf(profile: Profile, interval: number): Stretches {
+  const frames = new Map(profile.nodes.map(({ id, frame }) => [id, frame]));
+  const nameOf = stageNames(profile);
+  const busy: number[] = [];
+  const stages: [string, number][] = [];
+  let isBusy = false;
+  profile.samples.forEach((id, at) => {
+    const took = Math.min(profile.timeDeltas[at]!, 2 * interval);
+    if (frames.get(id)!.functionName === "(idle)") {
+      isBusy = false;
+      return;
+    }
+    const name = nameOf(id);
+    const last = stages.at(-1);
+    if (isBusy && last?.[0] === name) last[1] += took;
+    else stages.push([name, took]);
+    if (isBusy) busy[busy.length - 1]! += took;
+    else busy.push(took);
+    isBusy = true;
+  });
+  return {
+    busy: busy.toSorted((a, b) => b - a),
+    stages: stages.toSorted((a, b) => b[1] - a[1]),
+  };
 }
 
 function shares({ samples, timeDeltas }: Profile, nameOf: (id: number) => string): Shares {

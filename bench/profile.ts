@@ -19,6 +19,8 @@ import {
   selfTimes,
   type Shares,
   stageTimes,
+  type Stretches,
+  stretchesOf,
 } from "./profile-report.ts";
 import { BenchRuntime } from "./runtime.ts";
 import { sizeContestants } from "./state-size.ts";
@@ -106,6 +108,7 @@ async function profile(options: Options): Promise<boolean> {
     console.log(
       `\n${listOf(stages, rows)}\n\n${listOf(selfTimes(read).slice(0, top), rows, sumOf(stages))}`,
     );
+    console.log(`\n${stretchesText(stretchesOf(read, interval))}`);
     return true;
   } finally {
     await runtime.stop();
@@ -151,6 +154,23 @@ const listOf = (shares: Shares, rows: number, all = sumOf(shares)): string =>
       return `${share} % ${perRow} ns/row  ${name}`;
     })
     .join("\n");
+
+function stretchesText({ busy, stages }: Stretches): string {
+  const longer = [5, 10, 20, 50].map((limit) => {
+    const of = busy.filter((one) => one > 1_000 * limit);
+    const seconds = of.reduce((sum, one) => sum + one, 0) / 1e6;
+    return `  longer than ${limit} ms: ${of.length}, ${seconds.toFixed(2)} s together`;
+  });
+  const longest = stages
+    .slice(0, 8)
+    .map(([name, time]) => `  ${(time / 1_000).toFixed(1)} ms  ${name}`);
+  return [
+    "Times in which the thread had something to do without a pause",
+    ...longer,
+    "of which one stage at a time took longest",
+    ...longest,
+  ].join("\n");
+}
 
 class Inspector {
   readonly #socket: WebSocket;

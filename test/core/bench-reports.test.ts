@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 
 import { curves } from "../../bench/curves.ts";
-import { type Profile, selfTimes, stageTimes } from "../../bench/profile-report.ts";
+import { type Profile, selfTimes, stageTimes, stretchesOf } from "../../bench/profile-report.ts";
 import { tableOf } from "../../bench/report.ts";
 
 test("a table has a line per figure and per ratio", () => {
@@ -72,6 +72,20 @@ describe("a profile", () => {
     expect(selfTimes(profile).slice(0, 2)).toEqual([
       ["texts format/column.ts:1", 40],
       ["split task/partitioner.ts:1", 20],
+    ]);
+  });
+
+  test("tells how long there was something to do without a pause (F2)", () => {
+    const samples = [...profile.samples, 5];
+    const timeDeltas = [...profile.timeDeltas, 100];
+    const { busy, stages } = stretchesOf({ ...profile, samples, timeDeltas }, 20);
+    expect(busy).toEqual([65, 40]);
+    expect(stages).toEqual([
+      ["decode at the source", 40],
+      ["decode at the source", 30],
+      ["partition", 20],
+      ["decode at the source", 10],
+      ["task", 5],
     ]);
   });
 });
