@@ -32,6 +32,7 @@ export interface Seen {
 export interface DeployedOptions<O extends Observer> {
   readonly definition: JobDefinition;
   readonly rowCost?: Deployment["rowCost"];
+  readonly service?: Deployment["service"];
   /** Less than a job may ask for itself; what it asks for where absent. */
   readonly memoryBudget?: number;
   readonly restore?: JobSubmission["restore"];
@@ -45,6 +46,7 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   /** As it was submitted. */
   readonly plan: ExecutionPlan;
   readonly rowCost: Deployment["rowCost"];
+  readonly service: Deployment["service"];
   readonly topics: Topics;
   readonly bucket: Bucket;
   readonly checks: O;
@@ -58,13 +60,14 @@ export class Deployed<O extends Observer> implements Deployment, Neighbour {
   isRefused = false;
 
   constructor(platform: Platform, options: DeployedOptions<O>) {
-    const { definition, rowCost, memoryBudget, restore, observe } = options;
+    const { definition, rowCost, service, memoryBudget, restore, observe } = options;
     const { scene, topics, bucket, jobs } = platform;
     this.id = platform.nextId;
     this.platform = platform;
     this.definition = definition;
     this.plan = planOf(definition.graph);
     this.rowCost = rowCost ?? {};
+    this.service = service;
     this.topics = topics;
     this.bucket = bucket;
     this.checks = observe({ job: this.id, plan: this.plan, topics, files: bucket.files });

@@ -20,12 +20,22 @@ export interface Observer extends BucketWatch {
   missing(path: string, attempt: Attempt): void;
 }
 
+/** How a service answers that the program makes calls to. Once nothing goes wrong any more it always does. */
+export interface Service {
+  /** Milliseconds that an answer takes at most. */
+  readonly slowest: number;
+  /** Of calls: those that fail, and those that are never answered. */
+  readonly fails: number;
+  readonly forgets: number;
+}
+
 export interface Deployment {
   readonly id: JobId;
   readonly platform: Platform;
   readonly definition: JobDefinition;
   /** Milliseconds for which a subtask does nothing else, per row, by an operator of its chain. */
   readonly rowCost: Readonly<Record<string, number>>;
+  readonly service: Service | undefined;
   readonly bucket: Bucket;
   readonly topics: Topics;
   readonly coordinator: CoordinatorHost;

@@ -74,6 +74,26 @@ function drawShape(prng: Prng, sizes: readonly number[]): TimedShape {
   };
 }
 
+/**
+ * Calls for the rows of the first source, where no row may be late: rows in flight are kept by themselves,
+ * without the event time between them.
+ */
+export function withCalls(timed: TimedShape, prng: Prng, sizes: readonly number[]): TimedShape {
+  if (timed.late !== "in bounds") return timed;
+  const asked = {
+    order: prng.pick(["ordered", "unordered"] as const),
+    capacity: prng.pick([1, 3, 20, 100]),
+    timeout: prng.pick([50, 300, 2_000]),
+    parallelism: prng.chance(0.5) ? timed.sources[0]!.parallelism : prng.pick(sizes),
+    service: {
+      slowest: prng.pick([0, 20, 200]),
+      fails: prng.pick([0, 0.1, 0.5]),
+      forgets: prng.pick([0, 0, 0.05, 0.3]),
+    },
+  };
+  return { ...timed, asked };
+}
+
 function drawProgram(prng: Prng, late: TimedShape["late"]): TimedProgram {
   const ids = ["ids", "columns", "rows"] as const;
   const windows = (): TimedProgram => {

@@ -29,6 +29,7 @@ import {
 import type { DataStream, KeyedStream } from "../stream/data-stream.ts";
 import type { JobEnvironment } from "../stream/job.ts";
 import type { WatermarkStrategy } from "../stream/watermarks.ts";
+import type { Service } from "./deployment.ts";
 
 /** A row with an event time. */
 export interface TimedItem {
@@ -78,8 +79,19 @@ export interface Following {
   readonly parallelism: number;
 }
 
+/** Calls of a service for the rows of the first source, each of which stays as it is. */
+export interface AskedShape {
+  readonly order: "ordered" | "unordered";
+  readonly capacity: number;
+  /** Milliseconds after which a row goes on without its answer. */
+  readonly timeout: number;
+  readonly parallelism: number;
+  readonly service: Service;
+}
+
 export interface TimedShape {
   readonly sources: readonly TimedSource[];
+  readonly asked?: AskedShape;
   readonly bound: number;
   /** Without rows for that long a split holds nobody up. */
   readonly idleness?: number;
@@ -142,8 +154,8 @@ export function timedProgram(
   shape: TimedShape,
   around: TimedSurroundings,
 ): void {
-  const streams = shape.sources.map((source, at) => sourceOf(env, shape, source, at));
-  const { told, late } = programOf(streams, shape, around);
+  const [first, ...others] = shape.sources.map((source, at) => sourceOf(env, shape, source, at));
+  const { told, late } = programOf([asked(first!, shape.asked), ...others], shape, around);
   const shown = followed(told, shape.following);
   const [main, second] = around.tables;
   const { uid, parallelism } = main!;
@@ -173,6 +185,21 @@ function sourceOf(
     generate((index) => items[index]!, { rows: items.length, rowsPerSecond }),
     options,
   );
+}
+
+function asked(stream: DataStream<TimedItem>, shape: AskedShape | undefined) {
+  if (shape === undefined) return stream;
+  const { order, capacity, timeout, parallelism } = shape;
+  return stream.asyncMap((row) => row, {
+    uid: "asked",
+    parallelism,
+    order,
+    capacity,
+    timeout,
+    // More often than a service fails in a row: the tries end with the time.
+    retry: { attempts: 1_000, delay: 10, backoff: 2, maxDelay: 200 },
+    onTimeout: (row) => row,
+  });
 }
 
 function strategyOf({ bound, idleness, isPunctuated }: TimedShape): WatermarkStrategy<TimedItem> {

@@ -77,6 +77,7 @@ export class JobRun {
         log: platform.scene.log,
       }),
       rowCost: world.rowCost,
+      service: topology.timed?.asked?.service,
       memoryBudget,
       ...(begin && { restore: begin.restore }),
       observe: (seen) => new Checks({ lineage, begin, seen, checkpointing }),

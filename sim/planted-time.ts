@@ -181,4 +181,44 @@ export const plantedTime: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "event time goes on behind the barrier of a stop",
+    edits: [
+      {
+        file: "task/task.ts",
+        from: `      if (this.#stopped !== undefined) return false;\n      this.#clean = undefined;`,
+        to: `      this.#clean = undefined;`,
+      },
+    ],
+  },
+  {
+    name: "rows in flight are not in the snapshot",
+    edits: [
+      {
+        file: "operators/async.ts",
+        from: `      elements: () => this.#queue.entries().map(kept),`,
+        to: `      elements: () => this.#queue.entries().slice(0, 0).map(kept),`,
+      },
+    ],
+  },
+  {
+    name: "event time passes rows in flight",
+    edits: [
+      {
+        file: "operators/async.ts",
+        from: `    this.#queue.addWatermark(watermark);\n    this.release(out);`,
+        to: `    out.advance(watermark);\n    this.release(out);`,
+      },
+    ],
+  },
+  {
+    name: "a row that was not answered in time is lost",
+    edits: [
+      {
+        file: "operators/async-map.ts",
+        from: `        settle(entry, "value", value);`,
+        to: `        settle(entry, "none", value);`,
+      },
+    ],
+  },
 ];

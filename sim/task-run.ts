@@ -309,12 +309,21 @@ export class TaskRun {
     );
   }
 
-  /** The functions of a world answer at once; that it is known takes its time. */
+  /** The functions of a world answer at once; what the service does is up to it. */
   #call({ uid, invoke }: Extract<TaskEffect, { kind: "call" }>, { id, argument }: Call): void {
     const { faults } = this.instance.host.scene;
-    this.instance.later(faults.latency(), () => {
-      const value = invoke(argument, { signal: new AbortController().signal });
-      this.handle((now) => this.task.answered(uid, [{ id, value }], now));
+    const { slowest, fails, forgets } = this.#deployment.service ?? {
+      slowest: 0,
+      fails: 0,
+      forgets: 0,
+    };
+    if (faults.areOn && faults.prng.chance(forgets)) return;
+    const isFailure = faults.areOn && faults.prng.chance(fails);
+    this.instance.later(faults.latency() + faults.prng.between(0, slowest), () => {
+      const answer = isFailure
+        ? { id, error: new Error("The service has failed.") }
+        : { id, value: invoke(argument, { signal: new AbortController().signal }) };
+      this.handle((now) => this.task.answered(uid, [answer], now));
     });
   }
 

@@ -4,7 +4,7 @@
 import type { CheckpointOptions, JobOptions, RestartOptions } from "../stream/config.ts";
 import { drawRules, drawRulesArrivals } from "./broadcast-side.ts";
 import { isBounded } from "./event-time.ts";
-import { drawTimedArrivals, drawTimedTopology } from "./event-time-draw.ts";
+import { drawTimedArrivals, drawTimedTopology, withCalls } from "./event-time-draw.ts";
 import { type FaultRates, noFaults } from "./faults.ts";
 import { drawMoves, type Hop, type JobShape, type Move, resized } from "./moves.ts";
 import { Prng } from "./prng.ts";
@@ -107,11 +107,19 @@ const restingSavepointsShare = 0.08;
 /** Of all worlds: those that go by event time. */
 const timedShare = 0.35;
 
+/** Of these: those that make calls for their rows, where they can. */
+const askedShare = 0.25;
+
 /** A world whose job goes by event time. */
 function drawTimed(seed: number, prng: Prng, size: Size): World {
   const { parallelism, batches, rows } = sizes[size];
-  const topology = drawTimedTopology(prng, parallelism);
-  const timed = topology.timed!;
+  const drawnTopology = drawTimedTopology(prng, parallelism);
+  const asking = new Prng(Math.imul(seed, 0x165667b1) ^ 0x6a09e667);
+  asking.next();
+  const timed = asking.chance(askedShare)
+    ? withCalls(drawnTopology.timed!, asking, parallelism)
+    : drawnTopology.timed!;
+  const topology = { ...drawnTopology, timed };
   const bounded = isBounded(timed);
   const drawn = drawOptions(prng);
   const optionsOf = (all: WorldOptions): WorldOptions => {
