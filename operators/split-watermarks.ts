@@ -10,7 +10,7 @@
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import { UserCodeError } from "../stream/errors.ts";
-import type { WatermarkGenerator, WatermarkStrategy } from "../stream/watermarks.ts";
+import { bounded, type WatermarkGenerator, type WatermarkStrategy } from "../stream/watermarks.ts";
 import { AnnotatedBatch } from "./annotated-batch.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
 import { RowBatch } from "./row-batch.ts";
@@ -293,10 +293,3 @@ function latestOf(timestamps: Float64Array, known: number): number {
   for (let i = 0; i < timestamps.length; i++) if (timestamps[i]! > latest) latest = timestamps[i]!;
   return latest;
 }
-
-/** What is known is the latest event time. A row as late as the bound allows is not late. */
-const bounded = (bound: number): WatermarkGenerator<never, number> => ({
-  create: () => noTime,
-  onRow: (latest, timestamp) => (timestamp > latest ? timestamp : latest),
-  watermark: (latest) => latest - bound - 1,
-});

@@ -189,6 +189,7 @@ export {
   type AlignmentOptions,
   type WatermarkAlignment,
   type WatermarkGenerator,
+  type BoundedOptions,
   type WatermarkOptions,
   type WatermarkStrategy,
 } from "./watermarks.ts";

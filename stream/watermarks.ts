@@ -78,6 +78,16 @@ export interface WatermarkOptions<Timestamp> {
   readonly alignment?: AlignmentOptions;
 }
 
+/** What strategies are given that are no generator. */
+export interface BoundedOptions<Timestamp> extends WatermarkOptions<Timestamp> {
+  /**
+   * Event time stands right behind the row that raised it, as if each row came by itself, and not behind its
+   * batch: which rows are late then follows from the rows of a split alone, however they are batched. It costs
+   * a mark for each such row. `false` where absent.
+   */
+  readonly punctuated?: boolean;
+}
+
 /**
  * Event times that are out of order by at most `bound`: a row that is earlier than another before it by
  * more than that is late.
@@ -98,17 +108,18 @@ export interface WatermarkOptions<Timestamp> {
  */
 export function boundedOutOfOrderness<T>(
   bound: TimeSpan,
-  options: WatermarkOptions<(row: T) => number>,
+  options: BoundedOptions<(row: T) => number>,
 ): WatermarkStrategy<T>;
 export function boundedOutOfOrderness<const F extends string>(
   bound: TimeSpan,
-  options: WatermarkOptions<F>,
+  options: BoundedOptions<F>,
 ): WatermarkStrategy<WithNumber<F>>;
 export function boundedOutOfOrderness(
   bound: TimeSpan,
-  options: WatermarkOptions<TimestampOf>,
+  options: BoundedOptions<TimestampOf>,
 ): WatermarkStrategy<never> {
-  return strategy("boundedOutOfOrderness", span("boundedOutOfOrderness", "bound", bound), options);
+  const method = "boundedOutOfOrderness";
+  return boundedStrategy(method, span(method, "bound", bound), options);
 }
 
 /**
@@ -116,12 +127,12 @@ export function boundedOutOfOrderness(
  *
  * @example env.from(topic<Order>("orders"), { uid: "orders", watermarks: monotonous({ timestamp: "at" }) })
  */
-export function monotonous<T>(options: WatermarkOptions<(row: T) => number>): WatermarkStrategy<T>;
+export function monotonous<T>(options: BoundedOptions<(row: T) => number>): WatermarkStrategy<T>;
 export function monotonous<const F extends string>(
-  options: WatermarkOptions<F>,
+  options: BoundedOptions<F>,
 ): WatermarkStrategy<WithNumber<F>>;
-export function monotonous(options: WatermarkOptions<TimestampOf>): WatermarkStrategy<never> {
-  return strategy("monotonous", 0, options);
+export function monotonous(options: BoundedOptions<TimestampOf>): WatermarkStrategy<never> {
+  return boundedStrategy("monotonous", 0, options);
 }
 
 /**
@@ -159,6 +170,29 @@ export function checkedStrategy(
     return;
   const allowed = `boundedOutOfOrderness("10s", { timestamp: … }) and the like`;
   throw refusalOf("BAD_ARGUMENT", method, options, `has ${shown(given)} as watermarks`, allowed);
+}
+
+/** What is known is the latest event time. A row as late as the bound allows is not late. */
+export const bounded = (bound: number, punctuated = false): WatermarkGenerator<never, number> => ({
+  create: () => -Infinity,
+  onRow: (latest, timestamp) => (timestamp > latest ? timestamp : latest),
+  watermark: (latest) => latest - bound - 1,
+  punctuated,
+});
+
+function boundedStrategy(
+  method: string,
+  bound: number,
+  options: BoundedOptions<TimestampOf>,
+): WatermarkStrategy<never> {
+  const { punctuated = false } = options;
+  if (typeof punctuated !== "boolean") {
+    throw refusal(method, `${shown(punctuated)} as punctuated`, "true or false");
+  }
+  const progress = punctuated
+    ? (bounded(bound, true) as WatermarkGenerator<never, unknown>)
+    : bound;
+  return strategy(method, progress, options);
 }
 
 function strategy(

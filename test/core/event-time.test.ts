@@ -13,6 +13,7 @@ import {
   eventTimeTrigger,
   fromIterable,
   generate,
+  monotonous,
   type JobDefinition,
   rows,
   table,
@@ -169,6 +170,43 @@ describe("event time", () => {
     const cluster = new Cluster(new World(), { definition, parallelism: 2 }).settle();
     expect(cluster.table("seen")).toEqual([{ key: "all", seen: 10 }]);
   });
+
+  test("a strategy is punctuated, or not", () => {
+    const options = { timestamp: "at", punctuated: 1 } as never;
+    const refusal = /was given 1 as punctuated\. Allowed: true or false/;
+    expect(() => boundedOutOfOrderness(5, options)).toThrow(refusal);
+    expect(() => monotonous(options)).toThrow(refusal);
+  });
+
+  test.each([false, true])(
+    "is behind the batch, or behind the row that raised it: %s",
+    (punctuated) => {
+      const definition = defineJob("seeing", (env) => {
+        env
+          .from(topic<{ readonly at: number }>("rows", { partitions: 1 }), {
+            uid: "in",
+            watermarks: boundedOutOfOrderness(5, { timestamp: "at", punctuated }),
+          })
+          .process(
+            {
+              emits: rows<{ at: number; watermark: number }>(),
+              process: ({ at }, { currentWatermark, emit }) =>
+                emit({ at, watermark: currentWatermark() }),
+            },
+            { uid: "seen" },
+          )
+          .to(table("seen", { key: ({ at }) => at }), { uid: "out" });
+      });
+      const world = new World();
+      world.append("rows", 0, [{ at: 10 }, { at: 200 }, { at: 30 }]);
+      const cluster = new Cluster(world, { definition, parallelism: 1 }).settle();
+      world.append("rows", 0, [{ at: 210 }]);
+      const seen = cluster.settle().table("seen") as { at: number; watermark: number }[];
+      const first = punctuated ? [-Infinity, 4, 194] : [-Infinity, -Infinity, -Infinity];
+      expect(seen.map(({ at }) => at)).toEqual([10, 200, 30, 210]);
+      expect(seen.map(({ watermark }) => watermark)).toEqual([...first, 194]);
+    },
+  );
 
   test("a generator at its end has none of its last batch behind that, where it is punctuated", () => {
     const definition = defineJob("ending", (env) => {
