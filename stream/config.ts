@@ -117,7 +117,8 @@ export interface JobOptions {
   readonly parallelismOverrides?: Readonly<Record<string, number>>;
   /**
    * How long a row may wait for others to be sent with; 100 ms where absent, 0 sends at once. It waits
-   * longer where its receiver is still busy with rows that were sent before.
+   * longer where its receiver is still busy with rows that were sent before; and, of rows to 16 receivers
+   * or more, for up to four timeouts more where those come late, as the thread has too much to do.
    */
   readonly bufferTimeout?: Duration;
   readonly checkpointing?: CheckpointOptions;
