@@ -33,13 +33,13 @@ describe("a topic partition", () => {
     expect(await partition.info()).toMatchObject({ partition: 3, first: 0, next: 2 });
   });
 
-  test("gives a reader the bytes it was given", async () => {
+  test("gives a reader the bytes it was given, and where they end", async () => {
     const { partition } = partitionNamed("bytes");
     const request = append({ a: 1 }, { a: 2 });
     await partition.append(request);
     const reader = await partition.openReader();
     expect(await reader.read(offset(1), readWait)).toEqual([
-      { first: 0, count: 2, bytes: request.batches[0]?.bytes },
+      { first: 0, count: 2, bytes: request.batches[0]?.bytes, end: 2 },
     ]);
   });
 
