@@ -19,6 +19,7 @@ import { imagePartBytesMax } from "../../format/limits.ts";
 import type { CheckpointAck, TaskDeployment } from "../../format/messages.ts";
 import { readSegment } from "../../format/segment.ts";
 import { blobOf, type SqlDatabase } from "../../format/sql.ts";
+import type { BytesHandle } from "../../format/state-handle.ts";
 import {
   count,
   defineJob,
@@ -198,7 +199,24 @@ class Rig {
 const sorted = (entries: Iterable<unknown>): string[] =>
   Array.from(entries, (entry) => JSON.stringify(entry)).sort();
 
-/** An acknowledgement with its segments read: the order of keys within a group means nothing. */
+/** What a chain of segments comes to, one applied after the other. */
+function tableOf(segments: readonly BytesHandle[]): string[] {
+  const table = new Map<string, unknown>();
+  for (const segment of segments) {
+    if (segment.kind !== "inline") throw new Error("Not inline.");
+    for (const entry of readSegment(segment.bytes).entries()) {
+      const key = JSON.stringify(entry.key);
+      if ("deleted" in entry) table.delete(key);
+      else table.set(key, entry);
+    }
+  }
+  return sorted(table.values());
+}
+
+/**
+ * An acknowledgement with its state as a restore makes it. By which segments it is told may differ: an
+ * image does not say what changed since the full one, so that after it no delta takes another's place.
+ */
 const contentOf = ({ checkpoint, state }: CheckpointAck): unknown => ({
   checkpoint,
   operator: state.operator,
@@ -206,11 +224,7 @@ const contentOf = ({ checkpoint, state }: CheckpointAck): unknown => ({
     .map(({ uid, state: name, range, segments }) => ({
       at: `${uid}/${name}`,
       range,
-      segments: segments.map((segment) => {
-        if (segment.kind !== "inline") throw new Error("Not inline.");
-        const read = readSegment(segment.bytes);
-        return { kind: read.header.kind, entries: sorted(read.entries()) };
-      }),
+      table: tableOf(segments),
     }))
     .sort((a, b) => (a.at < b.at ? -1 : 1)),
 });
