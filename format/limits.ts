@@ -13,7 +13,7 @@ export const batchRowsMax = 5_000;
 export const sourceTurnRows = 4 * batchRowsMax;
 
 /** Rows of the shortest turn of a source that makes them: below, what is around a batch costs more than it. */
-export const turnRowsLeast = 1_000;
+export const turnRowsLeast = batchRowsMax / 2;
 
 /** Rows of a frame that cost their receiver about as much as the call that brings them. */
 export const frameRowsWorth = 256;

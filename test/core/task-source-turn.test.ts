@@ -49,8 +49,9 @@ describe("the turn of a source", () => {
   });
 
   test("is a part of a batch of a source that makes its rows (S1)", () => {
-    expect(turnsOf([late, late, late, late, late, late], 1)).toEqual([
-      ...[1, 2, 4, 8, 16].map((parts) => sourceTurnRows / parts),
+    expect(turnsOf([late, late, late, late, late], 1)).toEqual([
+      ...[1, 2, 4].map((parts) => sourceTurnRows / parts),
+      turnRowsLeast,
       turnRowsLeast,
     ]);
   });
