@@ -252,6 +252,7 @@ export class MemoryStateTable<V> implements BackendTable {
   get mergedChanges(): number {
     const changes = this.changes + (this.#unread?.changes ?? 0) + this.#removedBefore.size;
     let unchanged = 0;
+    // Who counts them forgets those that are gone.
     this.#since = this.#since.filter((entry) => {
       if (entry.dirty === "no") unchanged++;
       else if (entry.isFree) entry.frozen = 0;
