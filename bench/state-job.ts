@@ -17,6 +17,10 @@ export interface StateJob {
   readonly rows: number;
   readonly flink: Readonly<Record<string, string>>;
   readonly parallelism?: number;
+  /** Bytes of text beside each tally; else as many as the program takes. */
+  readonly note?: number;
+  /** Rows that come after the state is built up and are not measured: who is cached then is as it stays. */
+  readonly warmRows?: number;
   /** Keeps the default budget of memory. */
   readonly isBudgeted?: boolean;
   /** Its state takes minutes to build up: told how far it is, and not run to warm up. */
@@ -56,11 +60,12 @@ const memory = { "taskmanager.memory.managed.size": "1024 mb" };
 
 export function stateJob(
   runtime: BenchRuntime,
-  { name, shape, rows, flink, parallelism = 4, isBudgeted = false, say }: StateJob,
+  { name, shape, rows, flink, parallelism = 4, warmRows = 0, ...job }: StateJob,
 ): StateContestant {
   const takesCheckpoints = "execution.checkpointing.interval" in flink;
   const { keys, hot, isZipf = false } = shape;
-  const all = keys + rows;
+  const { note, isBudgeted = false, say } = job;
+  const all = keys + warmRows + rows;
   const expected = sampledTalliesOf(all, shape);
   const checkpoints: CheckpointSizes[] = [];
   const stored: number[] = [];
@@ -92,9 +97,15 @@ export function stateJob(
       running = await runtime.submit("keyed-state", {
         parallelism,
         flink: { ...(!isBudgeted && memory), ...flink },
-        parameters: { keys, hot, zipf: isZipf ? 1 : 0, rows: all },
+        parameters: {
+          keys,
+          hot,
+          zipf: isZipf ? 1 : 0,
+          rows: all,
+          ...(note !== undefined && { note }),
+        },
       });
-      await taken(keys);
+      await taken(keys + warmRows);
       const before = takesCheckpoints ? await firstCheckpoint(runtime, running) : 0;
       await begun?.();
       const loadedRows = await taken(0);
@@ -130,17 +141,26 @@ export function stateJob(
 }
 
 /** Milliseconds for the first checkpoint, which holds all that was loaded. */
-const firstTimeout = 60_000;
+const firstTimeout = 600_000;
 
 /** Takes it, and answers how many there are then: what is measured begins after it. */
 async function firstCheckpoint(runtime: BenchRuntime, job: string): Promise<number> {
-  await runtime.ask("POST", `/jobs/${job}/checkpoints`, { checkpointType: "CONFIGURED" });
+  const { "request-id": trigger } = await runtime.ask<{ readonly "request-id": string }>(
+    "POST",
+    `/jobs/${job}/checkpoints`,
+    { checkpointType: "FULL" },
+  );
   for (const deadline = Date.now() + firstTimeout; ; await sleep(50)) {
-    const { counts } = await runtime.ask<CheckpointOverview>("GET", `/bench/checkpoints/${job}`);
-    if (counts.completed > 0 && counts.pending === 0) return counts.completed;
+    const { status } = await runtime.ask<{ readonly status: { readonly id: string } }>(
+      "GET",
+      `/jobs/${job}/checkpoints/${trigger}`,
+    );
+    if (status.id === "COMPLETED") break;
     if (Date.now() > deadline)
       throw new Error(`Job ${job} has not completed its first checkpoint.`);
   }
+  const { counts } = await runtime.ask<CheckpointOverview>("GET", `/bench/checkpoints/${job}`);
+  return counts.completed;
 }
 
 const mark = async (

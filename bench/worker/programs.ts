@@ -112,12 +112,12 @@ const noteBytes = 64;
 interface Held {
   readonly n: number;
   readonly total: number;
-  readonly note: string;
+  readonly note?: string;
 }
 
 /**
- * A state of `keys` keys with some 20 bytes and a text each. Only the tallies of a few are emitted, to be checked:
- * the state is all there is.
+ * A state of `keys` keys with a tally each, and a text unless it is to have no bytes. Only the tallies of a
+ * few are emitted, to be checked: the state is all there is.
  */
 const keyedState = defineJob(
   "keyed-state",
@@ -143,10 +143,12 @@ const keyedState = defineJob(
           state: { tally: valueState<Held>() },
           emits: rows<{ key: string } & Tally>(),
           process({ amount, isSampled }, { key, state, emit }) {
-            const held = state.tally.get() ?? { n: 0, total: 0, note: key.padEnd(bytes, ".") };
-            const next = { n: held.n + 1, total: held.total + amount, note: held.note };
-            state.tally.set(next);
-            if (isSampled) emit({ key, n: next.n, total: next.total });
+            const held = state.tally.get();
+            const n = (held?.n ?? 0) + 1;
+            const total = (held?.total ?? 0) + amount;
+            const note = held?.note ?? (bytes > 0 ? key.padEnd(bytes, ".") : undefined);
+            state.tally.set(note === undefined ? { n, total } : { n, total, note });
+            if (isSampled) emit({ key, n, total });
           },
         },
         { uid: "tallies" },

@@ -2,7 +2,8 @@
 //   C1. Of a key that several runs have, the row of the newest of them is given, and no other.
 // A cursor is good as long as no run that it goes through is dropped.
 
-import { blobOf, type SqlDatabase } from "../../format/sql.ts";
+import type { SqlDatabase } from "../../format/sql.ts";
+import { blocksFrom, blocksOf } from "./block-reads.ts";
 import { BlockReader, compareRanges, findInBlock, type Found } from "./run-block.ts";
 import type { SortedRun } from "./sorted-run.ts";
 
@@ -50,8 +51,7 @@ class RunCursor {
     if (this.#next >= this.#run.blocks) return false;
     const { id, following } = this.#run.idOf(this.#next);
     const count = Math.min(this.#most, following + 1);
-    const query = "SELECT rows FROM state_blocks WHERE id >= ? AND id < ? ORDER BY id";
-    this.#ahead = this.#db.exec(query, id, id + count).map((row) => blobOf(row["rows"]));
+    this.#ahead = blocksFrom(this.#db, id, count);
     this.#at = 0;
     this.#next += count;
     this.#most = blocksAhead;
@@ -170,40 +170,14 @@ export function findAll(
       else of.push(at);
     }
     const again: number[] = [];
-    readBlocks(db, [...blocks.keys()], (id, block) => {
+    for (const [id, block] of blocksOf(db, [...blocks.keys()])) {
       for (const at of blocks.get(id)!) {
         const value = findInBlock(block, wanted[at]!.key);
         if (value === undefined) again.push(at);
         else found[at] = value;
       }
-    });
+    }
     asked = again;
   }
   return found;
-}
-
-/** Blocks of one statement, at most. */
-const blocksRead = 512;
-
-function readBlocks(
-  db: SqlDatabase,
-  ids: number[],
-  take: (id: number, block: Uint8Array) => void,
-): void {
-  if (ids.length === 1) {
-    const [row] = db.exec("SELECT rows FROM state_blocks WHERE id = ?", ids[0]!);
-    if (row !== undefined) take(ids[0]!, blobOf(row["rows"]));
-    return;
-  }
-  // In their order, as blocks beside one another share pages.
-  ids.sort((a, b) => a - b);
-  for (let from = 0; from < ids.length; from += blocksRead) {
-    // CROSS: the ids are gone through, and each is looked up.
-    const query = `SELECT held.id AS id, held.rows AS rows FROM json_each(?) AS wanted
-      CROSS JOIN state_blocks AS held ON held.id = wanted.value`;
-    const chunk = ids.slice(from, from + blocksRead);
-    for (const row of db.exec(query, JSON.stringify(chunk))) {
-      take(Number(row["id"]), blobOf(row["rows"]));
-    }
-  }
 }

@@ -7,8 +7,11 @@ import type { SqlDatabase } from "../../format/sql.ts";
 import { MergedRuns } from "./run-cursor.ts";
 import { type BlockIds, RunWriter, type SortedRun } from "./sorted-run.ts";
 
-/** Runs of a size that are merged, at least. The more, the fewer times a row is written; the less, the fewer runs are asked. */
-const runsMerged = 6;
+/**
+ * Runs of a size that are merged, at least. The more, the fewer times a row is written; the less, the fewer
+ * filters are asked, each a line of memory.
+ */
+const runsMerged = 10;
 
 /**
  * The runs to merge next, of those of one table from the oldest to the newest: beside one another, of one

@@ -70,13 +70,13 @@ const tables = [...runTables, "state_barriers", "state_tables", "state_about"];
 const pageRows = 1_024;
 /**
  * Rows that are merged for each that is written, and beside them in each turn, while there are any to merge.
- * Every row is merged three or four times in its life; the more of it is put off, the less a merge of
+ * Every row is merged two or three times in its life; the more of it is put off, the less a merge of
  * millions of rows is felt.
  */
-const mergedPerRow = 4;
+const mergedPerRow = 3;
 const mergedPerTurn = 250;
 /** Runs of a table, from which on merges are not put off. */
-const runsMany = 40;
+const runsMany = 60;
 /** Rows of one step of a merge, about. */
 const stepRows = 2_500;
 /** Steps that are made at one time, at most. */

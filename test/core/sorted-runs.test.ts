@@ -8,6 +8,7 @@ import { type CheckpointId, checkpointId } from "../../format/ids.ts";
 import { type Key, keyBytes } from "../../format/key.ts";
 import { allKeyGroups, keyGroupOf } from "../../format/key-groups.ts";
 import { plainSchema } from "../../format/segment.ts";
+import { blocksFrom, blocksOf } from "../../operators/state/block-reads.ts";
 import { hashOf, KeyFilter } from "../../operators/state/key-filter.ts";
 import { groupOfRow, inOrder, keyOfRow, pairKey, rowKey } from "../../operators/state/row-key.ts";
 import {
@@ -17,7 +18,7 @@ import {
   rowBytes,
   writeRow,
 } from "../../operators/state/run-block.ts";
-import { Fences } from "../../operators/state/sorted-run.ts";
+import { Fences, runSchema } from "../../operators/state/sorted-run.ts";
 import { StateRows } from "../../operators/state/sqlite-rows.ts";
 import { testDatabase } from "./state-backends.ts";
 
@@ -53,6 +54,57 @@ describe("a block", () => {
         if (!isKnown) expect(findInBlock(block, other)).toBeUndefined();
       }),
     );
+  });
+});
+
+describe("blocks", () => {
+  // Most as small as those of a run, with zeros and what is no text; some with one row that is larger.
+  const block = fc.oneof(
+    { weight: 4, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 40 }) },
+    { weight: 2, arbitrary: fc.constant(new Uint8Array(1_000).fill(0)) },
+    { weight: 1, arbitrary: fc.uint8Array({ minLength: 1_001, maxLength: 3_000 }) },
+  );
+
+  test("K1: are given as they were written, however many are asked for together", () => {
+    const held = fc.array(fc.option(block), { maxLength: 60 });
+    fc.assert(
+      fc.property(
+        held,
+        fc.nat(70),
+        fc.nat(70),
+        fc.infiniteStream(fc.boolean()),
+        (held, a, b, drawn) => {
+          const db = testDatabase();
+          for (const statement of runSchema) db.exec(statement);
+          const blocks = new Map<number, Uint8Array>();
+          for (const [at, bytes] of held.entries()) {
+            if (bytes === null) continue;
+            db.exec("INSERT INTO state_blocks VALUES (?, ?)", at, bytes);
+            blocks.set(at, bytes);
+          }
+          const wanted = [...Array(70).keys()].filter(() => drawn.next().value);
+          const expected = wanted.flatMap((id) => (blocks.has(id) ? [[id, blocks.get(id)]] : []));
+          const found = [...blocksOf(db, wanted.toReversed())];
+          expect(found.toSorted(([left], [right]) => left - right)).toEqual(expected);
+          const [first, end] = [Math.min(a, b), Math.max(a, b)];
+          const range = [...blocks].filter(([id]) => id >= first && id < end);
+          expect(blocksFrom(db, first, end - first)).toEqual(range.map(([, bytes]) => bytes));
+        },
+      ),
+    );
+  });
+
+  test("of more bytes than a BLOB may have are read with several statements", () => {
+    const db = testDatabase();
+    for (const statement of runSchema) db.exec(statement);
+    for (let id = 0; id < 3_000; id++) {
+      db.exec("INSERT INTO state_blocks VALUES (?, ?)", id, new Uint8Array(1_000).fill(id));
+    }
+    db.statements.count = 0;
+    const found = blocksOf(db, [...Array(3_000).keys()]);
+    expect(db.statements.count).toBe(3);
+    expect(found.size).toBe(3_000);
+    for (const [id, bytes] of found) expect(bytes[999]).toBe(id & 255);
   });
 });
 
