@@ -589,10 +589,11 @@ export class SqliteStateTable<V> implements BackendTable {
   /** Takes an entry into the cache as it was read; nothing where there is none. */
   #admit(id: KeyId, key: Key, stored: Uint8Array | undefined): Cached {
     const isPresent = stored !== undefined;
+    const ownId = owned(id);
     const entry: Cached = {
       table: this as unknown as SqliteStateTable<unknown>,
-      id: owned(id),
-      key: owned(key),
+      id: ownId,
+      key: id === key ? ownId : owned(key),
       value: isPresent ? decodeCell(stored) : undefined,
       isPresent,
       isStored: isPresent,
