@@ -76,11 +76,12 @@ const pageRows = 1_024;
 const mergedPerRow = 3;
 const mergedPerTurn = 250;
 /** Runs of a table, from which on merges are not put off. */
-const runsMany = 60;
-/** Rows of one step of a merge, about. */
+const runsMany = 40;
+/** Rows of one step of a merge, at most: it writes a number of blocks, and large rows fill them sooner. */
 const stepRows = 2_500;
-/** Steps that are made at one time, at most. */
+/** Steps that are made at one time, at most, and where there are many runs. */
 const stepsMax = 8;
+const stepsMaxBehind = 32;
 /** Of the rows of a table, before all others: those that a checkpoint held which is restored. */
 const restoredSince = -1;
 
@@ -116,6 +117,8 @@ export class StateRows {
   #counts: Record<string, number> = {};
   /** Rows that are to be merged for what was written; less than none where more was done. */
   #owed = 0;
+  /** Rows of a step, as the last ones were. */
+  #stepRows = stepRows;
   #bytes = 0;
 
   /** Rolls back to `checkpoint`, which `holds`; or begins with nothing, at that checkpoint. */
@@ -379,9 +382,9 @@ export class StateRows {
   /** A turn: goes on with merges, in steps of a few milliseconds, as many as what was written asks for. */
   advance(): void {
     this.#owed += mergedPerTurn;
-    const asked = Math.ceil(this.#owed / (stepsMax * stepRows));
-    const least = this.#isBehind ? 1 : 0;
-    const steps = Math.min(stepsMax, Math.max(least, asked));
+    const asked = Math.ceil(this.#owed / (stepsMax * this.#stepRows));
+    const [least, most] = this.#isBehind ? [1, stepsMaxBehind] : [0, stepsMax];
+    const steps = Math.min(most, Math.max(least, asked));
     for (let step = 0; step < steps; step++) {
       this.#dropStep();
       const merged = this.#mergeStep();
@@ -418,7 +421,10 @@ export class StateRows {
       return outcome;
     });
     const read = merge.read - before;
-    if (outcome.kind === "going") return read;
+    if (outcome.kind === "going") {
+      this.#stepRows = Math.min(stepRows, Math.max(1, read));
+      return read;
+    }
     const [oldest] = merge.inputs;
     const merged = outcome.run === undefined ? [] : [outcome.run];
     for (const run of merged) run.isChange = merge.inputs.some(({ isChange }) => isChange);

@@ -574,9 +574,9 @@ export class SqliteStateTable<V> implements BackendTable {
 
   #load(key: Key): Cached {
     const latest = this.#latest;
+    this.#isAsked = true;
     if (typeof key === "string" && latest?.key === key) return latest;
     const id = keyId(key);
-    this.#isAsked = true;
     const known = this.#cached.get(id);
     if (known !== undefined) {
       if (known.stays < 1) known.stays++;
