@@ -240,7 +240,9 @@ export class Task {
     // Without room a timer waits for credit, not for the clock (A8).
     const mayFire = !hasBacklog && this.#stopped === undefined && !this.#inbox.hasTaken;
     const firesAt = mayFire ? (this.nextTimerAt ?? never) : never;
-    const mayTake = mayFire && !this.#isHeldBack && this.#chain.hasRoom;
+    // A barrier that waits for what is under way goes before all that could be taken.
+    const isNext = this.#held === undefined && !this.#isHeldBack;
+    const mayTake = mayFire && isNext && this.#chain.hasRoom;
     const takesAt = mayTake ? (this.#source?.wakeAt(this.#now) ?? never) : never;
     const reportsAt = Math.max(this.#now, this.#source?.reportsAt ?? never);
     const at = Math.min(

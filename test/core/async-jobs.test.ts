@@ -3,6 +3,7 @@
 
 import { expect, test } from "vitest";
 
+import { checkpointId, millis } from "../../format/ids.ts";
 import type { Manifest } from "../../format/manifest.ts";
 import {
   type DataStream,
@@ -10,6 +11,7 @@ import {
   type DeadLetter,
   defineJob,
   fromIterable,
+  generate,
   type JobDefinition,
   table,
   topic,
@@ -92,6 +94,31 @@ test("a full operator takes no more rows, and a barrier waits for no answer", as
   expect(inFlight(manifest)).toBe(0);
   await cluster.complete(manifest).settled();
   expect(asking!.mayRest(manifest.checkpoint)).toBe(true);
+});
+
+test("a drained source does not spin for the rows it has left while a call is under way", async () => {
+  const world = new World();
+  const service = new Service();
+  const definition = defineJob(
+    "made",
+    (env) => {
+      env
+        .from(
+          generate((n) => ({ n }), { rows: 100, rowsPerSecond: 1_000 }),
+          { uid: "made" },
+        )
+        .asyncMap(service.ask, { uid: "ask", timeout: "1 d" })
+        .to(table("squares", { key: ({ n }) => n }), { uid: "out" });
+    },
+    options,
+  );
+  const cluster = new Cluster(world, { definition, parallelism: 1 });
+  await cluster.passed(20);
+  const [source] = cluster.subtasksOf("made");
+  expect(service.waiting).toBeGreaterThan(0);
+  const drained = { folder: "savepoints/s/", stops: true, drains: true } as const;
+  source!.trigger(checkpointId(1), millis(world.now + 10), drained);
+  expect(source!.wakeAt).toBeGreaterThan(world.now + 1_000_000);
 });
 
 test("rows in flight are in the snapshot, and each has one result at any parallelism", async () => {
