@@ -98,6 +98,13 @@ test("events run in the order of their times, and of one time as they were asked
   expect(seen.slice(4)).toEqual(["30#4", "30#5", "last of 30"]);
 });
 
+test("who is woken again and again at one time is told of, and does not go on for ever", () => {
+  const clock = new Clock(1_000);
+  const spin = (): void => clock.later(0, spin);
+  clock.later(5, spin);
+  expect(() => clock.run(10)).toThrow("C3: time stands still at 1005");
+});
+
 test.each([
   [["--seed", "7", "--trace"], { from: 7, seeds: 1, isTraced: true }],
   [["--seeds=20", "--from", "100", "--json"], { from: 100, seeds: 20, isJson: true }],
