@@ -139,74 +139,83 @@ export function countTrigger(rows: number): Trigger<unknown, number> {
  */
 export function continuousEventTime(span: TimeSpan): Trigger<unknown, number> {
   const interval = spanOf("continuousEventTime", "span", span);
-  const next = (ctx: TriggerContext<number>, after: number): void => {
-    ctx.state.set(after);
-    ctx.registerEventTime(after);
+  // The turns are those of all windows, also of one that another was merged with between two of them. What
+  // comes after the end is no turn of the window, as long as that is its end.
+  const next = (ctx: TriggerContext<number>, window: TimeWindow, turn: number): void => {
+    ctx.state.set(turn);
+    if (turn < window.end - 1) ctx.registerEventTime(turn);
   };
   return {
     onElement(_row, timestamp, window, ctx) {
       if (window.end - 1 <= ctx.currentWatermark()) return "FIRE";
       ctx.registerEventTime(window.end - 1);
-      if (ctx.state.get() === undefined) {
-        next(ctx, Math.min(windowStart(timestamp, 0, interval) + interval, window.end - 1));
-      }
+      if (ctx.state.get() === undefined) next(ctx, window, turnAfter(timestamp, interval));
       return "CONTINUE";
     },
     onEventTime(time, window, ctx) {
       if (time === window.end - 1) return "FIRE";
       if (ctx.state.get() !== time) return "CONTINUE";
-      next(ctx, Math.min(time + interval, window.end - 1));
+      // A window without an end would have turns for ever: at the end of time it is told once.
+      if (window.end === Infinity && ctx.currentWatermark() === Infinity) return "CONTINUE";
+      next(ctx, window, turnAfter(time, interval));
       return "FIRE";
     },
     onProcessingTime: () => "CONTINUE",
     onMerge(window, ctx) {
       if (window.end - 1 > ctx.currentWatermark()) ctx.registerEventTime(window.end - 1);
-      if (ctx.merged.length > 0) next(ctx, Math.min(...ctx.merged));
+      if (ctx.merged.length > 0) next(ctx, window, Math.min(...ctx.merged));
     },
     clear(window, ctx) {
       ctx.deleteEventTime(window.end - 1);
-      const due = ctx.state.get();
-      if (due !== undefined) ctx.deleteEventTime(due);
+      const turn = ctx.state.get();
+      if (turn !== undefined) ctx.deleteEventTime(turn);
       ctx.state.clear();
     },
   };
 }
 
 /**
- * Tells a window every `span` by the clock, as long as it holds rows. Of windows of time the last rows
- * are told with the next turn only if the window still is there.
+ * Tells a window every `span` by the clock, counted from 1970, as long as it is there and holds rows. A
+ * window by the clock is told at its end as well. One by event time is not: what came after the last turn
+ * before the watermark passed it is never told, and where rows of the past come fast that may be all of it.
  *
- * @example stream.window(tumbling("1 d")).trigger(continuousProcessingTime("10s"))
+ * @example stream.window(tumbling("1 d", { time: "processing" })).trigger(continuousProcessingTime("10s"))
  */
 export function continuousProcessingTime(span: TimeSpan): Trigger<unknown, number> {
   const interval = spanOf("continuousProcessingTime", "span", span);
-  const next = (ctx: TriggerContext<number>, window: TimeWindow, after: number): void => {
-    const due = Math.min(after, window.end - 1);
-    ctx.state.set(due);
-    ctx.registerProcessingTime(due);
+  const next = (ctx: TriggerContext<number>, turn: number): void => {
+    ctx.state.set(turn);
+    ctx.registerProcessingTime(turn);
   };
   return {
-    onElement(_row, _timestamp, window, ctx) {
-      if (ctx.state.get() !== undefined) return "CONTINUE";
-      next(ctx, window, windowStart(ctx.currentProcessingTime(), 0, interval) + interval);
+    onElement(_row, _timestamp, _window, ctx) {
+      if (ctx.state.get() === undefined) {
+        next(ctx, turnAfter(ctx.currentProcessingTime(), interval));
+      }
       return "CONTINUE";
     },
     onEventTime: () => "CONTINUE",
     onProcessingTime(time, window, ctx) {
-      if (ctx.state.get() !== time) return "CONTINUE";
-      if (time < window.end - 1) next(ctx, window, time + interval);
+      // The end of a window by the clock is a time of the clock: it comes here as one. That of a window by
+      // event time is none, and says nothing of when the last turn is.
+      if (ctx.state.get() !== time) return time === window.end - 1 ? "FIRE" : "CONTINUE";
+      next(ctx, turnAfter(time, interval));
       return "FIRE";
     },
-    onMerge(window, ctx) {
-      if (ctx.merged.length > 0) next(ctx, window, Math.min(...ctx.merged));
+    onMerge(_window, ctx) {
+      if (ctx.merged.length > 0) next(ctx, Math.min(...ctx.merged));
     },
     clear(_window, ctx) {
-      const due = ctx.state.get();
-      if (due !== undefined) ctx.deleteProcessingTime(due);
+      const turn = ctx.state.get();
+      if (turn !== undefined) ctx.deleteProcessingTime(turn);
       ctx.state.clear();
     },
   };
 }
+
+/** The first of the turns, every `interval` since 1970, that is later than a time. */
+const turnAfter = (time: number, interval: number): number =>
+  windowStart(time, 0, interval) + interval;
 
 /**
  * The same trigger, after which the rows that were told are forgotten.

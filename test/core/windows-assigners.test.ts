@@ -354,6 +354,59 @@ describe("triggers", () => {
     expect(two.entries).toBe(0);
   });
 
+  test("every so often by the clock, of event time that is long past for it", () => {
+    const windows = triggered(continuousProcessingTime(10) as never, 20);
+    const one = new WindowHarness(windows, { now: 86_400_003 }).push(item("a", 1));
+    expect(told(one.clock(86_400_009))).toEqual([]);
+    expect(told(one.clock(86_400_010))).toEqual([1]);
+    one.push(item("a", 2), item("a", 3));
+    expect(told(one.clock(86_400_031))).toEqual([3, 3]);
+    // No turn of the clock comes between the last row and the end by event time, which tells nothing.
+    expect(told(one.push(item("a", 4)).watermark(19))).toEqual([]);
+    expect(one.entries).toBe(0);
+    expect(one.operator.nextTimerAt).toBeUndefined();
+  });
+
+  test("every so often by the clock, of event time that is close to it", () => {
+    // The clock comes to 24, the last instant of the window, between two turns.
+    const windows = triggered(continuousProcessingTime(10) as never, 25);
+    const one = new WindowHarness(windows, { now: 13 }).push(item("a", 1));
+    expect(told(one.clock(20))).toEqual([1]);
+    expect(told(one.push(item("a", 2)).clock(29))).toEqual([]);
+    expect(told(one.clock(40))).toEqual([2, 2]);
+    expect(one.watermark(24).entries).toBe(0);
+  });
+
+  test("every so often by event time, by the same turns where a session grows", () => {
+    const one = new WindowHarness((items) =>
+      items
+        .window(session(15))
+        .trigger(continuousEventTime(10))
+        .aggregate({ n: count() }, { uid: "op" }),
+    );
+    const at = (watermark: number): number[] =>
+      one
+        .watermark(watermark)
+        .told()
+        .map(() => watermark);
+    // It would end at 18, between two turns, and ends at 32.
+    one.push(item("a", 3)).watermark(11).told();
+    one.push(item("a", 17));
+    expect(Array.from({ length: 40 }, (_, n) => at(n)).flat()).toEqual([20, 30, 31]);
+    expect(one.entries).toBe(0);
+  });
+
+  test("every so often by event time, of the window of all rows, up to the end of time", () => {
+    const one = new WindowHarness((items) =>
+      items
+        .window(globalWindow())
+        .trigger(continuousEventTime(10))
+        .aggregate({ n: count() }, { uid: "op" }),
+    );
+    expect(told(one.push(item("a", 3)).watermark(25))).toEqual([1, 1]);
+    expect(told(one.push(item("a", 26)).watermark(Infinity))).toEqual([2]);
+  });
+
   test("that purge, whatever they wrap (PurgingTriggerTest)", () => {
     const one = new WindowHarness(triggered(purging(continuousEventTime(10)) as never, 100));
     expect(told(one.push(item("a", 1), item("a", 2)).watermark(10))).toEqual([2]);
