@@ -36,6 +36,7 @@ import type { StateTable } from "./state/keyed-state.ts";
 import { schemaOf } from "./state/schema.ts";
 import { timerStates } from "./timers.ts";
 import { noEventTime } from "./timestamps.ts";
+import { assignedBy, checkedWindow, staying } from "./window-answers.ts";
 import { type Contents, contentsOf, type HeldRow, WindowTable } from "./window-contents.ts";
 import { WindowResults } from "./window-results.ts";
 import type { WindowTimer } from "./window-timers.ts";
@@ -138,9 +139,8 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
     const isTimed = eventTime !== undefined && !Number.isNaN(eventTime);
     const timestamp = isTimed ? eventTime : time;
     let isIn = false;
-    for (const assigned of this.#spec.assigner.assign(row as never, time)) {
-      checkWindow(assigned);
-      const window = { start: assigned.start, end: assigned.end };
+    for (const given of assignedBy(this.#spec.assigner, row, time)) {
+      const window = checkedWindow(given);
       if (this.#sets === undefined) {
         if (this.#isLate(key, window)) continue;
         isIn = true;
@@ -252,13 +252,13 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
       return;
     }
     const rows = (held as readonly HeldRow[]).map(([row, timestamp]) => ({ row, timestamp }));
-    const before = evictor.before?.(rows, window) ?? rows;
+    const before = staying(evictor, "before", rows, window);
     this.#results.emitRows(
       key,
       window,
       before.map(({ row }) => row),
     );
-    const kept = evictor.after?.(before, window) ?? before;
+    const kept = staying(evictor, "after", before, window);
     if (kept.length === 0) this.#held.remove(key, stateWindow);
     else
       this.#held.put(
@@ -303,12 +303,4 @@ function triggerOf({ trigger, assigner }: WindowSpec): AnyTrigger {
   if (trigger !== undefined) return trigger;
   if (assigner.isEndless === true) return never();
   return assigner.time === "event" ? eventTimeTrigger() : processingTimeTrigger();
-}
-
-function checkWindow({ start, end }: TimeWindow): void {
-  if (typeof start === "number" && typeof end === "number" && start < end) return;
-  throw new TypeError(
-    `a row was assigned the window from ${String(start)} to ${String(end)}: a window has a start and ` +
-      `a later end, in milliseconds`,
-  );
 }

@@ -496,6 +496,12 @@ describe.each(stateBackends)("windows on $name", (backend) => {
     expect(told(evicting(none, 3), ...speeds)).toEqual([[]]);
     const one = harness(evicting(none, 3)).push(...speeds);
     expect(one.entries).toBe(0);
+    for (const part of ["before", "after"] as const) {
+      const nothing = { [part]: () => undefined } as unknown as Evictor<Item>;
+      expect(() => told(evicting(nothing, 3), ...speeds)).toThrow(
+        `${part} of the evictor returned undefined. Allowed: a list of those that stay`,
+      );
+    }
     const folded: Windows = (items) =>
       items.window(tumbling(10)).evictor(none).aggregate({ n: count() }, { uid: "op" });
     expect(
@@ -571,6 +577,16 @@ describe.each(stateBackends)("windows on $name", (backend) => {
     expect(() =>
       harness((items) => items.window(wrong).aggregate(n, { uid: "op" })).push(item("a", 1)),
     ).toThrow(/a row was assigned the window from 5 to 5/);
+    const nothing = { assign: () => undefined } as never;
+    expect(() =>
+      harness((items) => items.window(nothing).aggregate(n, { uid: "op" })).push(item("a", 1)),
+    ).toThrow(
+      /failed on row 0 .* assign of the assigner returned undefined. Allowed: a list of win/,
+    );
+    const empty = { assign: () => [undefined] } as never;
+    expect(() =>
+      harness((items) => items.window(empty).aggregate(n, { uid: "op" })).push(item("a", 1)),
+    ).toThrow(/a row was assigned the window from undefined to undefined/);
     const none = harness((items) => items.window({ assign: () => [] }).aggregate(n, { uid: "op" }));
     expect(none.push(item("a", 1)).watermark(Infinity).told()).toEqual([]);
     expect([apart.entries, one.entries, none.entries]).toEqual([0, 0, 0]);
