@@ -1,5 +1,9 @@
 // How many different values there are among the rows: exactly, at the cost of keeping them, or about, in
 // a few kilobytes however many there are.
+//
+// HyperLogLog is our own because what there is does not fit state that is a plain value: bloom-filters makes a
+// text of 64 digits of every value, hyperlolo keeps its registers in an object of its own, and others have not
+// been published for years. What is needed of the paper is the end of this file.
 
 import { keyBytes } from "../format/key.ts";
 import { murmur3 } from "../format/murmur3.ts";

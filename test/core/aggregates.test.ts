@@ -107,6 +107,20 @@ describe("aggregates", () => {
     });
   });
 
+  test.each([Number.MAX_VALUE, 1.7e308, 1e-300, -1.7e308, 0])(
+    "a percentile of %d is near it",
+    (n) => {
+      for (const relativeError of [0.001, 0.01, 0.5]) {
+        const aggregate = percentiles([0.5], (value: number) => value, { relativeError });
+        const [near] = aggregate.result(aggregate.add(aggregate.create(), n));
+        expect(Number.isFinite(near)).toBe(true);
+        expect(Math.abs(near! / 2 - n / 2)).toBeLessThanOrEqual(
+          relativeError * Math.abs(n) * 0.501,
+        );
+      }
+    },
+  );
+
   test.each([10, 1_000, 30_000, 300_000])("approxCountDistinct is near %i", (distinct) => {
     const aggregate = approxCountDistinct((n: number) => n);
     let registers = aggregate.create();
@@ -131,8 +145,18 @@ describe("aggregates", () => {
     expect(() => countDistinct("bidder").add(new Set(), { bidder: {} } as never)).toThrow(
       "got object",
     );
-    expect(() => percentiles([], "price")).toThrow("Allowed: a list of numbers from 0 to 1");
-    expect(() => percentiles([50], "price")).toThrow("Allowed: a list of numbers from 0 to 1");
+    const allowed = "Allowed: a list of numbers from 0 to 1, such as [0.5, 0.99].";
+    for (const [given, found] of [
+      [[], "an empty list"],
+      [[0.5, 50], "50 in its list"],
+      [[NaN], "NaN in its list"],
+      [["0.5"], '"0.5" in its list'],
+      [0.5, "0.5"],
+    ] as const) {
+      expect(() => percentiles(given as never, "price")).toThrow(
+        `percentiles was given ${found}. ${allowed}`,
+      );
+    }
     expect(() => topN(0, "price")).toThrow("Allowed: a whole number from 1 to 10000");
     expect(() => approxCountDistinct("x", { precision: 3 })).toThrow("from 4 to 16");
     expect(() => collect(7 as never)).toThrow(
