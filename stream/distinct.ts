@@ -8,25 +8,26 @@
 import { keyBytes } from "../format/key.ts";
 import { murmur3 } from "../format/murmur3.ts";
 import type { Aggregate } from "./aggregates.ts";
-import { valueReader, wholeNumber, type WithField } from "./field-values.ts";
+import { valueReader, wholeNumber, type FieldOf, type WithField } from "./field-values.ts";
 
 /** A value that can be told from others. */
 export type Distinct = string | number | boolean;
 
+/** A value that is counted, or what stands for none. */
+type Countable = Distinct | null | undefined;
+
 /**
  * How many different values there are of a field, or of what a function makes of each row. `undefined` and
- * null are not counted, so that a function can leave rows out. Exact: the state has every value once; where
+ * null are not counted: not rows that lack the field, nor those that a function leaves out. Exact: the state has every value once; where
  * there are many, `approxCountDistinct` is smaller.
  *
  * @example
  * bids.keyBy("auction").aggregate({ bidders: countDistinct("bidder") }, { uid: "bidders" })
  */
-export function countDistinct<T>(
-  value: (row: T) => Distinct | null | undefined,
-): Aggregate<T, Set<Distinct>, number>;
-export function countDistinct<const F extends string>(
+export function countDistinct<T>(value: (row: T) => Countable): Aggregate<T, Set<Distinct>, number>;
+export function countDistinct<const F extends FieldOf<T, Countable>, T = WithField<F, Countable>>(
   field: F,
-): Aggregate<WithField<F, Distinct | null | undefined>, Set<Distinct>, number>;
+): Aggregate<T, Set<Distinct>, number>;
 export function countDistinct(
   value: ((row: never) => unknown) | string,
 ): Aggregate<never, Set<Distinct>, number> {
@@ -54,13 +55,13 @@ export function countDistinct(
  * clicks.keyBy("page").aggregate({ visitors: approxCountDistinct("visitor") }, { uid: "visitors" })
  */
 export function approxCountDistinct<T>(
-  value: (row: T) => Distinct | null | undefined,
+  value: (row: T) => Countable,
   options?: { readonly precision?: number },
 ): Aggregate<T, Uint8Array, number>;
-export function approxCountDistinct<const F extends string>(
-  field: F,
-  options?: { readonly precision?: number },
-): Aggregate<WithField<F, Distinct | null | undefined>, Uint8Array, number>;
+export function approxCountDistinct<
+  const F extends FieldOf<T, Countable>,
+  T = WithField<F, Countable>,
+>(field: F, options?: { readonly precision?: number }): Aggregate<T, Uint8Array, number>;
 export function approxCountDistinct(
   value: ((row: never) => unknown) | string,
   { precision: given = 12 }: { readonly precision?: number } = {},

@@ -6,6 +6,11 @@ import { shown } from "./names.ts";
 /** Rows that have that field. */
 export type WithField<Field extends string, V> = { readonly [F in Field]: V };
 
+/** The fields of a row that hold such a value, also those that it may lack where `V` has undefined. */
+export type FieldOf<T, V> = {
+  [Field in keyof T & string]-?: T[Field] extends V ? Field : never;
+}[keyof T & string];
+
 /** What reads the value. @throws GraphError for what is neither a field nor a function */
 export function valueReader(
   aggregate: string,

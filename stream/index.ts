@@ -23,7 +23,7 @@ export type {
 export { approxCountDistinct, countDistinct, type Distinct } from "./distinct.ts";
 export { percentiles, type PercentileOptions } from "./percentiles.ts";
 export { collect, first, last, topN, type TopOptions } from "./row-aggregates.ts";
-export type { WithField } from "./field-values.ts";
+export type { FieldOf, WithField } from "./field-values.ts";
 export {
   applyFlinkConfiguration,
   jobConfig,

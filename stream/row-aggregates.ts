@@ -5,13 +5,13 @@ import { valueReader, wholeNumber, type WithField } from "./field-values.ts";
 import type { WithNumber } from "./fields.ts";
 
 /**
- * The first row, or the first value of a field. Which one that is follows from the order in which the rows
- * of the key arrived.
+ * The first row, or the value that a field has in the first row: undefined where that row lacks it. Which one
+ * that is follows from the order in which the rows of the key arrived.
  *
  * @example keyed.aggregate({ opened: first("at"), how: first((row) => row) }, { uid: "sessions" })
  */
 export function first<T, V>(value: (row: T) => V): Aggregate<T, [V], V>;
-export function first<const F extends string, T extends WithField<F, unknown>>(
+export function first<const F extends keyof T & string, T = WithField<F, unknown>>(
   field: F,
 ): Aggregate<T, [T[F]], T[F]>;
 export function first(
@@ -27,12 +27,13 @@ export function first(
 }
 
 /**
- * The last row, or the last value of a field, in the order of arrival.
+ * The last row, or the value that a field has in the last row, in the order of arrival: undefined where that
+ * row lacks it.
  *
  * @example keyed.aggregate({ status: last("status") }, { uid: "orders" })
  */
 export function last<T, V>(value: (row: T) => V): Aggregate<T, [V], V>;
-export function last<const F extends string, T extends WithField<F, unknown>>(
+export function last<const F extends keyof T & string, T = WithField<F, unknown>>(
   field: F,
 ): Aggregate<T, [T[F]], T[F]>;
 export function last(
@@ -48,13 +49,13 @@ export function last(
 }
 
 /**
- * All rows, or all values of a field, in the order of arrival. The state has every one of them: for windows,
- * and for keys with few rows.
+ * All rows, or what a field has in each, in the order of arrival: undefined for every row that lacks it. The
+ * state has every one of them: for windows, and for keys with few rows.
  *
  * @example keyed.aggregate({ steps: collect("step") }, { uid: "journeys" })
  */
 export function collect<T, V>(value: (row: T) => V): Aggregate<T, V[], readonly V[]>;
-export function collect<const F extends string, T extends WithField<F, unknown>>(
+export function collect<const F extends keyof T & string, T = WithField<F, unknown>>(
   field: F,
 ): Aggregate<T, T[F][], readonly T[F][]>;
 export function collect(

@@ -164,6 +164,38 @@ describe("aggregates", () => {
     );
   });
 
+  test("take a row that lacks the field for one with undefined in it, also after a crash", async () => {
+    interface Click {
+      readonly user: string;
+      readonly page?: string;
+    }
+    const job = defineJob("clicks", (env) => {
+      env
+        .from(topic<Click>("clicks", { partitions: 1 }), { uid: "clicks" })
+        .keyBy("user")
+        .aggregate(
+          {
+            opened: first("page"),
+            left: last("page"),
+            pages: collect("page"),
+            different: countDistinct("page"),
+            about: approxCountDistinct("page"),
+          },
+          { uid: "pages" },
+        )
+        .to(table("pages"), { uid: "out" });
+    });
+    const none = (user: string): Click => ({ user });
+    const clicks = [none("a"), { user: "b", page: "/1" }, crash(), { user: "a", page: "/1" }];
+    const run = await runJob(job, { clicks: [...clicks, crash(), none("b"), none("b")] });
+    const found = run.table<{ key: string }>("pages").toSorted((x, y) => (x.key < y.key ? -1 : 1));
+    const one = { different: 1, about: 1 };
+    expect(found).toEqual([
+      { key: "a", opened: undefined, left: "/1", pages: [undefined, "/1"], ...one },
+      { key: "b", opened: "/1", left: undefined, pages: ["/1", undefined, undefined], ...one },
+    ]);
+  });
+
   test("are state like any other: they survive a crash and a change of parallelism", async () => {
     const job = defineJob("bids", (env) => {
       env

@@ -2,6 +2,7 @@
 
 import {
   aggregatingState,
+  approxCountDistinct,
   avg,
   change,
   type Change,
@@ -15,6 +16,7 @@ import {
   files,
   generate,
   first,
+  last,
   generateColumns,
   listState,
   mapState,
@@ -921,3 +923,50 @@ flightsToAsk.lookupJoin(
 );
 // @ts-expect-error: one way to look it up
 flightsToAsk.lookupJoin({ key: "origin" }, (_, found) => found, { uid: "nothing" });
+
+// Aggregates of fields that a row may lack, or that are not there.
+interface Click {
+  readonly user: string;
+  readonly ms: number;
+  readonly page?: string;
+  readonly tags?: readonly string[];
+}
+const clicks = env.from(topic<Click>("clicks"), { uid: "clicks" }).keyBy("user");
+clicks
+  .aggregate(
+    {
+      first: first("page"),
+      last: last("page"),
+      all: collect("page"),
+      pages: countDistinct("page"),
+      about: approxCountDistinct("page"),
+      who: first("user"),
+      times: collect("ms"),
+    },
+    { uid: "pages" },
+  )
+  .map(
+    (row) => {
+      expectType<string | undefined>().of(row.first, true);
+      expectType<string | undefined>().of(row.last, true);
+      expectType<readonly (string | undefined)[]>().of(row.all, true);
+      expectType<number>().of(row.pages, true);
+      expectType<number>().of(row.about, true);
+      expectType<string>().of(row.who, true);
+      expectType<readonly number[]>().of(row.times, true);
+      return row;
+    },
+    { uid: "paged" },
+  );
+// @ts-expect-error rows have no such field
+clicks.aggregate({ n: first("pages") }, { uid: "no-first" });
+// @ts-expect-error rows have no such field
+clicks.aggregate({ n: last("pages") }, { uid: "no-last" });
+// @ts-expect-error rows have no such field
+clicks.aggregate({ n: collect("pages") }, { uid: "no-collect" });
+// @ts-expect-error rows have no such field
+clicks.aggregate({ n: countDistinct("pages") }, { uid: "no-distinct" });
+// @ts-expect-error a list cannot be told from another
+clicks.aggregate({ n: countDistinct("tags") }, { uid: "no-tags" });
+// @ts-expect-error of a row that has no number there is no sum
+clicks.aggregate({ n: sum("page") }, { uid: "no-sum" });
