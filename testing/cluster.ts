@@ -421,6 +421,15 @@ export class Cluster {
     );
   }
 
+  /** Whether all subtasks with that operator have told of their end. */
+  hasEnded(uid: string): boolean {
+    for (const [key, { deployment }] of this.tasks) {
+      const { operators } = vertexOf(deployment.plan, deployment.task.vertex);
+      if (operators.includes(uid) && !this.ended.has(key)) return false;
+    }
+    return true;
+  }
+
   #task(key: TaskKey): Task {
     return this.tasks.get(key)!;
   }

@@ -2,13 +2,11 @@
 // What happens when, between the rows and the steps of a test, is drawn from a seed: how rows are
 // batched, which subtask goes on, when checkpoints are taken and what a crash loses.
 //   J1. The same job, inputs and seed give the same run.
-//   J2. A run ends when everything that was given is processed and nothing is due by the clock; then event
-//       time ends, unless it is not to.
+//   J2. A run ends when everything that was given is processed, sources with an end are there, and nothing is
+//       due by the clock; then event time ends, unless it is not to.
 //   J3. Functions that answer later are called and awaited. What is not there within 50 ms by
 //       the real clock, while nothing else can happen, is late by the virtual one.
 
-import { isSource } from "../stream/graph.ts";
-import { GraphError } from "../stream/errors.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { shown } from "../stream/names.ts";
 import type { Topic } from "../stream/topic.ts";
@@ -17,10 +15,8 @@ import { keyGroupOf } from "../format/key-groups.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { Prng } from "../sim/prng.ts";
 import { Cluster, World } from "./cluster.ts";
+import { checkInputs, type Inputs, type Sources, sourcesOf } from "./inputs.ts";
 import { type AnyStep, stepOf } from "./steps.ts";
-
-/** By topic, its rows in order, and steps between them. Topics take turns, one row each. */
-export type Inputs = Readonly<Record<string, readonly unknown[]>>;
 
 /** How a job is run. */
 export interface RunOptions {
@@ -72,8 +68,9 @@ export async function runJob(
   inputs: Inputs,
   options: RunOptions = {},
 ): Promise<JobRun> {
-  const topics = topicsOf(job, inputs);
-  const run = new Run(job, topics, options);
+  const sources = sourcesOf(job);
+  checkInputs(job, sources, inputs);
+  const run = new Run(job, sources, options);
   const queues = Object.entries(inputs).map(([name, given]) => ({ name, given, at: 0 }));
   for (let left = queues.some(({ given }) => given.length > 0); left;) {
     left = false;
@@ -91,7 +88,7 @@ export async function runJob(
 
 class Run {
   readonly #job: JobDefinition;
-  readonly #topics: ReadonlyMap<string, Topic<unknown>>;
+  readonly #sources: Sources;
   readonly #world = new World();
   readonly #prng: Prng;
   readonly #checkpointsPerRow: number;
@@ -106,11 +103,11 @@ class Run {
 
   constructor(
     job: JobDefinition,
-    topics: ReadonlyMap<string, Topic<unknown>>,
+    sources: Sources,
     { seed = 1, parallelism, checkpointsPerRow = 0.02, drain = true, now = 0 }: RunOptions,
   ) {
     this.#job = job;
-    this.#topics = topics;
+    this.#sources = sources;
     this.#prng = new Prng(seed);
     this.#checkpointsPerRow = checkpointsPerRow;
     this.#drains = drain;
@@ -120,7 +117,7 @@ class Run {
   }
 
   async row(topic: string, row: unknown): Promise<void> {
-    const partition = this.#partitionOf(this.#topics.get(topic)!, row);
+    const partition = this.#partitionOf(this.#sources.topics.get(topic)!, row);
     const place = `${topic} ${partition}`;
     const pending = this.#pending.get(place) ?? { topic, partition, rows: [] };
     this.#pending.set(place, pending);
@@ -153,8 +150,9 @@ class Run {
     await this.#append();
     await this.#flush();
     const cluster = this.#cluster;
+    if (this.#drains) cluster.unaligned();
+    await this.#finish();
     if (this.#drains) {
-      cluster.unaligned();
       await this.#flush();
       const savepoint = { folder: "end", stops: true, drains: true } as const;
       cluster.complete(await cluster.checkpointed({ savepoint }));
@@ -196,6 +194,17 @@ class Run {
     await this.#cluster.answered((this.#cluster.plan.edges.length + 1) * (bufferTimeout + 1));
   }
 
+  /** Sources with an end and a pace make the rest of their rows, in no more time than all of them take. */
+  async #finish(): Promise<void> {
+    const cluster = this.#cluster;
+    for (const [uid, { rows, rowsPerSecond = Infinity }] of this.#sources.generators) {
+      if (rows === Infinity || rowsPerSecond === Infinity) continue;
+      // One subtask may have all rows, at its part of the pace.
+      let left = (cluster.subtasksOf(uid).length * rows * 1_000) / rowsPerSecond + 1_000;
+      for (; left > 0 && !cluster.hasEnded(uid); left -= 1_000) await cluster.passed(1_000);
+    }
+  }
+
   async #append(): Promise<void> {
     for (const { topic, partition, rows } of this.#pending.values()) {
       this.#world.append(topic, partition, rows);
@@ -214,20 +223,4 @@ class Run {
     if (key === undefined) return this.#turn++ % partitions;
     return keyGroupOf(key(row as never), partitions);
   }
-}
-
-function topicsOf(job: JobDefinition, inputs: Inputs): Map<string, Topic<unknown>> {
-  const topics = new Map<string, Topic<unknown>>();
-  for (const { spec } of job.graph.nodes) {
-    if (isSource(spec) && spec.kind === "source") topics.set(spec.topic.name, spec.topic);
-  }
-  for (const name of Object.keys(inputs)) {
-    if (topics.has(name)) continue;
-    const read = [...topics.keys()].map((one) => `"${one}"`).join(", ") || "none";
-    throw new GraphError(
-      "BAD_ARGUMENT",
-      `runJob was given rows of topic "${name}", which job "${job.name}" does not read. Its topics: ${read}.`,
-    );
-  }
-  return topics;
 }

@@ -7,6 +7,8 @@ import {
   count,
   type DataStream,
   defineJob,
+  generate,
+  type GenerateOptions,
   max,
   rows,
   table,
@@ -110,6 +112,36 @@ describe("runJob", () => {
     expect(() => run.table("by-orgin")).toThrow('has no table "by-orgin", but by-origin');
     expect(() => rescale(0)).toThrow("rescale was given 0");
     expect(() => wait("soon" as never)).toThrow("wait was given");
+  });
+
+  const counted = (options: GenerateOptions) =>
+    defineJob("counted", (env) => {
+      env
+        .from(
+          generate((index) => ({ key: index % 2 }), options),
+          { uid: "made" },
+        )
+        .keyBy("key")
+        .aggregate({ n: count() }, { uid: "count" })
+        .to(table("counts"), { uid: "out" });
+    });
+
+  test("refuses a generator that would go on for ever", async () => {
+    await expect(runJob(counted({}), {})).rejects.toThrow(
+      'runJob cannot run job "counted" to its end: source "made" has no end and no pace.',
+    );
+  });
+
+  test("lets a generator make all of its rows, or as many as its pace allows", async () => {
+    for (const options of [{ rows: 500 }, { rows: 500, rowsPerSecond: 3 }]) {
+      for (const drain of [true, false]) {
+        const run = await runJob(counted(options), {}, { parallelism: 3, drain });
+        const sizes = run.table<{ key: number; n: number }>("counts").toSorted(byKey);
+        expect(sizes.map(({ n }) => n)).toEqual([250, 250]);
+      }
+    }
+    const endless = await runJob(counted({ rowsPerSecond: 100 }), {});
+    expect(endless.table("counts")).toHaveLength(2);
   });
 
   test("throws what the job fails with", async () => {
