@@ -8,6 +8,7 @@ import type { TimeSpan } from "../stream/duration.ts";
 import { timeSpanOf } from "../stream/duration.ts";
 import type { DataStream } from "../stream/data-stream.ts";
 import { defineJob, type JobDefinition } from "../stream/job.ts";
+import { shown } from "../stream/names.ts";
 import { table } from "../stream/table.ts";
 import { topic } from "../stream/topic.ts";
 import { watermarks } from "../stream/watermarks.ts";
@@ -97,11 +98,17 @@ class Harness<T, R> implements OperatorHarness<T, R> {
   }
 
   push(row: T, timestamp = this.#at): this {
+    if (!Number.isFinite(timestamp)) {
+      throw refusal("push", timestamp, "the event time of the row, in milliseconds since 1970");
+    }
     this.#append({ at: timestamp, row });
     return this.#settled();
   }
 
   watermark(time: number): this {
+    if (typeof time !== "number" || Number.isNaN(time)) {
+      throw refusal("watermark", time, "milliseconds since 1970, or Infinity for the end of time");
+    }
     this.#append({ at: this.#at, watermark: time });
     return this.#settled();
   }
@@ -109,8 +116,7 @@ class Harness<T, R> implements OperatorHarness<T, R> {
   wait(span: TimeSpan): this {
     const millis = timeSpanOf(span);
     if (millis === undefined) {
-      const allowed = `milliseconds, or a text such as "500 ms" or "10 min"`;
-      throw new RangeError(`wait was given ${String(span)}. Allowed: ${allowed}.`);
+      throw refusal("wait", span, `milliseconds, or a text such as "500 ms" or "10 min"`);
     }
     this.#cluster.pass(millis);
     return this;
@@ -174,6 +180,9 @@ class Harness<T, R> implements OperatorHarness<T, R> {
     );
   }
 }
+
+const refusal = (method: string, given: unknown, allowed: string): RangeError =>
+  new RangeError(`${method} was given ${shown(given)}. Allowed: ${allowed}.`);
 
 const asSent = watermarks<Sent, number>({
   timestamp: ({ at }) => at,

@@ -211,6 +211,15 @@ describe("an operator harness", () => {
     expect(late.watermark(61).take()).toEqual([{ sensor: "a", sum: 9, at: 60 }]);
   });
 
+  test("refuses times that are none, and goes on", () => {
+    const harness = operatorHarness(hourly).push({ sensor: "a", value: 1 }, 10);
+    expect(() => harness.watermark(NaN)).toThrow("watermark was given NaN. Allowed: milliseconds");
+    expect(() => harness.push({ sensor: "a", value: 1 }, NaN)).toThrow("push was given NaN");
+    expect(() => harness.wait(NaN)).toThrow("wait was given NaN");
+    expect(harness.watermark(59).take()).toEqual([]);
+    expect(harness.watermark(Infinity).take()).toEqual([{ sensor: "a", sum: 1, at: 60 }]);
+  });
+
   test("has operators of any kind, and processing time", () => {
     const harness = operatorHarness((readings: DataStream<Reading>) =>
       readings
