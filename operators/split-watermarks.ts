@@ -10,6 +10,7 @@
 
 import { endOfTime, noTime, type Watermark } from "../format/frame.ts";
 import { UserCodeError } from "../stream/errors.ts";
+import { shown } from "../stream/names.ts";
 import { bounded, type WatermarkGenerator, type WatermarkStrategy } from "../stream/watermarks.ts";
 import { AnnotatedBatch } from "./annotated-batch.ts";
 import { isColumnar, type RecordBatch } from "./operator.ts";
@@ -177,7 +178,7 @@ export class SplitWatermarks {
     for (let at = 0; at < rows.length; at++) {
       of.known = this.#generator.onRow(of.known, timestamps[at]!, rows[at] as never);
       if (!this.isPunctuated && at < last) continue;
-      const watermark = this.#watermarkOf(of.known);
+      const watermark = this.#watermarkOf(of.known, at);
       if (watermark <= of.watermark && at < last) continue;
       of.watermark = Math.max(of.watermark, watermark);
       yield {
@@ -226,8 +227,12 @@ export class SplitWatermarks {
     return this.watermark;
   }
 
-  #watermarkOf(known: unknown): number {
-    return this.#generator.watermark(known) ?? noTime;
+  /** NaN would be no less than anything, and stay. */
+  #watermarkOf(known: unknown, row?: number): number {
+    const time: unknown = this.#generator.watermark(known) ?? noTime;
+    if (typeof time === "number" && !Number.isNaN(time)) return time;
+    const problem = `watermark returned ${shown(time)}: milliseconds since 1970, or undefined while there is no time, are needed`;
+    throw new UserCodeError(this.#uid, "watermarks", row, new TypeError(problem));
   }
 
   #timestampsOf(batch: RecordBatch): Float64Array {

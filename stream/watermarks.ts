@@ -22,7 +22,7 @@ export interface WatermarkGenerator<T, S> {
   onRow(this: void, known: S, timestamp: number, row: T): S;
   /**
    * The time of which no row is to come that is not later; undefined while there is none. Asked after
-   * the rows of a batch; where `punctuated`, after each row.
+   * the rows of a batch; where `punctuated`, after each row. Anything else, such as NaN, fails the attempt.
    */
   watermark(this: void, known: S): number | undefined;
   readonly punctuated?: boolean;

@@ -15,6 +15,7 @@ import {
   valueState,
   watermarks,
 } from "tidemark";
+import { runJob } from "tidemark/testing";
 import { Cluster, World } from "../../testing/cluster.ts";
 
 interface Line {
@@ -203,6 +204,36 @@ describe("assignTimestampsAndWatermarks", () => {
     world.append("lines", 0, [{ sensor: "a", time: 1 }]);
     const cluster = new Cluster(world, { definition: hourly(broken), parallelism: 1 });
     expect(() => cluster.settle()).toThrow(/"times".*gives no event time for \{"sensor":"a"/su);
+  });
+
+  test.each([
+    [NaN, "NaN"],
+    ["soon", '"soon"'],
+  ])("a generator that returns %s fails, wherever it is", async (returned, told) => {
+    for (const punctuated of [true, false]) {
+      const strategy = watermarks<Reading, number>({
+        timestamp: ({ at }) => at,
+        create: () => 0,
+        onRow: (known) => known,
+        watermark: () => returned as number,
+        punctuated,
+      });
+      for (const isSource of [true, false]) {
+        const job = defineJob("wrong", (env) => {
+          const from = topic<Reading>("readings");
+          const readings = isSource
+            ? env.from(from, { uid: "times", watermarks: strategy })
+            : env
+                .from(from, { uid: "readings" })
+                .assignTimestampsAndWatermarks(strategy, { uid: "times" });
+          readings.to(table("out", { key: ({ at }) => at }), { uid: "out" });
+        });
+        const readings = [{ sensor: "a", at: 1, marks: false }];
+        await expect(runJob(job, { readings })).rejects.toThrow(
+          `Operator "times" (watermarks) failed on row 0 of its batch: TypeError: watermark returned ${told}`,
+        );
+      }
+    }
   });
 
   test("takes no onError, and nothing that is no strategy", () => {
