@@ -111,8 +111,8 @@ export const plantedTime: readonly Mutation[] = [
     edits: [
       {
         file: "operators/split-watermarks.ts",
-        from: `      if (!isIdle) {\n        isWaited = true;`,
-        to: `      {\n        isWaited = true;`,
+        from: `      if (hasEnded || isIdle) continue;`,
+        to: `      if (hasEnded) continue;`,
       },
     ],
   },
