@@ -8,6 +8,7 @@ import { isSource } from "../stream/graph.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { shown } from "../stream/names.ts";
 import type { Topic } from "../stream/topic.ts";
+import { checkedParallelism, stepOf } from "./steps.ts";
 
 /** By topic, its rows in order, and steps between them. Topics take turns, one row each. */
 export type Inputs = Readonly<Record<string, readonly unknown[]>>;
@@ -42,6 +43,53 @@ export function sourcesOf({ name, graph }: JobDefinition): Sources {
   return { topics, generators };
 }
 
+/** How a job is run. */
+export interface RunOptions {
+  /** Draws what is left to chance; 1 where absent. Another one is another run of the same test. */
+  readonly seed?: number;
+  /** Instead of the job's own. */
+  readonly parallelism?: number;
+  /** Checkpoints that are taken on the way, per row; 0.02 where absent, and 0 for none. */
+  readonly checkpointsPerRow?: number;
+  /**
+   * Whether event time ends with the inputs, as it does where a job is drained: windows and timers of event
+   * time fire, whatever they wait for. True where absent.
+   */
+  readonly drain?: boolean;
+  /** The virtual clock at the beginning, in milliseconds since 1970; 0 where absent. */
+  readonly now?: number;
+}
+
+/** @throws GraphError for what is not allowed */
+export function checkedOptions(
+  { graph: { config } }: JobDefinition,
+  given: RunOptions,
+): Required<RunOptions> {
+  const {
+    seed = 1,
+    parallelism = config.parallelism,
+    checkpointsPerRow = 0.02,
+    drain = true,
+    now = 0,
+  } = given;
+  const refuse = (option: string, value: unknown, allowed: string): never => {
+    throw new GraphError(
+      "BAD_ARGUMENT",
+      `runJob was given ${shown(value)} as ${option}. Allowed: ${allowed}.`,
+    );
+  };
+  if (!Number.isSafeInteger(seed)) refuse("seed", seed, "a whole number");
+  checkedParallelism("runJob", parallelism, config.maxParallelism);
+  if (!(checkpointsPerRow >= 0 && checkpointsPerRow <= 1)) {
+    refuse("checkpointsPerRow", checkpointsPerRow, "a number from 0 to 1");
+  }
+  if (typeof drain !== "boolean") refuse("drain", drain, "true or false");
+  if (!Number.isSafeInteger(now) || now < 0) {
+    refuse("now", now, "whole milliseconds since 1970, from 0 on");
+  }
+  return { seed, parallelism, checkpointsPerRow, drain, now };
+}
+
 /** @throws GraphError for inputs that the job has no use for (I1) */
 export function checkInputs(job: JobDefinition, { topics }: Sources, inputs: Inputs): void {
   for (const [name, given] of Object.entries<unknown>(inputs)) {
@@ -52,10 +100,15 @@ export function checkInputs(job: JobDefinition, { topics }: Sources, inputs: Inp
         `runJob was given rows of topic "${name}", which job "${job.name}" does not read. Its topics: ${read}.`,
       );
     }
-    if (Array.isArray(given)) continue;
-    throw new GraphError(
-      "BAD_ARGUMENT",
-      `runJob was given ${shown(given)} for topic "${name}". Allowed: an array of rows and steps.`,
-    );
+    if (!Array.isArray(given)) {
+      throw new GraphError(
+        "BAD_ARGUMENT",
+        `runJob was given ${shown(given)} for topic "${name}". Allowed: an array of rows and steps.`,
+      );
+    }
+    for (const step of given.map(stepOf)) {
+      if (step?.kind !== "rescale") continue;
+      checkedParallelism("rescale", step.parallelism, job.graph.config.maxParallelism);
+    }
   }
 }

@@ -15,25 +15,15 @@ import { keyGroupOf } from "../format/key-groups.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { Prng } from "../sim/prng.ts";
 import { Cluster, World } from "./cluster.ts";
-import { checkInputs, type Inputs, type Sources, sourcesOf } from "./inputs.ts";
+import {
+  checkedOptions,
+  checkInputs,
+  type Inputs,
+  type RunOptions,
+  type Sources,
+  sourcesOf,
+} from "./inputs.ts";
 import { type AnyStep, stepOf } from "./steps.ts";
-
-/** How a job is run. */
-export interface RunOptions {
-  /** Draws what is left to chance; 1 where absent. Another one is another run of the same test. */
-  readonly seed?: number;
-  /** Instead of the job's own. */
-  readonly parallelism?: number;
-  /** Checkpoints that are taken on the way, per row; 0.02 where absent, and 0 for none. */
-  readonly checkpointsPerRow?: number;
-  /**
-   * Whether event time ends with the inputs, as it does where a job is drained: windows and timers of event
-   * time fire, whatever they wait for. True where absent.
-   */
-  readonly drain?: boolean;
-  /** The virtual clock at the beginning, in milliseconds since 1970; 0 where absent. */
-  readonly now?: number;
-}
 
 /** What came of a run. */
 export interface JobRun {
@@ -70,7 +60,7 @@ export async function runJob(
 ): Promise<JobRun> {
   const sources = sourcesOf(job);
   checkInputs(job, sources, inputs);
-  const run = new Run(job, sources, options);
+  const run = new Run(job, sources, checkedOptions(job, options));
   const queues = Object.entries(inputs).map(([name, given]) => ({ name, given, at: 0 }));
   for (let left = queues.some(({ given }) => given.length > 0); left;) {
     left = false;
@@ -104,14 +94,14 @@ class Run {
   constructor(
     job: JobDefinition,
     sources: Sources,
-    { seed = 1, parallelism, checkpointsPerRow = 0.02, drain = true, now = 0 }: RunOptions,
+    { seed, parallelism, checkpointsPerRow, drain, now }: Required<RunOptions>,
   ) {
     this.#job = job;
     this.#sources = sources;
     this.#prng = new Prng(seed);
     this.#checkpointsPerRow = checkpointsPerRow;
     this.#drains = drain;
-    this.#parallelism = parallelism ?? job.graph.config.parallelism;
+    this.#parallelism = parallelism;
     this.#world.now = now;
     this.#cluster = this.#started();
   }

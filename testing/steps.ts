@@ -50,11 +50,17 @@ export const checkpoint = (): Step => made({ kind: "checkpoint" });
  * @example await runJob(job, { flights: [first, rescale(4), second] })
  */
 export function rescale(parallelism: number): Step {
-  if (Number.isInteger(parallelism) && parallelism >= 1)
-    return made({ kind: "rescale", parallelism });
+  return made({ kind: "rescale", parallelism: checkedParallelism("rescale", parallelism) });
+}
+
+/** @throws GraphError for what is no parallelism, of a job with that max parallelism where it is known */
+export function checkedParallelism(method: string, given: number, most = Infinity): number {
+  if (Number.isInteger(given) && given >= 1 && given <= most) return given;
+  const limit = most === Infinity ? "" : `, which is ${most}`;
   throw new GraphError(
     "BAD_PARALLELISM",
-    `rescale was given ${shown(parallelism)}. Allowed: a whole number from 1 to the job's max parallelism.`,
+    `${method} was given the parallelism ${shown(given)}. Allowed: a whole number from 1 to the job's ` +
+      `max parallelism${limit}.`,
   );
 }
 

@@ -22,6 +22,7 @@ import {
   operatorHarness,
   rescale,
   runJob,
+  type RunOptions,
   wait,
 } from "tidemark/testing";
 
@@ -110,8 +111,29 @@ describe("runJob", () => {
     );
     const run = await runJob(worst, {});
     expect(() => run.table("by-orgin")).toThrow('has no table "by-orgin", but by-origin');
-    expect(() => rescale(0)).toThrow("rescale was given 0");
+    expect(() => rescale(0)).toThrow("rescale was given the parallelism 0");
     expect(() => wait("soon" as never)).toThrow("wait was given");
+  });
+
+  test.each<[RunOptions, string]>([
+    [{ parallelism: 0 }, "runJob was given the parallelism 0. Allowed: a whole number from 1"],
+    [{ parallelism: 129 }, "the job's max parallelism, which is 128"],
+    [{ parallelism: NaN }, "runJob was given the parallelism NaN"],
+    [{ seed: NaN }, "runJob was given NaN as seed"],
+    [{ now: NaN }, "runJob was given NaN as now"],
+    [{ checkpointsPerRow: NaN }, "runJob was given NaN as checkpointsPerRow"],
+    [{ drain: "no" as never }, 'runJob was given "no" as drain'],
+  ])("refuses options that make no sense: %o", async (options, problem) => {
+    await expect(runJob(worst, { flights: many }, options)).rejects.toThrow(problem);
+  });
+
+  test("refuses inputs that are no lists, and a parallelism that the job cannot have", async () => {
+    await expect(runJob(worst, { flights: { a: 1 } as never })).rejects.toThrow(
+      'runJob was given an object for topic "flights". Allowed: an array of rows and steps.',
+    );
+    await expect(runJob(worst, { flights: [rescale(129)] })).rejects.toThrow(
+      "rescale was given the parallelism 129. Allowed: a whole number from 1 to the job's max",
+    );
   });
 
   const counted = (options: GenerateOptions) =>
