@@ -1,6 +1,9 @@
 // What a run is given, checked before anything runs.
-//   I1. Inputs are those of topics that the job reads, each a list.
+//   I1. Inputs are those of topics that the job reads, each a list, and steps alone of sources that make
+//       their rows themselves.
 //   I2. Every source comes to an end, or makes its rows by the clock: a run of any other would have none.
+//   I3. Steps of a source with an end come between parts of its rows, all of the same size. One
+//       without a pace is given one: it would have made all of them before the first step.
 
 import { GraphError } from "../stream/errors.ts";
 import type { GeneratorSource } from "../stream/generate.ts";
@@ -10,7 +13,10 @@ import { shown } from "../stream/names.ts";
 import type { Topic } from "../stream/topic.ts";
 import { checkedParallelism, stepOf } from "./steps.ts";
 
-/** By topic, its rows in order, and steps between them. Topics take turns, one row each. */
+/**
+ * By topic, its rows in order, and steps between them; by uid of a source that makes its rows itself, steps
+ * that come between parts of them. Inputs take turns, one row or step each.
+ */
 export type Inputs = Readonly<Record<string, readonly unknown[]>>;
 
 /** Where the rows of a job come from. */
@@ -91,24 +97,63 @@ export function checkedOptions(
 }
 
 /** @throws GraphError for inputs that the job has no use for (I1) */
-export function checkInputs(job: JobDefinition, { topics }: Sources, inputs: Inputs): void {
+export function checkInputs(job: JobDefinition, sources: Sources, inputs: Inputs): void {
+  const { topics, generators } = sources;
+  const listed = (names: Iterable<string>): string =>
+    Array.from(names, (one) => `"${one}"`).join(", ");
   for (const [name, given] of Object.entries<unknown>(inputs)) {
-    if (!topics.has(name)) {
-      const read = [...topics.keys()].map((one) => `"${one}"`).join(", ") || "none";
+    if (!topics.has(name) && !generators.has(name)) {
+      const made = listed(generators.keys());
       throw new GraphError(
         "BAD_ARGUMENT",
-        `runJob was given rows of topic "${name}", which job "${job.name}" does not read. Its topics: ${read}.`,
+        `runJob was given rows of topic "${name}", which job "${job.name}" does not read. ` +
+          `Its topics: ${listed(topics.keys()) || "none"}.` +
+          (made && ` Its sources that make their rows themselves, and take steps alone: ${made}.`),
       );
     }
     if (!Array.isArray(given)) {
       throw new GraphError(
         "BAD_ARGUMENT",
-        `runJob was given ${shown(given)} for topic "${name}". Allowed: an array of rows and steps.`,
+        `runJob was given ${shown(given)} for "${name}". Allowed: an array of rows and steps.`,
       );
     }
-    for (const step of given.map(stepOf)) {
+    for (const one of given as readonly unknown[]) {
+      const step = stepOf(one);
+      if (step === undefined && !topics.has(name)) {
+        throw new GraphError(
+          "BAD_ARGUMENT",
+          `runJob was given ${shown(one)} for source "${name}", which makes its rows itself. ` +
+            `Allowed: steps, such as crash() and rescale(4).`,
+          name,
+        );
+      }
       if (step?.kind !== "rescale") continue;
       checkedParallelism("rescale", step.parallelism, job.graph.config.maxParallelism);
     }
   }
+}
+
+/** Milliseconds between two steps of a source that is given a pace. */
+const partMillis = 100;
+
+/** The job with a pace for sources that need one (I3). */
+export function paced(job: JobDefinition, inputs: Inputs): JobDefinition {
+  const { graph } = job;
+  const given = new Map(Object.entries(inputs));
+  const nodes = graph.nodes.map((node) => {
+    const { spec } = node;
+    if (spec.kind !== "generator") return node;
+    const { rows, rowsPerSecond } = spec.generator;
+    const steps = given.get(node.uid)?.length ?? 0;
+    if (steps === 0 || rows === 0 || rowsPerSecond !== undefined) return node;
+    const pace = (rows * 1_000) / ((steps + 1) * partMillis);
+    return { ...node, spec: { ...spec, generator: { ...spec.generator, rowsPerSecond: pace } } };
+  });
+  return { ...job, graph: { ...graph, nodes } };
+}
+
+/** Milliseconds that a source takes for the rows between two of so many steps; 0 where it has no end. */
+export function partOf(generator: GeneratorSource<unknown>, steps: number): number {
+  const { rows, rowsPerSecond = Infinity } = generator;
+  return rows === Infinity ? 0 : (rows * 1_000) / rowsPerSecond / (steps + 1);
 }

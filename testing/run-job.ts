@@ -19,6 +19,8 @@ import {
   checkedOptions,
   checkInputs,
   type Inputs,
+  paced,
+  partOf,
   type RunOptions,
   type Sources,
   sourcesOf,
@@ -58,9 +60,8 @@ export async function runJob(
   inputs: Inputs,
   options: RunOptions = {},
 ): Promise<JobRun> {
-  const sources = sourcesOf(job);
-  checkInputs(job, sources, inputs);
-  const run = new Run(job, sources, checkedOptions(job, options));
+  checkInputs(job, sourcesOf(job), inputs);
+  const run = new Run(paced(job, inputs), checkedOptions(job, options));
   const queues = Object.entries(inputs).map(([name, given]) => ({ name, given, at: 0 }));
   for (let left = queues.some(({ given }) => given.length > 0); left;) {
     left = false;
@@ -69,8 +70,12 @@ export async function runJob(
       left = true;
       const given = queue.given[queue.at++];
       const step = stepOf(given);
-      if (step === undefined) await run.row(queue.name, given);
-      else await run.step(step);
+      if (step === undefined) {
+        await run.row(queue.name, given);
+        continue;
+      }
+      await run.part(queue.name, queue.given.length);
+      await run.step(step);
     }
   }
   return run.end();
@@ -93,11 +98,10 @@ class Run {
 
   constructor(
     job: JobDefinition,
-    sources: Sources,
     { seed, parallelism, checkpointsPerRow, drain, now }: Required<RunOptions>,
   ) {
     this.#job = job;
-    this.#sources = sources;
+    this.#sources = sourcesOf(job);
     this.#prng = new Prng(seed);
     this.#checkpointsPerRow = checkpointsPerRow;
     this.#drains = drain;
@@ -114,6 +118,21 @@ class Run {
     pending.rows.push(row);
     if (pending.rows.length >= burst || this.#prng.chance(1 / burst)) await this.#append();
     if (this.#prng.chance(this.#checkpointsPerRow)) await this.#checkpoint();
+  }
+
+  /** What a source makes itself between two of its steps; nothing of a topic. */
+  async part(name: string, steps: number): Promise<void> {
+    const generator = this.#sources.topics.has(name)
+      ? undefined
+      : this.#sources.generators.get(name);
+    if (generator === undefined) return;
+    const slices = 10;
+    const span = Math.ceil(partOf(generator, steps) / slices);
+    const rows = generator.rows / (steps + 1) / slices;
+    for (let slice = 0; slice < slices && span > 0; slice++) {
+      await this.#cluster.passed(span);
+      if (this.#prng.chance(this.#checkpointsPerRow * rows)) await this.#checkpoint();
+    }
   }
 
   async step(step: AnyStep): Promise<void> {

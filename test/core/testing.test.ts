@@ -7,10 +7,12 @@ import {
   count,
   type DataStream,
   defineJob,
+  fromIterable,
   generate,
   type GenerateOptions,
   max,
   rows,
+  sum,
   table,
   topic,
   valueState,
@@ -129,7 +131,7 @@ describe("runJob", () => {
 
   test("refuses inputs that are no lists, and a parallelism that the job cannot have", async () => {
     await expect(runJob(worst, { flights: { a: 1 } as never })).rejects.toThrow(
-      'runJob was given an object for topic "flights". Allowed: an array of rows and steps.',
+      'runJob was given an object for "flights". Allowed: an array of rows and steps.',
     );
     await expect(runJob(worst, { flights: [rescale(129)] })).rejects.toThrow(
       "rescale was given the parallelism 129. Allowed: a whole number from 1 to the job's max",
@@ -164,6 +166,57 @@ describe("runJob", () => {
     }
     const endless = await runJob(counted({ rowsPerSecond: 100 }), {});
     expect(endless.table("counts")).toHaveLength(2);
+  });
+
+  test("takes steps in the middle of a source that makes its rows itself", async () => {
+    const words = Array.from({ length: 700 }, (_, n) => ({ key: n % 3, n: (n * 37) % 101 }));
+    const expected = [0, 1, 2].map((key) => {
+      const own = words.filter((word) => word.key === key);
+      return { key, n: own.length, sum: own.reduce((total, { n }) => total + n, 0) };
+    });
+    const seen: number[] = [];
+    for (let seed = 1; seed <= 10; seed++) {
+      let calls = 0;
+      const job = defineJob("words", (env) => {
+        env
+          .from(fromIterable(words), { uid: "words" })
+          .map((word) => (calls++, word), { uid: "seen" })
+          .keyBy("key")
+          .aggregate({ n: count(), sum: sum("n") }, { uid: "count" })
+          .to(table("counts"), { uid: "out" });
+      });
+      const steps = [crash(), checkpoint(), rescale(3), crash(), rescale(1)];
+      const run = await runJob(job, { words: steps }, { seed, parallelism: 2 });
+      expect(run.table("counts").toSorted(byKey)).toEqual(expected);
+      expect(run.attempts).toBe(5);
+      seen.push(calls);
+    }
+    // Some rows were lost, but nowhere near all of them each time.
+    expect(Math.max(...seen)).toBeGreaterThan(words.length);
+    expect(Math.max(...seen)).toBeLessThan(2 * words.length);
+  });
+
+  test("takes steps of a source with a pace of its own, and of one without an end", async () => {
+    const bounded = counted({ rows: 500, rowsPerSecond: 3 });
+    const run = await runJob(bounded, { made: [crash(), rescale(3)] });
+    expect(run.table<{ n: number }>("counts").map(({ n }) => n)).toEqual([250, 250]);
+    const endless = counted({ rowsPerSecond: 100 });
+    const { tables } = await runJob(endless, {
+      made: [wait("2s"), checkpoint(), crash(), wait("2s")],
+    });
+    const made = (tables["counts"] as { n: number }[]).reduce((total, { n }) => total + n, 0);
+    expect(made).toBeGreaterThanOrEqual(400);
+    expect(made).toBeLessThan(500);
+  });
+
+  test("refuses rows of a source that makes its own", async () => {
+    const job = counted({ rows: 1 });
+    await expect(runJob(job, { made: [crash(), { key: 1 }] })).rejects.toThrow(
+      'given an object for source "made", which makes its rows itself. Allowed: steps',
+    );
+    await expect(runJob(job, { any: [crash()] })).rejects.toThrow(
+      'Its topics: none. Its sources that make their rows themselves, and take steps alone: "made".',
+    );
   });
 
   test("throws what the job fails with", async () => {
