@@ -5,14 +5,18 @@ import { GraphError } from "./errors.ts";
 
 // A URL or a path with "." or ".." in it is another one.
 const namePattern = /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,64}$/;
-const nameRule = '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
+export const nameRule =
+  '1 to 64 letters, digits, underscores, dots and hyphens, but not "." or ".."';
+
+export const isName = (name: unknown): name is string =>
+  typeof name === "string" && namePattern.test(name);
 
 /** The name as it is, or a `GraphError` where it may not be one. */
 export function checkedName(
-  of: "job" | "topic" | "table" | "set of files" | "side output" | "alignment group",
+  of: "job" | "topic" | "table" | "set of files" | "side output",
   name: unknown,
 ): string {
-  if (typeof name === "string" && namePattern.test(name)) return name;
+  if (isName(name)) return name;
   throw new GraphError(
     "BAD_NAME",
     `${shown(name)} cannot be the name of a ${of}. Allowed: ${nameRule}.`,
@@ -21,7 +25,7 @@ export function checkedName(
 
 /** The uid as it is, or a `GraphError` where it may not be one. `operator` says whose. */
 export function checkedUid(operator: string, uid: unknown): string {
-  if (typeof uid === "string" && namePattern.test(uid)) return uid;
+  if (isName(uid)) return uid;
   const found = uid === undefined ? "has no uid" : `has the uid ${shown(uid)}`;
   throw new GraphError(
     "BAD_UID",

@@ -8,7 +8,7 @@
 
 import { GraphError, refusal as refusalOf } from "./errors.ts";
 import type { WithNumber } from "./fields.ts";
-import { checkedName, isAsync, shown } from "./names.ts";
+import { isAsync, isName, nameRule, shown } from "./names.ts";
 import { type TimeSpan, timeSpanOf } from "./duration.ts";
 
 /** The field that is a row's event time, or what makes it of the row: milliseconds since the epoch. */
@@ -228,8 +228,9 @@ function alignmentOf(method: string, given: unknown): WatermarkAlignment {
     maxDrift,
     updateInterval = updateIntervalDefault,
   } = given as Record<string, unknown>;
+  if (!isName(group)) throw refusal(method, `${shown(group)} as alignment.group`, nameRule);
   return {
-    group: checkedName("alignment group", group),
+    group,
     maxDrift: positiveSpan(method, "alignment.maxDrift", maxDrift),
     updateInterval: positiveSpan(method, "alignment.updateInterval", updateInterval),
   };

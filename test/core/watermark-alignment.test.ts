@@ -322,7 +322,10 @@ describe("what is refused", () => {
   };
 
   test("an alignment that is none", () => {
-    expect(refused({ group: "a b", maxDrift: 5 })).toThrow(/"a b" cannot be the name of/);
+    expect(refused({ group: "a b", maxDrift: 5 })).toThrow(/"a b" as alignment.group/);
+    expect(refused({ maxDrift: 1 })).toThrow(
+      /monotonous was given undefined as alignment.group. Allowed: 1 to 64 letters/,
+    );
     expect(refused({ group: "g" })).toThrow(/monotonous was given undefined as alignment.maxDrift/);
     expect(refused({ group: "g", maxDrift: 0 })).toThrow(/0 as alignment.maxDrift.*1 ms or more/);
     expect(refused({ group: "g", maxDrift: 1, updateInterval: "soon" })).toThrow(/"soon"/);
