@@ -576,6 +576,10 @@ export class RecordedStream implements ProcessedStream<never>, KeyedStream<never
       if (!(other instanceof RecordedStream)) {
         throw refusal("BAD_ARGUMENT", "union", undefined, `was given ${shown(other)}`, "streams");
       }
+      if ((this.#key ?? other.#key) !== undefined) {
+        const allowed = "streams without keys: call .keyBy(…) on what union gives";
+        throw refusal("BAD_ARGUMENT", "union", undefined, "is of a keyed stream", allowed);
+      }
       this.#refuseForeign("union", other.#recorder);
       upstreams.push(...other.#upstreams);
     }

@@ -367,16 +367,22 @@ const refusals: readonly {
       "aggregate and window on a keyed stream: call .keyBy((row) => …) right before.",
   },
   {
-    when: "a stream is no longer keyed, because of a union",
+    when: "a keyed stream is part of a union",
     define: withStream((stream) => {
-      const keyed = untyped(stream.keyBy((row) => row.key));
-      keyed.union?.(stream).reduce?.((a: Row) => a, { uid: "fold" });
+      untyped(stream).union?.(stream.keyBy((row) => row.key) as never);
     }),
-    code: "NOT_KEYED",
-    uid: "fold",
+    code: "BAD_ARGUMENT",
     message:
-      'Operator "fold" (reduce) needs a key, and its input "in", "in" has none. Allowed: reduce, ' +
-      "aggregate and window on a keyed stream: call .keyBy((row) => …) right before.",
+      "union is of a keyed stream. Allowed: streams without keys: call .keyBy(…) on what union gives.",
+  },
+  {
+    when: "a union is of a keyed stream",
+    define: withStream((stream) => {
+      untyped(stream.keyBy((row) => row.key)).union?.(stream);
+    }),
+    code: "BAD_ARGUMENT",
+    message:
+      "union is of a keyed stream. Allowed: streams without keys: call .keyBy(…) on what union gives.",
   },
   {
     when: "rows are counted that may be taken back",
