@@ -1,5 +1,6 @@
 // `npm run nexmark`: one query over generated events, how fast it was and, if asked, whether it was right.
 
+import { sizeText } from "../../format/size-text.ts";
 import { execute } from "../../local/command-line.ts";
 import { houseOf } from "../../test/nexmark/oracles/house.ts";
 import { oracles } from "../../test/nexmark/oracles/oracles.ts";
@@ -59,7 +60,7 @@ function pageOf(
     `query        ${query}`,
     `rows         ${whole(rows)} in ${seconds.toFixed(1)} s: ${whole(rows / seconds)} rows/s`,
     `checkpoints  ${whole(checkpointsCompleted)} completed`,
-    `state        ${(stateBytes / 1e6).toFixed(1)} MB at most`,
+    `state        ${sizeText(stateBytes)} at most`,
   ].join("\n");
 }
 

@@ -17,6 +17,7 @@ test.each([
   const options = ["--events", "50000", "--rate", "1000", "--parallelism", "2"];
   const { code, stdout, stderr } = await run(query, ...options, "--check", "--json");
   expect(stderr).toContain("equal: yes");
+  expect(stderr).toMatch(/^state +[\d.]+ (bytes|KiB|MiB) at most$/mu);
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(1);
