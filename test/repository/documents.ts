@@ -66,7 +66,8 @@ export function snippetsOf(file: SourceFile): { readonly line: number; readonly 
   });
 }
 
-interface Snippet {
+/** A module to compile: of which file, and under what name. */
+export interface Snippet {
   readonly path: string;
   readonly name: string;
   readonly code: string;
@@ -92,14 +93,18 @@ export function checkSnippets(files: readonly SourceFile[]): Violation[] {
 }
 
 /** In one run of tsc, with the global types of a runtime. */
-function compiled(snippets: readonly Snippet[], types: string): Violation[] {
+export function compiled(
+  snippets: readonly Snippet[],
+  types: string,
+  options: object = {},
+): Violation[] {
   if (snippets.length === 0) return [];
   // Inside the repository, so that "tidemark" resolves to it; .tidemark/ is ignored by git.
   mkdirSync(join(root, ".tidemark"), { recursive: true });
   const folder = mkdtempSync(join(root, ".tidemark/snippets-"));
   try {
     for (const { name, code } of snippets) writeFileSync(join(folder, name), code);
-    const compilerOptions = { types: [types] };
+    const compilerOptions = { types: [types], ...options };
     const config = { extends: "../../tsconfig.json", compilerOptions, include: ["."] };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
     const tsc = join(root, "node_modules/typescript/bin/tsc");
