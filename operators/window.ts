@@ -13,12 +13,7 @@ import { keyId, type Key } from "../format/key.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import type { TimeDomain } from "../stream/process.ts";
 import type { AnyOutputTag } from "../stream/side-output.ts";
-import {
-  type AnyTrigger,
-  eventTimeTrigger,
-  never,
-  processingTimeTrigger,
-} from "../stream/triggers.ts";
+import { type AnyTrigger, eventTimeTrigger, processingTimeTrigger } from "../stream/triggers.ts";
 import type { WindowSpec } from "../stream/windowed-stream.ts";
 import type { TimeWindow } from "../stream/windows.ts";
 import { Emitted } from "./emitted.ts";
@@ -301,6 +296,5 @@ export class WindowOperator implements TimedOperator, EventTimeOperator {
 
 function triggerOf({ trigger, assigner }: WindowSpec): AnyTrigger {
   if (trigger !== undefined) return trigger;
-  if (assigner.isEndless === true) return never();
   return assigner.time === "event" ? eventTimeTrigger() : processingTimeTrigger();
 }

@@ -20,6 +20,7 @@ import {
 import { checkedUid, shown } from "./names.ts";
 import { checkedOnError, type OnError } from "./on-error.ts";
 import { keyField } from "./table.ts";
+import { eventTimeOf } from "./triggers.ts";
 import type { WindowSpec } from "./windowed-stream.ts";
 
 /** What every operator may be given, and its uid, which it must be given. */
@@ -60,15 +61,25 @@ const methodOf = (spec: OperatorSpec): string => {
 
 const needsEventTime = (spec: OperatorSpec): boolean => {
   const windows = windowsOf(spec);
-  if (windows !== undefined) return windows.assigner.time === "event";
+  if (windows !== undefined) return windows.assigner.time === "event" || waitsForEventTime(windows);
   return spec.kind === "intervalJoin" || spec.kind === "temporalJoin";
 };
+
+/** Whether windows by the clock, or the global one, have a trigger that nothing but watermarks sets off. */
+function waitsForEventTime({ assigner, trigger }: WindowSpec): boolean {
+  const until = trigger && eventTimeOf(trigger);
+  // The end of a global window comes with that of all input, whatever the sources are.
+  return until === "turns" || (until === "end" && assigner.isEndless !== true);
+}
 
 /** The windows that an operator puts rows into, where it does. */
 const windowsOf = (spec: OperatorSpec): WindowSpec | undefined => {
   if (spec.kind === "window") return spec;
   return spec.kind === "windowJoin" || spec.kind === "coGroup" ? spec.join.windows : undefined;
 };
+
+const untold = ({ assigner }: WindowSpec): string =>
+  assigner.time === "event" ? "window would ever end. " : "window would ever be told. ";
 
 const foldsRows = ({ kind }: OperatorSpec): boolean =>
   kind === "reduce" ||
@@ -162,7 +173,11 @@ export class GraphRecorder {
 
   /** Every source that an operator of event time has its rows from must say what that is. */
   #refuseWithoutEventTime(spec: OperatorSpec, uid: string, upstreams: readonly Upstream[]): void {
-    const hasWindows = windowsOf(spec) !== undefined;
+    const windows = windowsOf(spec);
+    const instead =
+      windows?.assigner.time === "event"
+        ? `, or go by the clock: { time: "processing" }.`
+        : `, or windows a trigger that goes by the clock: continuousProcessingTime("10s").`;
     const seen = new Set<GraphNode>();
     const waiting = upstreams.map(({ node }) => node);
     for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
@@ -173,10 +188,10 @@ export class GraphRecorder {
           "NO_EVENT_TIME",
           `Operator "${uid}" (${methodOf(spec)}) of job "${this.job}" goes by event time, and its ` +
             `source "${node.uid}" has no watermarks: its rows have no event times, and no ` +
-            (hasWindows ? "window would ever end. " : "row would ever be joined. ") +
+            (windows === undefined ? "row would ever be joined. " : untold(windows)) +
             `Give that source watermarks: boundedOutOfOrderness("10s", { timestamp: … }), ` +
             `or the stream (assignTimestampsAndWatermarks)` +
-            (hasWindows ? `, or go by the clock: { time: "processing" }.` : "."),
+            (windows === undefined ? "." : instead),
           uid,
         );
       }

@@ -2,6 +2,8 @@
 //   T1. A trigger keeps nothing itself: what it knows of a window is in the window's state, and the
 //       timers it asks for are the window's.
 //   T2. A window that is over is cleaned up without its trigger having to say so.
+//   T3. Which triggers of this module wait for event time is known beside them, so that a job whose rows
+//       have none is refused. Of a user's own it is not.
 
 import { GraphError } from "./errors.ts";
 import { shown } from "./names.ts";
@@ -61,26 +63,41 @@ export interface Trigger<in T = never, S = never> {
 /** As the operator calls it: what its state is, only it knows. */
 export type AnyTrigger = Trigger<never, never>;
 
+const eventTimed = new WeakMap<AnyTrigger, "end" | "turns">();
+
+/** What a trigger waits for by event time: the window's end, turns, or nothing as far as is known (T3). */
+export const eventTimeOf = (trigger: AnyTrigger): "end" | "turns" | undefined =>
+  eventTimed.get(trigger);
+
+function byEventTime<T extends AnyTrigger>(trigger: T, until: "end" | "turns" | undefined): T {
+  if (until !== undefined) eventTimed.set(trigger, until);
+  return trigger;
+}
+
 /**
  * Tells a window once the watermark has passed its end, and again for every late row that is allowed. What
- * windows of event time have where they are given no other.
+ * windows of event time have where they are given no other. The end of a global window is that of all input.
  *
  * @example stream.window(tumbling("1h")).trigger(eventTimeTrigger())
  */
-export const eventTimeTrigger = (): Trigger<unknown, unknown> => ({
-  onElement(_row, _timestamp, window, ctx) {
-    if (window.end - 1 <= ctx.currentWatermark()) return "FIRE";
-    ctx.registerEventTime(window.end - 1);
-    return "CONTINUE";
-  },
-  onEventTime: (time, window) => (time === window.end - 1 ? "FIRE" : "CONTINUE"),
-  onProcessingTime: () => "CONTINUE",
-  onMerge(window, ctx) {
-    // With the watermark behind its end already it is told by the row that merged it.
-    if (window.end - 1 > ctx.currentWatermark()) ctx.registerEventTime(window.end - 1);
-  },
-  clear: (window, ctx) => ctx.deleteEventTime(window.end - 1),
-});
+export const eventTimeTrigger = (): Trigger<unknown, unknown> =>
+  byEventTime<Trigger<unknown, unknown>>(
+    {
+      onElement(_row, _timestamp, window, ctx) {
+        if (window.end - 1 <= ctx.currentWatermark()) return "FIRE";
+        ctx.registerEventTime(window.end - 1);
+        return "CONTINUE";
+      },
+      onEventTime: (time, window) => (time === window.end - 1 ? "FIRE" : "CONTINUE"),
+      onProcessingTime: () => "CONTINUE",
+      onMerge(window, ctx) {
+        // With the watermark behind its end already it is told by the row that merged it.
+        if (window.end - 1 > ctx.currentWatermark()) ctx.registerEventTime(window.end - 1);
+      },
+      clear: (window, ctx) => ctx.deleteEventTime(window.end - 1),
+    },
+    "end",
+  );
 
 /**
  * Tells a window when the clock has passed its end. What windows of processing time have where they are
@@ -145,7 +162,7 @@ export function continuousEventTime(span: TimeSpan): Trigger<unknown, number> {
     ctx.state.set(turn);
     if (turn < window.end - 1) ctx.registerEventTime(turn);
   };
-  return {
+  const trigger: Trigger<unknown, number> = {
     onElement(_row, timestamp, window, ctx) {
       if (window.end - 1 <= ctx.currentWatermark()) return "FIRE";
       ctx.registerEventTime(window.end - 1);
@@ -172,6 +189,7 @@ export function continuousEventTime(span: TimeSpan): Trigger<unknown, number> {
       ctx.state.clear();
     },
   };
+  return byEventTime(trigger, "turns");
 }
 
 /**
@@ -226,7 +244,7 @@ export function purging<T, S>(trigger: Trigger<T, S>): Trigger<T, S> {
   checkedTrigger("purging", trigger);
   const purged = (result: TriggerResult): TriggerResult =>
     result === "FIRE" ? "FIRE_AND_PURGE" : result;
-  return {
+  const purges: Trigger<T, S> = {
     onElement: (row, timestamp, window, ctx) =>
       purged(trigger.onElement(row, timestamp, window, ctx)),
     onEventTime: (time, window, ctx) => purged(trigger.onEventTime(time, window, ctx)),
@@ -236,10 +254,11 @@ export function purging<T, S>(trigger: Trigger<T, S>): Trigger<T, S> {
     }),
     clear: (window, ctx) => trigger.clear(window, ctx),
   };
+  return byEventTime(purges, eventTimeOf(trigger));
 }
 
 /**
- * Tells a window never: what a `globalWindow` has where it is given no other.
+ * Tells a window never. A `globalWindow` that is given no trigger is refused: where that is meant, say so.
  *
  * @example stream.window(globalWindow()).trigger(never())
  */

@@ -16,10 +16,10 @@ import {
   type AnyWindowFunction,
   checkedAssigner,
   checkedFunction,
-  refuseUnmerged,
   type WindowContext,
   type WindowSpec,
 } from "./windowed-stream.ts";
+import { refuseUnmeant } from "./window-refusals.ts";
 import type { TimeWindow, WindowAssigner } from "./windows.ts";
 
 /**
@@ -141,9 +141,11 @@ function joinedWindowsOf(
   } = { assigner: checkedAssigner(method, window, options) };
   if (trigger !== undefined) asked.trigger = checkedTrigger(method, trigger);
   if (evictor !== undefined) asked.evictor = checkedEvictor(evictor);
-  refuseUnmerged(method, asked, options);
   const lateLeft = tagOf("lateLeft", given, refuse);
   const lateRight = tagOf("lateRight", given, refuse);
+  const lateOutput = lateLeft ?? lateRight;
+  const late = { allowedLateness: lateness, ...(lateOutput && { lateOutput }) };
+  refuseUnmeant(method, { ...asked, ...late }, options);
   return {
     windows: { kind: "window", ...asked, allowedLateness: lateness, fold: { kind: "rows" } },
     ...(lateLeft && { lateLeft }),

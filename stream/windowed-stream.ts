@@ -25,6 +25,7 @@ import {
   type SideOutputs,
 } from "./side-output.ts";
 import { type AnyTrigger, checkedTrigger, type Trigger } from "./triggers.ts";
+import { refuseUnmeant } from "./window-refusals.ts";
 import type { GlobalWindow, KnownAssigner, TimeWindow, WindowAssigner } from "./windows.ts";
 
 /** What a row that `aggregate` emits says of its window: nothing of a global one. */
@@ -74,7 +75,8 @@ export interface WindowFunction<I, K, W extends TimeWindow, R> {
  */
 export interface WindowedStream<T, K, W extends TimeWindow> {
   /**
-   * When windows are told. Without it: at their end, by event time or by the clock.
+   * When windows are told. Without it: at their end, by event time or by the clock. A global window, which
+   * has none, is refused without it.
    *
    * @example windowed.trigger(countTrigger(100))
    */
@@ -88,14 +90,16 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
   evictor(evictor: Evictor<T>): WindowedStream<T, K, W>;
   /**
    * For how long windows of event time are kept after their end. A row that comes later than the end,
-   * but within that time, has its windows told once more.
+   * but within that time, has its windows told once more. Windows by the clock have no late rows, and are
+   * refused with it.
    *
    * @example windowed.allowedLateness("1 min")
    */
   allowedLateness(span: TimeSpan): WindowedStream<T, K, W>;
   /**
    * Where rows go that are too late for all of their windows; without it they are dropped. The side output
-   * is one of the operator that follows, and its rows have the event times that they had.
+   * is one of the operator that follows, and its rows have the event times that they had. Windows by the
+   * clock have no late rows, and are refused with it.
    *
    * @example
    * const late = outputTag<Flight>("late");
@@ -265,7 +269,7 @@ export class RecordedWindows implements WindowedStream<never, never, never> {
   }
 
   #record(of: Pick<WindowSpec, "fold" | "fn">, options: OperatorOptions): Recorded {
-    refuseUnmerged("window", this.#asked, options);
+    refuseUnmeant("window", this.#asked, options);
     return this.#add({ kind: "window", ...this.#asked, ...of }, options);
   }
 }
@@ -293,21 +297,6 @@ export function checkedFunction(
     options,
     `was given ${shown(fn)} that is no function of windows`,
     allowed,
-  );
-}
-
-export function refuseUnmerged(
-  method: string,
-  { assigner, trigger }: Pick<WindowSpec, "assigner" | "trigger">,
-  options: OperatorOptions,
-): void {
-  if (assigner.merging !== true || trigger === undefined || trigger.onMerge !== undefined) return;
-  throw refusal(
-    "BAD_ARGUMENT",
-    method,
-    options,
-    "has windows that merge, and a trigger without onMerge",
-    "a trigger that says in onMerge(window, ctx) what becomes of its states and timers",
   );
 }
 

@@ -159,7 +159,8 @@ export function session(
 const global: GlobalWindow = { start: -Infinity, end: Infinity, isGlobal: true };
 
 /**
- * One window of all rows of a key. It is told never, unless by a trigger, and kept until that purges it.
+ * One window of all rows of a key. It needs a trigger, which says when it is told, and is kept until that
+ * purges it.
  *
  * @example clicks.keyBy("user").window(globalWindow()).trigger(purging(countTrigger(100)))
  */

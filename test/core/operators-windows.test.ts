@@ -13,6 +13,7 @@ import {
   type Evictor,
   globalWindow,
   max,
+  never,
   outputTag,
   processingTimeTrigger,
   purging,
@@ -338,10 +339,10 @@ describe.each(stateBackends)("windows on $name", (backend) => {
         .map(({ row }) => row),
     ).toEqual([{ key: "a", n: 21 }]);
     expect(two.entries).toBe(0);
-    const never: Windows = (items) =>
-      items.window(globalWindow()).aggregate({ n: count() }, { uid: "op" });
+    const untold: Windows = (items) =>
+      items.window(globalWindow()).trigger(never()).aggregate({ n: count() }, { uid: "op" });
     expect(
-      harness(never)
+      harness(untold)
         .push(...all)
         .watermark(Infinity)
         .told(),

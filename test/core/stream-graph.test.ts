@@ -8,17 +8,21 @@ import { catalogOf } from "../../worker/catalog.ts";
 import { flightDelays } from "../../examples/01-flight-delays/job.ts";
 import {
   boundedOutOfOrderness,
+  continuousEventTime,
   count,
   countTrigger,
   type DeadLetter,
   deadLetter,
   defineJob,
   discard,
+  eventTimeTrigger,
   files,
+  globalWindow,
   GraphError,
   listState,
   mapState,
   outputTag,
+  purging,
   rows,
   session,
   sum,
@@ -34,6 +38,7 @@ import {
   type KeyedStream,
   type OnError,
   type ProcessedStream,
+  type TimeWindow,
 } from "tidemark";
 
 interface Row {
@@ -1215,6 +1220,30 @@ const refusals: readonly {
       "(assignTimestampsAndWatermarks), or go by the clock: " +
       '{ time: "processing" }.',
   },
+  ...(
+    [
+      [continuousEventTime("1s"), globalWindow()],
+      [purging(continuousEventTime("1s")), globalWindow()],
+      [eventTimeTrigger(), tumbling("1s", { time: "processing" })],
+    ] as const
+  ).map(([trigger, assigner], at) => ({
+    when: `windows by the clock wait for event time, and a source of theirs has none (${at})`,
+    define: withStream((stream) =>
+      stream
+        .keyBy("key")
+        .window<TimeWindow>(assigner)
+        .trigger(trigger)
+        .aggregate({ n: count() }, { uid: "n" }),
+    ),
+    code: "NO_EVENT_TIME" as const,
+    uid: "n",
+    message:
+      'Operator "n" (window) of job "job" goes by event time, and its source "in" has no ' +
+      "watermarks: its rows have no event times, and no window would ever be told. Give that source " +
+      'watermarks: boundedOutOfOrderness("10s", { timestamp: … }), or the stream ' +
+      "(assignTimestampsAndWatermarks), or windows a trigger that goes by the clock: " +
+      'continuousProcessingTime("10s").',
+  })),
   {
     when: "a stream is used after its job was defined",
     define: () => {

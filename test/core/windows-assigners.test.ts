@@ -16,22 +16,34 @@ import {
   count,
   countEvictor,
   countTrigger,
+  defineJob,
   deltaEvictor,
   eventTimeTrigger,
   globalWindow,
   GraphError,
   never,
+  outputTag,
   processingTimeTrigger,
   purging,
   rows,
   session,
   sliding,
+  table,
   timeEvictor,
+  topic,
   type Trigger,
   tumbling,
   type WindowAssigner,
 } from "tidemark";
-import { graphOf, item, type Items, WindowHarness, type Windows } from "./window-harness.ts";
+import { crash, runJob } from "tidemark/testing";
+import {
+  graphOf,
+  type Item,
+  item,
+  type Items,
+  WindowHarness,
+  type Windows,
+} from "./window-harness.ts";
 
 const windowsOf = (assigner: WindowAssigner<unknown>, timestamp: number): number[][] =>
   assigner.assign(undefined, timestamp).map(({ start, end }) => [start, end]);
@@ -180,6 +192,52 @@ describe("windows", () => {
         return items.window(session(1)).trigger(trigger).aggregate(n, { uid: "op" });
       },
       'Operator "op" (window) has windows that merge, and a trigger without onMerge',
+    ],
+    [
+      "a global window that is never told",
+      (items) => items.window(globalWindow()).aggregate(n, { uid: "op" }),
+      'Operator "op" (window) has a global window and no trigger: it would keep all rows and never be ' +
+        "told. Allowed: a trigger such as countTrigger(100)",
+    ],
+    [
+      "lateness by the clock",
+      (items) =>
+        items
+          .window(tumbling(1, { time: "processing" }))
+          .allowedLateness(1)
+          .aggregate(n, { uid: "op" }),
+      'Operator "op" (window) has allowedLateness, and windows by the clock: no row is ever late for it. ' +
+        "Allowed: that with windows by event time",
+    ],
+    [
+      "late rows by the clock",
+      (items) =>
+        items
+          .window(session(1, { time: "processing" }))
+          .lateOutput(outputTag<Item>("late"))
+          .aggregate(n, { uid: "op" }),
+      'Operator "op" (window) has an output for late rows, and windows by the clock: no row is ever late',
+    ],
+    [
+      "lateness without an end",
+      (items) =>
+        items
+          .window(globalWindow())
+          .trigger(countTrigger(2))
+          .allowedLateness(1)
+          .aggregate(n, { uid: "op" }),
+      'Operator "op" (window) has allowedLateness, and a global window: no row is ever late',
+    ],
+    [
+      "late rows of a join by the clock",
+      (items) =>
+        items.coGroup(
+          items,
+          { window: tumbling(1, { time: "processing" }), lateRight: outputTag<Item>("late") },
+          { emits: rows<1>(), process() {} },
+          { uid: "op" },
+        ),
+      'Operator "op" (coGroup) has an output for late rows, and windows by the clock: no row is ever late',
     ],
   ];
   test.each(asked)("are refused with %s", (_, windows, message) => {
@@ -405,6 +463,23 @@ describe("triggers", () => {
     );
     expect(told(one.push(item("a", 3)).watermark(25))).toEqual([1, 1]);
     expect(told(one.push(item("a", 26)).watermark(Infinity))).toEqual([2]);
+  });
+
+  test("by event time, of the window of all rows: when all input has ended, whatever it is", async () => {
+    const job = defineJob("all", (env) => {
+      env
+        .from(topic<Item>("items"), { uid: "items" })
+        .keyBy("k")
+        .window(globalWindow())
+        .trigger(eventTimeTrigger())
+        .aggregate({ n: count() }, { uid: "op" })
+        .to(table("all"), { uid: "out" });
+    });
+    const run = await runJob(job, { items: [item("a", 1), item("b", 2), crash(), item("a", 3)] });
+    expect(run.table("all")).toEqual([
+      { key: "a", n: 2 },
+      { key: "b", n: 1 },
+    ]);
   });
 
   test("that purge, whatever they wrap (PurgingTriggerTest)", () => {
