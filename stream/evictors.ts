@@ -12,8 +12,8 @@ export interface TimestampedRow<out T> {
 }
 
 /**
- * Takes rows out of a window for good, whenever it is told. Gets them in the order in which they came,
- * and returns those that stay.
+ * Takes rows out of a window for good, whenever it is told. Gets them in the order in which they arrived, in
+ * sessions that were merged session by session, and returns a list of those that stay.
  *
  * @example
  * const positive: Evictor<{ amount: number }> = {

@@ -1,12 +1,16 @@
 // Aggregates that keep rows, or parts of them.
+//   R1. Their order is that in which the rows of the key arrived, but where folds are merged: those of the
+//       panes of a sliding window follow one another by time, those of merged sessions session by session.
+//       Within each of them it is that of arrival.
 
 import type { Aggregate } from "./aggregates.ts";
 import { valueReader, wholeNumber, type WithField } from "./field-values.ts";
 import type { WithNumber } from "./fields.ts";
 
 /**
- * The first row, or the value that a field has in the first row: undefined where that row lacks it. Which one
- * that is follows from the order in which the rows of the key arrived.
+ * The first row, or the value that a field has in the first row: undefined where that row lacks it. The first
+ * is that which arrived first; in a sliding window it is the first of the earliest pane, and in sessions that
+ * were merged the first of one of them.
  *
  * @example keyed.aggregate({ opened: first("at"), how: first((row) => row) }, { uid: "sessions" })
  */
@@ -27,8 +31,9 @@ export function first(
 }
 
 /**
- * The last row, or the value that a field has in the last row, in the order of arrival: undefined where that
- * row lacks it.
+ * The last row, or the value that a field has in the last row: undefined where that row lacks it. The last is
+ * that which arrived last; in a sliding window it is the last of the latest pane, and in sessions that were
+ * merged the last of one of them, or of the rows since.
  *
  * @example keyed.aggregate({ status: last("status") }, { uid: "orders" })
  */
@@ -49,8 +54,9 @@ export function last(
 }
 
 /**
- * All rows, or what a field has in each, in the order of arrival: undefined for every row that lacks it. The
- * state has every one of them: for windows, and for keys with few rows.
+ * All rows, or what a field has in each: undefined for every row that lacks it. They are in the order of
+ * arrival; in a sliding window pane by pane, and in merged sessions session by session, each in its own order
+ * of arrival. The state has every one of them: for windows, and for keys with few rows.
  *
  * @example keyed.aggregate({ steps: collect("step") }, { uid: "journeys" })
  */
@@ -83,7 +89,8 @@ export interface TopOptions {
 }
 
 /**
- * The `n` rows with the greatest number, or the least, in order. Of equal ones the earlier come first.
+ * The `n` rows with the greatest number, or the least, in order. Of equal ones those that arrived earlier come
+ * first; in a sliding window those of the earlier pane do, and in merged sessions those of one session.
  *
  * @example bids.keyBy("auction").aggregate({ best: topN(10, "price") }, { uid: "best-bids" })
  */

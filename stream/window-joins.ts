@@ -62,7 +62,8 @@ export interface WindowJoinOptions<T, U, W extends TimeWindow = TimeWindow> exte
 export type WindowJoinType = "inner" | "left" | "right" | "full";
 
 /**
- * A function of all rows of a window, by sides, each in the order in which they came.
+ * A function of all rows of a window, by sides, each in the order in which they arrived; in sessions that were
+ * merged session by session.
  *
  * @example
  * clicks.keyBy("user").coGroup(buys.keyBy("buyer"), { window: session("30 min") }, {

@@ -110,6 +110,8 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
   /**
    * Folds the rows of each key and window into aggregates, and emits
    * `{ key, windowStart, windowEnd, ...aggregates }` when the window is told. A window holds the fold only.
+   * Where folds are merged, of panes of sliding windows and of sessions, an aggregate that goes by the order of
+   * rows has them pane by pane, or session by session, and in the order of arrival within each.
    *
    * @example
    * flights.keyBy("origin").window(tumbling("1h"))
@@ -127,7 +129,9 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
   ): ProcessedStream<R>;
   /**
    * Folds the rows of each key and window into one, which is emitted when the window is told. `fn`
-   * returns a row of its own and changes neither argument.
+   * returns a row of its own and changes neither argument. In sliding windows and in sessions it is also called
+   * with rows that it has made of others, pane by pane or session by session: what it comes to must depend
+   * neither on how rows are grouped nor on their order across panes and sessions.
    *
    * @example windowed.reduce((a, b) => (a.delay >= b.delay ? a : b), { uid: "worst-of-hour" })
    */
@@ -139,8 +143,9 @@ export interface WindowedStream<T, K, W extends TimeWindow> {
     options: OperatorOptions,
   ): ProcessedStream<R>;
   /**
-   * Calls a function of yours with all rows of a window, in the order in which they came, when it is told.
-   * Windows keep their rows for that: where a fold does, ask for one.
+   * Calls a function of yours with all rows of a window when it is told, in the order in which they arrived;
+   * in sessions that were merged session by session, each in that order. Windows keep their rows for that: where
+   * a fold does, ask for one.
    *
    * @example
    * windowed.process({

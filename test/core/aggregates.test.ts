@@ -9,15 +9,22 @@ import {
   collect,
   count,
   countDistinct,
+  type DataStream,
   defineJob,
+  eventTimeTrigger,
   first,
+  type KeyedStream,
   last,
   percentiles,
+  rows,
+  session,
+  sliding,
   table,
   topic,
   topN,
+  tumbling,
 } from "tidemark";
-import { crash, rescale, runJob } from "tidemark/testing";
+import { crash, operatorHarness, rescale, runJob } from "tidemark/testing";
 
 interface Bid {
   readonly auction: string;
@@ -248,6 +255,105 @@ describe("aggregates", () => {
         });
       }
     }
+  });
+});
+
+describe("the order of rows in windows", () => {
+  interface Click {
+    readonly id: number;
+    readonly user: string;
+  }
+  type Clicks = KeyedStream<Click, string>;
+  const all = {
+    ids: collect((click: Click) => click.id),
+    first: first((click: Click) => click.id),
+    last: last((click: Click) => click.id),
+    top: topN(2, (_: Click) => 0),
+  };
+
+  const idsOf = {
+    emits: rows<number[]>(),
+    process: ({ emit }: { readonly emit: (ids: number[]) => void }, held: readonly Click[]) =>
+      emit(held.map(({ id }) => id)),
+  };
+
+  /** What is made of the window that begins at 0, of clicks that are numbered as they arrive. */
+  function windowAt0<R>(make: (clicks: Clicks) => DataStream<R>, times: readonly number[]): R {
+    const harness = operatorHarness((clicks: DataStream<Click>) => make(clicks.keyBy("user")));
+    for (const [at, time] of times.entries()) harness.push({ id: at + 1, user: "a" }, time);
+    return harness.watermark(1_999).take().at(-1)!;
+  }
+
+  test("is that of arrival in tumbling windows", () => {
+    const made = windowAt0(
+      (clicks) => clicks.window(tumbling("2s")).aggregate(all, { uid: "op" }),
+      [1_500, 500, 1_600],
+    );
+    expect(made).toMatchObject({ ids: [1, 2, 3], first: 1, last: 3, top: [{ id: 1 }, { id: 2 }] });
+  });
+
+  test("is that of the panes in sliding windows that are folded, and of arrival within a pane", () => {
+    const times = [1_500, 500, 1_600, 400];
+    const made = windowAt0(
+      (clicks) => clicks.window(sliding("2s", "1s")).aggregate(all, { uid: "op" }),
+      times,
+    );
+    expect(made).toMatchObject({
+      windowStart: 0,
+      ids: [2, 4, 1, 3],
+      first: 2,
+      last: 3,
+      top: [{ id: 2 }, { id: 4 }],
+    });
+    const reduced = windowAt0(
+      (clicks) => clicks.window(sliding("2s", "1s")).reduce((_, later) => later, { uid: "op" }),
+      times,
+    );
+    expect(reduced.id).toBe(3);
+  });
+
+  test("is that of arrival in sliding windows with a trigger, an evictor or all their rows", () => {
+    const times = [1_500, 500, 1_600, 400];
+    const made = { windowStart: 0, ids: [1, 2, 3, 4], first: 1, last: 4 };
+    const triggered = windowAt0(
+      (clicks) =>
+        clicks
+          .window(sliding("2s", "1s"))
+          .trigger(eventTimeTrigger())
+          .aggregate(all, { uid: "op" }),
+      times,
+    );
+    expect(triggered).toMatchObject(made);
+    const evicted = windowAt0(
+      (clicks) =>
+        clicks
+          .window(sliding("2s", "1s"))
+          .evictor({ before: (held) => held })
+          .aggregate(all, { uid: "op" }),
+      times,
+    );
+    expect(evicted).toMatchObject(made);
+    const processed = windowAt0(
+      (clicks) => clicks.window(sliding("2s", "1s")).process(idsOf, { uid: "op" }),
+      times,
+    );
+    expect(processed).toEqual([1, 2, 3, 4]);
+  });
+
+  test("is that of arrival in each of the sessions that were merged, one behind the other", () => {
+    const times = [30, 12, 31, 13, 21];
+    const processed = windowAt0(
+      (clicks) => clicks.window(session(10)).process(idsOf, { uid: "op" }),
+      times,
+    );
+    const made = windowAt0(
+      (clicks) => clicks.window(session(10)).aggregate(all, { uid: "op" }),
+      times,
+    );
+    expect(made.ids).toEqual(processed);
+    // 21 made them one.
+    const whole = new Set([JSON.stringify([1, 3, 2, 4, 5]), JSON.stringify([2, 4, 1, 3, 5])]);
+    expect(whole).toContain(JSON.stringify(processed));
   });
 });
 
