@@ -93,8 +93,8 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "operators/state/memory.ts",
-        from: `[...this.#dirty, ...this.#removed.values()]`,
-        to: `[...this.#dirty]`,
+        from: `      this.#removedBefore.set(id, tombstone);\n      frozen.push(tombstone);`,
+        to: `      this.#removedBefore.set(id, tombstone);`,
       },
     ],
   },
@@ -113,7 +113,7 @@ export const planted: readonly Mutation[] = [
     edits: [
       {
         file: "operators/table.ts",
-        from: `    return this.#running.has(id) ? this.#running.get(id) : latest;`,
+        from: `    return undo.has(id) ? undo.get(id) : latest;`,
         to: `    return latest;`,
       },
     ],
