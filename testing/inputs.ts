@@ -7,7 +7,6 @@
 
 import { GraphError } from "../stream/errors.ts";
 import type { GeneratorSource } from "../stream/generate.ts";
-import { isSource } from "../stream/graph.ts";
 import type { JobDefinition } from "../stream/job.ts";
 import { shown } from "../stream/names.ts";
 import type { Topic } from "../stream/topic.ts";
@@ -32,7 +31,7 @@ export function sourcesOf({ name, graph }: JobDefinition): Sources {
   const topics = new Map<string, Topic<unknown>>();
   const generators = new Map<string, GeneratorSource<unknown>>();
   for (const { uid, spec } of graph.nodes) {
-    if (isSource(spec) && spec.kind === "source") topics.set(spec.topic.name, spec.topic);
+    if (spec.kind === "source") topics.set(spec.topic.name, spec.topic);
     if (spec.kind !== "generator") continue;
     const { rows, rowsPerSecond } = spec.generator;
     if (rows === Infinity && rowsPerSecond === undefined) {
