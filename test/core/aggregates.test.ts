@@ -268,7 +268,7 @@ describe("the order of rows in windows", () => {
     ids: collect((click: Click) => click.id),
     first: first((click: Click) => click.id),
     last: last((click: Click) => click.id),
-    top: topN(2, (_: Click) => 0),
+    top: topN(2, ({ user }: Click) => user.length),
   };
 
   const idsOf = {
@@ -310,6 +310,12 @@ describe("the order of rows in windows", () => {
       times,
     );
     expect(reduced.id).toBe(3);
+    // Of many panes, what runs of them come to is kept.
+    const long = windowAt0(
+      (clicks) => clicks.window(sliding("2s", 100)).aggregate(all, { uid: "op" }),
+      [1_950, 1_500, 60, 1_550, 50, 900],
+    );
+    expect(long).toMatchObject({ windowStart: 0, ids: [3, 5, 6, 2, 4, 1], first: 3, last: 1 });
   });
 
   test("is that of arrival in sliding windows with a trigger, an evictor or all their rows", () => {
