@@ -1,6 +1,6 @@
 // windowJoin and coGroup: windows of the rows of two streams, and what becomes of both sides when one is
 // told.
-//   J1. What a window holds are the rows of both sides in the order in which they came, each with the
+//   J1. What a window holds are the rows of both sides in the order in which they arrived, each with the
 //       side that it is of; all else is the window operator's.
 //   J2. A pair is made of every left row with every right one, the left ones in their order. Where there
 //       are none of the other side, and the join is an outer one, a row goes with `undefined`.

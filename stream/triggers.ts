@@ -35,11 +35,23 @@ export interface TriggerMergeContext<S = unknown> extends TriggerContext<S> {
 
 /**
  * Decides when a window is told. Must be deterministic, and keep what it knows in `ctx.state`: it is part
- * of checkpoints, as are its timers.
+ * of checkpoints, as are its timers. The type of that is the second of the interface, which has to be written:
+ * in a trigger without it the state is `unknown`.
  *
  * @example
  * const onMarker: Trigger<{ isLast: boolean }> = {
  *   onElement: (row) => (row.isLast ? "FIRE_AND_PURGE" : "CONTINUE"),
+ *   onEventTime: () => "CONTINUE",
+ *   onProcessingTime: () => "CONTINUE",
+ *   clear: () => {},
+ * };
+ * @example
+ * const byWeight: Trigger<{ weight: number }, number> = {
+ *   onElement(row, _timestamp, _window, ctx) {
+ *     const weight = (ctx.state.get() ?? 0) + row.weight;
+ *     ctx.state.set(weight < 1_000 ? weight : 0);
+ *     return weight < 1_000 ? "CONTINUE" : "FIRE_AND_PURGE";
+ *   },
  *   onEventTime: () => "CONTINUE",
  *   onProcessingTime: () => "CONTINUE",
  *   clear: () => {},

@@ -53,6 +53,7 @@ import {
   sliding,
   tumbling,
   type TimeWindow,
+  type Trigger,
 } from "tidemark";
 
 type Same<A, B> =
@@ -970,3 +971,33 @@ clicks.aggregate({ n: countDistinct("pages") }, { uid: "no-distinct" });
 clicks.aggregate({ n: countDistinct("tags") }, { uid: "no-tags" });
 // @ts-expect-error of a row that has no number there is no sum
 clicks.aggregate({ n: sum("page") }, { uid: "no-sum" });
+
+// The state of a trigger has the type that is written of it, and none of its own.
+const byDelay: Trigger<Timed, number> = {
+  onElement({ delay }, _timestamp, _window, ctx) {
+    expectType<number | undefined>().of(ctx.state.get(), true);
+    ctx.state.set(delay);
+    // @ts-expect-error it is a number
+    ctx.state.set("late");
+    return "CONTINUE";
+  },
+  onEventTime: () => "FIRE",
+  onProcessingTime: () => "CONTINUE",
+  onMerge(_window, ctx) {
+    expectType<readonly number[]>().of(ctx.merged, true);
+  },
+  clear() {},
+};
+windowed.trigger(byDelay).aggregate({ n: count() }, { uid: "by-delay" });
+windowed.trigger(purging(byDelay)).aggregate({ n: count() }, { uid: "by-delay-purged" });
+windowed.trigger({
+  onElement(_row, _at, _window, ctx) {
+    expectType<unknown>().of(ctx.state.get(), true);
+    return "CONTINUE";
+  },
+  onEventTime: () => "CONTINUE",
+  onProcessingTime: () => "CONTINUE",
+  clear() {},
+});
+// @ts-expect-error a trigger of rows that these are not
+windowed.trigger({} as Trigger<{ readonly weight: number }, number>);
