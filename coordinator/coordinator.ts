@@ -8,6 +8,7 @@
 //       ahead of what is stored, and the next instance starts from what is stored.
 
 import { DurableObject } from "cloudflare:workers";
+import { joined } from "../format/bytes.ts";
 import type { CoordinatorPeerApi, HoldAnswer, HoldKey, HoldRequest } from "../format/holds.ts";
 import {
   type Attempt,
@@ -55,13 +56,7 @@ import type { Programs } from "./changed-code.ts";
 import type { Effect, Silence } from "./effects.ts";
 import { Job } from "./job.ts";
 import type { JobRecord } from "./job-record.ts";
-import {
-  BucketStore,
-  type CheckpointStore,
-  InlineStore,
-  joined,
-  type Sql,
-} from "./manifest-store.ts";
+import { BucketStore, type CheckpointStore, InlineStore, type Sql } from "./manifest-store.ts";
 import { collectable } from "./retention.ts";
 
 /** What the coordinator needs bound. */

@@ -2,6 +2,7 @@
 // conditional create of a manifest is the commit point of a checkpoint; what it answered is made
 // unambiguous here, and nothing is decided.
 
+import { joined } from "../format/bytes.ts";
 import { MiB } from "../format/limits.ts";
 import { type LoadOutcome, loadManifest, outcomeOf } from "./load-manifest.ts";
 
@@ -124,16 +125,6 @@ export class InlineStore implements CheckpointStore {
     const rows = this.#sql("SELECT bytes FROM manifest WHERE path = ? ORDER BY part", path);
     return rows.length === 0 ? undefined : joined(rows.map((row) => row["bytes"] as Uint8Array));
   }
-}
-
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** What stands where `ours` was to be created: it, or another. */

@@ -20,6 +20,19 @@ export function aligned(offset: number): number {
   return (offset + alignment - 1) & -alignment;
 }
 
+/** One after the other; of one, itself. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  if (parts.length === 1) return only!;
+  const all = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
 // Every method takes its room first and looks at the buffer after, as taking room may replace it.
 
 interface Scratch {

@@ -75,6 +75,18 @@ export const imagePartBytesMax = 1_900_000;
 /** Bytes of a file of rows from which on the next one is begun. */
 export const fileBytesMax = 16 * MiB;
 
+/**
+ * A state that stays as it was at the barrier is encoded after it, if it has so many bytes: entries of
+ * one step, some 20 ms; bytes of one segment; and bytes of a piece of the file that they are in, which R2
+ * has at 5 MiB or more. Of a snapshot some 25 MiB are in memory then, whatever its size.
+ */
+export const snapshotCut = {
+  lateFrom: 4 * MiB,
+  stepRows: 16_384,
+  segment: 4 * MiB,
+  piece: 8 * MiB,
+};
+
 /** Default number of partitions of a topic. */
 export const topicPartitionsDefault = 4;
 

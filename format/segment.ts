@@ -7,6 +7,8 @@
 //   S3. Header and index are checksummed together, every block by itself, padding included: one
 //       changed byte anywhere is found by whoever reads it, and by `verify`.
 //   S4. No entries at all is a legal segment.
+//   S5. What is too large for one segment is several, one after the other in the chain: no key is in two
+//       of them, so whoever reads them as a full one and deltas reads the same.
 //
 // Layout: an envelope "segment" around header and index, then the blocks, each a multiple of 8.
 // A block: entries (4), size of keys (4), size of values (4), 1 if there are tombstones (4), a byte
@@ -38,6 +40,8 @@ export interface SegmentHeader {
   readonly maxParallelism: number;
   /** What the values are; absent for version 1 of single values that do not expire. */
   readonly schema?: StoredSchema;
+  /** It goes on with the one before it in its chain, which was cut for its size: both are one freeze. */
+  readonly continues?: true;
 }
 
 /** What the program said of a state when its values were written. Of map state, a key is the pair of
@@ -140,10 +144,58 @@ export function writeOrderedSegment(
   header: SegmentHeader,
   entries: Iterable<SegmentEntry>,
 ): Uint8Array<ArrayBuffer> {
-  checkMaxParallelism(header.maxParallelism);
-  const out = new SegmentWriter(header);
-  for (const part of inBlocks(entries, header.maxParallelism)) out.block(part, 0, part.length);
-  return out.finish();
+  const slices = new SegmentSlices(header, entries, { bytes: Infinity });
+  for (;;) {
+    const { segment } = slices.step(Infinity);
+    if (segment !== undefined) return segment;
+  }
+}
+
+/**
+ * `writeOrderedSegment` in steps, and of more bytes than one segment is to have in several: those after
+ * the first continue it. There is always one.
+ */
+export class SegmentSlices {
+  readonly #blocks: Iterator<readonly SegmentEntry[], void>;
+  readonly #bytes: number;
+  #header: SegmentHeader;
+  #writer: SegmentWriter;
+  #next: IteratorResult<readonly SegmentEntry[], void> | undefined;
+
+  /** `bytes`: of the blocks of one segment, from which on the next is begun. */
+  constructor(
+    header: SegmentHeader,
+    entries: Iterable<SegmentEntry>,
+    { bytes }: { readonly bytes: number },
+  ) {
+    checkMaxParallelism(header.maxParallelism);
+    this.#header = header;
+    this.#bytes = bytes;
+    this.#blocks = inBlocks(entries, header.maxParallelism);
+    this.#writer = new SegmentWriter(header);
+  }
+
+  /**
+   * Encodes blocks until they have `rows` entries, or a segment is whole, which it answers then.
+   *
+   * @throws RangeError for entries out of order, or of a group the job does not have
+   */
+  step(rows: number): { readonly segment?: Uint8Array<ArrayBuffer>; readonly isDone: boolean } {
+    this.#next ??= this.#blocks.next();
+    for (let encoded = 0; this.#next.done !== true; this.#next = this.#blocks.next()) {
+      if (encoded >= rows) return { isDone: false };
+      if (this.#writer.bytes >= this.#bytes) {
+        const segment = this.#writer.finish();
+        this.#header = { ...this.#header, kind: "delta", continues: true };
+        this.#writer = new SegmentWriter(this.#header);
+        return { segment, isDone: false };
+      }
+      const block = this.#next.value;
+      this.#writer.block(block, 0, block.length);
+      encoded += block.length;
+    }
+    return { segment: this.#writer.finish(), isDone: true };
+  }
 }
 
 function* inBlocks(
@@ -180,6 +232,11 @@ class SegmentWriter {
     this.#header = header;
   }
 
+  /** Of the blocks that it has. */
+  get bytes(): number {
+    return this.#offset;
+  }
+
   /** Appends entries of one group, those from `from` up to `end`. */
   block(entries: readonly SegmentEntry[], from: number, end: number): void {
     const { group } = entries[from]!;
@@ -205,9 +262,16 @@ class SegmentWriter {
 }
 
 function writeFront(header: SegmentHeader, index: readonly SegmentBlock[]): Uint8Array {
-  const { uid, state, kind: segmentKind, maxParallelism, schema } = header;
+  const { uid, state, kind: segmentKind, maxParallelism, schema, continues } = header;
   const about = encodeValue(
-    { uid, state, kind: segmentKind, maxParallelism, ...(schema !== undefined && { schema }) },
+    {
+      uid,
+      state,
+      kind: segmentKind,
+      maxParallelism,
+      ...(schema !== undefined && { schema }),
+      ...(continues && { continues }),
+    },
     "segment header",
   );
   const out = new ByteWriter();

@@ -152,8 +152,8 @@ export const plantedMoves: readonly Mutation[] = [
     edits: [
       {
         file: "operators/state/memory.ts",
-        from: `this.restore(segment.entries(range), kind);`,
-        to: `this.restore(segment.entries(), kind);`,
+        from: `this.restore(segment.entries(range), segment.header);`,
+        to: `this.restore(segment.entries(), segment.header);`,
       },
     ],
   },

@@ -35,6 +35,7 @@ import type { TableOperator } from "../operators/table.ts";
 import { channelsOf, restoredChannel } from "../task/former-rows.ts";
 import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
+import type { SnapshotCut } from "../task/late-segments.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "../task/local-segments.ts";
 import { flawOf, ownKeyedState } from "../task/snapshot-parts.ts";
 import { holdsState } from "../task/state-backend.ts";
@@ -52,6 +53,9 @@ const watchInterval = 10_000;
 
 /** Milliseconds before each further try to read a file; after the last it cannot be read. */
 const readDelays = [50, 200, 1_000];
+
+/** So small that what a world keeps in rows is mostly encoded after its barrier, in several pieces. */
+const cut: SnapshotCut = { lateFrom: 2_000, stepRows: 4, segment: 200, piece: 300 };
 
 interface StoredAttempt {
   readonly attempt: Attempt;
@@ -179,7 +183,7 @@ export class SubtaskInstance extends Instance<State> {
           const { definition } = this.#deployment;
           const refusal = this.#deployment.refusalOf(deployment);
           if (refusal !== undefined) return reply({ kind: "refused", reason: refusal });
-          const task = new Task(deployment, definition.graph, restored, this.#now(), database);
+          const task = new Task(deployment, definition.graph, restored, this.#now(), database, cut);
           this.#run = new TaskRun(this, task, this.#deployment, local);
           reply({ kind: "deployed" });
         },
@@ -361,7 +365,7 @@ export class SubtaskInstance extends Instance<State> {
     const { definition } = this.#deployment;
     const image = this.#images.read();
     const database = this.#rowsOf(image.deployment);
-    const task = Task.fromImage(image, definition.graph, this.#now(), database);
+    const task = Task.fromImage(image, definition.graph, this.#now(), database, cut);
     const { localRecovery } = image.deployment.config.state;
     const local = localRecovery ? localSegmentsKept(image.deployment, this.#database) : undefined;
     this.#run = new TaskRun(this, task, this.#deployment, local);

@@ -5,6 +5,7 @@
 //       stored one after the other.
 //   U3. Once over, nothing reaches the core, and whoever waits on this run is told.
 
+import { joined } from "../format/bytes.ts";
 import { endOfTimeMetric } from "../format/frame.ts";
 import { type CheckpointId, type Millis, millis, type Seq, taskKey } from "../format/ids.ts";
 import { heartbeatTimeout } from "../format/limits.ts";
@@ -56,6 +57,8 @@ export class TaskRun {
   readonly #storing: { readonly file: SnapshotFile | undefined; readonly ack: CheckpointAck }[] =
     [];
   #isStoring = false;
+  /** Pieces of files of which more are to come. */
+  readonly #pieces = new Map<string, Uint8Array[]>();
   /** Snapshots that are being stored or acknowledged. */
   #openSnapshots = 0;
   /** The tick that is armed; an earlier one replaces it. */
@@ -248,6 +251,10 @@ export class TaskRun {
       }
       case "read":
         return this.#read(effect.partition, effect.from);
+      case "piece":
+        return this.#storePiece(effect.path, effect.bytes);
+      case "discard":
+        return void this.#pieces.delete(effect.path);
       case "snapshot":
         this.#openSnapshots++;
         this.#keep(effect.file, effect.ack);
@@ -362,9 +369,27 @@ export class TaskRun {
     local.needs(checkpoint, handles);
     for (const handle of handles) {
       if (!isFile(handle) || handle.path !== file?.path) continue;
-      const { offset, length } = handle;
-      writeWhole(local, handle, file.bytes.subarray(offset, offset + length));
+      const start = handle.offset - (file.from ?? 0);
+      writeWhole(local, handle, file.bytes.subarray(start, start + handle.length));
     }
+  }
+
+  /** A piece is no file: nobody finds it before the last, and where that never comes nobody has to delete it. */
+  #storePiece(path: string, bytes: Uint8Array): void {
+    const { clock, faults } = this.instance.host.scene;
+    this.instance.send(() =>
+      clock.later(faults.latency(), () => {
+        if (faults.strikes("drop")) {
+          this.#lostFiles.add(path);
+          this.#pieces.delete(path);
+          return this.handle((now) => this.task.pieceLost(path, now));
+        }
+        const pieces = this.#pieces.get(path);
+        if (pieces === undefined) this.#pieces.set(path, [bytes]);
+        else pieces.push(bytes);
+        this.handle((now) => this.task.pieceStored(path, now));
+      }),
+    );
   }
 
   #storeNext(): void {
@@ -380,7 +405,9 @@ export class TaskRun {
     };
     if (file === undefined || this.#isOver) return done();
     const { bucket } = this.#deployment;
-    const { path, bytes } = file;
+    const { path } = file;
+    const bytes = joined([...(this.#pieces.get(path) ?? []), file.bytes]);
+    this.#pieces.delete(path);
     const stray = (): void => {
       const failed = (): void => {
         bucket.strays.add(path);

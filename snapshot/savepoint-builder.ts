@@ -15,6 +15,7 @@ import { encodeElements } from "../format/operator-state.ts";
 import {
   plainSchema,
   type SegmentEntry,
+  type SegmentHeader,
   type StoredSchema,
   writeOrderedSegment,
 } from "../format/segment.ts";
@@ -199,8 +200,13 @@ export class SavepointBuilder {
     const own = handlesOf(this.#keyed, task);
     const before = own.find((each) => each.uid === uid && each.state === state);
     const isPlain = schema.holds === plainSchema.holds && schema.version === 1 && !schema.ttl;
-    const kind = before === undefined ? "full" : "delta";
-    const header = { uid, state, kind, maxParallelism, ...(!isPlain && { schema }) } as const;
+    const header: SegmentHeader = {
+      uid,
+      state,
+      ...(before === undefined ? { kind: "full" } : { kind: "delta", continues: true }),
+      maxParallelism,
+      ...(!isPlain && { schema }),
+    };
     const bytes = writeOrderedSegment(header, this.#entries);
     this.#entries = [];
     const segments: BytesHandle[] = before === undefined ? [] : (before.segments as BytesHandle[]);

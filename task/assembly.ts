@@ -29,6 +29,7 @@ import { positionOf } from "./channel-state.ts";
 import type { RestoredChannel } from "./former-rows.ts";
 import { Inbox } from "./inbox.ts";
 import { type KeptTime, KeptWatermark } from "./kept-watermark.ts";
+import type { SnapshotCut } from "./late-segments.ts";
 import { type OutgoingEdge, Outbox } from "./outbox.ts";
 import {
   BroadcastPartitioner,
@@ -65,19 +66,20 @@ export interface AssemblyOptions {
   readonly restored: RestoredState | undefined;
   /** Of the object this runs in; the sqlite backend needs it. */
   readonly database: SqlDatabase | undefined;
+  readonly cut: SnapshotCut;
   /** As of the event that runs. */
   readonly now: () => Millis;
   readonly dropLate: (rows: number) => void;
 }
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { deployment, graph, restored, database, now } = options;
+  const { deployment, graph, restored, database, cut, now } = options;
   const { plan, task, config } = deployment;
   const vertex = vertexOf(plan, task.vertex);
   const inputs = inputChannels(plan, task);
   const outputs = outputChannels(plan, task);
 
-  const state = new TaskState(deployment, restored, database);
+  const state = new TaskState(deployment, restored, database, cut);
   const twoPhase = new TwoPhase(deployment, (uid) => state.operatorStateOf(uid), now);
   const edges = outgoingEdges(deployment, graph, outputs, (node) => twoPhase.rejectOf(node));
   const outbox = new Outbox(edges, config.bufferTimeout);

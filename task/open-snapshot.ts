@@ -12,6 +12,7 @@ import { savepointFilePath, snapshotPath } from "../format/paths.ts";
 import type { Channel } from "../format/plan.ts";
 import { type ChannelCapture, placeChannels } from "./channel-state.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
+import { keyedHandleOf } from "./state-snapshots.ts";
 import type { FrozenTaskState } from "./task-state.ts";
 
 /** A snapshot that is frozen and not acknowledged. */
@@ -48,10 +49,12 @@ export function filePathOf({ job, attempt, task }: TaskDeployment, barrier: Barr
     : savepointFilePath(savepoint.folder, task);
 }
 
-/** Places a snapshot that is whole. */
+/** Places a snapshot that is whole, and of which nothing is late. */
 export function handOver(
   { barrier, state, channels, frozenAt, firstBarrierAt, lastBarrierAt }: OpenSnapshot,
   of: {
+    /** With what of its keyed state is in it. */
+    readonly file: SnapshotFile | undefined;
     readonly deployment: TaskDeployment;
     readonly inputs: readonly Channel[];
     readonly outputs: readonly Channel[];
@@ -68,7 +71,7 @@ export function handOver(
   const inlineMax = storage === "inline" ? Infinity : inlineThreshold;
   const parts = operator.map(({ bytes }) => bytes);
   const isInline = bytesOf(parts) <= Math.max(inlineMax, operatorStateInlineBytes);
-  const states = place(parts, { isInline, file: keyed.file, path });
+  const states = place(parts, { isInline, file: of.file, path });
   const { handles, file, bytes } = placeChannels(channels.channels, {
     inputs: of.inputs,
     outputs: of.outputs,
@@ -78,7 +81,7 @@ export function handOver(
     inlineThreshold: inlineMax,
   });
   const more = bytesOf(parts) + bytes;
-  const stateBytes = keyed.stateBytes + more;
+  const stateBytes = bytesIn(keyed.keyed.flatMap(({ links }) => links)) + more;
   if (storage === "inline" && stateBytes > inlineSnapshotBytesMax) {
     const reason =
       `Its snapshot is ${stateBytes} bytes, and with checkpointing.storage "inline" that of a ` +
@@ -90,7 +93,7 @@ export function handOver(
     checkpoint,
     task,
     state: {
-      keyed: keyed.keyed,
+      keyed: keyed.keyed.map(keyedHandleOf),
       operator: operator.map(({ handle }, at) => ({ ...handle, bytes: states.handles[at]! })),
       ...(handles.length > 0 && { channels: handles }),
     },
@@ -99,9 +102,12 @@ export function handOver(
       alignment: lastBarrierAt - firstBarrierAt,
       syncDuration: 0,
       asyncDuration: of.now - frozenAt,
-      bytes: keyed.bytes + more,
+      bytes: keyed.bytes + bytesIn(keyed.late) + more,
       stateBytes,
     },
   };
   return { kind: "snapshot", file, ack };
 }
+
+const bytesIn = (links: readonly { readonly bytes: number }[]): number =>
+  links.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,10 +1,14 @@
 // Where parts of a snapshot are put: inside the acknowledgement, or behind one another in its file.
 
+import { joined } from "../format/bytes.ts";
 import type { BytesHandle } from "../format/state-handle.ts";
 
 export interface SnapshotFile {
   readonly path: string;
+  /** All of it, or what is not stored of it yet. */
   readonly bytes: Uint8Array;
+  /** Bytes before them, which were stored as pieces; 0 where it is absent. */
+  readonly from?: number;
 }
 
 /** The parts' handles, in order, and the file with what went into it. */
@@ -21,17 +25,15 @@ export function place(
   if (options.isInline || parts.length === 0) {
     return { handles: parts.map((bytes) => ({ kind: "inline", bytes })), file: options.file };
   }
-  const before = options.file?.bytes ?? new Uint8Array();
-  const { path } = options.file ?? options;
-  const bytes = new Uint8Array(before.length + bytesOf(parts));
-  bytes.set(before);
-  let offset = before.length;
+  const { path, bytes: before, from = 0 } = options.file ?? { ...options, bytes: new Uint8Array() };
+  let offset = from + before.length;
   const handles = parts.map((part): BytesHandle => {
-    bytes.set(part, offset);
-    offset += part.length;
-    return { kind: "file", path, offset: offset - part.length, length: part.length };
+    const { length } = part;
+    offset += length;
+    return { kind: "file", path, offset: offset - length, length };
   });
-  return { handles, file: { path, bytes } };
+  const bytes = joined([before, ...parts]);
+  return { handles, file: { path, bytes, ...(from > 0 && { from }) } };
 }
 
 export const bytesOf = (parts: readonly Uint8Array[]): number =>

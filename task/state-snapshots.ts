@@ -14,6 +14,8 @@
 //   S8. Where the keys that change are much the same each time, and few, the delta before is not followed
 //       by another: one merged delta takes its place, in the acknowledgement. A checkpoint is then one write
 //       of R2, the manifest, and a chain two segments.
+//   S9. A large state that stays as it was at the barrier is encoded after it (late-segments.ts). Its place
+//       in the chain is taken at the barrier, and where it is is known later; what refers to it waits.
 //   S5. A savepoint holds every table whole and refers to nothing else; nothing else refers to it: the
 //       next segment after it is full.
 
@@ -32,7 +34,13 @@ import {
   writeSegment,
 } from "../format/segment.ts";
 import { type BytesHandle, type KeyedStateHandle, lengthOf } from "../format/state-handle.ts";
-import type { BackendTable, FreezeKind, StateBackend } from "../operators/state/backend.ts";
+import type {
+  BackendTable,
+  FreezeKind,
+  FrozenEntries,
+  StateBackend,
+} from "../operators/state/backend.ts";
+import { LateSegments, type SnapshotCut } from "./late-segments.ts";
 import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 
 /** A state to begin with. */
@@ -49,18 +57,28 @@ export interface KeptKeyedState extends RestoredKeyedState {
 
 export interface FrozenState {
   /** Chains of every table that holds anything. */
-  readonly keyed: readonly KeyedStateHandle[];
-  /** What must be in R2 before the handles count. */
+  readonly keyed: readonly FrozenChain[];
+  /** What must be in R2 before the handles count, but for what is late. */
   readonly file: SnapshotFile | undefined;
-  /** Bytes that this snapshot added, and bytes of all it refers to. */
+  /** What this snapshot adds and is not encoded yet (S9). */
+  readonly late: readonly LateSegments[];
+  /** Bytes that this snapshot added, without those that are late. */
   readonly bytes: number;
-  readonly stateBytes: number;
 }
+
+/** A state's handle, whose segments may be late. */
+export interface FrozenChain extends Omit<KeyedStateHandle, "segments"> {
+  readonly links: readonly Link[];
+}
+
+/** What one freeze added to a chain: one segment, or where it is large several. */
+export type Link =
+  LateSegments | { readonly handles: readonly BytesHandle[]; readonly bytes: number };
 
 interface Chain {
   readonly uid: string;
   readonly state: string;
-  segments: BytesHandle[];
+  links: Link[];
   /** Whether the table knows what changed since the first of them. */
   isMergeable: boolean;
   /** Restored, and nothing was frozen since (S7). */
@@ -70,7 +88,7 @@ interface Chain {
 interface Part {
   readonly chain: Chain;
   readonly kind: FreezeKind;
-  readonly bytes: Uint8Array;
+  readonly content: Uint8Array | LateSegments;
 }
 
 /** Of the keys of a table, as many as a merged delta may hold to be worth it (S6). */
@@ -97,6 +115,7 @@ export class StateSnapshots {
   readonly #incremental: boolean;
   readonly #storage: CheckpointConfig["storage"];
   readonly #backend: StateBackend;
+  readonly #cut: SnapshotCut;
   readonly #chains = new Map<string, Chain>();
 
   constructor(options: {
@@ -111,6 +130,7 @@ export class StateSnapshots {
     readonly incremental: boolean;
     readonly storage: CheckpointConfig["storage"];
     readonly backend: StateBackend;
+    readonly cut: SnapshotCut;
   }) {
     this.#job = options.job;
     this.#attempt = options.attempt;
@@ -125,6 +145,7 @@ export class StateSnapshots {
     this.#incremental = options.incremental;
     this.#storage = options.storage;
     this.#backend = options.backend;
+    this.#cut = options.cut;
   }
 
   /**
@@ -146,7 +167,7 @@ export class StateSnapshots {
       const { segments } = only!.handle;
       const restored = only!.segments;
       const isMergeable = restored !== "held" && restored.length === segments.length;
-      const chain = { uid, state, segments: [...segments], isMergeable, isFresh: true };
+      const chain = { uid, state, links: linksOf(segments), isMergeable, isFresh: true };
       this.#chains.set(key, chain);
     }
   }
@@ -173,8 +194,8 @@ export class StateSnapshots {
     for (const { uid, state, table } of this.#tables()) {
       if (table.changes > 0) throw new Error(`S2: "${state}" of "${uid}" has unsaved changes.`);
       if (table.size === 0) continue;
-      const segments = this.#chains.get(chainKey(uid, state))?.segments ?? [];
-      const handle = { uid, state, range: this.#range, segments: [...segments] };
+      const links = this.#chains.get(chainKey(uid, state))?.links ?? [];
+      const handle = keyedHandleOf({ uid, state, range: this.#range, links });
       const isHeld = this.#backend.holdsRows;
       states.push({ handle, segments: isHeld ? "held" : [this.#whole(uid, state, table)] });
     }
@@ -204,24 +225,26 @@ export class StateSnapshots {
   freezeWhole(checkpoint: CheckpointId, path: string): FrozenState {
     this.#chains.clear();
     const keyed: Omit<KeyedStateHandle, "segments">[] = [];
-    const parts: Uint8Array[] = [];
+    const contents: (Uint8Array | LateSegments)[] = [];
     for (const { uid, state, table } of this.#tables()) {
       if (table.size === 0) {
         table.freeze("full");
         continue;
       }
       keyed.push({ uid, state, range: this.#range });
-      parts.push(this.#segment({ uid, state }, "full", table));
+      contents.push(this.#content({ uid, state }, "full", table, true));
     }
     this.#backend.sealed(checkpoint);
+    const parts = contents.filter(isEncoded);
     const bytes = bytesOf(parts);
-    const { handles, file } = place(parts, {
-      isInline: bytes <= this.#inlineThreshold,
-      file: undefined,
-      path,
+    const isInline = bytes <= this.#inlineThreshold;
+    const { handles, file } = place(parts, { isInline, file: undefined, path });
+    const placed = handles.values();
+    const states = keyed.map((handle, at) => {
+      const content = contents[at]!;
+      return { ...handle, links: [isEncoded(content) ? linkOf(placed.next().value!) : content] };
     });
-    const states = keyed.map((handle, at) => ({ ...handle, segments: [handles[at]!] }));
-    return { keyed: states, file, bytes, stateBytes: bytes };
+    return { keyed: states, file, late: contents.filter(isLate), bytes };
   }
 
   /** `isFull`: no segment refers to an earlier one, whatever the job is configured with. */
@@ -232,43 +255,42 @@ export class StateSnapshots {
       const chain = this.#chain(uid, state);
       if (table.size === 0) {
         table.freeze("full");
-        chain.segments = [];
-      } else if (chain.segments.length === 0 || table.changes > 0 || isWhole) {
+        chain.links = [];
+      } else if (chain.links.length === 0 || table.changes > 0 || isWhole) {
         const kind = isWhole ? "full" : this.#kindOf(chain, table);
-        parts.push({ chain, kind, bytes: this.#segment({ uid, state }, kind, table) });
+        const mayBeLate = this.#storage !== "inline";
+        parts.push({ chain, kind, content: this.#content({ uid, state }, kind, table, mayBeLate) });
       }
     }
     this.#backend.sealed(checkpoint);
     const file = this.#place(checkpoint, parts);
     for (const chain of this.#chains.values()) chain.isFresh = false;
     const keyed = [...this.#chains.values()]
-      .filter((chain) => chain.segments.length > 0)
-      .map(({ uid, state, segments }) => ({
-        uid,
-        state,
-        range: this.#range,
-        segments: [...segments],
-      }));
-    return {
-      keyed,
-      file,
-      bytes: sum(parts.map((part) => part.bytes.length)),
-      stateBytes: sum(keyed.flatMap((handle) => handle.segments.map(lengthOf))),
-    };
+      .filter(({ links }) => links.length > 0)
+      .map(({ uid, state, links }) => ({ uid, state, range: this.#range, links: [...links] }));
+    const contents = parts.map(({ content }) => content);
+    const bytes = bytesOf(contents.filter(isEncoded));
+    return { keyed, file, late: contents.filter(isLate), bytes };
   }
 
-  #segment(
+  /** What a table holds or has changed, encoded, or where it is large and may be late, to be encoded (S9). */
+  #content(
     of: Pick<SegmentHeader, "uid" | "state">,
     freezes: FreezeKind,
     table: BackendTable,
-  ): Uint8Array {
+    mayBeLate: boolean,
+  ): Uint8Array | LateSegments {
     const { schema } = table;
     const { holds, version, ttl } = schema;
     const isPlain = holds === plainSchema.holds && version === plainSchema.version && !ttl;
     const kind = freezes === "full" ? "full" : "delta";
     const maxParallelism = this.#maxParallelism;
     const header = { ...of, kind, maxParallelism, ...(!isPlain && { schema }) } as const;
-    const entries = table.freeze(freezes);
+    const entries: FrozenEntries = table.freeze(freezes);
+    const { keep, bytes = 0 } = entries;
+    if (mayBeLate && keep !== undefined && bytes >= this.#cut.lateFrom) {
+      return new LateSegments(header, keep(), bytes, this.#cut);
+    }
     return this.#backend.freezesInOrder
       ? writeOrderedSegment(header, entries)
       : writeSegment(header, entries);
@@ -276,36 +298,40 @@ export class StateSnapshots {
 
   /** Appends the parts to their chains, inline or as ranges of one file. */
   #place(checkpoint: CheckpointId, parts: readonly Part[]): FrozenState["file"] {
-    for (const { chain, kind } of parts) {
+    const encoded: { readonly chain: Chain; readonly bytes: Uint8Array }[] = [];
+    for (const { chain, kind, content } of parts) {
       if (kind === "full") {
-        chain.segments = [];
+        chain.links = [];
         chain.isMergeable = true;
-      } else if (kind === "merged") chain.segments.length = 1;
+      } else if (kind === "merged") chain.links.length = 1;
+      if (isEncoded(content)) encoded.push({ chain, bytes: content });
+      else chain.links.push(content);
     }
-    const total = sum(parts.map((part) => part.bytes.length));
+    if (encoded.length === 0) return undefined;
+    const total = sum(encoded.map(({ bytes }) => bytes.length));
     const areMerged = parts.every(({ kind }) => kind === "merged");
     const isSmall =
       total <= (areMerged ? this.#mergedInlineMax : this.#inlineThreshold) &&
       total + this.#inlineBytes() <= inlineThresholdsMax * this.#inlineThreshold;
     const isInline = isSmall || this.#storage === "inline";
     if (isInline) {
-      for (const { chain, bytes } of parts) chain.segments.push({ kind: "inline", bytes });
+      for (const { chain, bytes } of encoded) chain.links.push(linkOf({ kind: "inline", bytes }));
       return undefined;
     }
     const path = snapshotPath(this.#job, checkpoint, this.#attempt, this.#task);
     // A large state is one part, and not worth copying.
-    const file = parts.length === 1 ? parts[0]!.bytes : new Uint8Array(total);
+    const file = encoded.length === 1 ? encoded[0]!.bytes : new Uint8Array(total);
     let offset = 0;
-    for (const { chain, bytes } of parts) {
+    for (const { chain, bytes } of encoded) {
       if (file !== bytes) file.set(bytes, offset);
-      chain.segments.push({ kind: "file", path, offset, length: bytes.length });
+      chain.links.push(linkOf({ kind: "file", path, offset, length: bytes.length }));
       offset += bytes.length;
     }
     return { path, bytes: file };
   }
 
   #kindOf(chain: Chain, table: BackendTable): FreezeKind {
-    const [base, ...deltas] = chain.segments.map(lengthOf);
+    const [base, ...deltas] = chain.links.map(({ bytes }) => bytes);
     if (base === undefined) return "full";
     if (deltas.length <= 1 && this.#mayBeReplaced(chain, base, table)) return "merged";
     const most = chain.isFresh ? 2 : 1;
@@ -316,15 +342,16 @@ export class StateSnapshots {
   }
 
   /** Whether a merged delta is to take the place of the only one there is, or to be the first (S8). */
-  #mayBeReplaced({ segments, isMergeable }: Chain, base: number, table: BackendTable): boolean {
+  #mayBeReplaced({ links, isMergeable }: Chain, base: number, table: BackendTable): boolean {
     if (!isMergeable || this.#backend.holdsRows || this.#mergedInlineMax === 0) return false;
     const keyBytes = base / table.size;
     // One that is inline and was not let in otherwise does not stay where others follow it.
-    const [, delta] = segments;
+    const [, delta] = links;
     const isInTheWay =
       this.#storage !== "inline" &&
-      delta?.kind === "inline" &&
-      delta.bytes.length > this.#inlineThreshold;
+      delta !== undefined &&
+      delta.handles?.[0]?.kind === "inline" &&
+      delta.bytes > this.#inlineThreshold;
     if (table.changes * keyBytes > this.#mergedInlineMax && !isInTheWay) return false;
     const merged = table.mergedChanges ?? Infinity;
     if (isInTheWay && merged <= mergedShareMax * table.size) return true;
@@ -332,8 +359,9 @@ export class StateSnapshots {
   }
 
   #inlineBytes(): number {
-    const segments = [...this.#chains.values()].flatMap((chain) => chain.segments);
-    return sum(segments.map((segment) => (segment.kind === "inline" ? segment.bytes.length : 0)));
+    const links = [...this.#chains.values()].flatMap((chain) => chain.links);
+    const inline = links.filter(({ handles }) => handles?.[0]?.kind === "inline");
+    return sum(inline.map(({ bytes }) => bytes));
   }
 
   *#tables(): Generator<{ uid: string; state: string; table: BackendTable }> {
@@ -346,11 +374,42 @@ export class StateSnapshots {
     const key = chainKey(uid, state);
     const known = this.#chains.get(key);
     if (known !== undefined) return known;
-    const chain: Chain = { uid, state, segments: [], isMergeable: false, isFresh: false };
+    const chain: Chain = { uid, state, links: [], isMergeable: false, isFresh: false };
     this.#chains.set(key, chain);
     return chain;
   }
 }
+
+/** The handle of a chain of which nothing is late any more. */
+export function keyedHandleOf({ links, ...of }: FrozenChain): KeyedStateHandle {
+  const segments = links.flatMap((link) => {
+    if (link.handles === undefined) throw new Error(`S9: "${of.state}" of "${of.uid}" is late.`);
+    return link.handles;
+  });
+  return { ...of, segments };
+}
+
+const linkOf = (handle: BytesHandle): Link => ({ handles: [handle], bytes: lengthOf(handle) });
+
+/** Segments that one freeze wrote are in one file, which has none of another freeze of their table. */
+function linksOf(segments: readonly BytesHandle[]): Link[] {
+  const links: BytesHandle[][] = [];
+  for (const handle of segments) {
+    const last = links.at(-1);
+    const before = last?.[0];
+    const isOfOne =
+      before?.kind === "file" && handle.kind === "file" && before.path === handle.path;
+    if (isOfOne) last!.push(handle);
+    else links.push([handle]);
+  }
+  return links.map((handles) => ({ handles, bytes: sum(handles.map(lengthOf)) }));
+}
+
+const isEncoded = (content: Uint8Array | LateSegments): content is Uint8Array =>
+  content instanceof Uint8Array;
+
+const isLate = (content: Uint8Array | LateSegments): content is LateSegments =>
+  content instanceof LateSegments;
 
 const opened = (segment: Segment | Uint8Array): Segment =>
   segment instanceof Segment ? segment : readSegment(segment);

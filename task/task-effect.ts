@@ -27,7 +27,11 @@ export type TaskEffect =
   /** A frame of this input was processed: its credit goes back. */
   | { readonly kind: "release"; readonly channel: number; readonly seq: Seq }
   | { readonly kind: "read"; readonly partition: number; readonly from: StoredBatch["first"] }
-  /** Store the file, then acknowledge; where that fails, `snapshotLost` and decline. */
+  /** Store the next bytes of that file, of which more will come; `pieceStored`, or `pieceLost`. */
+  | { readonly kind: "piece"; readonly path: string; readonly bytes: Uint8Array }
+  /** Nothing more of that file will come: what is stored of it is of no use. */
+  | { readonly kind: "discard"; readonly path: string }
+  /** Store the file, or its last bytes, then acknowledge; where that fails, `snapshotLost` and decline. */
   | {
       readonly kind: "snapshot";
       readonly file: SnapshotFile | undefined;

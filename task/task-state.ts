@@ -19,6 +19,7 @@ import {
   type FrozenOperatorState,
   type RestoredOperatorState,
 } from "./operator-state.ts";
+import type { SnapshotCut } from "./late-segments.ts";
 import { stateBackendOf } from "./state-backend.ts";
 import { answerStateQuery } from "./state-query.ts";
 import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./state-snapshots.ts";
@@ -50,6 +51,7 @@ export class TaskState {
     restored: RestoredState | undefined,
     /** Of the object this runs in; the sqlite backend needs it. */
     database: SqlDatabase | undefined,
+    cut: SnapshotCut,
   ) {
     const { plan, task, config, job, attempt, restore } = deployment;
     const { maxParallelism } = plan;
@@ -69,6 +71,7 @@ export class TaskState {
       incremental,
       storage,
       backend: this.#backend,
+      cut,
     });
     const isBorrowed = restore?.isBorrowed === true;
     this.#keyed.restore(restored?.keyed ?? [], { isBorrowed });

@@ -48,7 +48,7 @@ import {
   stopsAll,
 } from "../format/frame.ts";
 import type { CheckpointId, Millis, Seq } from "../format/ids.ts";
-import { restMin } from "../format/limits.ts";
+import { restMin, snapshotCut } from "../format/limits.ts";
 import type {
   ReceiverPosition,
   StateAnswer,
@@ -71,8 +71,10 @@ import { assemble, type Assembly } from "./assembly.ts";
 import { ChannelCapture } from "./channel-state.ts";
 import type { TaskImage } from "./image.ts";
 import type { ReceiveOutcome } from "./inbox.ts";
+import type { SnapshotCut } from "./late-segments.ts";
 import { filePathOf, handOver, isWhole, type OpenSnapshot } from "./open-snapshot.ts";
 import { restoredWhole } from "./operator-state.ts";
+import { SnapshotWriting, type Written } from "./snapshot-writing.ts";
 import { holdsState } from "./state-backend.ts";
 import { TaskCounters } from "./task-counters.ts";
 import type { TaskEffect } from "./task-effect.ts";
@@ -105,6 +107,8 @@ export class Task {
   /** Highest checkpoint that was triggered here; a repeated call changes nothing. */
   #lastTriggered = 0;
   #snapshot: OpenSnapshot | undefined;
+  /** Those that are whole. */
+  readonly #writing: SnapshotWriting;
   /** The savepoint that stops this task (A9), and whether it is known to be complete. */
   #stopped: { readonly checkpoint: CheckpointId; readonly isComplete: boolean } | undefined;
   /** A barrier whose turn has come and that waits for rows that were taken over (A11), or for time (A10). */
@@ -124,14 +128,17 @@ export class Task {
     now: Millis,
     /** Of the object this runs in; the sqlite backend needs it. */
     database?: SqlDatabase,
+    cut: SnapshotCut = snapshotCut,
   ) {
     this.#deployment = deployment;
+    this.#writing = new SnapshotWriting(cut.piece);
     this.#now = now;
     const built = assemble({
       deployment,
       graph,
       restored,
       database,
+      cut,
       now: () => this.#now,
       dropLate: (rows) => this.#counters.droppedLate(rows),
     });
@@ -155,7 +162,13 @@ export class Task {
   }
 
   /** The task that an image was made of, running. @throws FormatError for a damaged image */
-  static fromImage(image: TaskImage, graph: JobGraph, now: Millis, database?: SqlDatabase): Task {
+  static fromImage(
+    image: TaskImage,
+    graph: JobGraph,
+    now: Millis,
+    database?: SqlDatabase,
+    cut?: SnapshotCut,
+  ): Task {
     const { deployment, checkpoint, keyed } = image;
     const isHeld = keyed.some(({ segments }) => segments === "held");
     if (isHeld && (database === undefined || !holdsState(deployment, database))) {
@@ -164,7 +177,7 @@ export class Task {
     }
     const operator = image.operator.map(restoredWhole);
     const restored = { checkpoint, keyed, operator, channels: [] };
-    const task = new Task(deployment, graph, restored, now, database);
+    const task = new Task(deployment, graph, restored, now, database, cut);
     task.#resume(image);
     return task;
   }
@@ -252,6 +265,7 @@ export class Task {
       firesAt,
       takesAt,
       reportsAt,
+      this.#writing.isDue ? this.#now : never,
     );
     return at === never ? undefined : at;
   }
@@ -477,6 +491,9 @@ export class Task {
       if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
         this.#abandonSnapshot();
       }
+      for (const path of this.#writing.aborted(checkpoint)) {
+        this.#effects.push({ kind: "discard", path });
+      }
     });
   }
 
@@ -485,8 +502,23 @@ export class Task {
     this.#state.lost();
   }
 
+  /** The answer to `piece`: it is there. */
+  pieceStored(path: string, now: Millis): TaskEffect[] {
+    return this.#event(now, () => this.#writing.stored(path));
+  }
+
+  /** The answer to `piece`: the file will never be there. */
+  pieceLost(path: string, now: Millis): TaskEffect[] {
+    return this.#event(now, () => {
+      this.#state.lost();
+      this.#writing.lost(path);
+    });
+  }
+
   tick(now: Millis): TaskEffect[] {
     return this.#event(now, () => {
+      const piece = this.#writing.step();
+      if (piece !== undefined) this.#effects.push({ kind: "piece", ...piece });
       this.#turn = undefined;
       this.#source?.nextTurn(now);
       const due = this.#outbox.flushAt;
@@ -783,31 +815,43 @@ export class Task {
     for (const { channel, frames } of this.#outbox.overtake()) channels.overtaken(channel, frames);
   }
 
-  /** Hands the snapshot over once it is whole. */
+  /** Hands snapshots over once they are whole, and nothing of them is late. */
   #acknowledge(): void {
     const open = this.#snapshot;
-    if (open === undefined || !isWhole(open, this.#outbox)) return;
-    this.#snapshot = undefined;
+    if (open !== undefined && isWhole(open, this.#outbox)) {
+      this.#snapshot = undefined;
+      this.#writing.add(open, filePathOf(this.#deployment, open.barrier));
+    }
+    let written: Written | undefined;
+    while ((written = this.#writing.take()) !== undefined)
+      this.#effects.push(this.#handOver(written));
+  }
+
+  #handOver(written: Written): TaskEffect {
+    const { open } = written;
+    const { attempt, task } = this.#deployment;
+    const declined = (reason: string): TaskEffect => {
+      const { checkpoint } = open.barrier;
+      return { kind: "decline", decline: { attempt, task, checkpoint, reason } };
+    };
+    if (written.kind === "lost") return declined(`State file ${written.path} was not stored.`);
     const handover = handOver(open, {
+      file: written.file,
       deployment: this.#deployment,
       inputs: this.#inputs,
       outputs: this.#outputs,
       now: this.#now,
     });
-    if (handover.kind === "snapshot") {
-      this.#effects.push(handover);
-      return;
-    }
+    if (handover.kind === "snapshot") return handover;
     // The next one is full, and without the deltas of this one it may fit.
     this.#state.lost();
-    const { attempt, task } = this.#deployment;
-    const { checkpoint } = open.barrier;
-    const decline = { attempt, task, checkpoint, reason: handover.reason };
-    this.#effects.push({ kind: "decline", decline });
+    return declined(handover.reason);
   }
 
   #abandonSnapshot(): void {
-    if (this.#snapshot?.state.keyed.file !== undefined) this.#state.lost();
+    const { file, late = [] } = this.#snapshot?.state.keyed ?? {};
+    if (file !== undefined || late.length > 0) this.#state.lost();
+    for (const segments of late) segments.lost();
     this.#snapshot = undefined;
   }
 
@@ -842,6 +886,7 @@ export class Task {
       this.#outbox.isSettled &&
       this.#aligner.isSettled &&
       this.#snapshot === undefined &&
+      this.#writing.isEmpty &&
       this.#turn === undefined &&
       !this.#chain.isAdvancing &&
       !this.#chain.isWaiting &&

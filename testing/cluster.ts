@@ -6,6 +6,7 @@ import { misfits, statesFor } from "../coordinator/changed-code.ts";
 import { planOf } from "../coordinator/plan.ts";
 import { WatermarkAlignment } from "../coordinator/watermark-alignment.ts";
 import { encodeRows } from "../format/batch.ts";
+import { joined } from "../format/bytes.ts";
 import { decodeFrames } from "../format/channel-state.ts";
 import type { CheckpointConfig, StateConfig } from "../format/config.ts";
 import type { SavepointMark } from "../format/frame.ts";
@@ -164,6 +165,8 @@ export class Cluster {
   /** What is said of alignment and has not arrived. */
   readonly #said: Action[] = [];
   readonly #acks = new Map<number, Map<TaskKey, TaskStateHandle>>();
+  /** Of files of which more is to come. */
+  readonly #pieces = new Map<string, Uint8Array>();
   /** By channel, the sender and its output, the receiver and its input. */
   readonly #ends = new Map<
     ChannelKey,
@@ -578,9 +581,22 @@ export class Cluster {
         this.#reads.push({ key, topic, partition: effect.partition, from: effect.from });
         return;
       }
+      case "piece": {
+        const { path, bytes } = effect;
+        const pieces = this.#pieces.get(path) ?? new Uint8Array();
+        this.#pieces.set(path, joined([pieces, bytes]));
+        return this.#did(key, task.pieceStored(path, now));
+      }
+      case "discard":
+        this.#pieces.delete(effect.path);
+        return;
       case "snapshot": {
         const { file, ack } = effect;
-        if (file !== undefined) this.world.files.set(file.path, file.bytes);
+        if (file !== undefined) {
+          const pieces = this.#pieces.get(file.path) ?? new Uint8Array();
+          this.world.files.set(file.path, joined([pieces, file.bytes]));
+          this.#pieces.delete(file.path);
+        }
         const acks = this.#acks.get(ack.checkpoint) ?? new Map<TaskKey, TaskStateHandle>();
         this.#acks.set(ack.checkpoint, acks.set(key, ack.state));
         return;

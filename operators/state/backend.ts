@@ -26,6 +26,22 @@ export interface StateSource {
   readonly range: KeyGroupRange;
 }
 
+/**
+ * What a freeze holds. Read it before anything else happens, as it shares the values that operators go
+ * on to change in place; or have it kept, where it can be.
+ */
+export interface FrozenEntries extends Iterable<SegmentEntry> {
+  /** What is read later stays as it is now; called before anything else happens, or not at all. */
+  readonly keep?: () => KeptEntries;
+  /** Bytes that it takes as it is stored, about. */
+  readonly bytes?: number;
+}
+
+/** What a freeze holds, whatever has changed since, until it is released. */
+export interface KeptEntries extends Iterable<SegmentEntry> {
+  release(): void;
+}
+
 export interface BackendTable extends StateTable<unknown> {
   readonly schema: StoredSchema;
   /** Keys that a delta would hold now, or more; 0 exactly where it would hold none. */
@@ -36,10 +52,9 @@ export interface BackendTable extends StateTable<unknown> {
   readonly isUpgraded: boolean;
   /**
    * The entries to write at a barrier, ordered by key group where the backend says so; later changes
-   * are the next freeze's. Write them before anything else happens: they share the values that
-   * operators go on to change in place.
+   * are the next freeze's.
    */
-  freeze(kind: FreezeKind): Iterable<SegmentEntry>;
+  freeze(kind: FreezeKind): FrozenEntries;
 }
 
 export interface BackendStore extends KeyedStateStore {

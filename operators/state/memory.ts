@@ -494,8 +494,8 @@ export class MemoryStateTable<V> implements BackendTable {
   }
 
   /** Applies the entries of a full freeze, or of one after it. */
-  restore(entries: Iterable<SegmentEntry>, kind: SegmentHeader["kind"] = "full"): void {
-    if (kind === "delta") this.#freezes++;
+  restore(entries: Iterable<SegmentEntry>, header?: SegmentHeader): void {
+    this.#begins(header);
     for (const entry of entries) {
       if ("deleted" in entry) this.#drop(entry);
       else this.#hold(entry.key, entry.group, entry.value as V);
@@ -509,10 +509,10 @@ export class MemoryStateTable<V> implements BackendTable {
     // Of a chain what is not read is what it begins with: entries are newer than all that is not.
     let areUnread = this.#mayStayUnread;
     for (const segment of segments) {
-      const { kind, schema: from = plainSchema } = segment.header;
+      const from = segment.header.schema ?? plainSchema;
       if (!mustUpgrade(place, from, this.#schema)) {
         areUnread &&= this.#open(segment, range);
-        if (!areUnread) this.restore(segment.entries(range), kind);
+        if (!areUnread) this.restore(segment.entries(range), segment.header);
         continue;
       }
       areUnread = false;
@@ -534,10 +534,15 @@ export class MemoryStateTable<V> implements BackendTable {
   #open(segment: StateSource["segments"][number], range: KeyGroupRange): boolean {
     const blocks = [...segment.open(range)];
     if (!blocks.every(mayStayUnread)) return false;
-    if (segment.header.kind === "delta") this.#freezes++;
+    this.#begins(segment.header);
     this.#unread ??= new UnreadEntries((gone) => this.#removedBefore.set(keyId(gone.key), gone));
-    this.#unread.add(blocks, this.#freezes);
+    this.#unread.add(blocks, this.#freezes, segment.header.continues);
     return true;
+  }
+
+  /** A delta is a freeze of its own, unless it continues one. */
+  #begins(header: SegmentHeader | undefined): void {
+    if (header?.kind === "delta" && !header.continues) this.#freezes++;
   }
 
   #hold(key: Key, group: KeyGroup, value: V): void {

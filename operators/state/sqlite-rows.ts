@@ -11,13 +11,15 @@
 //       barrier passed since; so is how many entries each table had then.
 //   R5. Runs of before and after the last full freeze of a table are not merged, so that what was
 //       written since is known; until there is one in this life, all count as one.
+//   R6. What is kept of a table is its runs of that moment: they never change, and as long as one is kept
+//       its blocks stay, whatever it was merged into.
 
 import type { CheckpointId } from "../../format/ids.ts";
 import type { KeyGroupRange } from "../../format/key-groups.ts";
 import { type SqlDatabase, textOf } from "../../format/sql.ts";
 import type { StoredSchema } from "../../format/segment.ts";
 import { hashOf } from "./key-filter.ts";
-import { compareBytes, type Found, type Row } from "./run-block.ts";
+import { blockBytesMax, compareBytes, type Found, type Row } from "./run-block.ts";
 import { findAll, MergedRuns } from "./run-cursor.ts";
 import { inOrder } from "./row-key.ts";
 import { RunMerge, toMerge } from "./run-merge.ts";
@@ -85,6 +87,14 @@ const stepsMaxBehind = 32;
 /** Of the rows of a table, before all others: those that a checkpoint held which is restored. */
 const restoredSince = -1;
 
+/** Rows of a table as they were at one moment, to be read at once, or later where they are kept (R6). */
+export interface FrozenRows extends Iterable<Row> {
+  /** Bytes of their blocks, or somewhat less. */
+  readonly bytes: number;
+  /** Has them stay until what is answered is called, once. */
+  keep(): () => void;
+}
+
 /** The runs of one table. */
 class TableRuns {
   readonly id: number;
@@ -109,6 +119,8 @@ export class StateRows {
   #merges: { readonly table: TableRuns; readonly merge: RunMerge }[] = [];
   /** Runs that do not count any more. */
   #dropped: number[];
+  /** How many want each run to stay (R6). */
+  readonly #kept = new Map<number, number>();
   #nextRun: number;
   #nextPlace: number;
   #floor: number;
@@ -304,18 +316,70 @@ export class StateRows {
     return this.#of(table).runs.some(({ since }) => since === this.#since);
   }
 
-  /** What the running epoch wrote of a table, in order; of what is gone, what an earlier one holds. */
-  *written(table: number): Generator<Row> {
-    const running = this.#of(table).runs.filter(({ since }) => since === this.#since);
-    for (const row of this.#pages(() => running)) {
-      if (row.v !== null || this.hasHeld(table, row.k)) yield row;
-    }
-  }
-
   /** Whether an earlier epoch left an entry. */
   hasHeld(table: number, k: Uint8Array): boolean {
-    const earlier = this.#of(table).runs.filter(({ since }) => since < this.#since);
-    return this.#find(earlier, [k])[0] instanceof Uint8Array;
+    return this.#hasAny(this.#earlier(table), k);
+  }
+
+  #earlier(table: number): readonly SortedRun[] {
+    return this.#of(table).runs.filter(({ since }) => since < this.#since);
+  }
+
+  #hasAny(runs: readonly SortedRun[], k: Uint8Array): boolean {
+    return this.#find(runs, [k])[0] instanceof Uint8Array;
+  }
+
+  /** All entries of a table as they are, in order. */
+  all(table: number): FrozenRows {
+    const { runs } = this.#of(table);
+    return this.#frozen(runs, runs, ({ v }) => v !== null);
+  }
+
+  /** What the running epoch wrote of a table, in order; of what is gone, what an earlier one holds. */
+  written(table: number): FrozenRows {
+    const running = this.#of(table).runs.filter(({ since }) => since === this.#since);
+    const earlier = this.#earlier(table);
+    const isNews = ({ k, v }: Row): boolean => v !== null || this.#hasAny(earlier, k);
+    return this.#frozen(running, [...running, ...earlier], isNews);
+  }
+
+  /** What was written of a table since its last full freeze, in order. */
+  changed(table: number): FrozenRows {
+    const changes = this.#of(table).runs.filter(({ isChange }) => isChange);
+    return this.#frozen(changes, changes, () => true);
+  }
+
+  /** Rows of runs as they are now; `read`: all runs that are looked at. */
+  #frozen(
+    runs: readonly SortedRun[],
+    read: readonly SortedRun[],
+    isOf: (row: Row) => boolean,
+  ): FrozenRows {
+    const [own, all] = [[...runs], [...read]];
+    const db = this.#db;
+    return {
+      bytes: own.reduce((sum, { blocks }) => sum + blocks * blockBytesMax, 0),
+      *[Symbol.iterator]() {
+        const rows = new MergedRuns(db, own);
+        while (rows.next()) {
+          const { key: k, value: v } = rows.row;
+          if (isOf({ k, v })) yield { k, v };
+        }
+      },
+      keep: () => this.#keep(all),
+    };
+  }
+
+  /** Has the blocks of these runs stay until what is answered is called, once. */
+  #keep(runs: readonly SortedRun[]): () => void {
+    for (const { id } of runs) this.#kept.set(id, (this.#kept.get(id) ?? 0) + 1);
+    return () => {
+      for (const { id } of runs) {
+        const left = this.#kept.get(id)! - 1;
+        if (left === 0) this.#kept.delete(id);
+        else this.#kept.set(id, left);
+      }
+    };
   }
 
   /** Rows of a table written since its last full freeze, or more; undefined where that is not known. */
@@ -323,12 +387,6 @@ export class StateRows {
     const { runs, isFrozenWhole } = this.#of(table);
     if (!isFrozenWhole) return undefined;
     return runs.reduce((sum, { isChange, entries }) => sum + (isChange ? entries : 0), 0);
-  }
-
-  /** What was written of a table since its last full freeze, in order. */
-  changed(table: number): Iterable<Row> {
-    const changes = this.#of(table).runs.filter(({ isChange }) => isChange);
-    return this.#pages(() => changes);
   }
 
   /** A table is frozen whole: what is written from now on is a change to that. */
@@ -403,8 +461,9 @@ export class StateRows {
 
   /** Frees the blocks of a part. */
   #dropStep(): void {
-    const run = this.#dropped.at(-1);
-    if (run !== undefined && !dropPart(this.#db, run)) this.#dropped.pop();
+    const at = this.#dropped.findLastIndex((run) => !this.#kept.has(run));
+    const run = this.#dropped[at];
+    if (run !== undefined && !dropPart(this.#db, run)) this.#dropped.splice(at, 1);
   }
 
   /** Merges a part and answers how many rows that were; undefined where there is nothing to merge. */

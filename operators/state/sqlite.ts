@@ -21,6 +21,7 @@ import type {
   BackendStore,
   BackendTable,
   FreezeKind,
+  FrozenEntries,
   StateBackend,
   StateSource,
 } from "./backend.ts";
@@ -30,7 +31,7 @@ import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, isObject, putsUnmeasured } from "./size.ts";
 import type { Row } from "./run-block.ts";
 import { groupOfRow, inOrder, keyOfRow, pairKey, rowKey } from "./row-key.ts";
-import { type RowsOwner, StateRows, type StoredTable } from "./sqlite-rows.ts";
+import { type FrozenRows, type RowsOwner, StateRows, type StoredTable } from "./sqlite-rows.ts";
 
 /**
  * Bytes of a cached entry beside its key and value: two map slots, the entry, the clock's slot. With them an
@@ -452,15 +453,17 @@ export class SqliteStateTable<V> implements BackendTable {
     }
   }
 
-  freeze(kind: FreezeKind): Iterable<SegmentEntry> {
+  freeze(kind: FreezeKind): FrozenEntries {
     const isAllCached = kind === "delta" && !this.#rows.hasWritten(this.#table);
     const flushed = this.flush();
     this.#changes = 0;
-    if (kind === "delta") return isAllCached ? this.#cachedDelta(flushed) : this.#delta();
-    if (kind === "merged") return this.#merged();
+    const rows = this.#rows;
+    if (isAllCached) return this.#cachedDelta(flushed);
+    if (kind === "delta") return frozenOf(rows.written(this.#table), entryOf);
+    if (kind === "merged") return frozenOf(rows.changed(this.#table), entryOf);
     this.#isUpgraded = false;
-    this.#rows.frozenWhole(this.#table);
-    return this.#all();
+    rows.frozenWhole(this.#table);
+    return frozenOf(rows.all(this.#table), (row) => this.#liveEntryOf(row));
   }
 
   // Of the backend and the store.
@@ -505,6 +508,7 @@ export class SqliteStateTable<V> implements BackendTable {
     place: { readonly uid: string; readonly state: string },
     { segments, range }: StateSource,
   ): void {
+    let isWhole = false;
     for (const segment of segments) {
       const from = segment.header.schema ?? plainSchema;
       const mustMigrate = mustUpgrade(place, from, this.#schema);
@@ -513,7 +517,8 @@ export class SqliteStateTable<V> implements BackendTable {
         (sum, { group, rows }) => sum + (rangeHas(range, group) ? rows : 0),
         0,
       );
-      const rows = this.#rows.restorer(this.#table, segment.header.kind === "full", most);
+      isWhole = segment.header.kind === "full" || (isWhole && segment.header.continues === true);
+      const rows = this.#rows.restorer(this.#table, isWhole, most);
       for (const entry of segment.entries(range)) {
         const stored = "deleted" in entry ? undefined : entry.value;
         const isGone = "deleted" in entry;
@@ -539,22 +544,13 @@ export class SqliteStateTable<V> implements BackendTable {
     }
   }
 
-  *#all(): Generator<SegmentEntry> {
+  /** What is left of a row's value; undefined where all of it has expired. */
+  #liveEntryOf({ k, v }: Row): SegmentEntry | undefined {
     const { live } = this.#schema;
-    for (const { k, v } of this.#rows.scan(this.#table)) {
-      const stored = decodeCell(v) as V;
-      const value = live === undefined ? stored : live(stored);
-      if (live !== undefined && value === undefined) continue;
-      yield { group: groupOfRow(k), key: keyOfRow(k), value };
-    }
-  }
-
-  *#delta(): Generator<SegmentEntry> {
-    for (const row of this.#rows.written(this.#table)) yield entryOf(row);
-  }
-
-  *#merged(): Generator<SegmentEntry> {
-    for (const row of this.#rows.changed(this.#table)) yield entryOf(row);
+    const stored = decodeCell(v!) as V;
+    const value = live === undefined ? stored : live(stored);
+    if (live !== undefined && value === undefined) return undefined;
+    return { group: groupOfRow(k), key: keyOfRow(k), value };
   }
 
   /** What was flushed, without reading it again. */
@@ -652,6 +648,23 @@ export class SqliteStateTable<V> implements BackendTable {
 /** A row that was written, and its entry. */
 interface WrittenEntry extends Row {
   readonly entry: Cached;
+}
+
+function frozenOf(
+  rows: FrozenRows,
+  entryOf: (row: Row) => SegmentEntry | undefined,
+): FrozenEntries {
+  function* entries(): Generator<SegmentEntry> {
+    for (const row of rows) {
+      const entry = entryOf(row);
+      if (entry !== undefined) yield entry;
+    }
+  }
+  return {
+    bytes: rows.bytes,
+    [Symbol.iterator]: entries,
+    keep: () => ({ [Symbol.iterator]: entries, release: rows.keep() }),
+  };
 }
 
 function entryOf({ k, v }: Row): SegmentEntry {

@@ -91,10 +91,12 @@ export class UnreadEntries {
 
   /**
    * Takes the blocks of a segment, all of which may stay unread; what it says of a key counts before what
-   * segments say that were added earlier. `frozen`: the freeze that it is of.
+   * segments say that were added earlier. `frozen`: the freeze that it is of. Where it `continues` the one
+   * before, no key is in both.
    */
-  add(blocks: readonly OpenBlock[], frozen: number): void {
-    const segment = this.#segments++;
+  add(blocks: readonly OpenBlock[], frozen: number, continues = false): void {
+    if (!continues) this.#segments++;
+    const segment = this.#segments;
     for (const { group, length, keys: texts, values, deleted } of blocks) {
       const rows = texts.length;
       const keys = texts.joined();

@@ -115,15 +115,18 @@ async function ofKeyed(snapshot: Snapshot, state: KeyedState): Promise<StateDesc
     return known;
   };
   let schema: StoredSchema = plainSchema;
+  let isFolded = false;
   for await (const { reader } of snapshot.fronts(state)) {
-    schema = reader.index.header.schema ?? plainSchema;
+    const { header } = reader.index;
+    schema = header.schema ?? plainSchema;
+    // What continues a delta comes after it.
+    if (header.kind === "delta" && !header.continues) isFolded = true;
     for (const { group, rows, length } of reader.index.blocks) {
       const known = of(group);
       known.entries += rows;
       known.bytes += length;
     }
   }
-  const isFolded = state.handles.some(({ segments }) => segments.length > 1);
   if (isFolded) {
     // What the deltas change and remove shows in the entries only.
     for (const group of groups.values()) group.entries = 0;

@@ -28,6 +28,45 @@ export async function storeFile(bucket: R2Bucket, file: SnapshotFile): Promise<v
   if (created === null) throw new Error(`${file.path} exists already.`);
 }
 
+/** A file that is stored piece by piece, and is not there before the last of them. */
+export class Upload {
+  readonly #bucket: R2Bucket;
+  readonly #path: string;
+  readonly #parts: R2UploadedPart[] = [];
+  #upload: R2MultipartUpload | undefined;
+  /** All parts but the last are as large as the first. */
+  #pieceBytes = 0;
+
+  constructor(bucket: R2Bucket, path: string) {
+    this.#bucket = bucket;
+    this.#path = path;
+  }
+
+  /** @throws where the file exists, as `storeFile` does */
+  async add(piece: Uint8Array): Promise<void> {
+    if (this.#upload === undefined) {
+      const found = await this.#bucket.head(this.#path);
+      if (found !== null) throw new Error(`${this.#path} exists already.`);
+      this.#upload = await this.#bucket.createMultipartUpload(this.#path);
+      this.#pieceBytes = piece.length;
+    }
+    this.#parts.push(await this.#upload.uploadPart(this.#parts.length + 1, piece));
+  }
+
+  /** With its last bytes the file is there. */
+  async finish(rest: Uint8Array): Promise<void> {
+    for (let at = 0; at < rest.length; at += this.#pieceBytes) {
+      await this.add(rest.subarray(at, at + this.#pieceBytes));
+    }
+    await this.#upload!.complete(this.#parts);
+  }
+
+  /** Leaves nothing behind; where that fails, R2 does so by itself in a week. */
+  async abort(): Promise<void> {
+    await this.#upload?.abort().catch(() => {});
+  }
+}
+
 export type LoadOutcome =
   | {
       readonly kind: "loaded";

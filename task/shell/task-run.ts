@@ -41,7 +41,7 @@ import { ChannelSender } from "./channel-sender.ts";
 import { commitTo, putFile } from "./committer.ts";
 import { TimedOut, within } from "./deadline.ts";
 import { report } from "./reports.ts";
-import { storeFile } from "./state-files.ts";
+import { storeFile, Upload } from "./state-files.ts";
 import { TopicReaders } from "./topic-readers.ts";
 
 /** What a subtask needs bound. */
@@ -89,6 +89,8 @@ export class TaskRun {
     this.handle((now) => this.task.answered(uid, answers, now)),
   );
   readonly #lostFiles = new Set<string>();
+  /** Files of which pieces are stored, and more are to come. */
+  readonly #uploads = new Map<string, Upload>();
   #stored: Promise<void> = Promise.resolve();
   #uncopied: readonly Copy[];
   /** Snapshots that are being stored or acknowledged. */
@@ -215,6 +217,7 @@ export class TaskRun {
     this.task.stop();
     clearTimeout(this.#tick?.timer ?? null);
     for (const sender of this.#senders) sender.close();
+    for (const path of this.#uploads.keys()) void this.#discard(path);
     this.#readers?.close();
     this.#calls.close();
     const error = new Error("This attempt is over.");
@@ -240,6 +243,10 @@ export class TaskRun {
           name: "TopicUnreadable",
           what: `Partition ${effect.partition} of topic "${this.#topic}" cannot be read`,
         });
+      case "piece":
+        return this.#go(this.#piece(effect.path, effect.bytes), unreachable);
+      case "discard":
+        return this.#go(this.#discard(effect.path), unreachable);
       case "snapshot":
         this.#openSnapshots++;
         return this.#go(
@@ -323,18 +330,42 @@ export class TaskRun {
     });
   }
 
-  async #store(file: SnapshotFile): Promise<void> {
-    if (this.#isOver) return;
-    const { BUCKET } = this.#env;
-    const storing = storeFile(BUCKET, file);
-    const forget = (): Promise<void> => BUCKET.delete(file.path).catch(() => {});
+  async #piece(path: string, bytes: Uint8Array): Promise<void> {
+    const upload = this.#uploads.get(path) ?? new Upload(this.#env.BUCKET, path);
+    this.#uploads.set(path, upload);
     try {
-      const { timeout } = this.task.deployment.config.checkpointing;
-      await within(timeout, `The upload of ${file.path}`, storing);
-      if (!this.#isOver) return;
+      await within(this.#timeout, `The upload of a piece of ${path}`, upload.add(bytes));
     } catch (error) {
-      console.warn(`Subtask ${taskKey(this.task.deployment.task)}: ${String(error)}`);
-      this.#lostFiles.add(file.path);
+      this.#warn(error);
+      await this.#discard(path);
+      return this.handle((now) => this.task.pieceLost(path, now));
+    }
+    if (this.#isOver) return this.#discard(path);
+    this.handle((now) => this.task.pieceStored(path, now));
+  }
+
+  async #discard(path: string): Promise<void> {
+    const upload = this.#uploads.get(path);
+    this.#uploads.delete(path);
+    if (upload === undefined) return;
+    await within(this.#options.patience, "An abort", upload.abort()).catch(() => {});
+  }
+
+  async #store(file: SnapshotFile): Promise<void> {
+    const { path, bytes, from = 0 } = file;
+    if (this.#isOver) return this.#discard(path);
+    const { BUCKET } = this.#env;
+    const storing = from === 0 ? storeFile(BUCKET, file) : this.#uploads.get(path)!.finish(bytes);
+    const forget = async (): Promise<void> => {
+      await this.#discard(path);
+      await BUCKET.delete(path).catch(() => {});
+    };
+    try {
+      await within(this.#timeout, `The upload of ${path}`, storing);
+      if (!this.#isOver) return void this.#uploads.delete(path);
+    } catch (error) {
+      this.#warn(error);
+      this.#lostFiles.add(path);
       this.task.snapshotLost();
       // One that was given up may be stored all the same, at any time.
       if (error instanceof TimedOut) storing.then(forget, forget).catch(() => {});
@@ -350,11 +381,13 @@ export class TaskRun {
     if (local === undefined) return;
     const handles = copiedHandles(this.task.deployment.config, state);
     local.needs(checkpoint, handles);
-    const added = handles.filter(isFile).filter(({ path }) => path === file?.path);
+    if (file === undefined) return;
+    const { path, bytes, from = 0 } = file;
+    const added = handles.filter(isFile).filter((handle) => handle.path === path);
     await this.#copy(
       added.map((handle) => {
-        const { offset, length } = handle;
-        return { handle, bytes: file!.bytes.subarray(offset, offset + length) };
+        const start = handle.offset - from;
+        return { handle, bytes: bytes.subarray(start, start + handle.length) };
       }),
     );
   }
@@ -372,8 +405,17 @@ export class TaskRun {
       }
     } catch (error) {
       // R2 has it.
-      console.warn(`Subtask ${taskKey(this.task.deployment.task)} keeps no copy: ${String(error)}`);
+      this.#warn(`It keeps no copy: ${String(error)}`);
     }
+  }
+
+  #warn(problem: unknown): void {
+    console.warn(`Subtask ${taskKey(this.task.deployment.task)}: ${String(problem)}`);
+  }
+
+  /** Milliseconds that a checkpoint may take. */
+  get #timeout(): number {
+    return this.task.deployment.config.checkpointing.timeout;
   }
 
   async #reportAlignment(given: AlignmentReport): Promise<void> {

@@ -6,8 +6,10 @@ import { describe, expect, test } from "vitest";
 
 import { keyText } from "../../format/exact-json.ts";
 import { type Key, keyId } from "../../format/key.ts";
+import { describe as describeSnapshot } from "../../snapshot/shell/describe.ts";
 import { SnapshotError } from "../../snapshot/shell/files.ts";
 import { Snapshot } from "../../snapshot/shell/snapshot.ts";
+import { verify } from "../../snapshot/shell/verify.ts";
 import type { KeyedState } from "../../snapshot/states.ts";
 import { anyKey, exactly } from "./format-arbitraries.ts";
 import { folder, SnapshotWorld, type TableSpec } from "./snapshot-world.ts";
@@ -32,6 +34,28 @@ const all = async (snapshot: Snapshot, of: TableSpec): Promise<[Key, unknown][]>
   }
   return found;
 };
+
+test("a state that was cut into segments is read as one, and its entries are counted", async () => {
+  const cut = { lateFrom: 0, stepRows: 10, segment: 1_000, piece: 2_000 };
+  const world = new SnapshotWorld(stateBackends[1]!, { parallelism: 2, cut });
+  for (let n = 0; n < 500; n++) world.put(sums, `key-${n}`, n);
+  const path = await world.savepoint();
+  const snapshot = await Snapshot.open(world.bucket, path);
+  const state = keyedIn(snapshot, sums);
+  expect(Math.min(...state.handles.map(({ segments }) => segments.length))).toBeGreaterThan(3);
+  const found = new Map(await all(snapshot, sums));
+  expect(found).toEqual(new Map(Array.from({ length: 500 }, (_, n) => [`key-${n}`, n])));
+  for (let n = 0; n < 500; n += 50) {
+    expect((await snapshot.lookUp(state, `key-${n}`))?.entries[0]?.value).toBe(n);
+  }
+  world.bucket.spent();
+  const described = await describeSnapshot(snapshot, world.bucket);
+  expect(described.states).toMatchObject([{ entries: 500 }]);
+  // The fronts say how many there are; no entry was read for it.
+  expect(world.bucket.calls).toBeLessThan(state.handles.flatMap((of) => of.segments).length + 10);
+  const verified = await verify(world.bucket, snapshot.manifest);
+  expect([verified.problems, verified.entries]).toEqual([[], 500]);
+});
 
 describe.each(stateBackends)("on $name", (backend) => {
   test("a chain of checkpoints is folded: the newest wins, and what was removed is gone", async () => {

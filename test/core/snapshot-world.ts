@@ -10,14 +10,17 @@ import {
 } from "../../format/ids.ts";
 import { allKeyGroups, keyGroupOf, ownerOfGroup, rangeOfSubtask } from "../../format/key-groups.ts";
 import type { Key } from "../../format/key.ts";
+import { snapshotCut } from "../../format/limits.ts";
 import { encodeManifest, type Manifest } from "../../format/manifest.ts";
 import { encodeElements } from "../../format/operator-state.ts";
-import { savepointFilePath } from "../../format/paths.ts";
+import { savepointFilePath, snapshotPath } from "../../format/paths.ts";
 import type { StoredSchema } from "../../format/segment.ts";
 import type { OperatorStateHandle, TaskStateHandle } from "../../format/state-handle.ts";
 import { schemaOf } from "../../operators/state/schema.ts";
 import type { SnapshotBucket } from "../../snapshot/shell/files.ts";
+import type { SnapshotCut } from "../../task/late-segments.ts";
 import { StateSnapshots } from "../../task/state-snapshots.ts";
+import { handedOver } from "./frozen-state.ts";
 import type { NamedBackend } from "./state-backends.ts";
 
 export class MemoryBucket implements SnapshotBucket {
@@ -86,7 +89,12 @@ export class SnapshotWorld {
 
   constructor(
     backend: NamedBackend,
-    { parallelism = 1, maxParallelism = 128, inlineThreshold = 0 } = {},
+    {
+      parallelism = 1,
+      maxParallelism = 128,
+      inlineThreshold = 0,
+      cut = snapshotCut as SnapshotCut,
+    } = {},
   ) {
     this.maxParallelism = maxParallelism;
     this.#subtasks = Array.from({ length: parallelism }, (_, index) => {
@@ -106,6 +114,7 @@ export class SnapshotWorld {
         incremental: true,
         storage: "r2",
         backend: opened,
+        cut,
       });
       this.operator.push([]);
       return { task, backend: opened, snapshots };
@@ -152,7 +161,11 @@ export class SnapshotWorld {
   ): Promise<string> {
     this.#checkpoint++;
     const tasks = this.#subtasks.map(({ task, snapshots }, index) => {
-      const { keyed, file } = freeze(snapshots, task);
+      const path =
+        savepointPath === undefined
+          ? snapshotPath(job, checkpointId(this.#checkpoint), attempt(1), task)
+          : savepointFilePath(folder, task);
+      const { keyed, file } = handedOver(freeze(snapshots, task), path);
       if (file !== undefined) this.bucket.files.set(file.path, file.bytes);
       const state: TaskStateHandle = { keyed, operator: this.operator[index]! };
       return { task: taskKey(task), state };

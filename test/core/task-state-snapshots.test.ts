@@ -3,15 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { CheckpointConfig } from "../../format/config.ts";
 import { attempt, type CheckpointId, checkpointId, jobIdFrom } from "../../format/ids.ts";
 import { rangeOfSubtask } from "../../format/key-groups.ts";
-import { deltaChainMax } from "../../format/limits.ts";
+import { deltaChainMax, snapshotCut } from "../../format/limits.ts";
 import { readSegment } from "../../format/segment.ts";
 import type { KeyedStateHandle } from "../../format/state-handle.ts";
 import { MemoryStateBackend, MemoryStateStore } from "../../operators/state/memory.ts";
-import {
-  type FrozenState,
-  type RestoredKeyedState,
-  StateSnapshots,
-} from "../../task/state-snapshots.ts";
+import { type RestoredKeyedState, StateSnapshots } from "../../task/state-snapshots.ts";
+import { handedOver, type HandedOver } from "./frozen-state.ts";
 
 const range = rangeOfSubtask(0, 1, 128);
 
@@ -35,22 +32,23 @@ function subtask(
     incremental,
     storage,
     backend,
+    cut: snapshotCut,
   });
   if (from !== undefined) snapshots.restore(from.states);
   const table = backend.store("sum").table<number>("accumulators");
   snapshots.restored();
   const files = new Map<string, Uint8Array>();
   let checkpoint = from?.checkpoint ?? 0;
-  let last: FrozenState | undefined;
+  let last: HandedOver | undefined;
 
-  const freeze = ({ isLost = false, isFull = false } = {}): FrozenState => {
-    last = snapshots.freeze(next(), { isFull });
+  const freeze = ({ isLost = false, isFull = false } = {}): HandedOver => {
+    last = handedOver(snapshots.freeze(next(), { isFull }));
     if (last.file !== undefined && !isLost) files.set(last.file.path, last.file.bytes);
     if (isLost) snapshots.lost();
     return last;
   };
-  const freezeWhole = (): FrozenState => {
-    last = snapshots.freezeWhole(next(), "savepoints/s/v-0");
+  const freezeWhole = (): HandedOver => {
+    last = handedOver(snapshots.freezeWhole(next(), "savepoints/s/v-0"));
     if (last.file !== undefined) files.set(last.file.path, last.file.bytes);
     return last;
   };
@@ -83,7 +81,7 @@ const restoredFrom = (states: readonly RestoredKeyedState[]): Record<string, num
 
 /** What a restore reads of a snapshot, out of all files there were. */
 const segmentsOf = (
-  { keyed }: FrozenState,
+  { keyed }: HandedOver,
   files: ReadonlyMap<string, Uint8Array>,
 ): RestoredKeyedState[] =>
   keyed.map((handle) => ({
@@ -215,7 +213,7 @@ describe("StateSnapshots", () => {
     const keys = 300;
     let opened = subtask(0);
     const files = new Map<string, Uint8Array>();
-    const freezeWith = (value: number): FrozenState => {
+    const freezeWith = (value: number): HandedOver => {
       for (let n = 0; n < 200; n++) opened.table.put(`key-${(value * 100 + n) % keys}`, value);
       const frozen = opened.freeze();
       for (const [path, bytes] of opened.files) files.set(path, bytes);
@@ -227,7 +225,7 @@ describe("StateSnapshots", () => {
     const frozen = freezeWith(2);
     // Two deltas of two thirds of the keys are more than what they follow.
     expect(frozen.stateBytes).toBeGreaterThan(2 * full);
-    const restore = (from: FrozenState, checkpoint: number): void => {
+    const restore = (from: HandedOver, checkpoint: number): void => {
       opened = subtask(0, true, "r2", { states: segmentsOf(from, files), checkpoint });
     };
     restore(frozen, 3);
@@ -250,8 +248,7 @@ describe("StateSnapshots", () => {
 
   describe("where the same few keys change each time (S8)", () => {
     const threshold = 5_000;
-    const chainOf = ({ keyed }: FrozenState): string[] =>
-      keyed[0]!.segments.map(({ kind }) => kind);
+    const chainOf = ({ keyed }: HandedOver): string[] => keyed[0]!.segments.map(({ kind }) => kind);
 
     it("one merged delta takes the place of the one before, and no file is written", () => {
       const { table, freeze, files } = subtask(threshold);
