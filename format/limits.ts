@@ -77,13 +77,14 @@ export const fileBytesMax = 16 * MiB;
 
 /**
  * A state that stays as it was at the barrier is encoded after it, if it has so many bytes: entries of
- * one step, some 20 ms; bytes of one segment; and bytes of a piece of the file that they are in, which R2
- * has at 5 MiB or more. Of a snapshot some 25 MiB are in memory then, whatever its size.
+ * one step, some 20 ms; bytes or entries of one segment, which is restored in one; and bytes of a piece of the
+ * file that they are in, which R2 has at 5 MiB or more. Of a snapshot some 25 MiB are in memory then,
+ * whatever its size.
  */
 export const snapshotCut = {
   lateFrom: 4 * MiB,
   stepRows: 16_384,
-  segment: 4 * MiB,
+  segment: { bytes: 4 * MiB, rows: 65_536 },
   piece: 8 * MiB,
 };
 

@@ -144,11 +144,17 @@ export function writeOrderedSegment(
   header: SegmentHeader,
   entries: Iterable<SegmentEntry>,
 ): Uint8Array<ArrayBuffer> {
-  const slices = new SegmentSlices(header, entries, { bytes: Infinity });
+  const slices = new SegmentSlices(header, entries, { bytes: Infinity, rows: Infinity });
   for (;;) {
     const { segment } = slices.step(Infinity);
     if (segment !== undefined) return segment;
   }
+}
+
+/** Bytes of blocks, and entries in them. */
+export interface SliceSize {
+  readonly bytes: number;
+  readonly rows: number;
 }
 
 /**
@@ -157,20 +163,16 @@ export function writeOrderedSegment(
  */
 export class SegmentSlices {
   readonly #blocks: Iterator<readonly SegmentEntry[], void>;
-  readonly #bytes: number;
+  readonly #most: SliceSize;
   #header: SegmentHeader;
   #writer: SegmentWriter;
   #next: IteratorResult<readonly SegmentEntry[], void> | undefined;
 
-  /** `bytes`: of the blocks of one segment, from which on the next is begun. */
-  constructor(
-    header: SegmentHeader,
-    entries: Iterable<SegmentEntry>,
-    { bytes }: { readonly bytes: number },
-  ) {
+  /** `most`: of one segment, from which on the next is begun. */
+  constructor(header: SegmentHeader, entries: Iterable<SegmentEntry>, most: SliceSize) {
     checkMaxParallelism(header.maxParallelism);
     this.#header = header;
-    this.#bytes = bytes;
+    this.#most = most;
     this.#blocks = inBlocks(entries, header.maxParallelism);
     this.#writer = new SegmentWriter(header);
   }
@@ -184,7 +186,7 @@ export class SegmentSlices {
     this.#next ??= this.#blocks.next();
     for (let encoded = 0; this.#next.done !== true; this.#next = this.#blocks.next()) {
       if (encoded >= rows) return { isDone: false };
-      if (this.#writer.bytes >= this.#bytes) {
+      if (this.#writer.bytes >= this.#most.bytes || this.#writer.rows >= this.#most.rows) {
         const segment = this.#writer.finish();
         this.#header = { ...this.#header, kind: "delta", continues: true };
         this.#writer = new SegmentWriter(this.#header);
@@ -227,6 +229,7 @@ class SegmentWriter {
   readonly #index: SegmentBlock[] = [];
   /** From the end of the index, whose size is not known yet. */
   #offset = 0;
+  #rows = 0;
 
   constructor(header: SegmentHeader) {
     this.#header = header;
@@ -235,6 +238,10 @@ class SegmentWriter {
   /** Of the blocks that it has. */
   get bytes(): number {
     return this.#offset;
+  }
+
+  get rows(): number {
+    return this.#rows;
   }
 
   /** Appends entries of one group, those from `from` up to `end`. */
@@ -246,6 +253,7 @@ class SegmentWriter {
     this.#index.push({ group, offset: this.#offset, length, rows: end - from, checksum });
     this.#blocks.push(block);
     this.#offset += length;
+    this.#rows += end - from;
   }
 
   finish(): Uint8Array<ArrayBuffer> {

@@ -63,6 +63,20 @@ export interface TaskStateHandle {
   readonly channels?: readonly ChannelStateHandle[];
 }
 
+/** Segments by what wrote them: those of one freeze are in one file, which has none of another freeze. */
+export function freezesOf(segments: readonly BytesHandle[]): BytesHandle[][] {
+  const freezes: BytesHandle[][] = [];
+  for (const handle of segments) {
+    const last = freezes.at(-1);
+    const before = last?.[0];
+    const isOfOne =
+      before?.kind === "file" && handle.kind === "file" && before.path === handle.path;
+    if (isOfOne) last!.push(handle);
+    else freezes.push([handle]);
+  }
+  return freezes;
+}
+
 /** Paths of the files that `state` needs. */
 export const filesOf = ({ keyed, operator, channels = [] }: TaskStateHandle): string[] =>
   [

@@ -29,6 +29,7 @@ import type {
 } from "../format/messages.ts";
 import { decodeFrames } from "../format/channel-state.ts";
 import { type Channel, channelKey } from "../format/plan.ts";
+import { readSegment } from "../format/segment.ts";
 import type { SqlDatabase } from "../format/sql.ts";
 import { type SnapshotPart, titleOf } from "../format/snapshot-part.ts";
 import type { TableOperator } from "../operators/table.ts";
@@ -37,6 +38,7 @@ import { ImageRows } from "../task/image.ts";
 import { sharesOf } from "../task/operator-state.ts";
 import type { SnapshotCut } from "../task/late-segments.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "../task/local-segments.ts";
+import { RowsLoader } from "../task/rows-loader.ts";
 import { flawOf, ownKeyedState } from "../task/snapshot-parts.ts";
 import { holdsState } from "../task/state-backend.ts";
 import { Task } from "../task/task.ts";
@@ -55,7 +57,12 @@ const watchInterval = 10_000;
 const readDelays = [50, 200, 1_000];
 
 /** So small that what a world keeps in rows is mostly encoded after its barrier, in several pieces. */
-const cut: SnapshotCut = { lateFrom: 2_000, stepRows: 4, segment: 200, piece: 300 };
+const cut: SnapshotCut = {
+  lateFrom: 2_000,
+  stepRows: 4,
+  segment: { bytes: 200, rows: 100 },
+  piece: 300,
+};
 
 interface StoredAttempt {
   readonly attempt: Attempt;
@@ -78,6 +85,8 @@ interface StateSource {
   readonly deployment: TaskDeployment;
   /** Keyed state stays in the rows it is in. */
   readonly isHeld: boolean;
+  /** The object's, where state is in rows. */
+  readonly database: SqlDatabase | undefined;
   /** Its own copies, where it keeps some. */
   readonly local: LocalSegments | undefined;
 }
@@ -173,7 +182,7 @@ export class SubtaskInstance extends Instance<State> {
     const { localRecovery } = deployment.config.state;
     const local = localRecovery ? localSegmentsOf(deployment, this.#database) : undefined;
     this.#load(
-      { deployment, isHeld, local },
+      { deployment, isHeld, local, database },
       {
         loaded: (restored) => {
           if (this.isDead) return;
@@ -454,7 +463,7 @@ export class SubtaskInstance extends Instance<State> {
    * there is no copy of is copied at once.
    */
   #load(
-    { deployment, isHeld, local }: StateSource,
+    { deployment, isHeld, local, database }: StateSource,
     on: {
       readonly loaded: (state: RestoredState | undefined) => void;
       readonly failed: (reason: string, fault?: DeployFault) => void;
@@ -466,9 +475,12 @@ export class SubtaskInstance extends Instance<State> {
     const keyed = ownKeyedState(deployment);
     const shares = sharesOf(deployment);
     const channels = channelsOf(deployment);
+    const loader =
+      database === undefined || isHeld ? undefined : new RowsLoader(deployment, database);
     const segments = keyed.flatMap((of) =>
       of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
     );
+    if (segments.length === 0) loader?.done();
     const parts: SnapshotPart[] = [
       ...(isHeld ? [] : segments),
       ...shares.map(({ handle: of }) => ({ kind: "elements", handle: of.bytes, of }) as const),
@@ -480,14 +492,22 @@ export class SubtaskInstance extends Instance<State> {
       if (part !== undefined) {
         const loaded = (bytes: Uint8Array): void => {
           read.push(bytes);
+          if (loader !== undefined && part.kind === "segment") {
+            // Another attempt may have begun with the rows.
+            const isCurrent = this.#stored?.attempt === attempt && this.#stored.isActive;
+            if (this.isDead || !isCurrent) return on.failed("Another attempt has begun.");
+            loader.load(segments[read.length - 1]!.of, part.handle, readSegment(bytes));
+            if (read.length === segments.length) loader.done();
+          }
           next();
         };
         const { handle } = part;
-        const copy = handle.kind === "file" ? local?.read(handle) : undefined;
+        const isCopied = loader === undefined || part.kind !== "segment";
+        const copy = isCopied && handle.kind === "file" ? local?.read(handle) : undefined;
         if (copy !== undefined && flawOf(part, copy) === undefined) return loaded(copy);
         return this.#loadPart(part, attempt, {
           loaded: (bytes) => {
-            if (handle.kind === "file") writeWhole(local, handle, bytes);
+            if (isCopied && handle.kind === "file") writeWhole(local, handle, bytes);
             loaded(bytes);
           },
           failed: on.failed,
@@ -500,8 +520,9 @@ export class SubtaskInstance extends Instance<State> {
           if (isHeld) return { handle, segments: "held" as const };
           const from = at;
           at += handle.segments.length;
-          return { handle, segments: read.slice(from, at) };
+          return { handle, segments: loader === undefined ? read.slice(from, at) : "loaded" };
         }),
+        ...(loader && { backend: loader.backend }),
         operator: shares.map((share) => ({ ...share, bytes: read[at++]! })),
         channels: channels.map((handle) =>
           restoredChannel(deployment, definition.graph, handle, decodeFrames(read[at++]!)),

@@ -4,7 +4,7 @@
 //       is handed over (snapshot-writing.ts).
 //   L2. The entries are released once all are encoded, or once nobody will encode the rest.
 
-import { SegmentSlices, type SegmentHeader } from "../format/segment.ts";
+import { SegmentSlices, type SegmentHeader, type SliceSize } from "../format/segment.ts";
 import type { BytesHandle } from "../format/state-handle.ts";
 import type { KeptEntries } from "../operators/state/backend.ts";
 
@@ -12,8 +12,8 @@ import type { KeptEntries } from "../operators/state/backend.ts";
 export interface SnapshotCut {
   /** Bytes of a state from which on it is encoded later. */
   readonly lateFrom: number;
-  /** Bytes of one segment. */
-  readonly segment: number;
+  /** Of one segment. */
+  readonly segment: SliceSize;
   /** Entries that are encoded in one step. */
   readonly stepRows: number;
   /** Bytes of a piece of a file that is stored while the next one is encoded. */
@@ -32,7 +32,7 @@ export class LateSegments {
   /** `bytes`: that they will have, about. */
   constructor(header: SegmentHeader, entries: KeptEntries, bytes: number, cut: SnapshotCut) {
     this.#entries = entries;
-    this.#slices = new SegmentSlices(header, entries, { bytes: cut.segment });
+    this.#slices = new SegmentSlices(header, entries, cut.segment);
     this.#stepRows = cut.stepRows;
     this.#expected = bytes;
   }

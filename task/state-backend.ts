@@ -25,22 +25,31 @@ export function holdsState(deployment: TaskDeployment, database: SqlDatabase): b
   return StateRows.hold(database, ownerOf(deployment), restore.checkpoint);
 }
 
+/** That of a deployment with state in rows; `isHeld`: what `holdsState` said. */
+export function rowsBackendOf(
+  deployment: TaskDeployment,
+  database: SqlDatabase,
+  isHeld: boolean,
+): SqliteStateBackend {
+  const { config, restore } = deployment;
+  const checkpoint = restore?.checkpoint ?? 0;
+  const budget = config.state.memoryBudget;
+  return new SqliteStateBackend({ ...ownerOf(deployment), database, budget, checkpoint, isHeld });
+}
+
 /** `isHeld`: what `holdsState` said. */
 export function stateBackendOf(
   deployment: TaskDeployment,
   database: SqlDatabase | undefined,
   isHeld: boolean,
 ): StateBackend {
-  const { config, restore } = deployment;
-  const budget = config.state.memoryBudget;
-  const owner = ownerOf(deployment);
-  switch (config.state.backend) {
+  const { plan, config } = deployment;
+  const { backend, memoryBudget: budget } = config.state;
+  switch (backend) {
     case "memory":
-      return new MemoryStateBackend({ maxParallelism: owner.maxParallelism, budget });
-    case "sqlite": {
+      return new MemoryStateBackend({ maxParallelism: plan.maxParallelism, budget });
+    case "sqlite":
       if (database === undefined) throw new Error("The sqlite backend needs a database.");
-      const checkpoint = restore?.checkpoint ?? 0;
-      return new SqliteStateBackend({ ...owner, database, budget, checkpoint, isHeld });
-    }
+      return rowsBackendOf(deployment, database, isHeld);
   }
 }

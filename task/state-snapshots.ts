@@ -33,7 +33,12 @@ import {
   writeOrderedSegment,
   writeSegment,
 } from "../format/segment.ts";
-import { type BytesHandle, type KeyedStateHandle, lengthOf } from "../format/state-handle.ts";
+import {
+  type BytesHandle,
+  freezesOf,
+  type KeyedStateHandle,
+  lengthOf,
+} from "../format/state-handle.ts";
 import type {
   BackendTable,
   FreezeKind,
@@ -46,8 +51,11 @@ import { bytesOf, place, type SnapshotFile } from "./snapshot-file.ts";
 /** A state to begin with. */
 export interface RestoredKeyedState {
   readonly handle: KeyedStateHandle;
-  /** Its segments, or their bytes; `held` where the backend has the state itself. */
-  readonly segments: readonly (Segment | Uint8Array)[] | "held";
+  /**
+   * Its segments, or their bytes; `held` where the backend has the state itself, and `loaded` where it has
+   * it from these segments.
+   */
+  readonly segments: readonly (Segment | Uint8Array)[] | "held" | "loaded";
 }
 
 /** The same as bytes alone, to be kept. */
@@ -156,7 +164,9 @@ export class StateSnapshots {
     for (const [key, same] of Map.groupBy(states, ({ handle }) => keyOf(handle))) {
       const { uid, state } = same[0]!.handle;
       const sources = same.flatMap(({ segments }) =>
-        segments === "held" ? [] : [{ segments: segments.map(opened), range: this.#range }],
+        typeof segments === "string"
+          ? []
+          : [{ segments: segments.map(opened), range: this.#range }],
       );
       if (sources.length > 0) this.#backend.store(uid).restore(state, sources);
       const [only, ...others] = same;
@@ -166,7 +176,8 @@ export class StateSnapshots {
       // An image has the table whole, beside a chain with deltas.
       const { segments } = only!.handle;
       const restored = only!.segments;
-      const isMergeable = restored !== "held" && restored.length === segments.length;
+      const isMergeable =
+        restored === "loaded" || (restored !== "held" && restored.length === segments.length);
       const chain = { uid, state, links: linksOf(segments), isMergeable, isFresh: true };
       this.#chains.set(key, chain);
     }
@@ -389,21 +400,10 @@ export function keyedHandleOf({ links, ...of }: FrozenChain): KeyedStateHandle {
   return { ...of, segments };
 }
 
-const linkOf = (handle: BytesHandle): Link => ({ handles: [handle], bytes: lengthOf(handle) });
+const linksOf = (segments: readonly BytesHandle[]): Link[] =>
+  freezesOf(segments).map((handles) => ({ handles, bytes: sum(handles.map(lengthOf)) }));
 
-/** Segments that one freeze wrote are in one file, which has none of another freeze of their table. */
-function linksOf(segments: readonly BytesHandle[]): Link[] {
-  const links: BytesHandle[][] = [];
-  for (const handle of segments) {
-    const last = links.at(-1);
-    const before = last?.[0];
-    const isOfOne =
-      before?.kind === "file" && handle.kind === "file" && before.path === handle.path;
-    if (isOfOne) last!.push(handle);
-    else links.push([handle]);
-  }
-  return links.map((handles) => ({ handles, bytes: sum(handles.map(lengthOf)) }));
-}
+const linkOf = (handle: BytesHandle): Link => ({ handles: [handle], bytes: lengthOf(handle) });
 
 const isEncoded = (content: Uint8Array | LateSegments): content is Uint8Array =>
   content instanceof Uint8Array;

@@ -129,15 +129,15 @@ export function subtaskClass(
       const database = this.#database();
       const local = localSegmentsOf(deployment, database);
       const isHeld = holdsState(deployment, database);
+      const isCurrent = (): boolean =>
+        this.#stored?.attempt === attempt && this.#stored.active !== undefined;
       const loaded = await loadState(
-        { bucket: this.env.BUCKET, local, isHeld },
+        { bucket: this.env.BUCKET, local, isHeld, database, isCurrent },
         deployment,
         own.graph,
       );
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
-      if (this.#stored?.attempt !== attempt || this.#stored.active === undefined) {
-        return { kind: "stale", current: this.#stored?.attempt ?? attempt };
-      }
+      if (!isCurrent()) return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       if (loaded.kind !== "loaded") {
         const { kind, reason } = loaded;
         return { kind: "refused", reason, ...(kind === "damaged" && { fault: "damagedState" }) };

@@ -28,6 +28,8 @@ import { type FrozenState, type RestoredKeyedState, StateSnapshots } from "./sta
 export interface RestoredState {
   readonly checkpoint: CheckpointId;
   readonly keyed: readonly RestoredKeyedState[];
+  /** What has it, where it was loaded. */
+  readonly backend?: StateBackend;
   /** Of `sharesOf` the deployment. */
   readonly operator: readonly RestoredOperatorState[];
   /** Of `channelsOf` the deployment. */
@@ -59,7 +61,7 @@ export class TaskState {
     const { inlineThreshold, incremental, storage } = config.checkpointing;
     const isHeld = restored?.keyed.some(({ segments }) => segments === "held") === true;
     this.#budget = config.state.memoryBudget;
-    this.#backend = stateBackendOf(deployment, database, isHeld);
+    this.#backend = restored?.backend ?? stateBackendOf(deployment, database, isHeld);
     this.#keyed = new StateSnapshots({
       job,
       attempt,

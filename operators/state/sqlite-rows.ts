@@ -55,6 +55,8 @@ interface About {
   readonly owner: RowsOwner;
   readonly floor: number;
   readonly counts: Counts;
+  /** Not all of it is there yet. */
+  readonly isLoading?: true;
 }
 
 const version = 2;
@@ -132,6 +134,7 @@ export class StateRows {
   /** Rows of a step, as the last ones were. */
   #stepRows = stepRows;
   #bytes = 0;
+  #isLoading = false;
 
   /** Rolls back to `checkpoint`, which `holds`; or begins with nothing, at that checkpoint. */
   constructor(db: SqlDatabase, owner: RowsOwner, checkpoint: number, isHeld: boolean) {
@@ -166,7 +169,8 @@ export class StateRows {
   static hold(db: SqlDatabase, { range, maxParallelism }: RowsOwner, checkpoint: number): boolean {
     const about = aboutOf(db);
     if (about === undefined) return false;
-    const { owner, floor } = about;
+    const { owner, floor, isLoading } = about;
+    if (isLoading) return false;
     if (owner.maxParallelism !== maxParallelism) return false;
     if (owner.range.first !== range.first || owner.range.last !== range.last) return false;
     return checkpoint >= floor && countsAt(db, checkpoint) !== undefined;
@@ -253,6 +257,18 @@ export class StateRows {
     this.#owed += mergedPerRow * all.length;
     this.#measure();
     this.advance();
+  }
+
+  /** Rows come that are not all there is to the checkpoint: until `loaded` it is not held. */
+  loading(): void {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
+    this.#storeAbout();
+  }
+
+  loaded(): void {
+    this.#isLoading = false;
+    this.#storeAbout();
   }
 
   /** Takes rows that a completed checkpoint holds, of one full segment or one delta; `rows` at most. */
@@ -526,6 +542,7 @@ export class StateRows {
       owner: this.#owner,
       floor: this.#floor,
       counts: this.#counts,
+      ...(this.#isLoading && { isLoading: true }),
     };
     this.#db.exec("INSERT OR REPLACE INTO state_about VALUES (0, ?)", JSON.stringify(about));
   }

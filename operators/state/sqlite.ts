@@ -13,7 +13,7 @@ import { ownText } from "../../format/column.ts";
 import { CellRoom, decodeCell, encodeCell } from "../../format/cell.ts";
 import type { CheckpointId } from "../../format/ids.ts";
 import { isKey, keyId, type Key, type KeyId } from "../../format/key.ts";
-import { rangeHas } from "../../format/key-groups.ts";
+import { type KeyGroupRange, rangeHas } from "../../format/key-groups.ts";
 import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/segment.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
 import { StateStorageError } from "../rejection.ts";
@@ -31,6 +31,7 @@ import { mustUpgrade, schemaOf, type StateSchema } from "./schema.ts";
 import { approximateBytes, isObject, putsUnmeasured } from "./size.ts";
 import type { Row } from "./run-block.ts";
 import { groupOfRow, inOrder, keyOfRow, pairKey, rowKey } from "./row-key.ts";
+import { RowsRestore } from "./rows-restore.ts";
 import { type FrozenRows, type RowsOwner, StateRows, type StoredTable } from "./sqlite-rows.ts";
 
 /**
@@ -157,6 +158,28 @@ export class SqliteStateBackend implements StateBackend {
     this.#known.splice(at === -1 ? this.#known.length : at, 1, table);
     this.rows.putTable(table);
     return table;
+  }
+
+  /**
+   * Takes segments of a state before any operator asks for it, of these key groups. Until `loaded` the
+   * rows are of no use to anybody else.
+   */
+  restorer(uid: string, state: string, schema: StoredSchema, range: KeyGroupRange): RowsRestore {
+    this.store(uid);
+    const known = this.#known.find((table) => table.uid === uid && table.state === state);
+    const table = known ?? this.remember(uid, state, schema);
+    const { holds, version, ttl } = table.schema;
+    if (schema.holds !== holds || schema.version !== version || schema.ttl !== ttl) {
+      throw new Error(`State "${state}" of operator "${uid}" is stored under two schemas.`);
+    }
+    this.rows.loading();
+    const { maxParallelism } = this;
+    return new RowsRestore(this.rows, table, { range, maxParallelism });
+  }
+
+  /** The rows hold all of the checkpoint. */
+  loaded(): void {
+    this.rows.loaded();
   }
 
   /** An entry has come into the cache. */
@@ -508,26 +531,17 @@ export class SqliteStateTable<V> implements BackendTable {
     place: { readonly uid: string; readonly state: string },
     { segments, range }: StateSource,
   ): void {
-    let isWhole = false;
-    for (const segment of segments) {
+    const { maxParallelism } = this.#backend;
+    const about = { id: this.#table, ...place, schema: this.schema };
+    const restore = new RowsRestore(this.#rows, about, { range, maxParallelism });
+    segments.forEach((segment, at) => {
       const from = segment.header.schema ?? plainSchema;
       const mustMigrate = mustUpgrade(place, from, this.#schema);
       if (mustMigrate) this.#isUpgraded = true;
-      const most = segment.blocks?.reduce(
-        (sum, { group, rows }) => sum + (rangeHas(range, group) ? rows : 0),
-        0,
-      );
-      isWhole = segment.header.kind === "full" || (isWhole && segment.header.continues === true);
-      const rows = this.#rows.restorer(this.#table, isWhole, most);
-      for (const entry of segment.entries(range)) {
-        const stored = "deleted" in entry ? undefined : entry.value;
-        const isGone = "deleted" in entry;
-        const value = mustMigrate && !isGone ? this.#schema.upgrade(stored, from) : stored;
-        const isLeft = !isGone && (!mustMigrate || value !== undefined);
-        rows.add({ k: this.#rowKey(entry.key), v: isLeft ? encodeCell(value) : null });
-      }
-      rows.done();
-    }
+      const upgrade = mustMigrate && ((stored: unknown) => this.#schema.upgrade(stored, from));
+      restore.add(segment, rowsFrom(segments, at, range), upgrade || undefined);
+    });
+    restore.done();
   }
 
   recount(): void {
@@ -643,6 +657,21 @@ export class SqliteStateTable<V> implements BackendTable {
   get #rows(): StateRows {
     return this.#backend.rows;
   }
+}
+
+/** Rows of the segment at `at` and of those that continue it; undefined where that is not known. */
+function rowsFrom(
+  segments: StateSource["segments"],
+  at: number,
+  range: StateSource["range"],
+): number | undefined {
+  let rows = 0;
+  for (let next = at; next === at || segments[next]?.header.continues; next++) {
+    const { blocks } = segments[next]!;
+    if (blocks === undefined) return undefined;
+    for (const block of blocks) if (rangeHas(range, block.group)) rows += block.rows;
+  }
+  return rows;
 }
 
 /** A row that was written, and its entry. */

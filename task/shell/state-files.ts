@@ -7,17 +7,24 @@
 import { decodeFrames } from "../../format/channel-state.ts";
 import { taskKey } from "../../format/ids.ts";
 import type { RestoredBytes, TaskDeployment } from "../../format/messages.ts";
+import type { Segment } from "../../format/segment.ts";
 import { type SnapshotPart, titleOf } from "../../format/snapshot-part.ts";
+import type { SqlDatabase } from "../../format/sql.ts";
+import type { KeyedStateHandle } from "../../format/state-handle.ts";
+import type { StateBackend } from "../../operators/state/backend.ts";
 import type { JobGraph } from "../../stream/graph.ts";
 import { channelsOf, restoredChannel } from "../former-rows.ts";
 import { type Copy, type FileHandle, isFile, type LocalSegments } from "../local-segments.ts";
 import { sharesOf } from "../operator-state.ts";
+import { RowsLoader } from "../rows-loader.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 import { contentOf, ownKeyedState, type PartContent } from "../snapshot-parts.ts";
 import type { RestoredState } from "../task-state.ts";
 
 /** Milliseconds before each further try to read a file; after the last it cannot be read. */
 const readDelays = [50, 200, 1_000];
+
+type SegmentPart = SnapshotPart & { readonly of: KeyedStateHandle };
 
 /** Parts that are read at the same time: an object may hold six connections, and others need some. */
 const readsAtOnce = 4;
@@ -87,6 +94,9 @@ export interface StateSource {
   readonly local: LocalSegments | undefined;
   /** Keyed state stays in the object that has it. */
   readonly isHeld: boolean;
+  /** The object's, and whether it is still the attempt's. */
+  readonly database: SqlDatabase;
+  readonly isCurrent: () => boolean;
 }
 
 /** The parts of the deployment's checkpoint that this subtask owns, with their bytes. */
@@ -144,10 +154,13 @@ class Reading {
     const { restore } = deployment;
     if (restore === undefined) return undefined;
     const { isHeld } = this.#source;
+    const isInRows = deployment.config.state.backend === "sqlite";
     const states = ownKeyedState(deployment);
-    const segments = states.flatMap((of) =>
-      isHeld ? [] : of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
+    const parts = states.flatMap((of) =>
+      of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
     );
+    const backend = isInRows && !isHeld ? await this.#load(deployment, parts) : undefined;
+    const segments = isInRows ? [] : parts;
     const shares = sharesOf(deployment);
     const elements = shares.map(({ handle: of }) => {
       return { kind: "elements", handle: of.bytes, of } as const;
@@ -158,16 +171,46 @@ class Reading {
     const of = (part: SnapshotPart): PartContent => contents.get(part)!;
     return {
       checkpoint: restore.checkpoint,
-      keyed: states.map((handle) => ({
-        handle,
-        segments: isHeld ? "held" : segments.filter((part) => part.of === handle).map(of),
-      })),
+      keyed: states.map((handle) => {
+        if (isInRows) return { handle, segments: isHeld ? "held" : "loaded" };
+        return { handle, segments: segments.filter((part) => part.of === handle).map(of) };
+      }),
+      ...(backend && { backend }),
       operator: shares.map((share, at) => ({ ...share, bytes: of(elements[at]!) as Uint8Array })),
       channels: channels.map((handle, at) => {
         const bytes = of(frames[at]!) as Uint8Array;
         return restoredChannel(deployment, graph, handle, decodeFrames(bytes));
       }),
     };
+  }
+
+  /** Segments into rows, in their order, while the next ones are on their way. */
+  async #load(deployment: TaskDeployment, parts: readonly SegmentPart[]): Promise<StateBackend> {
+    const { database } = this.#source;
+    this.#seeWhetherCurrent();
+    const loader = new RowsLoader(deployment, database);
+    const coming: Promise<PartContent>[] = [];
+    try {
+      for (const [at, { of, handle }] of parts.entries()) {
+        for (const part of parts.slice(at + coming.length, at + readsAtOnce)) {
+          coming.push(this.#part(part, { isCopied: false }));
+        }
+        const segment = (await coming.shift()!) as Segment;
+        this.#seeWhetherCurrent();
+        loader.load(of, handle, segment);
+        // Others have their turn.
+        await scheduler.wait(0);
+      }
+    } finally {
+      await Promise.allSettled(coming);
+    }
+    this.#seeWhetherCurrent();
+    loader.done();
+    return loader.backend;
+  }
+
+  #seeWhetherCurrent(): void {
+    if (!this.#source.isCurrent()) throw new Error("Another attempt has begun.");
   }
 
   /** A few at a time; what ends the reading of one ends it once none is under way any more. */
@@ -190,14 +233,15 @@ class Reading {
     return contents;
   }
 
-  async #part(part: SnapshotPart): Promise<PartContent> {
+  /** `isCopied`: whether copies of it are kept. */
+  async #part(part: SnapshotPart, { isCopied = true } = {}): Promise<PartContent> {
     const { handle } = part;
     if (!isFile(handle)) {
       const content = contentOf(part, handle.bytes);
       if (typeof content === "string") throw damage(part, content);
       return content;
     }
-    const copy = this.#copyOf(part, handle);
+    const copy = isCopied ? this.#copyOf(part, handle) : undefined;
     if (copy !== undefined) {
       this.#local += handle.length;
       return copy;
@@ -215,7 +259,7 @@ class Reading {
         continue;
       }
       this.#remote += handle.length;
-      if (this.#source.local !== undefined) this.#uncopied.push({ handle, bytes });
+      if (isCopied && this.#source.local !== undefined) this.#uncopied.push({ handle, bytes });
       return content;
     }
     throw damage(part, flaw);

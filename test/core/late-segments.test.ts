@@ -19,7 +19,7 @@ import { testDatabase } from "./state-backends.ts";
 const maxParallelism = 8;
 const range = allKeyGroups(maxParallelism);
 const savepoint = { folder: "savepoints/s/", stops: false };
-const cut = { lateFrom: 0, stepRows: 3, segment: 300, piece: 500 };
+const cut = { lateFrom: 0, stepRows: 3, segment: { bytes: 300, rows: 100 }, piece: 500 };
 
 /** A backend with its snapshots, and the bucket that they are stored in. */
 class Subtask {

@@ -36,7 +36,7 @@ const all = async (snapshot: Snapshot, of: TableSpec): Promise<[Key, unknown][]>
 };
 
 test("a state that was cut into segments is read as one, and its entries are counted", async () => {
-  const cut = { lateFrom: 0, stepRows: 10, segment: 1_000, piece: 2_000 };
+  const cut = { lateFrom: 0, stepRows: 10, segment: { bytes: 1_000, rows: 1_000 }, piece: 2_000 };
   const world = new SnapshotWorld(stateBackends[1]!, { parallelism: 2, cut });
   for (let n = 0; n < 500; n++) world.put(sums, `key-${n}`, n);
   const path = await world.savepoint();

@@ -508,6 +508,30 @@ const remembering = defineJob(
   quick,
 );
 
+/** Keeps far more of each key than it has to. */
+const hoarding = defineJob(
+  "hoarding",
+  (env) => {
+    env
+      .from(topic<{ key: string }>("hoarding", { partitions: 1 }), { uid: "records" })
+      .keyBy("key")
+      .process(
+        {
+          state: { hoard: valueState<{ n: number; ballast: string }>() },
+          emits: rows<{ key: string; n: number }>(),
+          process({ key }, { state, emit }) {
+            const n = (state.hoard.get()?.n ?? 0) + 1;
+            state.hoard.set({ n, ballast: key.padEnd(400, key) });
+            emit({ key, n });
+          },
+        },
+        { uid: "hoard" },
+      )
+      .to(table("counts"), { uid: "out" });
+  },
+  quick,
+);
+
 /** Where `asking` finds what it multiplies numbers by; it fails where nothing is there. */
 export const factorKey = "asked-for-factor";
 
@@ -682,6 +706,7 @@ export const programs: readonly JobDefinition[] = [
   filed,
   generated,
   remembering,
+  hoarding,
   asking,
   windowed,
   open,
