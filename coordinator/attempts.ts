@@ -24,7 +24,7 @@ import {
   taskKey,
 } from "../format/ids.ts";
 import type { AttemptFailure } from "../format/job-status.ts";
-import type { Manifest } from "../format/manifest.ts";
+import { bytesIn, type Manifest } from "../format/manifest.ts";
 import type { AttemptOutcome, DeployOutcome, TaskDeployment } from "../format/messages.ts";
 import { type ExecutionPlan, vertexOf } from "../format/plan.ts";
 import { misfits, statesFor } from "./changed-code.ts";
@@ -42,8 +42,11 @@ const failuresMax = 16;
 /** Characters kept of a failure's message, and of its stack: the record of a job stays small. */
 const failureTextMax = 4_000;
 
-/** Milliseconds in which every subtask of a region must be deployed and started. */
+/** Milliseconds in which every subtask of a region must be deployed and started, beside what its state takes. */
 const deployTimeout = 60_000;
+
+/** Bytes of a job's state that are restored in a millisecond, at least. */
+const restoredPerMilli = 2_000;
 
 /** Milliseconds between two attempts while a deployment is on its way. */
 const rolloutRetry = 5_000;
@@ -61,8 +64,8 @@ export class Attempts {
   readonly #checkpointing: Checkpointing;
   /** The plan of this deployment's code, where the job has another. */
   #newPlan: ExecutionPlan | undefined;
-  /** Of each region from the beginning of an attempt until all of it runs. */
-  readonly #deployingSince = new Map<number, Millis>();
+  /** Of each region from the beginning of an attempt until all of it runs: when it is late. */
+  readonly #deployingUntil = new Map<number, Millis>();
 
   constructor(state: JobState, checkpointing: Checkpointing) {
     this.#state = state;
@@ -73,18 +76,18 @@ export class Attempts {
   wakeTimes(): number[] {
     return [
       ...this.#state.record.regions.flatMap((region) => restartAtOf(region) ?? []),
-      ...[...this.#deployingSince.values()].map((since) => since + deployTimeout),
+      ...this.#deployingUntil.values(),
     ];
   }
 
   tick(now: Millis): void {
-    const overdue = [...this.#deployingSince].filter(([, since]) => now >= since + deployTimeout);
+    const overdue = [...this.#deployingUntil].filter(([, until]) => now >= until);
     for (const [index] of overdue) {
       const late = this.#tasksOf([index]).filter(
         (task) => !this.#state.tasks.isIn(task, "RUNNING"),
       );
       const [task] = late;
-      const message = `Not deployed within ${deployTimeout} ms: ${late.map(taskKey).join(", ")}.`;
+      const message = `Not deployed in time: ${late.map(taskKey).join(", ")}.`;
       this.fail({ ...(task && { task }), name: "DeployTimeout", message }, now);
     }
     // What has just failed may have ended the job, and is cancelled first. The next tick is due now.
@@ -191,7 +194,9 @@ export class Attempts {
     this.#takeUpNewPlan(now);
     checkpoints.restored();
     this.#state.update({ lastRestored: { id: latest.id, at: now, path: latest.path } });
-    this.#deploy(this.#deploying(attempt), attempt, manifest);
+    const deploying = this.#deploying(attempt);
+    this.#mayTake(deploying, deployTimeout + bytesIn(manifest) / restoredPerMilli, now);
+    this.#deploy(deploying, attempt, manifest);
   }
 
   /** This deployment's code cannot run the job, now or after any restart. */
@@ -218,9 +223,9 @@ export class Attempts {
   /** All of that plan is deployed under the attempt that has just begun. */
   #replan(plan: ExecutionPlan, now: Millis): void {
     this.#state.replan(plan, now);
-    this.#deployingSince.clear();
+    this.#deployingUntil.clear();
     const all = this.#indices(() => true);
-    for (const index of all) this.#deployingSince.set(index, now);
+    this.#mayTake(all, deployTimeout, now);
     this.#state.tasks.reset(this.#tasksOf(all), "DEPLOYING");
   }
 
@@ -259,7 +264,7 @@ export class Attempts {
   /** Tells those to start whose region is deployed: who was not told yet, or did not answer. */
   startDeployed(now: Millis): void {
     const { tasks } = this.#state;
-    for (const index of this.#deployingSince.keys()) {
+    for (const index of this.#deployingUntil.keys()) {
       const all = this.#tasksOf([index]);
       const ready = all.filter((task) => tasks.isIn(task, "INITIALIZING"));
       if (ready.length === 0 || all.some((task) => tasks.isIn(task, "DEPLOYING"))) continue;
@@ -276,7 +281,7 @@ export class Attempts {
     if (outcome.kind !== "ok") return this.fail(lost(task, outcome), now);
     tasks.enter(task, "RUNNING");
     if (!this.#tasksOf([index]).every((each) => tasks.isIn(each, "RUNNING"))) return;
-    this.#deployingSince.delete(index);
+    this.#deployingUntil.delete(index);
     this.#state.setRegions([index], (region) => ({ ...begun(region), phase: "running" }));
     if (!this.#state.record.regions.every((region) => region.phase === "running")) return;
     // Jobs that begin again together do not checkpoint together; and those that were lost owe their
@@ -384,7 +389,7 @@ export class Attempts {
       this.#replan(next.plan, now);
     } else {
       this.#state.setRegions(indices, () => ({ attempt, started: now, phase: "deploying" }));
-      for (const index of indices) this.#deployingSince.set(index, now);
+      this.#mayTake(indices, deployTimeout, now);
       this.#state.tasks.reset(this.#tasksOf(indices), "DEPLOYING");
     }
     const runs = this.#indices((region) => region.phase === "running");
@@ -395,6 +400,11 @@ export class Attempts {
     }
     this.#takeUpNewPlan(now);
     this.#deploy(this.#deploying(attempt), attempt);
+  }
+
+  #mayTake(indices: readonly number[], milliseconds: number, now: Millis): void {
+    const until = millis(now + Math.floor(milliseconds));
+    for (const index of indices) this.#deployingUntil.set(index, until);
   }
 
   #deploy(indices: readonly number[], attempt: Attempt, manifest?: Manifest): void {
@@ -480,7 +490,7 @@ export class Attempts {
     endOf: (region: RegionBase) => RegionRecord,
   ): void {
     this.#state.awaken(now); // Q5
-    for (const index of indices) this.#deployingSince.delete(index);
+    for (const index of indices) this.#deployingUntil.delete(index);
     this.#state.tasks.enterAll(this.#tasksOf(indices), "CANCELING");
     this.#state.setRegions(indices, (region) => endOf(begun(region)));
     this.#checkpointing.abandonAll(reason, now);

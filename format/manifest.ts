@@ -15,7 +15,7 @@ import {
 } from "./ids.ts";
 import { folderOf } from "./paths.ts";
 import type { EdgePlan } from "./plan.ts";
-import { filesOf, renamed, type TaskStateHandle } from "./state-handle.ts";
+import { filesOf, handlesIn, lengthOf, renamed, type TaskStateHandle } from "./state-handle.ts";
 import { decodeValue, encodeValue } from "./value.ts";
 
 const version = 1;
@@ -39,6 +39,10 @@ export interface Manifest {
 
 /** Before the name of a file that is in the manifest's own folder. */
 const here = "./";
+
+/** Bytes of all state in it. */
+export const bytesIn = ({ tasks }: Manifest): number =>
+  tasks.flatMap(({ state }) => handlesIn(state)).reduce((sum, handle) => sum + lengthOf(handle), 0);
 
 /** The bytes to store at `path`, which only a savepoint's depend on. */
 export function encodeManifest(manifest: Manifest, path = ""): Uint8Array {

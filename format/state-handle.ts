@@ -77,13 +77,16 @@ export function freezesOf(segments: readonly BytesHandle[]): BytesHandle[][] {
   return freezes;
 }
 
+/** All that `state` refers to. */
+export const handlesIn = ({ keyed, operator, channels = [] }: TaskStateHandle): BytesHandle[] => [
+  ...keyed.flatMap((state) => state.segments),
+  ...operator.map((state) => state.bytes),
+  ...channels.map((state) => state.frames),
+];
+
 /** Paths of the files that `state` needs. */
-export const filesOf = ({ keyed, operator, channels = [] }: TaskStateHandle): string[] =>
-  [
-    ...keyed.flatMap((state) => state.segments),
-    ...operator.map((state) => state.bytes),
-    ...channels.map((state) => state.frames),
-  ].flatMap((bytes) => (bytes.kind === "file" ? [bytes.path] : []));
+export const filesOf = (state: TaskStateHandle): string[] =>
+  handlesIn(state).flatMap((bytes) => (bytes.kind === "file" ? [bytes.path] : []));
 
 /** The same state with its files named otherwise. */
 export function renamed(

@@ -141,6 +141,8 @@ export class SubtaskInstance extends Instance<State> {
   readonly #id: TaskId;
   #stored: State;
   #run: TaskRun | undefined;
+  /** The attempt whose state is being loaded. */
+  #loading: Attempt | undefined;
   /** How often a partition has called: what it said may be news to a source that is to rest. */
   #appends = 0;
 
@@ -181,11 +183,16 @@ export class SubtaskInstance extends Instance<State> {
     const isHeld = database !== undefined && holdsState(deployment, database);
     const { localRecovery } = deployment.config.state;
     const local = localRecovery ? localSegmentsOf(deployment, this.#database) : undefined;
+    this.#loading = attempt;
+    const isLoaded = (): void => {
+      if (this.#loading === attempt) this.#loading = undefined;
+    };
     this.#load(
       { deployment, isHeld, local, database },
       {
         loaded: (restored) => {
           if (this.isDead) return;
+          isLoaded();
           if (this.#stored?.attempt !== attempt || !this.#stored.isActive) {
             return reply({ kind: "stale", current: this.#stored?.attempt ?? attempt });
           }
@@ -196,8 +203,10 @@ export class SubtaskInstance extends Instance<State> {
           this.#run = new TaskRun(this, task, this.#deployment, local);
           reply({ kind: "deployed" });
         },
-        failed: (reason, fault) =>
-          reply({ kind: "refused", reason, ...(fault !== undefined && { fault }) }),
+        failed: (reason, fault) => {
+          isLoaded();
+          reply({ kind: "refused", reason, ...(fault !== undefined && { fault }) });
+        },
       },
     );
   }
@@ -310,7 +319,7 @@ export class SubtaskInstance extends Instance<State> {
     if (stored.resting !== undefined) return this.#ring(stored, stored.resting.timerAt);
     this.#store(stored, this.host.time + watchInterval);
     const { attempt } = stored;
-    if (this.#runOf(attempt) !== undefined) return;
+    if (this.#runOf(attempt) !== undefined || this.#loading === attempt) return;
     this.#failed("It was evicted and has lost its memory.");
   }
 

@@ -93,6 +93,8 @@ export function subtaskClass(
     readonly #images: ImageRows;
     #stored: StoredAttempt | undefined;
     #run: TaskRun | undefined;
+    /** The attempt whose state is being loaded. */
+    #loading: Attempt | undefined;
     /** How often a partition has called: what it said may be news to a source that is to rest. */
     #appends = 0;
 
@@ -131,12 +133,14 @@ export function subtaskClass(
       const isHeld = holdsState(deployment, database);
       const isCurrent = (): boolean =>
         this.#stored?.attempt === attempt && this.#stored.active !== undefined;
+      this.#loading = attempt;
       const loaded = await loadState(
         { bucket: this.env.BUCKET, local, isHeld, database, isCurrent },
         deployment,
         own.graph,
       );
       // While the state was read a newer attempt may have been deployed, or this one cancelled.
+      if (this.#loading === attempt) this.#loading = undefined;
       if (!isCurrent()) return { kind: "stale", current: this.#stored?.attempt ?? attempt };
       if (loaded.kind !== "loaded") {
         const { kind, reason } = loaded;
@@ -291,7 +295,7 @@ export function subtaskClass(
       }
       if (stored.resting !== undefined) return this.#ring(stored.attempt, stored.resting.timerAt);
       await this.ctx.storage.setAlarm(Date.now() + watchInterval);
-      if (this.#runOf(stored.attempt) !== undefined) return;
+      if (this.#runOf(stored.attempt) !== undefined || this.#loading === stored.attempt) return;
       await this.#failed({
         name: "SubtaskLost",
         message: "It was evicted and has lost its memory.",

@@ -5,7 +5,7 @@
 import type { KeyGroup } from "../../format/key-groups.ts";
 import { manifestFiles } from "../../format/manifest.ts";
 import { plainSchema, type StoredSchema } from "../../format/segment.ts";
-import { lengthOf, type Redistribution } from "../../format/state-handle.ts";
+import { handlesIn, lengthOf, type Redistribution } from "../../format/state-handle.ts";
 import type { KeyedState, OperatorState } from "../states.ts";
 import { type SnapshotBucket, SnapshotError } from "./files.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -68,12 +68,7 @@ export async function describe(snapshot: Snapshot, bucket: SnapshotBucket): Prom
 async function missingFiles({ manifest }: Snapshot, bucket: SnapshotBucket): Promise<string[]> {
   const needed = new Map<string, number>();
   for (const { state } of manifest.tasks) {
-    const handles = [
-      ...state.keyed.flatMap(({ segments }) => segments),
-      ...state.operator.map(({ bytes }) => bytes),
-      ...(state.channels ?? []).map(({ frames }) => frames),
-    ];
-    for (const handle of handles) {
+    for (const handle of handlesIn(state)) {
       if (handle.kind !== "file") continue;
       const end = handle.offset + handle.length;
       needed.set(handle.path, Math.max(end, needed.get(handle.path) ?? 0));

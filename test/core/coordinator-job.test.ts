@@ -157,6 +157,28 @@ describe("failure and restart", () => {
     expect(counts.restored).toBe(1);
   });
 
+  test("a large state may take long to be deployed", () => {
+    const driver = running();
+    const id = driver.trigger();
+    const [first, ...others] = driver.tasks;
+    const ack = driver.ackOf(first!, id);
+    const keyed = ack.state.keyed.map((of) => ({
+      ...of,
+      segments: of.segments.map((segment) => ({ ...segment, length: 200_000_000 })),
+    }));
+    driver.witness.wasAcknowledged(ack);
+    driver.event((job, now) => job.acknowledged({ ...ack, state: { ...ack.state, keyed } }, now));
+    for (const task of others) driver.ack(task, id);
+    driver.answerAll("publish");
+    driver.fail();
+    driver.advance(second);
+    driver.answerAll("loadManifest");
+    driver.advance(159 * second);
+    expect(driver.attempt).toBe(2);
+    driver.advance(2 * second);
+    expect(driver.record.failures[0]).toMatchObject({ attempt: 2, name: "DeployTimeout" });
+  });
+
   test("RestartBackoffTimeStrategy: failures of one attempt are one failure (J2)", () => {
     const driver = running();
     for (const task of driver.tasks) driver.fail(task);

@@ -1,10 +1,11 @@
 // Jobs that begin with a savepoint: at another size, in another program, or not at all.
 
-import { abortAllDurableObjects } from "cloudflare:test";
+import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
 
-import { faults, Gate, heal } from "./faults.ts";
+import { objectName } from "../../format/ids.ts";
+import { faults, Gate, heal, seen } from "./faults.ts";
 import {
   call,
   json,
@@ -27,6 +28,28 @@ const deleted = async (folder: string): Promise<void> => {
 
 const parallelismOf = async (job: TestJob): Promise<number[]> =>
   (await job.details()).plan.vertices.map(({ parallelism }) => parallelism);
+
+test("a state that takes long to load is no loss of its subtask", { timeout: 60_000 }, async () => {
+  const { job, producer, stop } = await streaming(stateInFiles);
+  const before = await job.attempt();
+  const gate = new Gate();
+  faults.onGet = async (_, get) => {
+    await gate.pass();
+    return get();
+  };
+  const task = await job.task("tally/0");
+  await killSubtask(job.id, task);
+  await until("its state is being read", () => gate.arrived > 0);
+  const failed = seen.failures.length;
+  // By which it would notice that it has lost its memory.
+  const stub = env.SUBTASK.getByName(objectName.subtask(job.id, task));
+  expect(await runDurableObjectAlarm(stub as never)).toBe(true);
+  gate.open();
+  await job.running(before + 1);
+  expect(seen.failures.slice(failed)).toEqual([]);
+  await stop();
+  await job.settlesAt("tallies", producer.expected);
+});
 
 describe("a job that begins with a savepoint", () => {
   for (const [title, configuration, later] of [
