@@ -4,6 +4,8 @@
 //       memory of its attempt. The attempt fails.
 //   O2. With each probe everybody is told again what he may not have heard: to start, that the savepoint that
 //       stops the job is complete, and who waits for one that is not that it has failed.
+//   O3. One that is deployed and waits for others to be is asked, too: nobody else does, and an object that
+//       nobody asks anything is evicted.
 
 import type { CheckpointId, Millis, TaskId } from "../format/ids.ts";
 import type { AttemptOutcome, HeartbeatOutcome } from "../format/messages.ts";
@@ -33,11 +35,13 @@ export class Probes {
     this.#alignment = of.alignment;
   }
 
-  /** Of a job that is not over: asks all that run. */
+  /** Of a job that is not over: asks all that run, or wait to. */
   ask(now: Millis): void {
     this.#attempts.startDeployed(now);
     this.#resting.expire(now);
     this.#failLost(now);
+    const waiting = this.#state.tasks.inPhase("INITIALIZING");
+    this.#state.tell(waiting, (attempt, tasks) => ({ kind: "heartbeat", attempt, tasks }));
     const tasks = this.#state.tasks.inPhase("RUNNING");
     if (tasks.length === 0) return;
     this.#state.tasks.asked(tasks, now);
@@ -53,7 +57,9 @@ export class Probes {
   /** What came of a call to a subtask of an attempt that is current, whatever it was about. */
   answered(task: TaskId, outcome: HeartbeatOutcome | AttemptOutcome | Silence, now: Millis): void {
     const { tasks } = this.#state;
-    if (!tasks.isIn(task, "RUNNING")) return;
+    const isDeployed = tasks.isIn(task, "INITIALIZING");
+    if (!isDeployed && !tasks.isIn(task, "RUNNING")) return;
+    if (isDeployed && (outcome.kind === "ok" || outcome.kind === "silent")) return;
     if (outcome.kind === "ok") {
       if (!("activity" in outcome)) return tasks.heard(task);
       tasks.told(task, outcome.metrics, outcome.activity, now);

@@ -100,6 +100,19 @@ describe("deployment", () => {
     expect(driver.attempt).toBe(2);
   });
 
+  test("who is deployed is asked whether he is there, as long as others are not (O3)", () => {
+    const driver = new JobDriver();
+    const [, ...deployed] = driver.requests("deploy");
+    for (const request of deployed) driver.answer(request);
+    driver.take();
+    driver.advance(heartbeatInterval);
+    const waiting = deployed.map(({ deployment }) => deployment.task);
+    expect(driver.all("heartbeat")).toMatchObject([{ attempt: 1, tasks: waiting }]);
+    const [task] = waiting;
+    driver.event((job, now) => job.heartbeat(attempt(1), task!, { kind: "unknown" }, now));
+    expect(driver.record.failures).toMatchObject([{ name: "SubtaskLost", task }]);
+  });
+
   test.each(["unknown", "stale"] as const)("a subtask that is %s at its start fails it", (kind) => {
     const driver = new JobDriver();
     driver.answerAll("deploy");
