@@ -380,7 +380,6 @@ export class TaskRun {
     this.instance.send(() =>
       clock.later(faults.latency(), () => {
         if (faults.strikes("drop")) {
-          this.#lostFiles.add(path);
           this.#pieces.delete(path);
           return this.handle((now) => this.task.pieceLost(path, now));
         }

@@ -14,6 +14,7 @@ import type { BytesHandle } from "../format/state-handle.ts";
 import { LateSegments } from "./late-segments.ts";
 import type { OpenSnapshot } from "./open-snapshot.ts";
 import type { SnapshotFile } from "./snapshot-file.ts";
+import type { Link } from "./state-snapshots.ts";
 
 /** A snapshot to be handed over, with its file so far; or one that will never be. */
 export type Written =
@@ -33,6 +34,8 @@ export interface Piece {
 export class SnapshotWriting {
   readonly #pieceBytes: number;
   readonly #queue: LateFile[] = [];
+  /** Files that will never be there. */
+  readonly #lost = new Set<string>();
   /** The path of the piece that is under way. */
   #storing: string | undefined;
 
@@ -68,10 +71,15 @@ export class SnapshotWriting {
     if (this.#storing === path) this.#storing = undefined;
   }
 
-  /** A piece did not reach its place (W3). */
-  lost(path: string): void {
+  /** A piece did not reach its place (W3). False where its file was given up: nothing refers to it. */
+  lost(path: string): boolean {
+    const file = this.#queue.find((each) => each.path === path);
+    if (file === undefined) return false;
     this.stored(path);
-    this.#queue.find((file) => file.path === path)?.lost();
+    // What was placed in it is found by its path.
+    this.#lost.add(path);
+    file.lost();
+    return true;
   }
 
   /** Those up to that checkpoint are of no use (W4); answers the files that were given up. */
@@ -91,9 +99,11 @@ export class SnapshotWriting {
   /** The next of which nothing is late any more (W1). */
   take(): Written | undefined {
     const [next] = this.#queue;
-    if (next === undefined || (next.hasNext && !next.isLost)) return undefined;
+    if (next === undefined) return undefined;
+    const isLost = next.isLost(this.#lost);
+    if (next.hasNext && !isLost) return undefined;
     this.#queue.shift();
-    const { open, path, isLost } = next;
+    const { open, path } = next;
     if (!isLost) return { kind: "written", open, file: next.rest() };
     next.lost();
     return { kind: "lost", open, path };
@@ -129,12 +139,13 @@ class LateFile {
     return this.#from > 0;
   }
 
-  /** Whether it refers to what will never be placed, its own or that of another. */
-  get isLost(): boolean {
+  /** Whether it refers to what will never be placed, its own or that of another, or to one of these files. */
+  isLost(files: ReadonlySet<string>): boolean {
     const { keyed } = this.open.state.keyed;
-    return keyed.some(({ links }) =>
-      links.some((link) => link instanceof LateSegments && link.isLost),
-    );
+    const isLost = (link: Link): boolean =>
+      (link instanceof LateSegments && link.isLost) ||
+      link.handles?.some((at) => at.kind === "file" && files.has(at.path)) === true;
+    return keyed.some(({ links }) => links.some(isLost));
   }
 
   lost(): void {

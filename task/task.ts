@@ -510,8 +510,7 @@ export class Task {
   /** The answer to `piece`: the file will never be there. */
   pieceLost(path: string, now: Millis): TaskEffect[] {
     return this.#event(now, () => {
-      this.#state.lost();
-      this.#writing.lost(path);
+      if (this.#writing.lost(path)) this.#state.lost();
     });
   }
 

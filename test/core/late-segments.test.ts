@@ -13,7 +13,7 @@ import { SqliteStateBackend } from "../../operators/state/sqlite.ts";
 import { ChannelCapture } from "../../task/channel-state.ts";
 import type { OpenSnapshot } from "../../task/open-snapshot.ts";
 import { SnapshotWriting } from "../../task/snapshot-writing.ts";
-import { keyedHandleOf, StateSnapshots } from "../../task/state-snapshots.ts";
+import { type FrozenState, keyedHandleOf, StateSnapshots } from "../../task/state-snapshots.ts";
 import { testDatabase } from "./state-backends.ts";
 
 const maxParallelism = 8;
@@ -29,6 +29,7 @@ class Subtask {
   readonly files = new Map<string, Uint8Array>();
   readonly #pieces = new Map<string, Uint8Array[]>();
   readonly declined: number[] = [];
+  readonly frozen = new Map<number, FrozenState>();
   /** What was handed over, by checkpoint. */
   readonly acknowledged = new Map<number, KeyedStateHandle[]>();
   /** The path of the piece that is on its way. */
@@ -106,6 +107,7 @@ class Subtask {
       kind === "savepoint"
         ? this.snapshots.freezeWhole(checkpoint, path)
         : this.snapshots.freeze(checkpoint, { isFull: kind === "full" });
+    this.frozen.set(id, keyed);
     const open: OpenSnapshot = {
       barrier: {
         checkpoint,
@@ -146,8 +148,7 @@ class Subtask {
 
   lost(): void {
     if (this.storing === undefined) return;
-    this.snapshots.lost();
-    this.writing.lost(this.storing);
+    if (this.writing.lost(this.storing)) this.snapshots.lost();
     this.storing = undefined;
     this.#handOver();
   }
@@ -304,6 +305,26 @@ describe("a state that is encoded after its barrier", () => {
     expect(subtask.litter).toBe(0);
   });
 
+  it("keeps nothing that refers to what was placed before a piece was lost (W3)", () => {
+    const subtask = filled();
+    const other = subtask.backend.store("op").table<string>("u");
+    for (let n = 0; n < 60; n++) other.put(`key ${n}`, "v".repeat(400));
+    const lost = subtask.freeze("full");
+    // The first table is placed; of the second, which is lost, nothing is left at the next barrier.
+    for (let n = 0; n < 60; n++) other.remove(`key ${n}`);
+    subtask.table.put("key 1", "changed");
+    const next = subtask.freeze("checkpoint");
+    const [first] = subtask.frozen.get(lost)!.late;
+    while (first!.handles === undefined) {
+      subtask.stored();
+      subtask.step();
+    }
+    while (subtask.storing === undefined) subtask.step();
+    subtask.lost();
+    expect(subtask.declined).toEqual([lost, next]);
+    expect([...subtask.acknowledged.keys()]).toEqual([]);
+  });
+
   it("is one link of its chain again after a restore: of what was restored nothing is a change", () => {
     const subtask = filled();
     const full = subtask.freeze("full");
@@ -323,6 +344,7 @@ describe("a state that is encoded after its barrier", () => {
       subtask.stored();
       subtask.finish();
       expect([...subtask.acknowledged.keys()]).toEqual(kind === "savepoint" ? [] : [id]);
+      expect(subtask.writing.lost(storing!)).toBe(false);
       subtask.overwrite();
       expect(subtask.litter).toBe(0);
     }
