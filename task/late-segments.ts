@@ -21,8 +21,8 @@ export interface SnapshotCut {
 }
 
 export class LateSegments {
-  readonly #entries: KeptEntries;
-  readonly #slices: SegmentSlices;
+  /** What is encoded, until that has ended: chains refer to these segments for long. */
+  #source: { readonly entries: KeptEntries; readonly slices: SegmentSlices } | undefined;
   readonly #stepRows: number;
   readonly #expected: number;
   readonly #placed: BytesHandle[] = [];
@@ -31,8 +31,7 @@ export class LateSegments {
 
   /** `bytes`: that they will have, about. */
   constructor(header: SegmentHeader, entries: KeptEntries, bytes: number, cut: SnapshotCut) {
-    this.#entries = entries;
-    this.#slices = new SegmentSlices(header, entries, cut.segment);
+    this.#source = { entries, slices: new SegmentSlices(header, entries, cut.segment) };
     this.#stepRows = cut.stepRows;
     this.#expected = bytes;
   }
@@ -54,7 +53,8 @@ export class LateSegments {
 
   /** Encodes some more; `place` is given a segment that is whole, and says where it is. */
   step(place: (segment: Uint8Array) => BytesHandle): void {
-    const { segment, isDone } = this.#slices.step(this.#stepRows);
+    if (this.#source === undefined) throw new Error("L2: the entries were released.");
+    const { segment, isDone } = this.#source.slices.step(this.#stepRows);
     if (segment !== undefined) {
       this.#bytes += segment.length;
       this.#placed.push(place(segment));
@@ -69,6 +69,7 @@ export class LateSegments {
 
   #end(state: "whole" | "lost"): void {
     this.#state = state;
-    this.#entries.release();
+    this.#source?.entries.release();
+    this.#source = undefined;
   }
 }
