@@ -40,7 +40,7 @@ export class Upload {
   readonly #bucket: R2Bucket;
   readonly #path: string;
   readonly #parts: R2UploadedPart[] = [];
-  #upload: R2MultipartUpload | undefined;
+  #upload: Promise<R2MultipartUpload> | undefined;
   /** All parts but the last are as large as the first. */
   #pieceBytes = 0;
 
@@ -52,12 +52,17 @@ export class Upload {
   /** @throws where the file exists, as `storeFile` does */
   async add(piece: Uint8Array): Promise<void> {
     if (this.#upload === undefined) {
-      const found = await this.#bucket.head(this.#path);
-      if (found !== null) throw new Error(`${this.#path} exists already.`);
-      this.#upload = await this.#bucket.createMultipartUpload(this.#path);
       this.#pieceBytes = piece.length;
+      this.#upload = this.#begin();
     }
-    this.#parts.push(await this.#upload.uploadPart(this.#parts.length + 1, piece));
+    const upload = await this.#upload;
+    this.#parts.push(await upload.uploadPart(this.#parts.length + 1, piece));
+  }
+
+  async #begin(): Promise<R2MultipartUpload> {
+    const found = await this.#bucket.head(this.#path);
+    if (found !== null) throw new Error(`${this.#path} exists already.`);
+    return this.#bucket.createMultipartUpload(this.#path);
   }
 
   /** With its last bytes the file is there. */
@@ -65,12 +70,14 @@ export class Upload {
     for (let at = 0; at < rest.length; at += this.#pieceBytes) {
       await this.add(rest.subarray(at, at + this.#pieceBytes));
     }
-    await this.#upload!.complete(this.#parts);
+    await (await this.#upload!).complete(this.#parts);
   }
 
   /** Leaves nothing behind; where that fails, R2 does so by itself in a week. */
   async abort(): Promise<void> {
-    await this.#upload?.abort().catch(() => {});
+    // It may have just been begun: R2 has it then, whoever knows of it.
+    const upload = await this.#upload?.catch(() => undefined);
+    await upload?.abort().catch(() => {});
   }
 }
 
@@ -193,7 +200,10 @@ class Reading {
     try {
       for (const [at, { of, handle }] of parts.entries()) {
         for (const part of parts.slice(at + coming.length, at + readsAtOnce)) {
-          coming.push(this.#part(part, { isCopied: false }));
+          const content = this.#part(part, { isCopied: false });
+          // What is not waited for yet may fail.
+          content.catch(() => {});
+          coming.push(content);
         }
         const segment = (await coming.shift()!) as Segment;
         this.#seeWhetherCurrent();

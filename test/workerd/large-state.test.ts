@@ -4,7 +4,8 @@ import { env } from "cloudflare:test";
 import { expect, onTestFinished, test } from "vitest";
 
 import { MiB } from "../../format/limits.ts";
-import { seen } from "./faults.ts";
+import { Upload } from "../../task/shell/state-files.ts";
+import { Gate, seen } from "./faults.ts";
 import { call, json, run, type TestJob, until } from "./harness.ts";
 import { runFrom, savepoint } from "./savepoints.ts";
 
@@ -74,3 +75,33 @@ test(
     await all(next, 2);
   },
 );
+
+test("leaves no upload behind that was given up while it was begun", async () => {
+  const gate = new Gate();
+  let uploads = 0;
+  const bucket = new Proxy(env.BUCKET, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== "createMultipartUpload") {
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      }
+      return async (path: string) => {
+        await gate.pass();
+        const upload = await target.createMultipartUpload(path);
+        uploads++;
+        const abort = async (): Promise<void> => {
+          await upload.abort();
+          uploads--;
+        };
+        return { uploadPart: upload.uploadPart.bind(upload), abort };
+      };
+    },
+  });
+  const upload = new Upload(bucket, "given-up");
+  const added = upload.add(new Uint8Array(5 * MiB)).catch(() => {});
+  await until("it is being begun", () => gate.arrived === 1);
+  const aborted = upload.abort();
+  gate.open();
+  await Promise.all([added, aborted]);
+  expect(uploads).toBe(0);
+});
