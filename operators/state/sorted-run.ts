@@ -12,7 +12,7 @@ import { hashOf, KeyFilter } from "./key-filter.ts";
 export const runSchema = [
   `CREATE TABLE IF NOT EXISTS state_runs (
     id INTEGER PRIMARY KEY, of INTEGER NOT NULL, place INTEGER NOT NULL, since INTEGER NOT NULL,
-    entries INTEGER NOT NULL, live INTEGER NOT NULL
+    entries INTEGER NOT NULL, bytes INTEGER NOT NULL, live INTEGER NOT NULL
   )`,
   `CREATE TABLE IF NOT EXISTS state_parts (
     id INTEGER PRIMARY KEY, first INTEGER NOT NULL, blocks INTEGER NOT NULL, fences BLOB NOT NULL
@@ -46,6 +46,11 @@ export interface RunAbout {
   readonly since: number;
 }
 
+interface RunSize {
+  readonly entries: number;
+  readonly blockBytes: number;
+}
+
 /** A run as it is found again. */
 export class SortedRun implements RunAbout {
   readonly id: number;
@@ -54,6 +59,8 @@ export class SortedRun implements RunAbout {
   readonly since: number;
   /** Rows, those of removed entries among them. */
   readonly entries: number;
+  /** Bytes of its blocks. */
+  readonly blockBytes: number;
   readonly #filter: KeyFilter;
   readonly #fences: Fences;
   readonly #parts: readonly Part[];
@@ -63,7 +70,7 @@ export class SortedRun implements RunAbout {
 
   constructor(
     { id, of, place, since }: RunAbout,
-    entries: number,
+    { entries, blockBytes }: RunSize,
     filter: KeyFilter,
     fences: Fences,
     parts: readonly Part[],
@@ -73,6 +80,7 @@ export class SortedRun implements RunAbout {
     this.place = place;
     this.since = since;
     this.entries = entries;
+    this.blockBytes = blockBytes;
     this.#filter = filter;
     this.#fences = fences;
     this.#parts = parts;
@@ -114,7 +122,7 @@ export class SortedRun implements RunAbout {
   /** The published runs, as they were written. */
   static all(db: SqlDatabase): SortedRun[] {
     const query =
-      "SELECT id, of, place, since, entries FROM state_runs WHERE live = 1 ORDER BY place";
+      "SELECT id, of, place, since, entries, bytes FROM state_runs WHERE live = 1 ORDER BY place";
     return db.exec(query).map((row) => {
       const id = Number(row["id"]);
       const fences = new Fences();
@@ -127,7 +135,7 @@ export class SortedRun implements RunAbout {
       const about = { id, of: Number(row["of"]), place: Number(row["place"]) };
       return new SortedRun(
         { ...about, since: Number(row["since"]) },
-        Number(row["entries"]),
+        { entries: Number(row["entries"]), blockBytes: Number(row["bytes"]) },
         filterOf(db, id),
         fences,
         parts,
@@ -320,6 +328,7 @@ export class RunWriter {
   #last = new Uint8Array(64);
   #lastLength = 0;
   #firstHash = 0;
+  #blockBytes = 0;
   entries = 0;
 
   /** `entries`: how many there will be at most. `isNested`: keys are pairs, asked for by their first halves too. */
@@ -335,7 +344,7 @@ export class RunWriter {
     this.#isNested = isNested;
     this.#filter = KeyFilter.for(isNested ? 2 * entries : entries);
     const { id, of, place, since } = about;
-    db.exec("INSERT INTO state_runs VALUES (?, ?, ?, ?, 0, 0)", id, of, place, since);
+    db.exec("INSERT INTO state_runs VALUES (?, ?, ?, ?, 0, 0, 0)", id, of, place, since);
   }
 
   /** Whether a key comes after all that were written. */
@@ -393,6 +402,7 @@ export class RunWriter {
 
   #closeBlock(): void {
     this.#blocks.push(this.#block.slice(0, this.#blockEnd));
+    this.#blockBytes += this.#blockEnd;
     this.#blockEnd = 0;
     if (this.#blocks.length === partBlocks) this.#closePart();
   }
@@ -435,9 +445,15 @@ export class RunWriter {
       const bytes = new Uint8Array(of.buffer, of.byteOffset, of.byteLength);
       this.#db.exec("INSERT INTO state_filters VALUES (?, ?)", from + piece, bytes);
     }
-    this.#db.exec("UPDATE state_runs SET live = 1, entries = ? WHERE id = ?", this.entries, id);
+    const size = { entries: this.entries, blockBytes: this.#blockBytes };
+    this.#db.exec(
+      "UPDATE state_runs SET live = 1, entries = ?, bytes = ? WHERE id = ?",
+      size.entries,
+      size.blockBytes,
+      id,
+    );
     this.#fences.trim();
-    return new SortedRun(this.#about, this.entries, this.#filter, this.#fences, this.#parts);
+    return new SortedRun(this.#about, size, this.#filter, this.#fences, this.#parts);
   }
 }
 

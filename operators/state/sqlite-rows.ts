@@ -19,7 +19,7 @@ import type { KeyGroupRange } from "../../format/key-groups.ts";
 import { type SqlDatabase, textOf } from "../../format/sql.ts";
 import type { StoredSchema } from "../../format/segment.ts";
 import { hashOf } from "./key-filter.ts";
-import { blockBytesMax, compareBytes, type Found, type Row } from "./run-block.ts";
+import { compareBytes, type Found, type Row } from "./run-block.ts";
 import { findAll, MergedRuns } from "./run-cursor.ts";
 import { inOrder } from "./row-key.ts";
 import { RunMerge, toMerge } from "./run-merge.ts";
@@ -59,7 +59,7 @@ interface About {
   readonly isLoading?: true;
 }
 
-const version = 2;
+const version = 3;
 const schema = [
   ...runSchema,
   "CREATE TABLE IF NOT EXISTS state_barriers (checkpoint INTEGER PRIMARY KEY, counts TEXT NOT NULL)",
@@ -91,7 +91,7 @@ const restoredSince = -1;
 
 /** Rows of a table as they were at one moment, to be read at once, or later where they are kept (R6). */
 export interface FrozenRows extends Iterable<Row> {
-  /** Bytes of their blocks, or somewhat less. */
+  /** Bytes of their blocks. */
   readonly bytes: number;
   /** Has them stay until what is answered is called, once. */
   keep(): () => void;
@@ -374,7 +374,7 @@ export class StateRows {
     const [own, all] = [[...runs], [...read]];
     const db = this.#db;
     return {
-      bytes: own.reduce((sum, { blocks }) => sum + blocks * blockBytesMax, 0),
+      bytes: own.reduce((sum, { blockBytes }) => sum + blockBytes, 0),
       *[Symbol.iterator]() {
         const rows = new MergedRuns(db, own);
         while (rows.next()) {

@@ -325,6 +325,22 @@ describe("a state that is encoded after its barrier", () => {
     expect([...subtask.acknowledged.keys()]).toEqual([]);
   });
 
+  it("is one by its bytes, however few its rows are, also where they are found again", () => {
+    const database = testDatabase();
+    const options = { database, range, maxParallelism, budget: 1_500 };
+    const first = new SqliteStateBackend({ ...options, checkpoint: 0, isHeld: false });
+    const table = first.store("op").table<string>("t");
+    for (let n = 0; n < 100; n++) table.put(`key ${n}`, "v".repeat(50_000));
+    const isAsLarge = (bytes: number | undefined): void => {
+      expect(bytes).toBeGreaterThan(5_000_000);
+      expect(bytes).toBeLessThan(5_100_000);
+    };
+    isAsLarge(table.freeze("full").bytes);
+    first.sealed(checkpointId(1));
+    const again = new SqliteStateBackend({ ...options, checkpoint: 1, isHeld: true });
+    isAsLarge(again.store("op").table("t").freeze("full").bytes);
+  });
+
   it("is one link of its chain again after a restore: of what was restored nothing is a change", () => {
     const subtask = filled();
     const full = subtask.freeze("full");
