@@ -92,6 +92,10 @@ export type SegmentCheck =
 export const segmentPrefixBytes = 16_384;
 /** Most entries of one block; a larger group gets several blocks. */
 export const segmentBlockRowsMax = 16_384;
+/** Where a segment may not have any size: entries of the first block, before it is known how large they are. */
+const firstBlockRows = 64;
+/** Blocks that it has at least, then, about. */
+const blocksOfSegment = 4;
 
 const kind = "segment";
 const version = 1;
@@ -166,6 +170,8 @@ export class SegmentSlices {
   readonly #most: SliceSize;
   #header: SegmentHeader;
   #writer: SegmentWriter;
+  /** Entries of the next block, at most: by what those of the last one took, a part of a segment. */
+  #blockRows: number;
   #next: IteratorResult<readonly SegmentEntry[], void> | undefined;
 
   /** `most`: of one segment, from which on the next is begun. */
@@ -173,7 +179,8 @@ export class SegmentSlices {
     checkMaxParallelism(header.maxParallelism);
     this.#header = header;
     this.#most = most;
-    this.#blocks = inBlocks(entries, header.maxParallelism);
+    this.#blockRows = most.bytes === Infinity ? segmentBlockRowsMax : firstBlockRows;
+    this.#blocks = inBlocks(entries, header.maxParallelism, () => this.#blockRows);
     this.#writer = new SegmentWriter(header);
   }
 
@@ -193,7 +200,11 @@ export class SegmentSlices {
         return { segment, isDone: false };
       }
       const block = this.#next.value;
+      const before = this.#writer.bytes;
       this.#writer.block(block, 0, block.length);
+      const rowBytes = (this.#writer.bytes - before) / block.length;
+      const fitting = Math.floor(this.#most.bytes / blocksOfSegment / rowBytes);
+      this.#blockRows = Math.min(segmentBlockRowsMax, Math.max(1, fitting));
       encoded += block.length;
     }
     return { segment: this.#writer.finish(), isDone: true };
@@ -203,17 +214,20 @@ export class SegmentSlices {
 function* inBlocks(
   entries: Iterable<SegmentEntry>,
   maxParallelism: number,
+  rowsMax: () => number,
 ): Generator<readonly SegmentEntry[]> {
   let part: SegmentEntry[] = [];
+  let most = rowsMax();
   for (const entry of entries) {
     const group = part[0]?.group;
-    if (entry.group !== group || part.length === segmentBlockRowsMax) {
+    if (entry.group !== group || part.length >= most) {
       keyGroup(entry.group, maxParallelism);
       if (group !== undefined) {
         if (entry.group < group) {
           throw new RangeError(`Key group ${entry.group} comes after group ${group}.`);
         }
         yield part;
+        most = rowsMax();
       }
       part = [];
     }

@@ -16,6 +16,7 @@
 
 import type { CheckpointId } from "../../format/ids.ts";
 import type { KeyGroupRange } from "../../format/key-groups.ts";
+import { MiB } from "../../format/limits.ts";
 import { type SqlDatabase, textOf } from "../../format/sql.ts";
 import type { StoredSchema } from "../../format/segment.ts";
 import { hashOf } from "./key-filter.ts";
@@ -271,7 +272,7 @@ export class StateRows {
     this.#storeAbout();
   }
 
-  /** Takes rows that a completed checkpoint holds, of one full segment or one delta; `rows` at most. */
+  /** Takes rows that a completed checkpoint holds, of one full segment or one delta; `rows`: so many, about. */
   restorer(table: number, isFull: boolean, rows: number | undefined): RestoredRows {
     const of = this.#of(table);
     of.isFrozenWhole = true;
@@ -570,6 +571,8 @@ function countsAt(db: SqlDatabase, checkpoint: number): Counts | undefined {
 
 /** Rows that are sorted and written at a time, and of one run where it is not known how many there are. */
 const sortedRowsMax = 65_536;
+/** Bytes of them: a key group of a large state is larger than memory. */
+const sortedBytesMax = 4 * MiB;
 
 /** Rows of one segment, group by group, on their way into as few runs as their order allows. */
 export class RestoredRows {
@@ -580,6 +583,7 @@ export class RestoredRows {
   #room = 0;
   #left: number | undefined;
   #rows: Row[] = [];
+  #bytes = 0;
 
   constructor(
     rows: number | undefined,
@@ -595,8 +599,10 @@ export class RestoredRows {
     const before = this.#rows.at(-1);
     const isOtherGroup =
       before !== undefined && (before.k[0] !== row.k[0] || before.k[1] !== row.k[1]);
-    if (isOtherGroup || this.#rows.length === sortedRowsMax) this.#write();
+    const isFull = this.#rows.length === sortedRowsMax || this.#bytes >= sortedBytesMax;
+    if (isOtherGroup || isFull) this.#write();
     this.#rows.push(row);
+    this.#bytes += row.k.length + (row.v?.length ?? 0);
   }
 
   done(): void {
@@ -607,6 +613,7 @@ export class RestoredRows {
   #write(): void {
     const rows = inOrder(this.#rows);
     this.#rows = [];
+    this.#bytes = 0;
     for (const [at, { k, v }] of rows.entries()) {
       const next = rows[at + 1];
       // The latter, where a key comes twice.
@@ -614,7 +621,9 @@ export class RestoredRows {
       const writer = this.#writer;
       if (writer !== undefined && (this.#room === 0 || !writer.isAfter(k))) this.#finish();
       if (this.#writer === undefined) {
-        this.#room = Math.max(this.#left ?? sortedRowsMax, rows.length);
+        // Where it was a guess, more may come than were said to.
+        const left = this.#left !== undefined && this.#left > 0 ? this.#left : sortedRowsMax;
+        this.#room = Math.max(left, rows.length);
         this.#writer = this.#open(this.#room);
       }
       this.#writer.add(k, v);

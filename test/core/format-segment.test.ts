@@ -9,6 +9,7 @@ import {
   readSegment,
   readSegmentIndex,
   segmentBlockRowsMax,
+  SegmentSlices,
   writeSegment,
   type SegmentEntry,
   type SegmentHeader,
@@ -198,6 +199,35 @@ describe("segment", () => {
     expect(segment.blocks.map((block) => block.rows)).toEqual([segmentBlockRowsMax, 1]);
     expect(segment.groups).toEqual([3]);
     expect([...segment.entries()]).toEqual(entries);
+  });
+
+  test("S5: segments of some size have it about, however large the values of one group are", () => {
+    const most = { bytes: 100_000, rows: 65_536 };
+    for (const length of [10, 1_000, 20_000]) {
+      const entries = Array.from({ length: 300 }, (_, key): SegmentEntry => ({
+        group: 3 as KeyGroup,
+        key,
+        value: String(key % 10).repeat(length),
+      }));
+      const slices = new SegmentSlices(header, entries, most);
+      const segments = [];
+      let isDone = false;
+      for (; !isDone;) {
+        const step = slices.step(100);
+        if (step.segment !== undefined) segments.push(readSegment(step.segment));
+        ({ isDone } = step);
+      }
+      const [first, ...others] = segments;
+      expect(segments.flatMap((segment) => [...segment.entries()])).toEqual(entries);
+      expect(first!.header.continues).toBe(undefined);
+      // Of the first 64 nobody knows how large they are.
+      expect(first!.blocks[0]!.rows).toBe(64);
+      for (const { header: of, blocks } of others) {
+        expect(of).toMatchObject({ kind: "delta", continues: true });
+        const bytes = blocks.reduce((sum, block) => sum + block.length, 0);
+        expect(bytes).toBeLessThan(1.5 * most.bytes);
+      }
+    }
   });
 
   test("a group outside maxParallelism is refused", () => {

@@ -62,16 +62,21 @@ const plain: StoredSchema = { holds: "value", version: 1, ttl: false };
 const keyOf = (n: number): string => `key ${n}`;
 
 /** The chain of a former subtask: a state of 600 keys in many segments, and a delta. */
-function chainOf(maxParallelism: number, range = allKeyGroups(maxParallelism)) {
+function chainOf(
+  maxParallelism: number,
+  range = allKeyGroups(maxParallelism),
+  valueOf: (n: number, group: number) => unknown = (n) => n,
+) {
   const header: SegmentHeader = { uid: "fold", state: "seen", kind: "full", maxParallelism };
   const entries = Array.from({ length: 600 }, (_, n) => {
     const key = keyOf(n);
-    return { group: keyGroupOf(key, maxParallelism), key, value: n };
+    const group = keyGroupOf(key, maxParallelism);
+    return { group, key, value: valueOf(n, group) };
   }).filter(({ group }) => rangeHas(range, group));
   const slices = new SegmentSlices(
     header,
     entries.toSorted((a, b) => a.group - b.group),
-    { bytes: 1_000, rows: 1_000 },
+    { bytes: 2_000, rows: 1_000 },
   );
   const full: Uint8Array[] = [];
   for (let isDone = false; !isDone;) {
@@ -89,7 +94,7 @@ function chainOf(maxParallelism: number, range = allKeyGroups(maxParallelism)) {
   });
   segments.push({ kind: "file", path: "chk-2", offset: 0, length: delta.length });
   const handle: KeyedStateHandle = { uid: "fold", state: "seen", range, segments };
-  const expected = new Map(entries.map(({ key, value }) => [key, value]));
+  const expected = new Map<string, unknown>(entries.map(({ key, value }) => [key, value]));
   for (const { key, value } of changed) expected.set(key, value);
   return { handle, bytes: [...full, delta], expected };
 }
@@ -122,6 +127,22 @@ describe("rows that are loaded", () => {
     expect(held.mergedChanges).toBe(2);
     const runs = database.exec("SELECT count(*) AS n FROM state_runs WHERE live = 1")[0]!["n"];
     expect(runs).toBe(2);
+  });
+
+  it("are in few runs, also where the first segment has fewer of them than the others", () => {
+    const { deployment, maxParallelism } = deploymentOf(1, 0, 1);
+    const database = testDatabase();
+    const loader = new RowsLoader(deployment, database);
+    const isLarge = (group: number): boolean => group < 8;
+    const chain = chainOf(maxParallelism, allKeyGroups(maxParallelism), (n, group) =>
+      isLarge(group) ? "v".repeat(500) : n,
+    );
+    loadAll(loader, chain);
+    loader.done();
+    const held = loader.backend.store("fold").table("seen");
+    expect(new Map(held.entries())).toEqual(chain.expected);
+    const runs = database.exec("SELECT count(*) AS n FROM state_runs WHERE live = 1")[0]!["n"];
+    expect(runs).toBe(3);
   });
 
   it("are those of the key groups that are owned, out of all former subtasks", () => {
@@ -175,7 +196,7 @@ describe("rows that are loaded", () => {
     );
     const seen = loader.backend.store("fold").tables();
     expect([...seen.keys()].sort()).toEqual(["gone", "seen"]);
-    expect(seen.get("seen")!.get("key 5")).toBe(chain.expected.get("key 5")! + 1_000);
+    expect(seen.get("seen")!.get("key 5")).toBe(Number(chain.expected.get("key 5")) + 1_000);
     expect([seen.get("seen")!.isUpgraded, seen.get("gone")!.isUpgraded]).toEqual([true, false]);
     expect(seen.get("gone")!.get("a")).toBe(1);
     task.stop();

@@ -245,6 +245,30 @@ describe("rows in runs", () => {
     );
   });
 
+  test("that are restored are written as they come, however large a key group is", () => {
+    const database = testDatabase();
+    const state = new StateRows(database, owner, 1, false);
+    state.putTable({ id: 1, uid: "op", state: "t", schema: plainSchema });
+    // Of one group, in the order of their rows.
+    const keys = inOrder(
+      Array.from({ length: 300_000 }, (_, n) => ({ k: keyed(`key ${n}`), v: null })).filter(
+        ({ k }) => groupOfRow(k) === 3,
+      ),
+    ).slice(0, 2_000);
+    expect(keys).toHaveLength(2_000);
+    const rows = state.restorer(1, true, keys.length);
+    let most = 0;
+    for (const [at, { k }] of keys.entries()) {
+      rows.add({ k, v: new Uint8Array(10_000) });
+      most = Math.max(most, (at + 1) * 10_000 - 10_000 * stored(database, "state_blocks"));
+    }
+    // One part of a run, and what is sorted.
+    expect(most).toBeLessThan(8_000_000);
+    rows.done();
+    expect(stored(database, "state_runs")).toBe(1);
+    expect(state.count(1)).toBe(2_000);
+  });
+
   test("R4: what an earlier layout left is not gone back to", () => {
     const { database } = open();
     database.exec(`UPDATE state_about SET about = '{"owner":{},"floor":1}'`);
