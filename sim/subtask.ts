@@ -58,10 +58,10 @@ const readDelays = [50, 200, 1_000];
 
 /** So small that what a world keeps in rows is mostly encoded after its barrier, in several pieces. */
 const cut: SnapshotCut = {
-  lateFrom: 2_000,
-  stepRows: 4,
-  segment: { bytes: 200, rows: 100 },
-  piece: 300,
+  lateFrom: 500,
+  stepRows: 8,
+  segment: { bytes: 500, rows: 100 },
+  piece: 1_500,
 };
 
 interface StoredAttempt {
