@@ -56,8 +56,8 @@ interface About {
   readonly owner: RowsOwner;
   readonly floor: number;
   readonly counts: Counts;
-  /** Not all of it is there yet. */
-  readonly isLoading?: true;
+  /** Not all of it is there yet, or it was migrated since. */
+  readonly isOther?: true;
 }
 
 const version = 3;
@@ -135,7 +135,7 @@ export class StateRows {
   /** Rows of a step, as the last ones were. */
   #stepRows = stepRows;
   #bytes = 0;
-  #isLoading = false;
+  #isOther = false;
 
   /** Rolls back to `checkpoint`, which `holds`; or begins with nothing, at that checkpoint. */
   constructor(db: SqlDatabase, owner: RowsOwner, checkpoint: number, isHeld: boolean) {
@@ -170,8 +170,8 @@ export class StateRows {
   static hold(db: SqlDatabase, { range, maxParallelism }: RowsOwner, checkpoint: number): boolean {
     const about = aboutOf(db);
     if (about === undefined) return false;
-    const { owner, floor, isLoading } = about;
-    if (isLoading) return false;
+    const { owner, floor, isOther } = about;
+    if (isOther) return false;
     if (owner.maxParallelism !== maxParallelism) return false;
     if (owner.range.first !== range.first || owner.range.last !== range.last) return false;
     return checkpoint >= floor && countsAt(db, checkpoint) !== undefined;
@@ -260,15 +260,19 @@ export class StateRows {
     this.advance();
   }
 
-  /** Rows come that are not all there is to the checkpoint: until `loaded` it is not held. */
-  loading(): void {
-    if (this.#isLoading) return;
-    this.#isLoading = true;
+  /**
+   * Tables are not those of the checkpoint: rows of it are yet to come, or are migrated. None is held until
+   * it is `restored`, or another is complete.
+   */
+  departs(): void {
+    if (this.#isOther) return;
+    this.#isOther = true;
     this.#storeAbout();
   }
 
-  loaded(): void {
-    this.#isLoading = false;
+  /** All rows of the checkpoint are there, as they were. */
+  restored(): void {
+    this.#isOther = false;
     this.#storeAbout();
   }
 
@@ -432,6 +436,7 @@ export class StateRows {
     if (counts === undefined) return;
     this.#floor = checkpoint;
     this.#counts = { ...counts };
+    this.#isOther = false;
     this.#storeAbout();
     this.#db.exec("DELETE FROM state_barriers WHERE checkpoint <= ?", checkpoint);
     for (const of of this.#tables.values()) if (counts[of.id] === 0) this.#dropEmpty(of);
@@ -543,7 +548,7 @@ export class StateRows {
       owner: this.#owner,
       floor: this.#floor,
       counts: this.#counts,
-      ...(this.#isLoading && { isLoading: true }),
+      ...(this.#isOther && { isOther: true }),
     };
     this.#db.exec("INSERT OR REPLACE INTO state_about VALUES (0, ?)", JSON.stringify(about));
   }

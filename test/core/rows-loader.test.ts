@@ -202,6 +202,40 @@ describe("rows that are loaded", () => {
     task.stop();
   });
 
+  it("are not gone back to once they were migrated, before a checkpoint has what they are now", () => {
+    const { deployment, maxParallelism } = deploymentOf(1, 0, 1);
+    const database = testDatabase();
+    const chain = chainOf(maxParallelism);
+    const loader = new RowsLoader(deployment, database);
+    loadAll(loader, chain);
+    loader.done();
+    expect(holdsState(deployment, database)).toBe(true);
+    const later = deploymentOf(2, 0, 1);
+    const held = { handle: chain.handle, segments: "held" as const };
+    const restored = { checkpoint: checkpointId(7), keyed: [held], operator: [], channels: [] };
+    const task = new Task(later.deployment, later.graph, restored, millis(0), database);
+    task.stop();
+    // Neither by the program that migrates, nor by the one before it.
+    expect(holdsState(later.deployment, database)).toBe(false);
+    expect(holdsState(deployment, database)).toBe(false);
+
+    const { backend } = new RowsLoader(later.deployment, database);
+    backend.restorer("fold", "seen", plain, allKeyGroups(maxParallelism)).done();
+    backend.loaded();
+    const migrates = { stored: { ...plain, version: 2 }, migrates: true, upgrade: String };
+    backend.store("fold").table("seen", migrates);
+    expect(holdsState(later.deployment, database)).toBe(false);
+    backend.sealed(checkpointId(8));
+    backend.completed(checkpointId(7));
+    const at = (checkpoint: number): TaskDeployment => {
+      const restore = { checkpoint: checkpointId(checkpoint), states: [] };
+      return { ...later.deployment, restore };
+    };
+    expect([7, 8].map((n) => holdsState(at(n), database))).toEqual([false, false]);
+    backend.completed(checkpointId(8));
+    expect([7, 8].map((n) => holdsState(at(n), database))).toEqual([false, true]);
+  });
+
   it("are of one schema, or refused", () => {
     const { deployment, maxParallelism } = deploymentOf(1, 0, 1);
     const { backend } = new RowsLoader(deployment, testDatabase());
