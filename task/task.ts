@@ -491,9 +491,7 @@ export class Task {
       if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
         this.#abandonSnapshot();
       }
-      for (const path of this.#writing.aborted(checkpoint)) {
-        this.#effects.push({ kind: "discard", path });
-      }
+      this.#giveUpSavepoints(checkpoint);
     });
   }
 
@@ -786,6 +784,8 @@ export class Task {
   #checkpoint(barrier: Barrier, firstBarrierAt: number, channels = new ChannelCapture()): void {
     const { checkpoint, purpose } = barrier;
     this.#abandonSnapshot();
+    // A savepoint is taken alone: one that is not handed over has failed, whether or not that was heard.
+    this.#giveUpSavepoints(checkpoint);
     this.#takenOver.forEach(({ id }, at) => {
       channels.restored(id, this.#inbox.taken(this.#inputs.length + at));
     });
@@ -852,6 +852,13 @@ export class Task {
     if (file !== undefined || late.length > 0) this.#state.lost();
     for (const segments of late) segments.lost();
     this.#snapshot = undefined;
+  }
+
+  /** Of those up to that checkpoint that are being written. */
+  #giveUpSavepoints(checkpoint: CheckpointId): void {
+    for (const path of this.#writing.aborted(checkpoint)) {
+      this.#effects.push({ kind: "discard", path });
+    }
   }
 
   #decline(checkpoint: CheckpointId, newer: CheckpointId): void {

@@ -3,10 +3,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { planOf } from "../../coordinator/plan.ts";
+import { encodeRows } from "../../format/batch.ts";
 import { joined } from "../../format/bytes.ts";
-import { never } from "../../format/frame.ts";
-import { attempt, checkpointId, jobIdFrom, millis } from "../../format/ids.ts";
+import { encodeBarrier, encodeData, never } from "../../format/frame.ts";
+import { attempt, checkpointId, jobIdFrom, millis, seq } from "../../format/ids.ts";
 import { allKeyGroups } from "../../format/key-groups.ts";
+import type { TaskDeployment } from "../../format/messages.ts";
 import type { SqlDatabase } from "../../format/sql.ts";
 import type { BytesHandle, KeyedStateHandle } from "../../format/state-handle.ts";
 import { SqliteStateBackend } from "../../operators/state/sqlite.ts";
@@ -14,6 +17,9 @@ import { ChannelCapture } from "../../task/channel-state.ts";
 import type { OpenSnapshot } from "../../task/open-snapshot.ts";
 import { SnapshotWriting } from "../../task/snapshot-writing.ts";
 import { type FrozenState, keyedHandleOf, StateSnapshots } from "../../task/state-snapshots.ts";
+import { Task } from "../../task/task.ts";
+import type { TaskEffect } from "../../task/task-effect.ts";
+import { count, defineJob, table, topic } from "../../stream/index.ts";
 import { testDatabase } from "./state-backends.ts";
 
 const maxParallelism = 8;
@@ -364,5 +370,68 @@ describe("a state that is encoded after its barrier", () => {
       subtask.overwrite();
       expect(subtask.litter).toBe(0);
     }
+  });
+});
+
+describe("a task whose savepoint is being written", () => {
+  const { graph } = defineJob(
+    "late",
+    (env) => {
+      env
+        .from(topic<{ key: string }>("rows", { partitions: 1 }), { uid: "rows" })
+        .keyBy((row) => row.key)
+        .aggregate({ n: count() }, { uid: "counts" })
+        .to(table("out"), { uid: "out" });
+    },
+    { parallelism: 1, checkpointing: { interval: 100 } },
+  );
+  const config = { ...graph.config, state: { ...graph.config.state, backend: "sqlite" as const } };
+
+  function opened() {
+    const plan = planOf(graph, config);
+    const vertex = plan.vertices.find(({ operators }) => operators.includes("counts"))!;
+    const deployment: TaskDeployment = {
+      job: jobIdFrom(new Uint8Array(16)),
+      attempt: attempt(1),
+      task: { vertex: vertex.id, index: 0 },
+      plan,
+      config,
+    };
+    const task = new Task(deployment, graph, undefined, millis(0), testDatabase(), cut);
+    let next = 0;
+    const receive = (frame: Uint8Array): TaskEffect[] =>
+      task.receive(0, seq(next++), frame, millis(0)).effects;
+    task.start(millis(0));
+    receive(encodeData(encodeRows(Array.from({ length: 200 }, (_, n) => ({ key: `key ${n}` })))));
+    receive(encodeBarrier(checkpointId(1), never, { folder: "savepoints/s/", stops: false }));
+    const written: TaskEffect[] = [];
+    while (!written.some(({ kind }) => kind === "piece")) written.push(...task.tick(millis(0)));
+    const path = `savepoints/s/${vertex.id}-0`;
+    expect(written.at(-1)).toMatchObject({ kind: "piece", path });
+    return { task, receive, path };
+  }
+
+  it("gives it up with the barrier of a checkpoint: it has failed, whether or not that was heard", () => {
+    const { task, receive, path } = opened();
+    expect(receive(encodeBarrier(checkpointId(2)))).toContainEqual({ kind: "discard", path });
+    // What is on its way of it fails then, which is no reason to write all of the state again.
+    task.pieceLost(path, millis(0));
+    const effects: TaskEffect[] = [];
+    while (task.wakeAt !== undefined) {
+      for (const effect of task.tick(millis(0))) {
+        effects.push(effect);
+        if (effect.kind === "piece") effects.push(...task.pieceStored(effect.path, millis(0)));
+      }
+    }
+    expect(effects.filter(({ kind }) => kind === "snapshot")).toMatchObject([
+      { ack: { checkpoint: 2 } },
+    ]);
+  });
+
+  it("hands nothing over where it is told that it was aborted", () => {
+    const { task, path } = opened();
+    expect(task.notifyAborted(checkpointId(1), millis(0))).toEqual([{ kind: "discard", path }]);
+    expect(task.pieceStored(path, millis(0))).toEqual([]);
+    expect(task.activity.isIdle).toBe(true);
   });
 });
