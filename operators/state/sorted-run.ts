@@ -5,6 +5,7 @@
 //   N2. A published run never changes. What it held goes part by part once it is dropped.
 // Blocks are numbered as they are written, whatever run they are of, so SQLite only ever appends.
 
+import { MiB } from "../../format/limits.ts";
 import { blobOf, type SqlDatabase } from "../../format/sql.ts";
 import { BlockReader, blockBytesMax, compareRanges, rowBytes, writeRow } from "./run-block.ts";
 import { hashOf, KeyFilter } from "./key-filter.ts";
@@ -24,6 +25,8 @@ export const runTables = ["state_runs", "state_parts", "state_filters", "state_b
 
 /** Blocks of one part: what is written, merged and dropped in one step. */
 export const partBlocks = 256;
+/** Bytes of them, from which on it has no more: a row may be as large as a BLOB. */
+const partBytes = 1 * MiB;
 /** Parts of one run, at most, and pieces of its filter; an id has them in its lower digits. */
 const partsMax = 2 ** 20;
 /** 32-bit words of one piece of a filter. */
@@ -324,6 +327,7 @@ export class RunWriter {
   /** Of the part that is being written. */
   #blocks: Uint8Array[] = [];
   #partFrom = 0;
+  #partBytes = 0;
   /** The key before. */
   #last = new Uint8Array(64);
   #lastLength = 0;
@@ -403,8 +407,9 @@ export class RunWriter {
   #closeBlock(): void {
     this.#blocks.push(this.#block.slice(0, this.#blockEnd));
     this.#blockBytes += this.#blockEnd;
+    this.#partBytes += this.#blockEnd;
     this.#blockEnd = 0;
-    if (this.#blocks.length === partBlocks) this.#closePart();
+    if (this.#blocks.length === partBlocks || this.#partBytes >= partBytes) this.#closePart();
   }
 
   #closePart(): void {
@@ -426,6 +431,7 @@ export class RunWriter {
     );
     this.#parts.push({ from, first });
     this.#partFrom += blocks.length;
+    this.#partBytes = 0;
     this.#blocks = [];
   }
 

@@ -269,6 +269,29 @@ describe("rows in runs", () => {
     expect(state.count(1)).toBe(2_000);
   });
 
+  test("of large rows are written and read a few at a time", () => {
+    const database = testDatabase();
+    const state = new StateRows(database, owner, 1, false);
+    state.putTable({ id: 1, uid: "op", state: "t", schema: plainSchema });
+    const keys = inOrder(Array.from({ length: 60 }, (_, n) => ({ k: keyed(n), v: null })));
+    const rows = state.restorer(1, true, keys.length);
+    let most = 0;
+    for (const [at, { k }] of keys.entries()) {
+      rows.add({ k, v: new Uint8Array(300_000) });
+      most = Math.max(most, at + 1 - stored(database, "state_blocks"));
+    }
+    expect(most).toBeLessThan(8);
+    rows.done();
+    expect(stored(database, "state_blocks")).toBe(60);
+    expect(stored(database, "state_runs")).toBe(1);
+    const before = database.statements.count;
+    let read = 0;
+    for (const _ of state.all(1)) if (++read === 3) break;
+    // Two of them, then no more than a part has, each with its own statement.
+    expect(database.statements.count - before).toBeLessThan(8);
+    expect([...state.all(1)]).toHaveLength(60);
+  });
+
   test("R4: what an earlier layout left is not gone back to", () => {
     const { database } = open();
     database.exec(`UPDATE state_about SET about = '{"owner":{},"floor":1}'`);
