@@ -34,7 +34,7 @@ export class RowsLoader {
     const { parallelism } = vertexOf(plan, task.vertex);
     this.#range = rangeOfSubtask(task.index, parallelism, plan.maxParallelism);
     this.backend = rowsBackendOf(deployment, database, false);
-    this.backend.rows.departs();
+    this.backend.rows.loading();
   }
 
   /** The next segment of a state, in their order, whose bytes were found right. */

@@ -56,8 +56,10 @@ interface About {
   readonly owner: RowsOwner;
   readonly floor: number;
   readonly counts: Counts;
-  /** Not all of it is there yet, or it was migrated since. */
-  readonly isOther?: true;
+  /** Not all of it is there yet. */
+  readonly isLoading?: true;
+  /** At `floor`, of tables that were migrated since, by their numbers. */
+  readonly schemas?: Readonly<Record<string, StoredSchema>>;
 }
 
 const version = 3;
@@ -135,7 +137,9 @@ export class StateRows {
   /** Rows of a step, as the last ones were. */
   #stepRows = stepRows;
   #bytes = 0;
-  #isOther = false;
+  #isLoading = false;
+  /** At `floor`, of tables that were migrated since. */
+  #schemas: Record<string, StoredSchema> = {};
 
   /** Rolls back to `checkpoint`, which `holds`; or begins with nothing, at that checkpoint. */
   constructor(db: SqlDatabase, owner: RowsOwner, checkpoint: number, isHeld: boolean) {
@@ -147,6 +151,9 @@ export class StateRows {
       const counts = countsAt(db, checkpoint);
       if (counts === undefined) throw new Error(`R4: checkpoint ${checkpoint} is not held.`);
       this.#counts = { ...counts };
+      for (const [id, of] of Object.entries(schemasAt(db, checkpoint))) {
+        db.exec("UPDATE state_tables SET schema = ? WHERE id = ?", JSON.stringify(of), Number(id));
+      }
       db.exec("UPDATE state_runs SET live = 0 WHERE since >= ?", checkpoint);
       db.exec("DELETE FROM state_barriers");
     } else {
@@ -170,8 +177,8 @@ export class StateRows {
   static hold(db: SqlDatabase, { range, maxParallelism }: RowsOwner, checkpoint: number): boolean {
     const about = aboutOf(db);
     if (about === undefined) return false;
-    const { owner, floor, isOther } = about;
-    if (isOther) return false;
+    const { owner, floor, isLoading } = about;
+    if (isLoading) return false;
     if (owner.maxParallelism !== maxParallelism) return false;
     if (owner.range.first !== range.first || owner.range.last !== range.last) return false;
     return checkpoint >= floor && countsAt(db, checkpoint) !== undefined;
@@ -260,19 +267,24 @@ export class StateRows {
     this.advance();
   }
 
-  /**
-   * Tables are not those of the checkpoint: rows of it are yet to come, or are migrated. None is held until
-   * it is `restored`, or another is complete.
-   */
-  departs(): void {
-    if (this.#isOther) return;
-    this.#isOther = true;
+  /** Rows come that are not all there is to the checkpoint: until `loaded` it is not held. */
+  loading(): void {
+    if (this.#isLoading) return;
+    this.#isLoading = true;
     this.#storeAbout();
   }
 
-  /** All rows of the checkpoint are there, as they were. */
-  restored(): void {
-    this.#isOther = false;
+  loaded(): void {
+    this.#isLoading = false;
+    this.#storeAbout();
+  }
+
+  /**
+   * A table is put under another schema, before anything is written in this epoch. A rollback to where that
+   * began puts it under this one again, as it then has the rows that are of it.
+   */
+  migrates(table: number, from: StoredSchema): void {
+    this.#schemas[table] = from;
     this.#storeAbout();
   }
 
@@ -436,7 +448,7 @@ export class StateRows {
     if (counts === undefined) return;
     this.#floor = checkpoint;
     this.#counts = { ...counts };
-    this.#isOther = false;
+    this.#schemas = {};
     this.#storeAbout();
     this.#db.exec("DELETE FROM state_barriers WHERE checkpoint <= ?", checkpoint);
     for (const of of this.#tables.values()) if (counts[of.id] === 0) this.#dropEmpty(of);
@@ -548,7 +560,8 @@ export class StateRows {
       owner: this.#owner,
       floor: this.#floor,
       counts: this.#counts,
-      ...(this.#isOther && { isOther: true }),
+      ...(this.#isLoading && { isLoading: true }),
+      ...(Object.keys(this.#schemas).length > 0 && { schemas: this.#schemas }),
     };
     this.#db.exec("INSERT OR REPLACE INTO state_about VALUES (0, ?)", JSON.stringify(about));
   }
@@ -572,6 +585,12 @@ function countsAt(db: SqlDatabase, checkpoint: number): Counts | undefined {
   const query = "SELECT counts FROM state_barriers WHERE checkpoint = ?";
   const passed = about && db.exec(query, checkpoint)[0];
   return passed && (JSON.parse(textOf(passed["counts"])) as Counts);
+}
+
+/** Of tables whose schema was another at that checkpoint. */
+function schemasAt(db: SqlDatabase, checkpoint: number): Readonly<Record<string, StoredSchema>> {
+  const about = aboutOf(db);
+  return about?.floor === checkpoint ? (about.schemas ?? {}) : {};
 }
 
 /** Rows that are sorted and written at a time, and of one run where it is not known how many there are. */

@@ -172,14 +172,14 @@ export class SqliteStateBackend implements StateBackend {
     if (schema.holds !== holds || schema.version !== version || schema.ttl !== ttl) {
       throw new Error(`State "${state}" of operator "${uid}" is stored under two schemas.`);
     }
-    this.rows.departs();
+    this.rows.loading();
     const { maxParallelism } = this;
     return new RowsRestore(this.rows, table, { range, maxParallelism });
   }
 
   /** The rows hold all of the checkpoint. */
   loaded(): void {
-    this.rows.restored();
+    this.rows.loaded();
   }
 
   /** An entry has come into the cache. */
@@ -307,8 +307,7 @@ export class SqliteStateStore implements BackendStore {
     const known = this.#backend.knownOf(this.#uid).find(({ state }) => state === name);
     const from = known?.schema ?? schema.stored;
     const mustMigrate = mustUpgrade(place, from, schema);
-    // Gone back to, rows would be what they were, under a schema that they are not of.
-    if (mustMigrate) this.#backend.rows.departs();
+    if (mustMigrate && known !== undefined) this.#backend.rows.migrates(known.id, from);
     const { id } = this.#backend.remember(this.#uid, name, schema.stored);
     const table = new SqliteStateTable(this.#backend, id, schema);
     for (const source of this.#sources.get(name) ?? []) table.restoreFrom(place, source);

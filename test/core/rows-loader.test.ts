@@ -16,7 +16,8 @@ import {
 import type { BytesHandle, KeyedStateHandle } from "../../format/state-handle.ts";
 import { defineJob, rows, table, topic, valueState } from "../../stream/index.ts";
 import { RowsLoader } from "../../task/rows-loader.ts";
-import { holdsState } from "../../task/state-backend.ts";
+import { schemaOf } from "../../operators/state/schema.ts";
+import { holdsState, rowsBackendOf } from "../../task/state-backend.ts";
 import { Task } from "../../task/task.ts";
 import { testDatabase } from "./state-backends.ts";
 
@@ -202,38 +203,48 @@ describe("rows that are loaded", () => {
     task.stop();
   });
 
-  it("are not gone back to once they were migrated, before a checkpoint has what they are now", () => {
+  it("are of the schema that they were of once they are gone back to", () => {
     const { deployment, maxParallelism } = deploymentOf(1, 0, 1);
     const database = testDatabase();
     const chain = chainOf(maxParallelism);
     const loader = new RowsLoader(deployment, database);
     loadAll(loader, chain);
     loader.done();
-    expect(holdsState(deployment, database)).toBe(true);
     const later = deploymentOf(2, 0, 1);
-    const held = { handle: chain.handle, segments: "held" as const };
-    const restored = { checkpoint: checkpointId(7), keyed: [held], operator: [], channels: [] };
-    const task = new Task(later.deployment, later.graph, restored, millis(0), database);
-    task.stop();
-    // Neither by the program that migrates, nor by the one before it.
-    expect(holdsState(later.deployment, database)).toBe(false);
-    expect(holdsState(deployment, database)).toBe(false);
-
-    const { backend } = new RowsLoader(later.deployment, database);
-    backend.restorer("fold", "seen", plain, allKeyGroups(maxParallelism)).done();
-    backend.loaded();
-    const migrates = { stored: { ...plain, version: 2 }, migrates: true, upgrade: String };
-    backend.store("fold").table("seen", migrates);
-    expect(holdsState(later.deployment, database)).toBe(false);
-    backend.sealed(checkpointId(8));
-    backend.completed(checkpointId(7));
-    const at = (checkpoint: number): TaskDeployment => {
-      const restore = { checkpoint: checkpointId(checkpoint), states: [] };
-      return { ...later.deployment, restore };
+    const schema = {
+      stored: { ...plain, version: 2 },
+      migrates: true,
+      upgrade: (old: unknown) => Number(old) + 1_000,
     };
-    expect([7, 8].map((n) => holdsState(at(n), database))).toEqual([false, false]);
-    backend.completed(checkpointId(8));
-    expect([7, 8].map((n) => holdsState(at(n), database))).toEqual([false, true]);
+    const again = (checkpoint: number) => {
+      const restore = { checkpoint: checkpointId(checkpoint), states: [] };
+      const of = { ...later.deployment, restore };
+      expect(holdsState(of, database)).toBe(true);
+      return rowsBackendOf(of, database, true);
+    };
+    const five = Number(chain.expected.get("key 5"));
+    // It is lost before it has a checkpoint, time and again; then the program of before is deployed.
+    for (let attempts = 0; attempts < 2; attempts++) {
+      const table = again(7).store("fold").table("seen", schema);
+      expect([table.get("key 5"), table.isUpgraded]).toEqual([five + 1_000, true]);
+      table.flush();
+    }
+    const before = again(7).store("fold").table("seen", schemaOf());
+    expect([before.get("key 5"), before.isUpgraded]).toEqual([five, false]);
+    // What a checkpoint has since is of the new schema, whether or not it was heard that it is complete.
+    for (const isHeard of [false, true]) {
+      const backend = again(7);
+      backend.store("fold").table("seen", schema);
+      backend.sealed(checkpointId(8));
+      if (isHeard) backend.completed(checkpointId(8));
+      const table = again(8).store("fold").table("seen", schema);
+      expect([table.get("key 5"), table.isUpgraded]).toEqual([five + 1_000, false]);
+      if (!isHeard) {
+        const rows = new RowsLoader(deployment, database);
+        loadAll(rows, chain);
+        rows.done();
+      }
+    }
   });
 
   it("are of one schema, or refused", () => {
