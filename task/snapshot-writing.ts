@@ -1,11 +1,11 @@
 // Snapshots that are whole, on their way to the shell. Those of which nothing is late (late-segments.ts) pass;
 // the segments of the others are encoded step by step, into pieces that are stored as they fill.
 //   W1. They are handed over in their order: a later one may refer to what an earlier one has yet to place.
-//   W2. One piece is under way at a time, and while it is nothing is encoded: of a snapshot no more is in
+//   W2. One piece is under way at a time, and while it is nothing is encoded: of what is late no more is in
 //       memory than a piece and a segment.
-//   W3. Where a piece is lost, so is its snapshot, and every later one that refers to it.
+//   W3. Where a piece is lost, so is its snapshot, and every later one that refers to any of its file.
 //   W4. A checkpoint that is aborted meanwhile is written to its end, as those after it build on it. Nothing
-//       builds on a savepoint: it is given up.
+//       builds on a savepoint: it is given up, also where a barrier comes behind it.
 
 import { joined } from "../format/bytes.ts";
 import { savepointOf } from "../format/frame.ts";
