@@ -5,7 +5,8 @@
 //       memory than a piece and a segment.
 //   W3. Where a piece is lost, so is its snapshot, and every later one that refers to any of its file.
 //   W4. A checkpoint that is aborted meanwhile is written to its end, as those after it build on it. Nothing
-//       builds on a savepoint: it is given up, also where a barrier comes behind it.
+//       builds on one that is not incremental, or on a savepoint: it is given up, a savepoint also where a
+//       barrier comes behind it.
 
 import { joined } from "../format/bytes.ts";
 import { savepointOf } from "../format/frame.ts";
@@ -82,12 +83,12 @@ export class SnapshotWriting {
     return true;
   }
 
-  /** Those up to that checkpoint are of no use (W4); answers the files that were given up. */
-  aborted(checkpoint: CheckpointId): string[] {
-    const given = this.#queue.filter(
-      ({ open: { barrier } }) =>
-        barrier.checkpoint <= checkpoint && savepointOf(barrier.purpose) !== undefined,
-    );
+  /** Those up to that checkpoint are over; answers the files that were given up (W4). */
+  aborted(checkpoint: CheckpointId, of: "savepoints" | "all"): string[] {
+    const given = this.#queue.filter(({ open: { barrier } }) => {
+      const isOf = of === "all" || savepointOf(barrier.purpose) !== undefined;
+      return isOf && barrier.checkpoint <= checkpoint;
+    });
     for (const file of given) {
       file.lost();
       this.stored(file.path);

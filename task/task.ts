@@ -491,7 +491,8 @@ export class Task {
       if (this.#snapshot !== undefined && this.#snapshot.barrier.checkpoint <= checkpoint) {
         this.#abandonSnapshot();
       }
-      this.#giveUpSavepoints(checkpoint);
+      const { incremental } = this.#deployment.config.checkpointing;
+      this.#giveUp(checkpoint, incremental ? "savepoints" : "all");
     });
   }
 
@@ -785,7 +786,7 @@ export class Task {
     const { checkpoint, purpose } = barrier;
     this.#abandonSnapshot();
     // A savepoint is taken alone: one that is not handed over has failed, whether or not that was heard.
-    this.#giveUpSavepoints(checkpoint);
+    this.#giveUp(checkpoint, "savepoints");
     this.#takenOver.forEach(({ id }, at) => {
       channels.restored(id, this.#inbox.taken(this.#inputs.length + at));
     });
@@ -854,9 +855,9 @@ export class Task {
     this.#snapshot = undefined;
   }
 
-  /** Of those up to that checkpoint that are being written. */
-  #giveUpSavepoints(checkpoint: CheckpointId): void {
-    for (const path of this.#writing.aborted(checkpoint)) {
+  /** Those up to that checkpoint that are being written, and that nothing builds on. */
+  #giveUp(checkpoint: CheckpointId, of: "savepoints" | "all"): void {
+    for (const path of this.#writing.aborted(checkpoint, of)) {
       this.#effects.push({ kind: "discard", path });
     }
   }

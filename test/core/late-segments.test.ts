@@ -362,7 +362,8 @@ describe("a state that is encoded after its barrier", () => {
       const id = checkpointId(subtask.freeze(kind));
       while (subtask.storing === undefined) subtask.step();
       const { storing } = subtask;
-      expect(subtask.writing.aborted(id)).toEqual(kind === "savepoint" ? [storing] : []);
+      const given = kind === "savepoint" ? [storing] : [];
+      expect(subtask.writing.aborted(id, "savepoints")).toEqual(given);
       subtask.stored();
       subtask.finish();
       expect([...subtask.acknowledged.keys()]).toEqual(kind === "savepoint" ? [] : [id]);
@@ -373,7 +374,7 @@ describe("a state that is encoded after its barrier", () => {
   });
 });
 
-describe("a task whose savepoint is being written", () => {
+describe("a task whose snapshot is being written", () => {
   const { graph } = defineJob(
     "late",
     (env) => {
@@ -387,7 +388,9 @@ describe("a task whose savepoint is being written", () => {
   );
   const config = { ...graph.config, state: { ...graph.config.state, backend: "sqlite" as const } };
 
-  function opened() {
+  /** Of a savepoint, or of a checkpoint that builds on no other. */
+  function opened({ isSavepoint = true } = {}) {
+    const checkpointing = { ...graph.config.checkpointing, incremental: isSavepoint };
     const plan = planOf(graph, config);
     const vertex = plan.vertices.find(({ operators }) => operators.includes("counts"))!;
     const deployment: TaskDeployment = {
@@ -395,7 +398,7 @@ describe("a task whose savepoint is being written", () => {
       attempt: attempt(1),
       task: { vertex: vertex.id, index: 0 },
       plan,
-      config,
+      config: { ...config, checkpointing },
     };
     const task = new Task(deployment, graph, undefined, millis(0), testDatabase(), cut);
     let next = 0;
@@ -403,15 +406,16 @@ describe("a task whose savepoint is being written", () => {
       task.receive(0, seq(next++), frame, millis(0)).effects;
     task.start(millis(0));
     receive(encodeData(encodeRows(Array.from({ length: 200 }, (_, n) => ({ key: `key ${n}` })))));
-    receive(encodeBarrier(checkpointId(1), never, { folder: "savepoints/s/", stops: false }));
+    const mark = { folder: "savepoints/s/", stops: false };
+    receive(encodeBarrier(checkpointId(1), never, isSavepoint ? mark : undefined));
     const written: TaskEffect[] = [];
     while (!written.some(({ kind }) => kind === "piece")) written.push(...task.tick(millis(0)));
-    const path = `savepoints/s/${vertex.id}-0`;
-    expect(written.at(-1)).toMatchObject({ kind: "piece", path });
+    const { path } = written.at(-1) as Extract<TaskEffect, { kind: "piece" }>;
+    if (isSavepoint) expect(path).toBe(`savepoints/s/${vertex.id}-0`);
     return { task, receive, path };
   }
 
-  it("gives it up with the barrier of a checkpoint: it has failed, whether or not that was heard", () => {
+  it("gives a savepoint up with the barrier of a checkpoint: it has failed, whether or not that was heard", () => {
     const { task, receive, path } = opened();
     expect(receive(encodeBarrier(checkpointId(2)))).toContainEqual({ kind: "discard", path });
     // What is on its way of it fails then, which is no reason to write all of the state again.
@@ -428,10 +432,29 @@ describe("a task whose savepoint is being written", () => {
     ]);
   });
 
-  it("hands nothing over where it is told that it was aborted", () => {
-    const { task, path } = opened();
-    expect(task.notifyAborted(checkpointId(1), millis(0))).toEqual([{ kind: "discard", path }]);
-    expect(task.pieceStored(path, millis(0))).toEqual([]);
-    expect(task.activity.isIdle).toBe(true);
+  it.each([true, false])(
+    "hands nothing over once it is told that it was aborted",
+    (isSavepoint) => {
+      const { task, path } = opened({ isSavepoint });
+      expect(task.notifyAborted(checkpointId(1), millis(0))).toEqual([{ kind: "discard", path }]);
+      expect(task.pieceStored(path, millis(0))).toEqual([]);
+      expect(task.activity.isIdle).toBe(true);
+    },
+  );
+
+  it("hands over a checkpoint that builds on no other, if another comes behind it", () => {
+    const { task, receive, path } = opened({ isSavepoint: false });
+    const effects = [
+      ...receive(encodeBarrier(checkpointId(2))),
+      ...task.pieceStored(path, millis(0)),
+    ];
+    while (task.wakeAt !== undefined) {
+      for (const effect of task.tick(millis(0))) {
+        effects.push(effect);
+        if (effect.kind === "piece") effects.push(...task.pieceStored(effect.path, millis(0)));
+      }
+    }
+    const snapshots = effects.filter(({ kind }) => kind === "snapshot");
+    expect(snapshots).toMatchObject([{ ack: { checkpoint: 1 } }, { ack: { checkpoint: 2 } }]);
   });
 });
