@@ -147,9 +147,10 @@ function nextOf({ split, taken }: Split): number {
 }
 
 function rowsOf(row: (index: number) => unknown, runs: readonly Run[]): RecordBatch {
-  const rows: unknown[] = [];
+  const rows = new Array<unknown>(runs.reduce((sum, { count }) => sum + count, 0));
+  let at = 0;
   for (const { first, count } of runs) {
-    for (let index = first; index < first + count; index++) rows.push(row(index));
+    for (let index = first; index < first + count; index++) rows[at++] = row(index);
   }
   return new RowBatch(rows);
 }
