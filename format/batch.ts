@@ -24,6 +24,7 @@ import {
   type JoinedTexts,
 } from "./column.ts";
 import { FormatError } from "./format-error.ts";
+import { keepShape } from "./kept-shapes.ts";
 import { writeGathered, type ColumnPart } from "./gather.ts";
 import type { TextMemory } from "./known-texts.ts";
 import { encodeValue, ValueNotSerialisableError } from "./value.ts";
@@ -506,3 +507,5 @@ function store(
 ): void {
   for (let i = 0; i < rows.length; i++) rows[i]![name] = values[i];
 }
+
+keepShape(decodeBatch(encodeRows([])));

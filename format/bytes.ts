@@ -7,6 +7,7 @@
 //   Y3. Padding is zero.
 
 import { FormatError } from "./format-error.ts";
+import { keepShape } from "./kept-shapes.ts";
 
 /** Bytes every typed array starts at a multiple of: the widest element's size. */
 export const alignment = 8;
@@ -234,3 +235,6 @@ export class ByteReader {
     return at;
   }
 }
+
+keepShape(new ByteWriter(1));
+keepShape(new ByteReader(new Uint8Array(0), ""));

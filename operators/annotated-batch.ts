@@ -1,9 +1,11 @@
 // A batch with more to its rows than they are: the records that they were read from, or their event times.
 
 import type { Column } from "../format/batch.ts";
+import { keepShape } from "../format/kept-shapes.ts";
 import type { TextMemory } from "../format/known-texts.ts";
 import type { RecordBatch } from "./operator.ts";
 import type { Lineage } from "./rejection.ts";
+import { RowBatch } from "./row-batch.ts";
 
 export class AnnotatedBatch implements RecordBatch {
   readonly length: number;
@@ -28,3 +30,5 @@ export class AnnotatedBatch implements RecordBatch {
     return this.#batch.column!(field, memory);
   }
 }
+
+keepShape(new AnnotatedBatch(new RowBatch([]), {}));

@@ -2,6 +2,7 @@
 //   C1. `rows()` gives plain objects with the fields in order; they are made once, when asked for.
 
 import { canBeColumns, type Column } from "../format/batch.ts";
+import { keepShape } from "../format/kept-shapes.ts";
 import type { RecordBatch } from "./operator.ts";
 
 export class ColumnBatch implements RecordBatch {
@@ -53,3 +54,5 @@ function rowsOf(
   }
   return rows;
 }
+
+keepShape(new ColumnBatch(0, [], []));

@@ -1,5 +1,6 @@
 // A batch of rows that an operator made: objects, no bytes yet.
 
+import { keepShape } from "../format/kept-shapes.ts";
 import type { RecordBatch } from "./operator.ts";
 import type { Lineage } from "./rejection.ts";
 
@@ -21,3 +22,5 @@ export class RowBatch implements RecordBatch {
     return this.#rows;
   }
 }
+
+keepShape(new RowBatch([]));
