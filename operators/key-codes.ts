@@ -56,7 +56,7 @@ export class KeyCodes {
         return this.#ofColumns(fields.map((field) => batch.column(field, memory)));
       }
     }
-    const rows = batch.rows();
+    const rows = this.#guess.rowsOf(batch, this.#texts);
     const dictionary = this.#guess.of(rows, batch);
     return dictionary === undefined ? this.#ofRows(rows) : this.#ofDictionary(dictionary);
   }

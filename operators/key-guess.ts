@@ -5,6 +5,7 @@
 //   K2. A field that it was not once is not guessed again.
 
 import type { Dictionary } from "../format/batch.ts";
+import type { TextMemory } from "../format/known-texts.ts";
 import type { KeySelector } from "../stream/graph.ts";
 import { isColumnar, type ColumnarBatch, type RecordBatch } from "./operator.ts";
 
@@ -16,6 +17,18 @@ export class KeyGuess {
 
   constructor(select: KeySelector) {
     this.#select = select;
+  }
+
+  /**
+   * The rows of a batch, which `of` is to be asked about: of the column that keys stood in before, texts are
+   * found by `memory` and not made anew.
+   */
+  rowsOf(batch: RecordBatch, memory: TextMemory): readonly unknown[] {
+    const field = this.#field;
+    if (field !== undefined && isColumnar(batch) && batch.fields.includes(field)) {
+      batch.column(field, memory);
+    }
+    return batch.rows();
   }
 
   /**

@@ -233,7 +233,7 @@ export class HashPartitioner implements Partitioner {
   }
 
   #asGuessed(batch: RecordBatch, held: RecordBatch): Int32Array | undefined {
-    const dictionary = this.#guess.of(batch.rows(), held);
+    const dictionary = this.#guess.of(this.#guess.rowsOf(batch, this.#texts), held);
     return dictionary && this.#ofDictionary(dictionary);
   }
 

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { type Column, decodeBatch, encodeRows } from "../../format/batch.ts";
 import { type KnownTexts, TextMemory } from "../../format/known-texts.ts";
+import { KeyCodes } from "../../operators/key-codes.ts";
 
 const encoder = new TextEncoder();
 
@@ -111,4 +112,17 @@ const shownOf = (column: Column): unknown => ({
   kind: column.kind,
   values: Array.from<unknown>(column.values),
   entries: column.kind === "string" ? column.dictionary?.entries : undefined,
+});
+
+test("keys that a function reads from a column are known from the second batch on", () => {
+  const codes = new KeyCodes((row: { user: string }) => row.user);
+  const keysOf = (texts: readonly string[]) =>
+    codes.of(decodeBatch(encodeRows(texts.map((user, n) => ({ n, user })))))!;
+  const texts = Array.from({ length: 40 }, (_, i) => `user-${i % 10}`);
+  expect(keysOf(texts).known).toBeUndefined();
+  const second = keysOf(texts);
+  expect(textsOf(second.known!)).toEqual(second.keys);
+  const third = keysOf(texts.toReversed());
+  expect(third.known!.of).toBe(second.known!.of);
+  expect(textsOf(third.known!)).toEqual(third.keys);
 });
