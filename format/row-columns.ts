@@ -4,8 +4,9 @@
 //       plain objects with the same fields in the same order are left as they are.
 //   W2. Texts that repeat are codes of a dictionary that outlives the batch: entries are only ever added
 //       to it, so what was coded by it stays right. It is bounded, and given up where texts do not repeat.
+//       Several places may share it: rows of one edge are much the same, whoever sends them.
 
-import { canBeColumns, copyFields, isPlain } from "./batch.ts";
+import { canBeColumns, copyFields, encodedFieldsMax, isPlain } from "./batch.ts";
 import { dictionaryColumn, ownText, type Column } from "./column.ts";
 
 export interface Columns {
@@ -13,10 +14,30 @@ export interface Columns {
   readonly columns: readonly Column[];
 }
 
+/** The texts of fields, by the names of these. */
+export class FieldTexts {
+  readonly #byField = new Map<string, TextCodes>();
+
+  of(field: string): TextCodes {
+    const known = this.#byField.get(field);
+    if (known !== undefined) return known;
+    if (this.#byField.size === encodedFieldsMax) this.#byField.clear();
+    const texts = new TextCodes();
+    this.#byField.set(field, texts);
+    return texts;
+  }
+}
+
 /** The columns of rows that come batch after batch from one place. */
 export class RowColumns {
+  readonly #of: FieldTexts;
   #fields: readonly string[] = [];
   #texts: readonly TextCodes[] = [];
+
+  /** @param of its texts, and those of others that have much the same rows */
+  constructor(of = new FieldTexts()) {
+    this.#of = of;
+  }
 
   /** Undefined where the rows are not for columns (W1). */
   of(rows: readonly unknown[]): Columns | undefined {
@@ -39,7 +60,7 @@ export class RowColumns {
     if (before.length === fields.length && fields.every((field, at) => field === before[at]))
       return;
     this.#fields = fields;
-    this.#texts = fields.map(() => new TextCodes());
+    this.#texts = fields.map((field) => this.#of.of(field));
   }
 }
 

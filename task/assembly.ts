@@ -11,6 +11,7 @@
 import type { Millis } from "../format/ids.ts";
 import { rangeOfSubtask } from "../format/key-groups.ts";
 import type { TaskDeployment } from "../format/messages.ts";
+import type { FieldTexts } from "../format/row-columns.ts";
 import {
   allEdges,
   type Channel,
@@ -67,6 +68,8 @@ export interface AssemblyOptions {
   /** Of the object this runs in; the sqlite backend needs it. */
   readonly database: SqlDatabase | undefined;
   readonly cut: SnapshotCut;
+  /** Of rows that leave by that edge, shared with others who send such. */
+  readonly textsOf: ((edge: number) => FieldTexts) | undefined;
   /** As of the event that runs. */
   readonly now: () => Millis;
   readonly dropLate: (rows: number) => void;
@@ -81,7 +84,7 @@ export function assemble(options: AssemblyOptions): Assembly {
 
   const state = new TaskState(deployment, restored, database, cut);
   const twoPhase = new TwoPhase(deployment, (uid) => state.operatorStateOf(uid), now);
-  const edges = outgoingEdges(deployment, graph, outputs, (node) => twoPhase.rejectOf(node));
+  const edges = outgoingEdges(options, outputs, (node) => twoPhase.rejectOf(node));
   const outbox = new Outbox(edges, config.bufferTimeout);
   const chain = chainOf(options, { state, twoPhase, outbox });
   const source = TaskSource.of({
@@ -194,8 +197,7 @@ function takenOverEdges(
 }
 
 function outgoingEdges(
-  { plan, task }: TaskDeployment,
-  graph: JobGraph,
+  { deployment: { plan, task }, graph, textsOf }: AssemblyOptions,
   outputs: readonly Channel[],
   rejectOf: (node: GraphNode) => Reject | undefined,
 ): OutgoingEdge[] {
@@ -204,25 +206,26 @@ function outgoingEdges(
     .map((edge) => {
       const channels = outputs.flatMap((channel, at) => (channel.edge === edge.id ? [at] : []));
       const receivers = channels.length;
-      if (edge.partitioning === "forward") return { channels, partitioner: forward };
+      const of = { channels, texts: textsOf?.(edge.id) };
+      if (edge.partitioning === "forward") return { ...of, partitioner: forward };
       if (edge.partitioning === "broadcast") {
-        return { channels, partitioner: new BroadcastPartitioner(receivers) };
+        return { ...of, partitioner: new BroadcastPartitioner(receivers) };
       }
       if (edge.partitioning === "rebalance" || edge.partitioning === "rescale") {
-        return { channels, partitioner: new RebalancePartitioner(receivers, task.index) };
+        return { ...of, partitioner: new RebalancePartitioner(receivers, task.index) };
       }
       const target = nodeOf(graph, edge.toUid);
       if (edge.partitioning === "custom") {
         const { custom } = graph.edges[edge.id]!;
         const self = { uid: target.uid, reject: rejectOf(target) };
-        return { channels, partitioner: new CustomPartitioner(self, custom!, receivers) };
+        return { ...of, partitioner: new CustomPartitioner(self, custom!, receivers) };
       }
       const selector = selectorOf(graph, edge);
       if (selector === undefined) throw new Error(`G2: the edge into "${edge.toUid}" has no key.`);
       const { maxParallelism } = plan;
       const reject = rejectOf(target);
       const options = { uid: target.uid, reject, selector, receivers, maxParallelism };
-      return { channels, partitioner: new HashPartitioner(options) };
+      return { ...of, partitioner: new HashPartitioner(options) };
     });
 }
 

@@ -24,7 +24,7 @@ import {
 } from "../format/frame.ts";
 import type { Millis, Seq } from "../format/ids.ts";
 import { channelWindow, frameRowsWorth } from "../format/limits.ts";
-import { RowColumns } from "../format/row-columns.ts";
+import { type FieldTexts, RowColumns } from "../format/row-columns.ts";
 import { ColumnBatch } from "../operators/column-batch.ts";
 import { isColumnar, type RecordBatch } from "../operators/operator.ts";
 import { CreditWindow, type OutgoingFrame, type ReopenOutcome } from "./credit-window.ts";
@@ -35,6 +35,8 @@ export interface OutgoingEdge {
   /** Positions of its channels among the task's outputs. */
   readonly channels: readonly number[];
   readonly partitioner: Partitioner;
+  /** Of the rows that it makes columns of; its own where absent. */
+  readonly texts?: FieldTexts | undefined;
 }
 
 export interface Push extends OutgoingFrame {
@@ -100,7 +102,7 @@ export class Outbox {
       const of = { at, window, pending, passed: 0, isListed: false, isBehind: false };
       return of;
     });
-    this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns(), waits: 0 }));
+    this.#edges = edges.map((edge) => ({ ...edge, columns: new RowColumns(edge.texts), waits: 0 }));
     const none = { time: noTime, isIdle: false };
     this.#watermarks = edges.map(() => ({ latest: none, isPending: false }));
     this.#bufferTimeout = bufferTimeout;

@@ -50,6 +50,7 @@ import { ImageRows } from "./image.ts";
 import { LocalSegments, localSegmentsKept, localSegmentsOf } from "./local-segments.ts";
 import { ownGraph } from "./own-graph.ts";
 import { report } from "./shell/reports.ts";
+import { sharedTexts } from "./shell/shared-texts.ts";
 import { loadState } from "./shell/state-files.ts";
 import { type SubtaskEnv, TaskRun } from "./shell/task-run.ts";
 import { holdsState } from "./state-backend.ts";
@@ -147,7 +148,15 @@ export function subtaskClass(
         return { kind: "refused", reason, ...(kind === "damaged" && { fault: "damagedState" }) };
       }
       this.#run = new TaskRun(
-        new Task(deployment, own.graph, loaded.state, millis(Date.now()), database),
+        new Task(
+          deployment,
+          own.graph,
+          loaded.state,
+          millis(Date.now()),
+          database,
+          undefined,
+          sharedTexts(job),
+        ),
         this.env,
         { ...timeouts, local, restored: loaded.bytes, uncopied: loaded.uncopied },
       );
@@ -364,7 +373,8 @@ export function subtaskClass(
         }
         const now = millis(Date.now());
         const database = this.#database();
-        const task = Task.fromImage(image, own.graph, now, database);
+        const texts = sharedTexts(image.deployment.job);
+        const task = Task.fromImage(image, own.graph, now, database, undefined, texts);
         const { restored = { local: 0, remote: 0 } } = this.#stored?.resting?.metrics ?? {};
         const local = localSegmentsKept(image.deployment, database);
         this.#run = new TaskRun(task, this.env, { ...timeouts, local, restored });

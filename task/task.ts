@@ -67,7 +67,7 @@ import type { RecordBatch } from "../operators/operator.ts";
 import type { TableOperator } from "../operators/table.ts";
 import type { JobGraph } from "../stream/graph.ts";
 import { Aligner, type Overtaking } from "./alignment.ts";
-import { assemble, type Assembly } from "./assembly.ts";
+import { assemble, type Assembly, type AssemblyOptions } from "./assembly.ts";
 import { ChannelCapture } from "./channel-state.ts";
 import type { TaskImage } from "./image.ts";
 import type { ReceiveOutcome } from "./inbox.ts";
@@ -129,6 +129,7 @@ export class Task {
     /** Of the object this runs in; the sqlite backend needs it. */
     database?: SqlDatabase,
     cut: SnapshotCut = snapshotCut,
+    textsOf?: AssemblyOptions["textsOf"],
   ) {
     this.#deployment = deployment;
     this.#writing = new SnapshotWriting(cut.piece);
@@ -139,6 +140,7 @@ export class Task {
       restored,
       database,
       cut,
+      textsOf,
       now: () => this.#now,
       dropLate: (rows) => this.#counters.droppedLate(rows),
     });
@@ -168,6 +170,7 @@ export class Task {
     now: Millis,
     database?: SqlDatabase,
     cut?: SnapshotCut,
+    textsOf?: AssemblyOptions["textsOf"],
   ): Task {
     const { deployment, checkpoint, keyed } = image;
     const isHeld = keyed.some(({ segments }) => segments === "held");
@@ -177,7 +180,7 @@ export class Task {
     }
     const operator = image.operator.map(restoredWhole);
     const restored = { checkpoint, keyed, operator, channels: [] };
-    const task = new Task(deployment, graph, restored, now, database, cut);
+    const task = new Task(deployment, graph, restored, now, database, cut, textsOf);
     task.#resume(image);
     return task;
   }

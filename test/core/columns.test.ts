@@ -15,7 +15,7 @@ import {
 } from "../../format/batch.ts";
 import { decodeFrame } from "../../format/frame.ts";
 import { batchRowsMax } from "../../format/limits.ts";
-import { RowColumns } from "../../format/row-columns.ts";
+import { FieldTexts, RowColumns } from "../../format/row-columns.ts";
 import { AggregateOperator } from "../../operators/aggregate.ts";
 import { AnnotatedBatch } from "../../operators/annotated-batch.ts";
 import { ColumnBatch } from "../../operators/column-batch.ts";
@@ -480,6 +480,26 @@ describe("rows that are made columns before they are divided", () => {
       expect(texts(once)).toEqual(Array.from({ length: 9_000 }, (_, at) => `once ${batch} ${at}`));
     }
     expect(texts(first)[89]).toBe("user 89");
+  });
+
+  test("share the texts of a field with others, whatever shape these have", () => {
+    const texts = new FieldTexts();
+    const [own, others] = [new RowColumns(texts), new RowColumns(texts)];
+    const rows = Array.from({ length: 50 }, (_, n) => ({ text: `user ${n % 7}`, n }));
+    const turned = rows.toReversed().map(({ n, text }) => ({ n, text: `${text}!` }));
+    const dictionaries: unknown[] = [];
+    for (const [taken, given] of [
+      [own, rows],
+      [others, turned],
+      [own, rows],
+    ] as const) {
+      const { fields, columns } = taken.of(given)!;
+      expect(new ColumnBatch(50, fields, columns).rows()).toSatisfy(exactly(given));
+      const column = columns[fields.indexOf("text")] as Extract<Column, { kind: "string" }>;
+      dictionaries.push(column.dictionary!.entries);
+    }
+    expect(new Set(dictionaries).size).toBe(1);
+    expect(dictionaries[0]).toHaveLength(14);
   });
 
   test("are left alone where they are not all of one shape", () => {
