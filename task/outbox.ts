@@ -46,7 +46,7 @@ export interface Push extends OutgoingFrame {
 /** Receivers from which on an edge counts as one to many (O5). */
 const receiversMany = 16;
 /** Rows of a frame, of that edge's on average, that need not wait for more. */
-const frameRowsFull = 4 * frameRowsWorth;
+const frameRowsFull = 8 * frameRowsWorth;
 /** Late timeouts that they wait at most. */
 const waitsMax = 4;
 /** Milliseconds from which on a timeout is late, at least. */

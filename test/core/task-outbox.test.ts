@@ -163,7 +163,7 @@ describe("Outbox", () => {
       outbox.flushDue(late);
       outbox.flushDue(millis(late + 100));
       expect(sent(outbox).every((of) => of.length === 1)).toBe(true);
-      outbox.emit(0, rows(many * 1_024 - 1), now);
+      outbox.emit(0, rows(many * 2_048 - 1), now);
       outbox.flushDue(late);
       expect(outbox.take().filter(({ channel }) => channel === 0)).toEqual([]);
       outbox.emit(0, rows(1), late);
