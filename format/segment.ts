@@ -151,8 +151,14 @@ export function writeOrderedSegment(
   const slices = new SegmentSlices(header, entries, { bytes: Infinity, rows: Infinity });
   for (;;) {
     const { segment } = slices.step(Infinity);
-    if (segment !== undefined) return segment;
+    if (segment !== undefined) return segment.bytes;
   }
+}
+
+/** A segment, and what its key groups are among; absent where it has no entries. */
+export interface Slice {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly groups?: KeyGroupRange;
 }
 
 /** Bytes of blocks, and entries in them. */
@@ -189,12 +195,12 @@ export class SegmentSlices {
    *
    * @throws RangeError for entries out of order, or of a group the job does not have
    */
-  step(rows: number): { readonly segment?: Uint8Array<ArrayBuffer>; readonly isDone: boolean } {
+  step(rows: number): { readonly segment?: Slice; readonly isDone: boolean } {
     this.#next ??= this.#blocks.next();
     for (let encoded = 0; this.#next.done !== true; this.#next = this.#blocks.next()) {
       if (encoded >= rows) return { isDone: false };
       if (this.#writer.bytes >= this.#most.bytes || this.#writer.rows >= this.#most.rows) {
-        const segment = this.#writer.finish();
+        const segment = this.#finish();
         this.#header = { ...this.#header, kind: "delta", continues: true };
         this.#writer = new SegmentWriter(this.#header);
         return { segment, isDone: false };
@@ -207,7 +213,12 @@ export class SegmentSlices {
       this.#blockRows = Math.min(segmentBlockRowsMax, Math.max(1, fitting));
       encoded += block.length;
     }
-    return { segment: this.#writer.finish(), isDone: true };
+    return { segment: this.#finish(), isDone: true };
+  }
+
+  #finish(): Slice {
+    const { groups } = this.#writer;
+    return { bytes: this.#writer.finish(), ...(groups && { groups }) };
   }
 }
 
@@ -256,6 +267,11 @@ class SegmentWriter {
 
   get rows(): number {
     return this.#rows;
+  }
+
+  get groups(): KeyGroupRange | undefined {
+    const [first, last] = [this.#index[0], this.#index.at(-1)];
+    return first && last && { first: first.group, last: last.group };
   }
 
   /** Appends entries of one group, those from `from` up to `end`. */

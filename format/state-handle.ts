@@ -1,7 +1,7 @@
 // Where the bytes of a snapshot are. A handle is plain data: it travels in acknowledgements and
 // stands in manifests.
 
-import type { KeyGroupRange } from "./key-groups.ts";
+import { intersectRanges, type KeyGroupRange } from "./key-groups.ts";
 import type { StoredSchema } from "./segment.ts";
 
 /** Bytes inside the acknowledgement, or a range of a file in R2. */
@@ -12,7 +12,15 @@ export type BytesHandle =
       readonly path: string;
       readonly offset: number;
       readonly length: number;
+      /** Of a segment that is one of many: all key groups that it has entries of are among these. */
+      readonly groups?: KeyGroupRange;
     };
+
+/** Whether a segment may have entries of key groups in that range. */
+export const mayHave = (handle: BytesHandle, range: KeyGroupRange): boolean =>
+  handle.kind === "inline" ||
+  handle.groups === undefined ||
+  intersectRanges(handle.groups, range) !== undefined;
 
 /** One keyed state of one subtask: a full segment and the deltas after it, oldest first. */
 export interface KeyedStateHandle {

@@ -487,7 +487,9 @@ export class SubtaskInstance extends Instance<State> {
     const loader =
       database === undefined || isHeld ? undefined : new RowsLoader(deployment, database);
     const segments = keyed.flatMap((of) =>
-      of.segments.map((handle) => ({ kind: "segment", handle, of }) as const),
+      of.segments
+        .filter((handle) => loader?.owns(handle) ?? true)
+        .map((handle) => ({ kind: "segment", handle, of }) as const),
     );
     if (segments.length === 0) loader?.done();
     const parts: SnapshotPart[] = [
@@ -522,14 +524,15 @@ export class SubtaskInstance extends Instance<State> {
           failed: on.failed,
         });
       }
-      let at = 0;
+      let at = loader === undefined ? 0 : segments.length;
       on.loaded({
         checkpoint: restore.checkpoint,
         keyed: keyed.map((handle) => {
           if (isHeld) return { handle, segments: "held" as const };
+          if (loader !== undefined) return { handle, segments: "loaded" as const };
           const from = at;
           at += handle.segments.length;
-          return { handle, segments: loader === undefined ? read.slice(from, at) : "loaded" };
+          return { handle, segments: read.slice(from, at) };
         }),
         ...(loader && { backend: loader.backend }),
         operator: shares.map((share) => ({ ...share, bytes: read[at++]! })),

@@ -56,8 +56,9 @@ export class LateSegments {
     if (this.#source === undefined) throw new Error("L2: the entries were released.");
     const { segment, isDone } = this.#source.slices.step(this.#stepRows);
     if (segment !== undefined) {
-      this.#bytes += segment.length;
-      this.#placed.push(place(segment));
+      const { bytes, groups } = segment;
+      this.#bytes += bytes.length;
+      this.#placed.push({ ...place(bytes), ...(groups && { groups }) });
     }
     if (isDone) this.#end("whole");
   }

@@ -14,6 +14,7 @@ import {
   freezesOf,
   type KeyedStateHandle,
   lengthOf,
+  mayHave,
 } from "../format/state-handle.ts";
 import type { RowsRestore } from "../operators/state/rows-restore.ts";
 import type { SqliteStateBackend } from "../operators/state/sqlite.ts";
@@ -37,7 +38,12 @@ export class RowsLoader {
     this.backend.rows.loading();
   }
 
-  /** The next segment of a state, in their order, whose bytes were found right. */
+  /** Whether a segment may have anything of what is owned. */
+  owns(handle: BytesHandle): boolean {
+    return mayHave(handle, this.#range);
+  }
+
+  /** The next segment of a state, in their order, whose bytes were found right; without those it does not own. */
   load(of: KeyedStateHandle, handle: BytesHandle, segment: Segment): void {
     if (this.#of !== of) {
       this.#restore?.done();
@@ -45,7 +51,13 @@ export class RowsLoader {
       const schema = segment.header.schema ?? plainSchema;
       this.#restore = this.backend.restorer(of.uid, of.state, schema, this.#range);
     }
-    this.#restore!.add(segment, this.#entriesFrom(of, handle, segment));
+    const freezes = freezesOf(of.segments);
+    const at = freezes.findIndex((handles) => handles.includes(handle));
+    this.#restore!.add(segment, {
+      // Of those that continue one another the first may have been another's.
+      freeze: at,
+      entries: this.#entriesFrom(of, handle, segment, freezes[at]!),
+    });
   }
 
   /** That was all. */
@@ -56,12 +68,12 @@ export class RowsLoader {
 
   /** Of a segment and those that continue it, those that are owned: by what the first of them has. */
   #entriesFrom(
-    { range, segments }: KeyedStateHandle,
+    { range }: KeyedStateHandle,
     handle: BytesHandle,
     segment: Segment,
+    freeze: readonly BytesHandle[],
   ): number {
     const rows = segment.blocks.reduce((sum, block) => sum + block.rows, 0);
-    const freeze = freezesOf(segments).find((handles) => handles.includes(handle))!;
     const bytes = freeze.reduce((sum, each) => sum + lengthOf(each), 0);
     const first = Math.max(range.first, this.#range.first);
     const last = Math.min(range.last, this.#range.last);

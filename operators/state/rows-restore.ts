@@ -1,7 +1,7 @@
 // Segments of a state on their way into rows, one after the other, so that no more than one of them is
 // in memory.
-//   T1. Segments that continue one another are one run, as their entries go on in order; a delta is a run
-//       of its own, newer than what came before it.
+//   T1. Segments of one freeze are one run, as their entries go on in order; a delta is a run of its own,
+//       newer than what came before it.
 
 import { encodeCell } from "../../format/cell.ts";
 import type { Key } from "../../format/key.ts";
@@ -16,6 +16,7 @@ export class RowsRestore {
   readonly #range: KeyGroupRange;
   readonly #maxParallelism: number;
   #open: RestoredRows | undefined;
+  #freeze = -1;
 
   /** `range`: the key groups to take. */
   constructor(
@@ -30,18 +31,26 @@ export class RowsRestore {
   }
 
   /**
+   * @param freeze the number of the freeze that wrote it, in the chain; the first was a full one
    * @param entries of it and of all that continue it, about; undefined where that is not known
    * @param upgrade what becomes of a value; undefined: nothing is left of it
    */
   add(
     segment: StateSource["segments"][number],
-    entries: number | undefined,
-    upgrade?: (stored: unknown) => unknown,
+    {
+      freeze,
+      entries,
+      upgrade,
+    }: {
+      readonly freeze: number;
+      readonly entries: number | undefined;
+      readonly upgrade?: ((stored: unknown) => unknown) | undefined;
+    },
   ): void {
-    const { kind, continues } = segment.header;
-    if (!continues) this.done();
+    if (freeze !== this.#freeze) this.done();
+    this.#freeze = freeze;
     const { id, schema } = this.#table;
-    const rows = (this.#open ??= this.#rows.restorer(id, kind === "full", entries));
+    const rows = (this.#open ??= this.#rows.restorer(id, freeze === 0, entries));
     const isNested = schema.holds === "map";
     for (const entry of segment.entries(this.#range)) {
       const { key } = entry;

@@ -535,12 +535,15 @@ export class SqliteStateTable<V> implements BackendTable {
     const { maxParallelism } = this.#backend;
     const about = { id: this.#table, ...place, schema: this.schema };
     const restore = new RowsRestore(this.#rows, about, { range, maxParallelism });
+    let freeze = -1;
     segments.forEach((segment, at) => {
       const from = segment.header.schema ?? plainSchema;
       const mustMigrate = mustUpgrade(place, from, this.#schema);
       if (mustMigrate) this.#isUpgraded = true;
       const upgrade = mustMigrate && ((stored: unknown) => this.#schema.upgrade(stored, from));
-      restore.add(segment, rowsFrom(segments, at, range), upgrade || undefined);
+      if (!segment.header.continues) freeze++;
+      const entries = rowsFrom(segments, at, range);
+      restore.add(segment, { freeze, entries, upgrade: upgrade || undefined });
     });
     restore.done();
   }

@@ -11,6 +11,7 @@ import { plainSchema, type SegmentEntry, type StoredSchema } from "../../format/
 import {
   type KeyedStateHandle,
   lengthOf,
+  mayHave,
   type OperatorStateHandle,
 } from "../../format/state-handle.ts";
 import { entryOf, folded, inKeyOrder, type LiveEntry } from "../fold.ts";
@@ -73,6 +74,7 @@ export class Snapshot {
     }
     const wanted = isMap ? [key, mapKey!] : key;
     for (let at = handle.segments.length - 1; at >= 0; at--) {
+      if (!mayHave(handle.segments[at]!, { first: group, last: group })) continue;
       const reader = at === handle.segments.length - 1 ? newest : await this.#open(handle, at);
       const entry = entryOf(await reader.entries(group), wanted);
       if (entry === undefined) continue;
@@ -121,7 +123,8 @@ export class Snapshot {
 
   async #group(handle: KeyedStateHandle, group: KeyGroup): Promise<LiveEntry[]> {
     const chain: SegmentEntry[][] = [];
-    for (const at of handle.segments.keys()) {
+    for (const [at, segment] of handle.segments.entries()) {
+      if (!mayHave(segment, { first: group, last: group })) continue;
       chain.push(await (await this.#open(handle, at)).entries(group));
     }
     return folded(chain);

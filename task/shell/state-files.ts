@@ -196,10 +196,11 @@ class Reading {
     const { database } = this.#source;
     this.#seeWhetherCurrent();
     const loader = new RowsLoader(deployment, database);
+    const own = parts.filter(({ handle }) => loader.owns(handle));
     const coming: Promise<PartContent>[] = [];
     try {
-      for (const [at, { of, handle }] of parts.entries()) {
-        for (const part of parts.slice(at + coming.length, at + readsAtOnce)) {
+      for (const [at, { of, handle }] of own.entries()) {
+        for (const part of own.slice(at + coming.length, at + readsAtOnce)) {
           const content = this.#part(part, { isCopied: false });
           // What is not waited for yet may fail.
           content.catch(() => {});

@@ -214,7 +214,7 @@ describe("segment", () => {
       let isDone = false;
       for (; !isDone;) {
         const step = slices.step(100);
-        if (step.segment !== undefined) segments.push(readSegment(step.segment));
+        if (step.segment !== undefined) segments.push(readSegment(step.segment.bytes));
         ({ isDone } = step);
       }
       const [first, ...others] = segments;

@@ -8,6 +8,7 @@ import { allKeyGroups, keyGroupOf, rangeHas, rangeOfSubtask } from "../../format
 import type { TaskDeployment } from "../../format/messages.ts";
 import {
   readSegment,
+  type SegmentEntry,
   type SegmentHeader,
   SegmentSlices,
   type StoredSchema,
@@ -62,7 +63,31 @@ function deploymentOf(version: number, index: number, parallelism: number) {
 const plain: StoredSchema = { holds: "value", version: 1, ttl: false };
 const keyOf = (n: number): string => `key ${n}`;
 
-/** The chain of a former subtask: a state of 600 keys in many segments, and a delta. */
+function slicesOf(
+  header: SegmentHeader,
+  entries: readonly SegmentEntry[],
+  path: string,
+): { readonly bytes: Uint8Array; readonly at: BytesHandle }[] {
+  const slices = new SegmentSlices(
+    header,
+    entries.toSorted((a, b) => a.group - b.group),
+    { bytes: 2_000, rows: 1_000 },
+  );
+  const all: { readonly bytes: Uint8Array; readonly at: BytesHandle }[] = [];
+  let offset = 0;
+  for (let isDone = false; !isDone;) {
+    const step = slices.step(10);
+    ({ isDone } = step);
+    if (step.segment === undefined) continue;
+    const { bytes, groups } = step.segment;
+    const { length } = bytes;
+    all.push({ bytes, at: { kind: "file", path, offset, length, ...(groups && { groups }) } });
+    offset += length;
+  }
+  return all;
+}
+
+/** The chain of a former subtask: a state of 600 keys in many segments, and a delta of some. */
 function chainOf(
   maxParallelism: number,
   range = allKeyGroups(maxParallelism),
@@ -74,36 +99,27 @@ function chainOf(
     const group = keyGroupOf(key, maxParallelism);
     return { group, key, value: valueOf(n, group) };
   }).filter(({ group }) => rangeHas(range, group));
-  const slices = new SegmentSlices(
-    header,
-    entries.toSorted((a, b) => a.group - b.group),
-    { bytes: 2_000, rows: 1_000 },
-  );
-  const full: Uint8Array[] = [];
-  for (let isDone = false; !isDone;) {
-    const step = slices.step(10);
-    if (step.segment !== undefined) full.push(step.segment);
-    ({ isDone } = step);
-  }
-  const changed = entries.slice(0, 2).map(({ group, key }) => ({ group, key, value: -1 }));
-  const delta = writeSegment({ ...header, kind: "delta" }, changed);
-  let offset = 0;
-  const segments = full.map((bytes): BytesHandle => {
-    const { length } = bytes;
-    offset += length;
-    return { kind: "file", path: "chk-1", offset: offset - length, length };
-  });
-  segments.push({ kind: "file", path: "chk-2", offset: 0, length: delta.length });
+  const full = slicesOf(header, entries, "chk-1");
+  const changed = entries
+    .filter((_, n) => n % 3 === 0)
+    .map(({ group, key }) => ({ group, key, value: -1 }));
+  const delta = slicesOf({ ...header, kind: "delta" }, changed, "chk-2");
+  const slices = [...full, ...delta];
+  const segments = slices.map(({ at }) => at);
   const handle: KeyedStateHandle = { uid: "fold", state: "seen", range, segments };
   const expected = new Map<string, unknown>(entries.map(({ key, value }) => [key, value]));
   for (const { key, value } of changed) expected.set(key, value);
-  return { handle, bytes: [...full, delta], expected };
+  return { handle, bytes: slices.map(({ bytes }) => bytes), expected, changes: changed.length };
 }
 
 type Loaded = ReturnType<typeof chainOf>;
 
-const loadAll = (loader: RowsLoader, { handle, bytes }: Loaded): void =>
-  handle.segments.forEach((at, n) => loader.load(handle, at, readSegment(bytes[n]!)));
+/** All that may be the loader's; answers how many segments that were. */
+function loadAll(loader: RowsLoader, { handle, bytes }: Loaded): number {
+  const own = [...handle.segments.entries()].filter(([, at]) => loader.owns(at));
+  for (const [n, at] of own) loader.load(handle, at, readSegment(bytes[n]!));
+  return own.length;
+}
 
 describe("rows that are loaded", () => {
   it("are held once they are all there, and not before (L1)", () => {
@@ -125,7 +141,7 @@ describe("rows that are loaded", () => {
     expect(new Map(held.entries())).toEqual(chain.expected);
     expect(held.size).toBe(600);
     // Of what was restored the delta is a change, and all of the rest one run.
-    expect(held.mergedChanges).toBe(2);
+    expect(held.mergedChanges).toBe(chain.changes);
     const runs = database.exec("SELECT count(*) AS n FROM state_runs WHERE live = 1")[0]!["n"];
     expect(runs).toBe(2);
   });
@@ -153,21 +169,31 @@ describe("rows that are loaded", () => {
     );
     const expected = new Map(chains.flatMap((chain) => [...chain.expected]));
     const found = new Map<unknown, number>();
+    let [read, of] = [0, 0];
     for (const index of [0, 1, 2]) {
       const { deployment } = deploymentOf(1, index, 3);
       const own = rangeOfSubtask(index, 3, maxParallelism);
       const loader = new RowsLoader(deployment, testDatabase());
       for (const chain of chains) {
         const { first, last } = chain.handle.range;
-        if (first <= own.last && own.first <= last) loadAll(loader, chain);
+        if (first > own.last || own.first > last) continue;
+        read += loadAll(loader, chain);
+        of += chain.handle.segments.length;
       }
       loader.done();
+      const table = loader.backend.store("fold").table("seen");
+      const isOwn = ([key]: [string, unknown]): boolean =>
+        rangeHas(own, keyGroupOf(key, maxParallelism));
+      const changes = chains.flatMap((chain) => [...chain.expected].filter(isOwn));
+      expect(table.mergedChanges).toBe(changes.filter(([, value]) => value === -1).length);
       for (const [key, value] of loader.backend.store("fold").table<number>("seen").entries()) {
         expect(rangeHas(own, keyGroupOf(key, maxParallelism))).toBe(true);
         found.set(key, value);
       }
     }
     expect(found).toEqual(expected);
+    // Segments of other key groups are not even read.
+    expect(read).toBeLessThan(of);
   });
 
   it("are migrated by the task that is built on them, and carried on where nobody asks", () => {
